@@ -1,0 +1,67 @@
+"""The protocols that wrappers rely on, and helpers for observation spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What a wrapper needs of an encoder: any object with these two members will do."""
+
+    @property
+    def latent_space(self) -> spaces.Box:
+        """The space of one code, of shape ``(latent_dim,)``."""
+
+    def encode(self, observations: Array) -> Array:
+        """Turn ``(B, *observation_shape)`` into float32 codes ``(B, latent_dim)``."""
+
+
+def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
+    """Return the Box that ``source`` means.
+
+    Args:
+        source: a Box, or a shape: ``(H, W, C)`` and ``(H, W)`` mean uint8 images in 0..255,
+            ``(D,)`` means float32 vectors.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(source, spaces.Box):
+        return source
+    if isinstance(source, spaces.Space):
+        raise TypeError(
+            f"expected a Box observation space, got {type(source).__name__}; "
+            "for a Dict space pass the Box of one key"
+        )
+    shape = tuple(int(size) for size in source)
+    if len(shape) == 1:
+        return spaces.Box(-np.inf, np.inf, shape, np.float32)
+    return spaces.Box(0, 255, shape, np.uint8)
+
+
+def space_to_json(space: spaces.Box) -> dict[str, Any]:
+    """Describe a Box in JSON: shape, dtype and, where all values share them, its bounds."""
+    low, high = float(np.min(space.low)), float(np.max(space.high))
+    bounds = [low, high] if np.isfinite([low, high]).all() else None
+    return {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name, "bounds": bounds}
+
+
+def space_from_json(data: dict[str, Any]) -> spaces.Box:
+    """Rebuild the Box that ``space_to_json`` described."""
+    low, high = data["bounds"] or (-np.inf, np.inf)
+    return spaces.Box(low, high, tuple(data["shape"]), np.dtype(data["dtype"]).type)
+
+
+def describe_space(space: spaces.Space[Any]) -> str:
+    """Name a space the way error messages do: ``(96, 96, 3) uint8``."""
+    if isinstance(space, spaces.Box):
+        return f"{space.shape} {np.dtype(space.dtype).name}"
+    return str(space)
