@@ -164,7 +164,9 @@ class Autoencoder(nn.Module):
             x = corrupt(x, generator)
         return x, noise
 
-    def losses(self, x: Tensor, inputs: Tensor, noise: Tensor | None, step: int) -> tuple[dict[str, Tensor], Code]:
+    def losses(
+        self, x: Tensor, inputs: Tensor, noise: Tensor | None, step: int
+    ) -> tuple[dict[str, Tensor], Batch]:
         """Return the named terms whose sum is the loss, in nats per observation.
 
         Args:
@@ -174,12 +176,12 @@ class Autoencoder(nn.Module):
             step: gradient steps done, for penalties with a schedule.
 
         Returns:
-            The terms, the reconstruction first, and the code.
+            The terms, the reconstruction first, and the batch that they were computed from.
         """
         code, z, outputs = self(inputs, noise)
-        terms = {"reconstruction": -self.likelihood.log_prob(outputs.float(), x).mean()}
-        batch = Batch(x, code, z, step)
-        return {**terms, **{penalty.name: penalty(batch) for penalty in self.penalties}}, code
+        batch = Batch(x, code, z, outputs.float(), step)
+        terms = {"reconstruction": -self.likelihood.log_prob(batch.outputs, x).mean()}
+        return {**terms, **{penalty.name: penalty(batch) for penalty in self.penalties}}, batch
 
     # For use: arrays in the environment's units.
 

@@ -12,9 +12,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
-from tqdm import tqdm
 
 from latentrl.frames import Frames
+from latentrl.progress import progress_bar
 from latentrl.registry import Registry
 from latentrl.store import FrameWriter
 from latentrl.types import Array, describe_space
@@ -157,7 +157,7 @@ class _Collection:
     def run(self, frames: int, progress: bool) -> None:
         environment = describe_environment(self.envs)
         action_space = self.envs.single_action_space
-        bar = tqdm(total=frames, initial=self.stored, desc="collecting", unit="frame", disable=not progress)
+        bar = progress_bar(frames, self.stored, "collecting", "frame", progress)
         with bar, FrameWriter(self.path, self.space, action_space, environment, **self.origin) as writer:
             observations, _ = self.envs.reset(seed=self.seed)
             resetting = np.zeros(self.envs.num_envs, bool)
@@ -202,6 +202,8 @@ def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:
         if key not in space.spaces:
             raise ValueError(f"observations are a Dict of {', '.join(space.spaces)}; set key to one of them, not {key!r}")
         space = space[key]
+    elif key is not None:
+        raise ValueError(f"key={key!r} is for Dict observations; these are {describe_space(space)}")
     if not isinstance(space, spaces.Box):
         raise TypeError(f"expected Box observations, got {describe_space(space)}")
     return space

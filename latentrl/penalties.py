@@ -21,6 +21,8 @@ class Batch:
     """The encoder's answer for the (possibly corrupted) observations."""
     z: Tensor
     """The code that the decoder got, ``(B, latent_dim)``."""
+    outputs: Tensor
+    """The decoder's raw outputs, float32 ``(B, *shape)``."""
     step: int
     """Gradient steps done so far."""
 
