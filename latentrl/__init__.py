@@ -9,6 +9,7 @@ from latentrl.models import ae, beta_vae, denoising_ae, pca, random, vae
 from latentrl.preprocessing import Preprocessing
 from latentrl.training import FitConfig, History, fit
 from latentrl.types import Encoder
+from latentrl.wrappers import wrap
 
 __version__ = "0.1.0"
 
@@ -34,4 +35,5 @@ __all__ = [
     "save",
     "traverse",
     "vae",
+    "wrap",
 ]

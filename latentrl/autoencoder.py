@@ -219,14 +219,21 @@ class Autoencoder(nn.Module):
         checked = self._check_observations(observations)
         return self._map(lambda x: self._decode(self._code_mean(x)), checked, self.observation_space.shape)
 
+    def preview(self, observations: Array) -> Array:
+        """Return the observations as the network sees them: cropped and resized, in the environment's units."""
+        checked = self._check_observations(observations)
+        return self._map(lambda x: self._restore(self.preprocess(x)), checked, self.observation_space.shape)
+
     def _code_mean(self, observations: Tensor) -> Tensor:
         mean: Tensor = self.head(self.encoder(self.preprocess(observations))).mean
         return mean.float()
 
     def _decode(self, latents: Tensor) -> Tensor:
-        mean = self.likelihood.mean(self._decoder()(latents)).float()
+        return self._restore(self.likelihood.mean(self._decoder()(latents)).float())
+
+    def _restore(self, x: Tensor) -> Tensor:
         dtype = torch.from_numpy(np.empty(0, self.preprocess.output_space.dtype)).dtype
-        return self.preprocess.inverse(mean).to(dtype)
+        return self.preprocess.inverse(x).to(dtype)
 
     def _decoder(self) -> nn.Module:
         if self.decoder is None:

@@ -192,9 +192,13 @@ class _Collection:
 
 
 def describe_environment(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
-    """Return what a manifest says of an environment: its id and its frame skip."""
+    """Return what a manifest says of an environment.
+
+    That is ``envs.metadata["environment"]``, where whoever made it described it there, or its id.
+    """
     name = envs.spec.id if envs.spec is not None else type(envs.unwrapped).__name__
-    return {"id": name, "frame_skip": envs.metadata.get("frame_skip", 1)}
+    described: dict[str, Any] = envs.metadata.get("environment", {"id": name})
+    return described
 
 
 def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:

@@ -181,7 +181,8 @@ class _Trainer:
         if self.model.config.training == "pca":
             fit_pca(self.model, self.training, self.config.seed)
             self._log_epoch()
-        store_statistics(self.model, self.validation)
+        else:
+            store_statistics(self.model, self.validation)
 
     def train(self, resume: bool, show: bool) -> None:
         """Run the loop to its end."""
@@ -269,6 +270,7 @@ class _Trainer:
                 f"(now {self.config.learning_rate:g}) or set gradient_clip"
             )
         self.progress.rows.append(row)
+        store_statistics(self.model, self.validation)
         self._keep_best(state.loss)
         for listener in self.listeners:
             listener.on_epoch(self.model, self.validation, row, state)
@@ -281,7 +283,6 @@ class _Trainer:
             self.progress.bad_epochs = 0
             self.best = _copy_state(self.model)
             if self.path is not None:
-                store_statistics(self.model, self.validation)
                 save(self.model, self.path)
 
     def _out_of_patience(self) -> bool:
@@ -289,7 +290,6 @@ class _Trainer:
 
     def _finish(self) -> None:
         self.model.load_state_dict(self.best)
-        store_statistics(self.model, self.validation)
         _warn_of_collapse(self.model)
 
     def _save_progress(self) -> None:

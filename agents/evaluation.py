@@ -1,0 +1,207 @@
+"""Evaluation on episodes that training never saw, by the task's own reward."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.checkpoint import WEIGHTS, build, read_agent, restore
+from agents.config import AgentConfig
+from agents.vecenv import build_monitored, build_venv
+from envs import Environment
+from latentrl import load
+from latentrl.autoencoder import Autoencoder
+from latentrl.files import write_json
+from latentrl.progress import progress_bar
+from latentrl.types import Array
+
+UNSEEN_SEED = 1_000_000
+"""First seed of evaluation; training seeds lie below."""
+ENVPOOL_ENVS = 16
+FRAMES_PER_SECOND = 50
+"""What CarRacing runs at; videos of other environments play at this rate, too."""
+
+Act = Callable[[Any], Array]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an agent reached."""
+
+    returns: list[float]
+    """The task's own return of each episode."""
+    lengths: list[int]
+    """Decisions in each episode."""
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the returns over episodes."""
+        return float(np.std(self.returns))
+
+    def __str__(self) -> str:
+        """Mean, spread and extremes in words."""
+        low, high = min(self.returns), max(self.returns)
+        return f"{self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes (from {low:.1f} to {high:.1f})"
+
+
+def agent_folder(run: Path) -> Path:
+    """Return where in a run's folder the agent is: the best one, or the last where none was evaluated."""
+    for folder in (run / "best", run / "last", run):
+        if (folder / WEIGHTS).exists():
+            return folder
+    raise FileNotFoundError(f"no agent at {run}: expected {run / 'best' / WEIGHTS}")
+
+
+def load_encoder(run: Path, config: AgentConfig, device: str = "auto") -> Autoencoder | None:
+    """Return the encoder that a run keeps beside its agents; None for an agent that learns from pixels."""
+    return load(run / "encoder", device) if config.latent else None
+
+
+def evaluate_agent(
+    run: Path,
+    episodes: int = 10,
+    *,
+    backend: str = "gymnasium",
+    seed: int = UNSEEN_SEED,
+    deterministic: bool = True,
+    device: str = "auto",
+    video: Path | None = None,
+    progress: bool = True,
+) -> Evaluation:
+    """Let a saved agent play, and write what it reached to ``evaluation.json`` in the run's folder.
+
+    Args:
+        run: folder of a training run.
+        episodes: how many; episode i has the seed ``seed + i`` on Gymnasium.
+        backend: "gymnasium", "envpool" or "auto".
+        seed: the first seed.
+        deterministic: take the policy's mode rather than a sample.
+        device: for the encoder.
+        video: an .mp4 of one more episode, on Gymnasium.
+        progress: whether to show a progress bar.
+
+    Raises:
+        FileNotFoundError: there is no agent.
+    """
+    folder = agent_folder(run)
+    config, _, notes = read_agent(folder)
+    encoder = load_encoder(run, config, device)
+    venv = build_venv(config, encoder, make_unseen(config.environment, episodes, backend, seed), training=False)
+    model = build(config, venv)
+    restore(folder, model, venv)
+    try:
+        result = play(venv, _acting(model, deterministic), episodes, progress)
+    finally:
+        venv.close()
+    conditions = {"backend": backend, "seed": seed, "deterministic": deterministic}
+    write_json(
+        run / "evaluation.json",
+        {"mean": result.mean, "std": result.std, **asdict(result), **conditions, "decisions_trained": notes["decisions"]},
+    )
+    if video is not None:
+        record_video(run, video, seed, device)
+    return result
+
+
+def evaluate_random(environment: Environment, episodes: int, seed: int = UNSEEN_SEED, progress: bool = True) -> Evaluation:
+    """Let uniform random actions play the same episodes as ``evaluate_agent``, on Gymnasium."""
+    venv = make_unseen(environment, episodes, "gymnasium", seed)
+    spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
+    for i, space in enumerate(spaces):
+        space.seed(seed + i)
+    try:
+        return play(venv, lambda _: np.stack([space.sample() for space in spaces]), episodes, progress)
+    finally:
+        venv.close()
+
+
+def make_unseen(environment: Environment, episodes: int, backend: str, seed: int) -> VecEnv:
+    """Make as many environments as help with ``episodes``, with seeds from ``seed`` on."""
+    fast = backend == "envpool"
+    n_envs = min(episodes, ENVPOOL_ENVS if fast else os.cpu_count() or 1)
+    seeds = [] if fast else [range(seed + i, seed + episodes, n_envs) for i in range(n_envs)]
+    return build_monitored(environment, n_envs=n_envs, seed=seed, backend=backend, episode_seeds=seeds)
+
+
+def play(venv: VecEnv, act: Act, episodes: int, progress: bool = False) -> Evaluation:
+    """Play ``episodes`` episodes, shared out evenly so that short ones are not preferred.
+
+    Args:
+        venv: monitored environments.
+        act: from batched observations to batched actions.
+        episodes: how many in all.
+        progress: whether to show a progress bar.
+    """
+    n = venv.num_envs
+    found: list[list[dict[str, Any]]] = [[] for _ in range(n)]
+    observations = venv.reset()
+    with progress_bar(episodes, 0, "evaluating", "episode", progress) as bar:
+        while sum(map(len, found)) < episodes:
+            observations, _, dones, infos = venv.step(act(observations))
+            for i in np.flatnonzero(dones):
+                if len(found[i]) < len(range(int(i), episodes, n)):
+                    found[i].append(infos[i]["episode"])
+                    bar.update(1)
+    ordered = [found[k % n][k // n] for k in range(episodes)]
+    return Evaluation([float(e["r"]) for e in ordered], [int(e["l"]) for e in ordered])
+
+
+def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = "auto") -> Path:
+    """Write an .mp4 of one episode with the seed ``seed``, on Gymnasium, one picture a decision.
+
+    Raises:
+        ValueError: the file cannot be written, or the environment renders nothing.
+    """
+    folder = agent_folder(run)
+    config, _, _ = read_agent(folder)
+    base = build_monitored(
+        config.environment, n_envs=1, seed=seed, backend="gymnasium", episode_seeds=[[seed]], render_mode="rgb_array"
+    )
+    venv = build_venv(config, load_encoder(run, config, device), base, training=False)
+    model = build(config, venv)
+    restore(folder, model, venv)
+    act, observations, done = _acting(model, True), venv.reset(), False
+    frames: list[Array] = []
+    while not done:
+        frames.append(_picture(venv))
+        observations, _, dones, _ = venv.step(act(observations))
+        done = bool(dones[0])
+    venv.close()
+    return _write_video(video, frames, max(1, FRAMES_PER_SECOND // config.environment.frame_skip))
+
+
+def _acting(model: BaseAlgorithm, deterministic: bool) -> Act:
+    return lambda observations: model.predict(observations, deterministic=deterministic)[0]
+
+
+def _picture(venv: VecEnv) -> Array:
+    image = venv.get_images()[0]
+    if image is None:
+        raise ValueError("this environment renders no rgb_array, so there is nothing to record")
+    return np.asarray(image)
+
+
+def _write_video(path: Path, frames: list[Array], fps: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, _ = frames[0].shape
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+    if not writer.isOpened():
+        raise ValueError(f"cannot write a video to {path}; the name must end in .mp4")
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return path

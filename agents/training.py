@@ -1,0 +1,276 @@
+"""Train an agent in an encoder's codes, or from pixels: the second half of the main job."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import HParam, configure
+from stable_baselines3.common.vec_env import VecNormalize
+
+from agents.algorithms import DEFAULTS
+from agents.checkpoint import build, read_agent, restore, save_agent
+from agents.config import AgentConfig
+from agents.evaluation import Evaluation, play
+from agents.pretraining import newest_encoder
+from agents.runs import env_folder, new_run, newest_run
+from agents.vecenv import build_monitored, build_venv
+from envs import Environment, make_env, settings_for
+from envs.make import has_both_actions
+from latentrl import Preprocessing, load, save
+from latentrl.autoencoder import Autoencoder
+from latentrl.callbacks import EnvFrameCurves, LatentPictures, ProgressCallback
+from latentrl.files import read_json, write_json
+
+PIXEL_SIZE = (64, 64)
+SELECTION_SEED = 500_000
+"""First seed of the episodes that choose the best checkpoint: neither training's nor evaluation's."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a PPO or DQN agent, in the codes of a pretrained encoder or from pixels."""
+
+    env: str = "CarRacing-v2"
+    """Gymnasium id, or module:Class of a custom environment."""
+    latent: bool = True
+    """See codes; --no-latent learns from pixels with SB3's CnnPolicy."""
+    vae: Path | None = None
+    """Folder of the encoder; the newest one pretrained for the environment where not given."""
+    algo: Literal["ppo", "dqn"] = "ppo"
+    """Algorithm."""
+    timesteps: int | None = None
+    """Agent decisions in all; the algorithm's own default."""
+    n_envs: int | None = None
+    """Environments that step together; the algorithm's own default."""
+    frame_skip: int | None = None
+    """Environment frames for each decision; the environment's own default."""
+    stack: int | None = None
+    """Codes (or images) that the agent sees at once; the environment's own default."""
+    backend: str = "auto"
+    """auto (EnvPool where it has the environment), envpool or gymnasium."""
+    eval_every: int = 50_000
+    """Decisions between two evaluations, which choose the best checkpoint."""
+    eval_episodes: int = 16
+    """Episodes in each of them."""
+    out: Path | None = None
+    """Folder of the run; runs/agents/ENV/ALGO-latent-N where not given."""
+    seed: int = 0
+    """Seed of environments, weights and exploration."""
+    device: str = "auto"
+    """Of the encoder and of CnnPolicy; auto is the GPU where there is one."""
+    resume: bool = False
+    """Continue the interrupted run in --out, or the newest one of this environment."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run made."""
+
+    path: Path
+    """Its folder, with the agents in ``best`` and ``last``."""
+    config: AgentConfig
+    """What was trained."""
+    decisions: int
+    """Decisions taken in training."""
+    best: Evaluation | None
+    """The evaluation of the best checkpoint, on the selection episodes; None before the first."""
+
+
+def train(config: TrainConfig) -> Trained:
+    """Run the whole of it; Ctrl-C saves the last state and passes on, ``resume=True`` goes on from there.
+
+    Raises:
+        ValueError: settings contradict each other or the environment.
+        FileNotFoundError: there is no encoder, or nothing to resume.
+    """
+    if config.resume:
+        return _Run.resumed(config).learn()
+    return _Run.fresh(config).learn()
+
+
+def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentConfig:
+    """Return the agent that the flags describe, with everything else at its default.
+
+    Raises:
+        ValueError: the algorithm cannot take the environment's actions.
+    """
+    settings = settings_for(config.env)
+    pretrained = {} if encoder is None else encoder.metadata.get("data", {}).get("environment", {})
+    environment = Environment(
+        config.env,
+        frame_skip=config.frame_skip or (settings.frame_skip if config.latent else settings.pixel_frame_skip),
+        discrete=config.algo == "dqn" and has_both_actions(config.env),
+        render_size=pretrained.get("render_size"),
+    )
+    _check_actions(config.algo, environment)
+    hyperparameters = dict(DEFAULTS[config.algo, config.latent])
+    for name in ("timesteps", "n_envs"):
+        hyperparameters[name] = getattr(config, name) or hyperparameters[name]
+    stack = config.stack or (settings.stack if config.latent else settings.pixel_stack)
+    pixels = None if config.latent else Preprocessing(size=PIXEL_SIZE, greyscale=True)
+    return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
+
+
+def _check_actions(algo: str, environment: Environment) -> None:
+    if algo != "dqn" or environment.discrete:
+        return
+    env = make_env(environment)
+    env.close()
+    if not isinstance(env.action_space, spaces.Discrete):
+        raise ValueError(
+            f"dqn needs discrete actions, and {environment.id} has {env.action_space}; use --algo ppo"
+        )
+
+
+class _Run:
+    """One training run: its folder, environments, algorithm and callbacks."""
+
+    def __init__(self, config: TrainConfig, agent: AgentConfig, path: Path, encoder: Autoencoder | None) -> None:
+        self.config, self.agent, self.path, self.encoder = config, agent, path, encoder
+        self.total = int(agent.settings["timesteps"])
+        self.venv = self._venv(agent.settings["n_envs"], config.seed, training=True)
+        self.model = build(agent, self.venv, config.seed, config.device)
+        self.selection = Selection(self)
+
+    @classmethod
+    def fresh(cls, config: TrainConfig) -> _Run:
+        """Begin a new run."""
+        encoder = load(config.vae or newest_encoder(config.env), config.device) if config.latent else None
+        agent = describe_agent(config, encoder)
+        kind = "latent" if config.latent else "pixels"
+        path = config.out or new_run("agents", config.env, f"{config.algo}-{kind}")
+        if (path / "training.json").exists():
+            raise ValueError(f"{path} already holds a run: add --resume to continue it, or choose another --out")
+        run = cls(config, agent, path, encoder)
+        if encoder is not None:
+            save(encoder, path / "encoder")
+        write_json(path / "training.json", _as_json(config))
+        return run
+
+    @classmethod
+    def resumed(cls, config: TrainConfig) -> _Run:
+        """Pick up an interrupted run where its last checkpoint is."""
+        path = config.out or newest_run("agents", config.env, "training.json")
+        if path is None or not (path / "training.json").exists():
+            raise FileNotFoundError(
+                f"nothing to resume for {config.env}: no run in {path or env_folder('agents', config.env)}"
+            )
+        saved = read_json(path / "training.json")
+        begun = TrainConfig(**{**saved, "vae": None, "out": path, "device": config.device})
+        agent, _, _ = read_agent(path / "last")
+        if config.timesteps:
+            agent = dataclasses.replace(agent, settings={**agent.settings, "timesteps": config.timesteps})
+        encoder = load(path / "encoder", config.device) if agent.latent else None
+        run = cls(begun, agent, path, encoder)
+        restore(path / "last", run.model, run.venv)
+        run.selection.restore()
+        return run
+
+    def _venv(self, n_envs: int, seed: int, training: bool) -> VecNormalize:
+        base = build_monitored(self.agent.environment, n_envs=n_envs, seed=seed, backend=self.config.backend)
+        return build_venv(self.agent, self.encoder, base, training)
+
+    def learn(self) -> Trained:
+        """Train to the end, or to Ctrl-C, and save either way."""
+        self.model.set_logger(configure(str(self.path), ["tensorboard"]))
+        try:
+            self.model.learn(
+                max(0, self.total - self.model.num_timesteps),
+                callback=self._callbacks(),
+                reset_num_timesteps=self.model.num_timesteps == 0,
+            )
+            if self.selection.best is None:
+                self.selection.evaluate()
+        finally:
+            self.save_last()
+            self.venv.close()
+            self.selection.close()
+        return Trained(self.path, self.agent, self.model.num_timesteps, self.selection.best)
+
+    def _callbacks(self) -> list[BaseCallback]:
+        skip = self.agent.environment.frame_skip
+        return [
+            Hyperparameters(_as_json(self.config)),
+            ProgressCallback(self.total, skip),
+            EnvFrameCurves(skip),
+            LatentPictures(every=max(1, self.total // 10)),
+            self.selection,
+        ]
+
+    def save_last(self) -> None:
+        """Write the checkpoint to resume from."""
+        save_agent(self.path / "last", self.agent, self.model, self.venv, replay=True)
+
+
+class Selection(BaseCallback):
+    """Evaluates now and then, keeps the best checkpoint, and saves the last one."""
+
+    def __init__(self, run: _Run) -> None:
+        """Evaluate the agent of ``run`` in its folder."""
+        super().__init__()
+        self.run = run
+        self.best: Evaluation | None = None
+        self._venv: VecNormalize | None = None
+        self._next = run.config.eval_every
+
+    def restore(self) -> None:
+        """Remember what an earlier part of the run found best."""
+        file = self.run.path / "selection.json"
+        if file.exists():
+            self.best = Evaluation(**read_json(file))
+        self._next = self.run.model.num_timesteps + self.run.config.eval_every
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= self._next:
+            self._next += self.run.config.eval_every
+            self.evaluate()
+            self.run.save_last()
+        return True
+
+    def evaluate(self) -> None:
+        """Play the selection episodes; a better mean than ever before becomes ``best``."""
+        run = self.run
+        if self._venv is None:
+            n_envs = min(run.config.eval_episodes, run.agent.settings["n_envs"])
+            self._venv = run._venv(n_envs, SELECTION_SEED, training=False)
+        self._venv.obs_rms = run.venv.obs_rms
+        result = play(self._venv, lambda seen: run.model.predict(seen, deterministic=True)[0], run.config.eval_episodes)
+        run.model.logger.record("eval/mean_return", result.mean)
+        run.model.logger.record("eval/std_return", result.std)
+        run.model.logger.dump(run.model.num_timesteps)
+        if self.best is None or result.mean > self.best.mean:
+            self.best = result
+            save_agent(run.path / "best", run.agent, run.model, run.venv)
+            write_json(run.path / "selection.json", dataclasses.asdict(result))
+
+    def close(self) -> None:
+        """Close the environments."""
+        if self._venv is not None:
+            self._venv.close()
+
+
+class Hyperparameters(BaseCallback):
+    """Puts the run's settings on TensorBoard's page of hyper-parameters."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        """Show ``values``."""
+        super().__init__()
+        self.values = {key: value for key, value in values.items() if isinstance(value, bool | int | float | str)}
+
+    def _on_training_start(self) -> None:
+        metrics = {"rollout/ep_rew_mean": 0.0, "eval/mean_return": 0.0}
+        self.logger.record("hparams", HParam(self.values, metrics), exclude=("stdout", "log", "json", "csv"))
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def _as_json(config: TrainConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

@@ -1,0 +1,79 @@
+"""The environments as an agent sees them: monitored, encoded, stacked, normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, VecNormalize
+
+from agents.config import AgentConfig
+from envs import Environment, make_vector
+from latentrl import wrap
+from latentrl.preprocessing import Preprocessing, make_preprocessor
+from latentrl.types import Array, Encoder
+from latentrl.wrappers.sb3 import GymnasiumVecEnv
+
+
+class PixelEncoder:
+    """Crops, resizes and greys images without encoding them, for agents that learn from pixels."""
+
+    def __init__(self, space: spaces.Box, preprocessing: Preprocessing) -> None:
+        """Prepare for images of ``space``; errors as in ``make_preprocessor``."""
+        self.observation_space = space
+        self.preprocess = make_preprocessor(space, preprocessing)
+        self.latent_space = self.preprocess.output_space
+
+    def encode(self, observations: Array) -> Array:
+        """Return ``(B, h, w, C)`` uint8 images."""
+        x = self.preprocess(torch.from_numpy(observations))
+        return self.preprocess.inverse(x).to(torch.uint8).numpy()
+
+
+def build_monitored(
+    environment: Environment,
+    *,
+    n_envs: int,
+    seed: int,
+    backend: str = "auto",
+    episode_seeds: Sequence[Sequence[int]] = (),
+    render_mode: str | None = None,
+) -> VecMonitor:
+    """Make the bare environments for SB3, with returns that are the task's own in ``info["episode"]``.
+
+    Args:
+        environment: which.
+        n_envs: how many step together.
+        seed: environment i takes ``seed + i``.
+        backend: "auto", "envpool" or "gymnasium".
+        episode_seeds: for each environment the seeds of its episodes, in order.
+        render_mode: for videos.
+    """
+    envs = make_vector(
+        environment, n_envs, backend=backend, seed=seed, episode_seeds=episode_seeds, render_mode=render_mode
+    )
+    venv = GymnasiumVecEnv(envs)
+    venv.seed(seed)
+    return VecMonitor(venv)
+
+
+def build_venv(config: AgentConfig, encoder: Encoder | None, venv: VecEnv, training: bool = True) -> VecNormalize:
+    """Show ``venv`` as the agent sees it: encoded, stacked, normalised.
+
+    Codes are normalised; images are not. While ``training``, rewards are too and the statistics learn.
+
+    Args:
+        config: the agent.
+        encoder: what turns frames into codes; None for an agent that learns from pixels.
+        venv: what ``build_monitored`` made.
+        training: False for evaluation.
+    """
+    if config.pixels is not None:
+        encoder = PixelEncoder(venv.observation_space, config.pixels)
+    seen: VecEnv = wrap(venv, encoder)
+    if config.stack > 1:
+        seen = VecFrameStack(seen, config.stack)
+    return VecNormalize(
+        seen, training=training, norm_obs=config.latent, norm_reward=training, gamma=config.settings["gamma"]
+    )

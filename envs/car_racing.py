@@ -1,0 +1,26 @@
+"""CarRacing-v2: version 3 of Gymnasium with the older end of a lap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.box2d.car_racing import CarRacing
+
+from latentrl.types import Array
+
+DISCRETE_ACTIONS = np.array(
+    [[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]], np.float32
+)
+"""Steering, gas and brake of the five discrete actions: nothing, right, left, gas, brake."""
+
+
+class CarRacingV2(CarRacing):
+    """CarRacing in which a finished lap truncates the episode, as in ``CarRacing-v2``; v3 terminates it."""
+
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Step as version 3 does, and call the end of a lap a truncation."""
+        observation, reward, terminated, truncated, info = super().step(action)
+        if terminated and info.get("lap_finished"):
+            terminated, truncated = False, True
+        return observation, float(reward), terminated, truncated, info

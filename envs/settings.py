@@ -1,0 +1,42 @@
+"""What suits each environment, where the general defaults do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EnvSettings:
+    """Defaults of one environment; every script flag that names one of them wins over it."""
+
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Pixels cut from the top, bottom, left and right before encoding."""
+    size: int | None = 64
+    """Side in pixels of the square image that the encoder sees; None keeps the size."""
+    frame_skip: int = 1
+    """Environment frames for each decision."""
+    stack: int = 1
+    """Codes that an agent sees at once."""
+    pixel_frame_skip: int = 1
+    """Environment frames for each decision of an agent that learns from pixels."""
+    pixel_stack: int = 1
+    """Images that such an agent sees at once."""
+    policy: str = "brownian"
+    """How frames for pretraining are collected."""
+    workers: bool = True
+    """Step in worker processes; False where a step is cheaper than a pipe."""
+
+
+# The pixel settings are those of RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0.
+CAR_RACING = EnvSettings(crop=(0, 12, 0, 0), frame_skip=4, stack=4, pixel_frame_skip=2, pixel_stack=2)
+
+SETTINGS = {
+    "CarRacing-v2": CAR_RACING,
+    "CarRacing-v3": CAR_RACING,
+    "PixelReach-v0": EnvSettings(size=None, workers=False),
+}
+
+
+def settings_for(env_id: str) -> EnvSettings:
+    """Return the settings of an environment, the general defaults where it has none of its own."""
+    return SETTINGS.get(env_id, EnvSettings())

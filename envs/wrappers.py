@@ -1,0 +1,46 @@
+"""Single-environment wrappers that Gymnasium does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+
+
+class FrameSkip(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Repeat each action for ``skip`` frames, or until the episode ends; rewards add up."""
+
+    def __init__(self, env: gym.Env[Any, Any], skip: int) -> None:
+        """Wrap ``env``; ``ValueError`` for a skip below 1."""
+        gym.utils.RecordConstructorArgs.__init__(self, skip=skip)
+        super().__init__(env)
+        if skip < 1:
+            raise ValueError(f"frame skip is a number of frames, at least 1; got {skip}")
+        self.skip = skip
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step ``skip`` times."""
+        total = 0.0
+        for _ in range(self.skip):
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total += float(reward)
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, info
+
+
+class EpisodeSeeds(gym.Wrapper[Any, Any, Any, Any]):
+    """Give each new episode the next of a list of seeds; after the last, start over."""
+
+    def __init__(self, env: gym.Env[Any, Any], seeds: Sequence[int]) -> None:
+        """Wrap ``env`` with the ``seeds`` of its episodes."""
+        super().__init__(env)
+        self.seeds = list(seeds)
+        self.episode = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset with the next seed of the list, whatever ``seed`` says."""
+        chosen = self.seeds[self.episode % len(self.seeds)]
+        self.episode += 1
+        return self.env.reset(seed=chosen, options=options)

@@ -1,0 +1,90 @@
+"""What TensorBoard shows of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from latentrl import pictures
+from latentrl.analysis import Health
+from latentrl.autoencoder import Autoencoder
+from latentrl.frames import Frames
+from latentrl.preprocessing import is_image
+from latentrl.types import Array
+
+SHOWN = 8
+
+
+def add_picture(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> None:
+    """Add an encoded PNG or GIF; TensorBoard plays GIFs."""
+    image = Summary.Image(encoded_image_string=encoded, colorspace=3)
+    summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+    writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
+
+
+def add_hyperparameters(writer: SummaryWriter, values: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Add a row to the page of hyper-parameters, with ``metrics`` as its results."""
+    shown = {key: value if isinstance(value, int | float | str | bool) else str(value) for key, value in values.items()}
+    for summary in hparams(shown, dict(metrics)):  # type: ignore[no-untyped-call]
+        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+
+
+class FitBoard:
+    """A listener that writes losses, KL in total and per dimension, and pictures after every epoch."""
+
+    def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any], first_step: int = 0) -> None:
+        """Write to ``folder``; what is there beyond ``first_step`` belongs to an interrupted run and is hidden."""
+        self.writer = SummaryWriter(str(folder), purge_step=first_step or None)  # type: ignore[no-untyped-call]
+        self.hyperparameters = hyperparameters
+        self._row: dict[str, float] = {}
+
+    def on_epoch(self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health) -> None:
+        """Write the figures of one epoch, and pictures where observations are images."""
+        step, self._row = int(row["step"]), dict(row)
+        for name, value in row.items():
+            if name != "step":
+                self._scalar(_tag(name), value, step)
+        if model.head.stochastic:
+            for dimension, nats in enumerate(health.kl):
+                self._scalar(f"kl_per_dimension/{dimension:02d}", nats, step)
+        if is_image(model.observation_space) and model.latent_quantiles.any():
+            self._pictures(model, validation, step)
+
+    def _scalar(self, tag: str, value: float, step: int) -> None:
+        self.writer.add_scalar(tag, value, step)  # type: ignore[no-untyped-call]
+
+    def _pictures(self, model: Autoencoder, validation: Frames, step: int) -> None:
+        shown = sample_for_pictures(validation)
+        add_picture(self.writer, "reconstructions", pictures.png(pictures.reconstructions(model, shown)), step)
+        add_picture(self.writer, "traversals", pictures.png(pictures.traversal(model, shown[0])), step)
+        add_picture(self.writer, "traversals_moving", pictures.traversal_gif(model, shown[0]), step)
+
+    def __enter__(self) -> FitBoard:
+        """Return the board."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the hyper-parameters with the last figures, and close."""
+        metrics = {f"hparam/{name}": value for name, value in self._row.items() if name.startswith(("validation", "psnr"))}
+        if error is None and metrics:
+            add_hyperparameters(self.writer, self.hyperparameters, metrics)
+        self.writer.close()  # type: ignore[no-untyped-call]
+
+
+def sample_for_pictures(frames: Frames, count: int = SHOWN) -> Array:
+    """Return ``count`` frames from the middles of equal stretches, the same ones each time."""
+    count = min(count, len(frames))
+    return np.asarray(frames[((np.arange(count) + 0.5) * len(frames) / count).astype(int)])
+
+
+def _tag(name: str) -> str:
+    return name if "/" in name else f"validation/{name}"

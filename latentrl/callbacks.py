@@ -1,0 +1,98 @@
+"""SB3 callbacks: progress, curves per environment frame, and pictures of what the agent sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import TensorBoardOutputFormat
+from stable_baselines3.common.vec_env import VecEnvWrapper
+
+from latentrl import pictures
+from latentrl.autoencoder import Autoencoder
+from latentrl.board import SHOWN, add_picture
+from latentrl.preprocessing import is_image
+from latentrl.progress import progress_bar
+from latentrl.wrappers.sb3 import LatentVecEnv
+
+
+def summary_writer(callback: BaseCallback) -> Any:
+    """Return the TensorBoard writer of a callback's algorithm, None where it logs elsewhere."""
+    for output in callback.logger.output_formats:
+        if isinstance(output, TensorBoardOutputFormat):
+            return output.writer
+    return None
+
+
+class ProgressCallback(BaseCallback):
+    """A bar with decisions a second, the time left and the latest mean return."""
+
+    def __init__(self, total: int, frame_skip: int = 1) -> None:
+        """Expect ``total`` decisions of ``frame_skip`` environment frames each."""
+        super().__init__()
+        self.total, self.frame_skip = total, frame_skip
+
+    def _on_training_start(self) -> None:
+        self.bar = progress_bar(self.total, self.num_timesteps, "training", "decision", True)
+
+    def _on_step(self) -> bool:
+        self.bar.update(self.num_timesteps - self.bar.n)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
+        if returns:
+            frames = self.num_timesteps * self.frame_skip
+            self.bar.set_postfix_str(f"return {np.mean(returns):.1f}, {frames:,} env frames", refresh=False)
+
+    def _on_training_end(self) -> None:
+        self.bar.close()
+
+
+class EnvFrameCurves(BaseCallback):
+    """The task's own return against environment frames, beside SB3's curve against decisions."""
+
+    def __init__(self, frame_skip: int) -> None:
+        """Count ``frame_skip`` environment frames a decision."""
+        super().__init__()
+        self.frame_skip = frame_skip
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        writer, episodes = summary_writer(self), self.model.ep_info_buffer
+        if writer is not None and episodes:
+            mean = float(np.mean([episode["r"] for episode in episodes]))
+            writer.add_scalar("rollout/ep_rew_mean_per_env_frame", mean, self.num_timesteps * self.frame_skip)
+
+
+class LatentPictures(BaseCallback):
+    """Now and then: frames that the agent has just seen, beside what its code keeps of them."""
+
+    def __init__(self, every: int) -> None:
+        """Write one picture every ``every`` decisions."""
+        super().__init__()
+        self.every, self._next = every, 0
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        writer, host = summary_writer(self), _latent_host(self.training_env)
+        if writer is None or host is None or self.num_timesteps < self._next:
+            return
+        self._next = self.num_timesteps + self.every
+        model = host.transform.encoder
+        if isinstance(model, Autoencoder) and model.decoder is not None and is_image(model.observation_space):
+            picture = pictures.reconstructions(model, host.transform.last_frames[:SHOWN])
+            add_picture(writer, "agent/reconstructions", pictures.png(picture), self.num_timesteps)
+
+
+def _latent_host(venv: Any) -> LatentVecEnv | None:
+    while isinstance(venv, VecEnvWrapper):
+        if isinstance(venv, LatentVecEnv):
+            return venv
+        venv = venv.venv
+    return None

@@ -1,0 +1,76 @@
+"""Pictures of what a model sees and knows, as uint8 RGB arrays ``(H, W, 3)`` and GIFs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from latentrl.analysis import traverse
+from latentrl.autoencoder import Autoencoder
+from latentrl.types import Array
+
+GAP = 2
+BACKGROUND = 255
+TILE = 96
+"""Smaller tiles are enlarged to about this many pixels a side."""
+
+
+def to_rgb(image: Array) -> Array:
+    """Turn an observation ``(H, W)`` or ``(H, W, C)``, uint8 or float in [0, 1], into uint8 RGB."""
+    pixels = image if image.dtype == np.uint8 else np.clip(image * 255, 0, 255).round().astype(np.uint8)
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return pixels[..., -3:] if pixels.shape[-1] >= 3 else np.repeat(pixels[..., :1], 3, axis=-1)
+
+
+def grid(rows: Sequence[Sequence[Array]]) -> Array:
+    """Lay images out in rows on white, enlarged by a whole factor where they are small."""
+    tiles = [[_enlarge(to_rgb(image)) for image in row] for row in rows]
+    height, width, _ = tiles[0][0].shape
+    columns = max(len(row) for row in tiles)
+    shape = (len(tiles) * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3)
+    canvas = np.full(shape, BACKGROUND, np.uint8)
+    for i, row in enumerate(tiles):
+        for j, tile in enumerate(row):
+            top, left = GAP + i * (height + GAP), GAP + j * (width + GAP)
+            canvas[top : top + height, left : left + width] = tile
+    return canvas
+
+
+def _enlarge(image: Array) -> Array:
+    factor = max(1, round(TILE / image.shape[0]))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def reconstructions(model: Autoencoder, observations: Array) -> Array:
+    """Return a picture with the observations above, as the network sees them, and below their reconstructions."""
+    return grid([list(model.preview(observations)), list(model.reconstruct(observations))])
+
+
+def traversal(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 9) -> Array:
+    """Return a picture with one row a latent dimension, the most informative first, moved over its range in the data."""
+    return grid([list(row) for row in traverse(model, observation, dimensions, steps)])
+
+
+def traversal_gif(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 15) -> bytes:
+    """Return a looping GIF in which the same dimensions sway to and fro, side by side."""
+    moved = traverse(model, observation, dimensions, steps)
+    half = (len(moved) + 1) // 2
+    frames = [grid([list(moved[:half, t]), list(moved[half:, t])] if len(moved) > 1 else [[moved[0, t]]]) for t in range(steps)]
+    return gif([*frames, *frames[-2:0:-1]], fps=10)
+
+
+def gif(frames: Sequence[Array], fps: int) -> bytes:
+    """Encode RGB frames as a looping GIF."""
+    images = [Image.fromarray(frame) for frame in frames]
+    buffer = io.BytesIO()
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
+    return buffer.getvalue()
+
+
+def png(image: Array) -> bytes:
+    """Encode an RGB picture as PNG."""
+    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])

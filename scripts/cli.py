@@ -1,0 +1,60 @@
+"""Flags from dataclasses, with a YAML file below them, and plain words for the user's mistakes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gymnasium as gym
+import tyro
+import yaml
+
+Config = TypeVar("Config")
+
+
+def run(config: type[Config], main: Callable[[Config], None]) -> None:
+    """Call ``main`` with the command line's settings.
+
+    ``--config FILE`` names a YAML file of flags, without their dashes; flags win over it. A user's
+    mistake is printed and ends with status 2; Ctrl-C prints how to go on and ends with 130.
+    """
+    sys.path.insert(0, str(Path.cwd()))  # for custom environments, module:Class
+    settings = tyro.cli(config, description=main.__doc__, args=_arguments(sys.argv[1:]))
+    try:
+        main(settings)
+    except (ValueError, FileNotFoundError, gym.error.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"\nstopped, and saved. Continue with\n  {_again()}", file=sys.stderr)
+        sys.exit(130)
+
+
+def _arguments(arguments: list[str]) -> list[str]:
+    for i, argument in enumerate(arguments):
+        if argument == "--config" and i + 1 < len(arguments):
+            return _flags(Path(arguments[i + 1])) + arguments[:i] + arguments[i + 2 :]
+    return arguments
+
+
+def _flags(file: Path) -> list[str]:
+    if not file.exists():
+        sys.exit(f"error: no config file at {file}")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    if not isinstance(settings, dict):
+        sys.exit(f"error: {file} must hold flags as 'name: value' lines")
+    return [word for name, value in settings.items() for word in _words(str(name), value)]
+
+
+def _words(name: str, value: Any) -> list[str]:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    values = value if isinstance(value, list) else [value]
+    return [f"--{flag}", *map(str, values)]
+
+
+def _again() -> str:
+    return " ".join(["python", *(word for word in sys.argv if word != "--resume"), "--resume"])

@@ -1,0 +1,53 @@
+"""Let a trained agent play episodes that training never saw."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from agents.evaluation import UNSEEN_SEED, evaluate_agent
+from scripts.cli import run
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Let a trained agent play episodes that training never saw."""
+
+    agent: Path
+    """Folder of the training run."""
+    episodes: int = 100
+    """How many."""
+    backend: str = "gymnasium"
+    """gymnasium, envpool or auto."""
+    seed: int = UNSEEN_SEED
+    """Seed of the first episode; the others follow."""
+    stochastic: bool = False
+    """Sample the policy instead of taking its mode."""
+    device: str = "auto"
+    """Of the encoder; auto is the GPU where there is one."""
+    video: Path | None = None
+    """An .mp4 of one episode."""
+
+
+def main(config: EvaluateConfig) -> None:
+    """Let a trained agent play episodes that training never saw."""
+    result = evaluate_agent(
+        config.agent,
+        config.episodes,
+        backend=config.backend,
+        seed=config.seed,
+        deterministic=not config.stochastic,
+        device=config.device,
+        video=config.video,
+    )
+    print(f"\nreturn of the task itself: {result}")
+    print(f"every episode: {config.agent / 'evaluation.json'}")
+    if config.video:
+        print(f"video: {config.video}")
+
+
+if __name__ == "__main__":
+    run(EvaluateConfig, main)

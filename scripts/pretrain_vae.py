@@ -1,0 +1,38 @@
+"""Collect frames of an environment and pretrain an encoder on them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from agents.pretraining import PretrainConfig, Pretrained, pretrain
+from scripts.cli import run
+
+
+def main(config: PretrainConfig) -> None:
+    """Collect frames of an environment and pretrain an encoder on them."""
+    report(pretrain(config), config)
+
+
+def report(result: Pretrained, config: PretrainConfig) -> None:
+    """Print what was reached, where it is and what to run next."""
+    model, epochs = result.model, result.history.epochs
+    print(f"\n{model.config.model} with {model.latent_dim} latents, from {len(result.frames):,} frames, in {result.path}")
+    if epochs:
+        best = min(epochs, key=lambda row: row["validation/loss"])
+        print(
+            f"validation: {best['validation/loss']:.1f} nats per frame, PSNR {best['psnr']:.1f} dB, "
+            f"KL {best['kl']:.1f} nats, {best['active_units']:.0f} active units"
+        )
+    for picture in result.pictures:
+        print(f"  {picture}")
+    print("next:")
+    print("  tensorboard --logdir runs")
+    environment = "" if config.env == "CarRacing-v2" else f" --env {config.env}"
+    print(f"  python scripts/train_agent.py --latent{environment}")
+
+
+if __name__ == "__main__":
+    run(PretrainConfig, main)
