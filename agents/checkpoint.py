@@ -31,7 +31,9 @@ def build(config: AgentConfig, venv: VecNormalize, seed: int = 0, device: str = 
     return make(venv, latent=config.latent, seed=seed, device=device, **settings)
 
 
-def save_agent(folder: Path, config: AgentConfig, model: BaseAlgorithm, venv: VecNormalize, replay: bool = False) -> None:
+def save_agent(
+    folder: Path, config: AgentConfig, model: BaseAlgorithm, venv: VecNormalize, replay: bool = False
+) -> None:
     """Write weights, optimizer, normalisation and counters to ``folder``, atomically.
 
     Args:
@@ -66,7 +68,9 @@ def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict
         raise FileNotFoundError(f"no agent at {folder}: it has no {WEIGHTS}")
     tensors, notes = read_tensors(folder / WEIGHTS, "agent")
     if notes["format"] > FORMAT:
-        raise ValueError(f"{folder} has agent format {notes['format']}, this version reads up to {FORMAT}: update latentrl")
+        raise ValueError(
+            f"{folder} has agent format {notes['format']}, this version reads up to {FORMAT}: update latentrl"
+        )
     return AgentConfig.from_json(notes["config"]), tensors, notes
 
 
@@ -87,7 +91,9 @@ def _flatten(parameters: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, tor
         if "param_groups" not in state:
             tensors |= {f"weights.{name}/{key}": value for key, value in state.items()}
             continue
-        groups[name] = [{key: value for key, value in group.items() if _is_plain(value)} for group in state["param_groups"]]
+        groups[name] = [
+            {key: value for key, value in group.items() if _is_plain(value)} for group in state["param_groups"]
+        ]
         for index, moments in state["state"].items():
             tensors |= {f"optimizer.{name}/{index}/{key}": value for key, value in moments.items()}
     return tensors, groups

@@ -110,14 +110,22 @@ def evaluate_agent(
     conditions = {"backend": backend, "seed": seed, "deterministic": deterministic}
     write_json(
         run / "evaluation.json",
-        {"mean": result.mean, "std": result.std, **asdict(result), **conditions, "decisions_trained": notes["decisions"]},
+        {
+            "mean": result.mean,
+            "std": result.std,
+            **asdict(result),
+            **conditions,
+            "decisions_trained": notes["decisions"],
+        },
     )
     if video is not None:
         record_video(run, video, seed, device)
     return result
 
 
-def evaluate_random(environment: Environment, episodes: int, seed: int = UNSEEN_SEED, progress: bool = True) -> Evaluation:
+def evaluate_random(
+    environment: Environment, episodes: int, seed: int = UNSEEN_SEED, progress: bool = True
+) -> Evaluation:
     """Let uniform random actions play the same episodes as ``evaluate_agent``, on Gymnasium."""
     venv = make_unseen(environment, episodes, "gymnasium", seed)
     spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]

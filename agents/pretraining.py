@@ -133,7 +133,9 @@ def build_model(config: PretrainConfig, frames: Frames) -> Autoencoder:
     if is_image(frames.space):
         options["preprocessing"] = _preprocessing(config, settings_for(config.env))
     elif config.size or config.crop:
-        raise ValueError(f"size and crop are for images; the observations of {config.env} have shape {frames.space.shape}")
+        raise ValueError(
+            f"size and crop are for images; the observations of {config.env} have shape {frames.space.shape}"
+        )
     return make(config.model, frames.space, **options)
 
 
@@ -180,7 +182,9 @@ def _write(file: Path, data: bytes) -> None:
 def _resumed(config: PretrainConfig) -> Path:
     path = config.out or newest_run("vae", config.env, "pretraining.json")
     if path is None or not (path / "pretraining.json").exists():
-        raise FileNotFoundError(f"nothing to resume for {config.env}: no run in {path or env_folder('vae', config.env)}")
+        raise FileNotFoundError(
+            f"nothing to resume for {config.env}: no run in {path or env_folder('vae', config.env)}"
+        )
     return path
 
 

@@ -123,9 +123,7 @@ def _check_actions(algo: str, environment: Environment) -> None:
     env = make_env(environment)
     env.close()
     if not isinstance(env.action_space, spaces.Discrete):
-        raise ValueError(
-            f"dqn needs discrete actions, and {environment.id} has {env.action_space}; use --algo ppo"
-        )
+        raise ValueError(f"dqn needs discrete actions, and {environment.id} has {env.action_space}; use --algo ppo")
 
 
 class _Run:

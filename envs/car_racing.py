@@ -9,9 +9,7 @@ from gymnasium.envs.box2d.car_racing import CarRacing
 
 from latentrl.types import Array
 
-DISCRETE_ACTIONS = np.array(
-    [[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]], np.float32
-)
+DISCRETE_ACTIONS = np.array([[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]], np.float32)
 """Steering, gas and brake of the five discrete actions: nothing, right, left, gas, brake."""
 
 

@@ -23,7 +23,7 @@ class PixelReach(gym.Env[Array, Any]):
     rows and columns of agent and goal.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(self, cells: int = 4, continuous: bool = False, render_mode: str | None = None) -> None:
         """Make a board of ``cells`` by ``cells``."""

@@ -93,9 +93,7 @@ def latent_order(model: Autoencoder) -> Array:
     return np.argsort(-weight.cpu().numpy(), kind="stable")
 
 
-def traverse(
-    model: Autoencoder, observation: Array, dimensions: int | None = None, steps: int = 9
-) -> Array:
+def traverse(model: Autoencoder, observation: Array, dimensions: int | None = None, steps: int = 9) -> Array:
     """Decode the code of ``observation`` with one dimension at a time moved over its range in the data.
 
     Args:

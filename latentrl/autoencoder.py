@@ -106,7 +106,7 @@ class Autoencoder(nn.Module):
         shape = self.preprocess.shape
         if config.latent_dim > math.prod(shape):
             raise ValueError(
-                f"latent_dim={config.latent_dim} is larger than the {math.prod(shape)} values of an input of shape {shape}"
+                f"latent_dim={config.latent_dim} exceeds the {math.prod(shape)} values of an input of shape {shape}"
             )
         self.head = HEADS.build(config.head)
         self.likelihood = LIKELIHOODS.build(config.likelihood)
@@ -164,9 +164,7 @@ class Autoencoder(nn.Module):
             x = corrupt(x, generator)
         return x, noise
 
-    def losses(
-        self, x: Tensor, inputs: Tensor, noise: Tensor | None, step: int
-    ) -> tuple[dict[str, Tensor], Batch]:
+    def losses(self, x: Tensor, inputs: Tensor, noise: Tensor | None, step: int) -> tuple[dict[str, Tensor], Batch]:
         """Return the named terms whose sum is the loss, in nats per observation.
 
         Args:

@@ -41,7 +41,7 @@ class FitBoard:
 
     def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any], first_step: int = 0) -> None:
         """Write to ``folder``; what is there beyond ``first_step`` belongs to an interrupted run and is hidden."""
-        self.writer = SummaryWriter(str(folder), purge_step=first_step or None)  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(folder), purge_step=first_step or None)
         self.hyperparameters = hyperparameters
         self._row: dict[str, float] = {}
 
@@ -58,7 +58,7 @@ class FitBoard:
             self._pictures(model, validation, step)
 
     def _scalar(self, tag: str, value: float, step: int) -> None:
-        self.writer.add_scalar(tag, value, step)  # type: ignore[no-untyped-call]
+        self.writer.add_scalar(tag, value, step)
 
     def _pictures(self, model: Autoencoder, validation: Frames, step: int) -> None:
         shown = sample_for_pictures(validation)
@@ -74,10 +74,12 @@ class FitBoard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write the hyper-parameters with the last figures, and close."""
-        metrics = {f"hparam/{name}": value for name, value in self._row.items() if name.startswith(("validation", "psnr"))}
+        metrics = {
+            f"hparam/{name}": value for name, value in self._row.items() if name.startswith(("validation", "psnr"))
+        }
         if error is None and metrics:
             add_hyperparameters(self.writer, self.hyperparameters, metrics)
-        self.writer.close()  # type: ignore[no-untyped-call]
+        self.writer.close()
 
 
 def sample_for_pictures(frames: Frames, count: int = SHOWN) -> Array:

@@ -55,9 +55,7 @@ def save(model: Autoencoder, path: str | Path) -> Path:
     return path
 
 
-def load(
-    path: str | Path, device: str = "auto", observation_space: spaces.Space[Any] | None = None
-) -> Autoencoder:
+def load(path: str | Path, device: str = "auto", observation_space: spaces.Space[Any] | None = None) -> Autoencoder:
     """Read the model that ``save`` wrote.
 
     Args:
@@ -91,7 +89,7 @@ def load_shared(path: str | Path, device: str = "auto") -> Autoencoder:
 
 
 @functools.lru_cache(maxsize=8)
-def _load_cached(path: str, device: str, stamp: int) -> Autoencoder:
+def _load_cached(path: str, device: str, stamp: int) -> Autoencoder:  # noqa: ARG001 - part of the cache's key
     return load(path, device)
 
 
@@ -153,5 +151,5 @@ def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
     total = 0
     for name in sorted(tensors):
-        total = zlib.crc32(tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy(), total)
+        total = zlib.crc32(tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy().data, total)
     return total

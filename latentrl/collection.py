@@ -55,9 +55,7 @@ class BrownianPolicy:
     known reimplementations correlate them). Other actions are kept for ``1 / renewal`` steps on average.
     """
 
-    def __init__(
-        self, action_space: spaces.Space[Any], seed: int, stride: float = 0.25, renewal: float = 0.25
-    ) -> None:
+    def __init__(self, action_space: spaces.Space[Any], seed: int, stride: float = 0.25, renewal: float = 0.25) -> None:
         """Seed the batched ``action_space`` and draw the first actions."""
         self.action_space, self.stride, self.renewal = action_space, stride, renewal
         self.action_space.seed(seed)
@@ -78,7 +76,8 @@ class BrownianPolicy:
         low, high = box.low, box.high
         step = self.stride * (high - low) / 2 * self._rng.standard_normal(low.shape)
         moved = np.abs(self._actions + step - low)
-        return np.clip(high - np.abs(high - low - moved), low, high).astype(box.dtype)
+        reflected: Array = np.clip(high - np.abs(high - low - moved), low, high).astype(box.dtype)
+        return reflected
 
 
 def collect(
@@ -204,7 +203,9 @@ def describe_environment(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
 def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:
     if isinstance(space, spaces.Dict):
         if key not in space.spaces:
-            raise ValueError(f"observations are a Dict of {', '.join(space.spaces)}; set key to one of them, not {key!r}")
+            raise ValueError(
+                f"observations are a Dict of {', '.join(space.spaces)}; set key to one of them, not {key!r}"
+            )
         space = space[key]
     elif key is not None:
         raise ValueError(f"key={key!r} is for Dict observations; these are {describe_space(space)}")

@@ -35,7 +35,8 @@ def fit_pca(model: Autoencoder, frames: Frames, seed: int = 0) -> None:
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
-    return torch.linalg.qr(columns)[0]
+    basis: Tensor = torch.linalg.qr(columns)[0]
+    return basis
 
 
 def _covariance_times(model: Autoencoder, frames: Frames, mean: Tensor, basis: Tensor) -> Tensor:

@@ -110,9 +110,7 @@ class Frames:
 
     def subset(self, indices: Array) -> Frames:
         """Return a view of some of these observations."""
-        return Frames(
-            self.space, self._sources, self._episodes, self._steps, self.indices[indices], self.metadata
-        )
+        return Frames(self.space, self._sources, self._episodes, self._steps, self.indices[indices], self.metadata)
 
     def split(self, validation: float = 0.1, seed: int = 0) -> tuple[Frames, Frames]:
         """Split by episode into training and validation; both get at least one episode.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Conv:
         """Return kernel-4 stride-2 convolutions and one hidden layer."""
         sizes, widths = self._plan(shape)
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.ReLU()]
         flat = widths[-1] * math.prod(sizes[-1])
         return nn.Sequential(
@@ -98,9 +99,7 @@ class MLP:
 
     def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
         """Return the layers from the code to an output of ``shape``."""
-        return nn.Sequential(
-            _dense((latent_dim, *reversed(self.hidden), math.prod(shape))), nn.Unflatten(1, shape)
-        )
+        return nn.Sequential(_dense((latent_dim, *reversed(self.hidden), math.prod(shape))), nn.Unflatten(1, shape))
 
 
 @BODIES.register("linear")
@@ -119,7 +118,7 @@ class Linear:
 
 def _dense(widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

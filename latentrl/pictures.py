@@ -51,7 +51,7 @@ def reconstructions(model: Autoencoder, observations: Array) -> Array:
 
 
 def traversal(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 9) -> Array:
-    """Return a picture with one row a latent dimension, the most informative first, moved over its range in the data."""
+    """Return a picture with a row for each of the most informative dimensions, moved over its range in the data."""
     return grid([list(row) for row in traverse(model, observation, dimensions, steps)])
 
 
@@ -59,7 +59,10 @@ def traversal_gif(model: Autoencoder, observation: Array, dimensions: int = 8, s
     """Return a looping GIF in which the same dimensions sway to and fro, side by side."""
     moved = traverse(model, observation, dimensions, steps)
     half = (len(moved) + 1) // 2
-    frames = [grid([list(moved[:half, t]), list(moved[half:, t])] if len(moved) > 1 else [[moved[0, t]]]) for t in range(steps)]
+    frames = [
+        grid([list(moved[:half, t]), list(moved[half:, t])] if len(moved) > 1 else [[moved[0, t]]])
+        for t in range(steps)
+    ]
     return gif([*frames, *frames[-2:0:-1]], fps=10)
 
 

@@ -51,9 +51,7 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
     if is_image(space):
         return ImagePreprocessor(space, config)
     if len(space.shape) != 1:
-        raise ValueError(
-            f"expected images (H, W, C) or vectors (D,), got observations of {describe_space(space)}"
-        )
+        raise ValueError(f"expected images (H, W, C) or vectors (D,), got observations of {describe_space(space)}")
     if config != Preprocessing():
         raise ValueError("crop, size and greyscale are for images; these observations are vectors")
     return VectorPreprocessor(space)
@@ -99,7 +97,7 @@ class ImagePreprocessor(Preprocessor):
         self.shape = (1 if config.greyscale else channels, *self.size)
         self.low, self.high = _bounds(space)
         out_shape = self.size if len(space.shape) == 2 else (*self.size, self.shape[0])
-        self.output_space = spaces.Box(self.low, self.high, out_shape, space.dtype.type)  # type: ignore[union-attr,arg-type]
+        self.output_space = spaces.Box(self.low, self.high, out_shape, space.dtype.type)
         self.integral = np.issubdtype(space.dtype, np.integer)
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -153,8 +151,7 @@ class VectorPreprocessor(Preprocessor):
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:
     if channels > MAX_CHANNELS and space.shape[0] <= MAX_CHANNELS:
         raise ValueError(
-            f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): "
-            "transpose the observations"
+            f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): transpose the observations"
         )
     if channels > MAX_CHANNELS:
         raise ValueError(f"images have 1 to {MAX_CHANNELS} channels, got shape {space.shape}")

@@ -121,7 +121,7 @@ class FrameWriter:
         """
         path = Path(path)
         action = {"shape": list(action_space.shape or ()), "dtype": np.dtype(action_space.dtype).name}
-        fresh = {
+        fresh: dict[str, Any] = {
             "format": FORMAT,
             "observation": space_to_json(space),
             "action": action,
@@ -129,7 +129,7 @@ class FrameWriter:
             "versions": {"python": platform.python_version(), "gymnasium": gym.__version__},
             "shards": [],
         }
-        manifest = read_manifest(path) if (path / "manifest.json").exists() else fresh
+        manifest: dict[str, Any] = read_manifest(path) if (path / "manifest.json").exists() else fresh
         for key in ("observation", "action", "environment"):
             if manifest[key] != fresh[key]:
                 raise ValueError(f"{path} holds frames with {key} {manifest[key]}, not {fresh[key]}: use another path")

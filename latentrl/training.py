@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -199,10 +200,8 @@ class _Trainer:
 
     def _prepare(self) -> None:
         device = self.model.device
-        bfloat16 = self.config.precision == "bfloat16" or (
-            self.config.precision == "auto" and _has_bfloat16(device)
-        )
-        self.autocast = {"device_type": device.type, "dtype": torch.bfloat16, "enabled": bfloat16}
+        bfloat16 = self.config.precision == "bfloat16" or (self.config.precision == "auto" and _has_bfloat16(device))
+        self.autocast = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(
             [p for p in self.model.parameters() if p.requires_grad], self.config.learning_rate, fused=True
@@ -231,7 +230,7 @@ class _Trainer:
         observations = torch.from_numpy(self.training[indices]).to(model.device, non_blocking=True)
         x = model.preprocess(observations).contiguous(memory_format=_layout(observations))
         inputs, noise = model.draw(x, self.generator.manual_seed(_step_seed(self.config.seed, step)))
-        with torch.autocast(**self.autocast):
+        with self.autocast():
             terms, _ = self.losses(x, inputs, noise if model.head.stochastic else None, step)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -317,7 +316,7 @@ def _step_seed(seed: int, step: int) -> int:
 
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 

@@ -38,8 +38,7 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
         return source
     if isinstance(source, spaces.Space):
         raise TypeError(
-            f"expected a Box observation space, got {type(source).__name__}; "
-            "for a Dict space pass the Box of one key"
+            f"expected a Box observation space, got {type(source).__name__}; for a Dict space pass the Box of one key"
         )
     shape = tuple(int(size) for size in source)
     if len(shape) == 1:

@@ -19,7 +19,9 @@ def main(config: PretrainConfig) -> None:
 def report(result: Pretrained, config: PretrainConfig) -> None:
     """Print what was reached, where it is and what to run next."""
     model, epochs = result.model, result.history.epochs
-    print(f"\n{model.config.model} with {model.latent_dim} latents, from {len(result.frames):,} frames, in {result.path}")
+    print(
+        f"\n{model.config.model} with {model.latent_dim} latents, from {len(result.frames):,} frames, in {result.path}"
+    )
     if epochs:
         best = min(epochs, key=lambda row: row["validation/loss"])
         print(

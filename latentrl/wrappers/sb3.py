@@ -15,6 +15,8 @@ from latentrl.types import Array, Encoder
 from latentrl.wrappers.transform import LatentTransform
 from latentrl.wrappers.vector import final_indices
 
+__all__ = ["GymnasiumVecEnv", "LatentVecEnv", "VecEnv"]
+
 Indices = None | int | Iterable[int]
 
 
@@ -64,7 +66,7 @@ class GymnasiumVecEnv(VecEnv):
         self._actions: Any = None
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
-    def seed(self, seed: int | None = None) -> Sequence[None | int]:
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next ``reset``: environment i takes ``seed + i``."""
         self._seed = seed
         return [None if seed is None else seed + i for i in range(self.num_envs)]
@@ -87,7 +89,7 @@ class GymnasiumVecEnv(VecEnv):
         infos = self._unbatch(batched)
         if dones.any():
             finals = self._finals(observations, batched, dones)
-            for i in np.flatnonzero(dones):
+            for i in map(int, np.flatnonzero(dones)):
                 infos[i] |= {
                     "terminal_observation": finals[i],
                     "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
@@ -98,8 +100,8 @@ class GymnasiumVecEnv(VecEnv):
 
     def _finals(self, observations: Any, infos: dict[str, Any], dones: Array) -> dict[int, Any]:
         if self.same_step:
-            return {i: infos["final_obs"][i] for i in final_indices(infos, dones)}
-        return {i: _row(observations, i) for i in np.flatnonzero(dones)}
+            return {int(i): infos["final_obs"][i] for i in final_indices(infos, dones)}
+        return {i: _row(observations, i) for i in map(int, np.flatnonzero(dones))}
 
     def _unbatch(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -128,14 +130,18 @@ class GymnasiumVecEnv(VecEnv):
         """Set an attribute of every environment."""
         self.envs.unwrapped.set_attr(attr_name, value)  # type: ignore[attr-defined]
 
-    def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
+    ) -> list[Any]:
         """Call a method of every environment; ``TypeError`` where they are not Python objects."""
         if not isinstance(self.envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
             raise TypeError(f"the environments of {type(self.envs.unwrapped).__name__} have no Python methods")
         values = self.envs.unwrapped.call(method_name, *method_args, **method_kwargs)
         return [values[i] for i in self._get_indices(indices)]
 
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None
+    ) -> list[bool]:
         """Tell for each environment whether it has such a wrapper; False where that cannot be seen."""
         if not isinstance(self.envs.unwrapped, SyncVectorEnv):
             return [False for _ in self._get_indices(indices)]

@@ -1,0 +1,36 @@
+# Every target makes the virtual environment that it needs.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test test-slow lint benchmark clean
+
+help:  ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $(READY)
+
+setup: $(READY)  ## the virtual environment
+
+demo: $(READY)  ## the main job in small, on CarRacing; ends with a table
+	$(PYTHON) scripts/demo.py
+
+test: lint  ## lint, types and all fast tests
+	$(PYTHON) -m pytest
+
+test-slow: $(READY)  ## the tests that take minutes
+	$(PYTHON) -m pytest -m slow
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+benchmark: $(READY)  ## speed on this machine
+	$(PYTHON) scripts/benchmark.py
+
+clean:  ## remove the virtual environment, keep runs/
+	rm -rf $(VENV)
