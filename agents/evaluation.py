@@ -16,11 +16,13 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.checkpoint import WEIGHTS, build, read_agent, restore
 from agents.config import AgentConfig
-from agents.vecenv import build_monitored, build_venv
+from agents.vecenv import build_monitored, build_venv, frames_seen
 from envs import Environment
 from latentrl import load
 from latentrl.autoencoder import Autoencoder
 from latentrl.files import write_json
+from latentrl.pictures import gif, to_rgb
+from latentrl.preprocessing import is_image
 from latentrl.progress import progress_bar
 from latentrl.types import Array
 
@@ -91,7 +93,7 @@ def evaluate_agent(
         seed: the first seed.
         deterministic: take the policy's mode rather than a sample.
         device: for the encoder.
-        video: an .mp4 of one more episode, on Gymnasium.
+        video: an .mp4 or .gif of one more episode, on Gymnasium.
         progress: whether to show a progress bar.
 
     Raises:
@@ -169,7 +171,9 @@ def play(venv: VecEnv, act: Act, episodes: int, progress: bool = False) -> Evalu
 
 
 def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = "auto") -> Path:
-    """Write an .mp4 of one episode with the seed ``seed``, on Gymnasium, one picture a decision.
+    """Write an .mp4 or .gif of one episode with the seed ``seed``, on Gymnasium, one picture a decision.
+
+    Beside the game stands what the agent's code keeps of it, where the encoder can tell.
 
     Raises:
         ValueError: the file cannot be written, or the environment renders nothing.
@@ -179,13 +183,14 @@ def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = 
     base = build_monitored(
         config.environment, n_envs=1, seed=seed, backend="gymnasium", episode_seeds=[[seed]], render_mode="rgb_array"
     )
-    venv = build_venv(config, load_encoder(run, config, device), base, training=False)
+    encoder = load_encoder(run, config, device)
+    venv = build_venv(config, encoder, base, training=False)
     model = build(config, venv)
     restore(folder, model, venv)
     act, observations, done = _acting(model, True), venv.reset(), False
     frames: list[Array] = []
     while not done:
-        frames.append(_picture(venv))
+        frames.append(_picture(venv, encoder))
         observations, _, dones, _ = venv.step(act(observations))
         done = bool(dones[0])
     venv.close()
@@ -196,19 +201,27 @@ def _acting(model: BaseAlgorithm, deterministic: bool) -> Act:
     return lambda observations: model.predict(observations, deterministic=deterministic)[0]
 
 
-def _picture(venv: VecEnv) -> Array:
+def _picture(venv: VecEnv, encoder: Autoencoder | None) -> Array:
     image = venv.get_images()[0]
     if image is None:
         raise ValueError("this environment renders no rgb_array, so there is nothing to record")
-    return np.asarray(image)
+    if encoder is None or encoder.decoder is None or not is_image(encoder.observation_space):
+        return np.asarray(image)
+    seen = to_rgb(encoder.reconstruct(frames_seen(venv))[0])
+    height = image.shape[0]
+    kept = cv2.resize(seen, (height, height), interpolation=cv2.INTER_NEAREST)
+    return np.concatenate([image, kept], axis=1)
 
 
 def _write_video(path: Path, frames: list[Array], fps: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gif":
+        path.write_bytes(gif([cv2.resize(f, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for f in frames], fps))
+        return path
     height, width, _ = frames[0].shape
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
     if not writer.isOpened():
-        raise ValueError(f"cannot write a video to {path}; the name must end in .mp4")
+        raise ValueError(f"cannot write a video to {path}; the name must end in .mp4 or .gif")
     for frame in frames:
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     writer.release()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,12 @@ class Pretrained:
     """How training went."""
     frames: Frames
     """What it was trained on."""
-    pictures: list[Path] = field(default_factory=list)
+    pictures: list[Path]
     """Pictures of what it learned."""
+    collect_seconds: float
+    """Wall time spent on frames."""
+    fit_seconds: float
+    """Wall time spent on training."""
 
 
 def pretrain(config: PretrainConfig) -> Pretrained:
@@ -93,12 +98,15 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     path = _resumed(config) if config.resume else config.out or new_run("vae", config.env, config.model)
     if config.resume:
         config = dataclasses.replace(_read_config(path), resume=True, device=config.device)
-    environment = describe(config)
-    frames = as_frames(config.data) if config.data else collect_frames(config, environment)
+    start = time.perf_counter()
+    frames = as_frames(config.data) if config.data else collect_frames(config)
+    collected = time.perf_counter()
     model = build_model(config, frames)
     write_json(path / "pretraining.json", _as_json(config))
     history = _fit(model, frames, config, path)
-    return Pretrained(model, path, history, frames, write_pictures(model, frames, path, config.seed))
+    fitted = time.perf_counter()
+    pictures = write_pictures(model, frames, path, config.seed)
+    return Pretrained(model, path, history, frames, pictures, collected - start, fitted - collected)
 
 
 def describe(config: PretrainConfig) -> Environment:
@@ -111,8 +119,9 @@ def describe(config: PretrainConfig) -> Environment:
     )
 
 
-def collect_frames(config: PretrainConfig, environment: Environment) -> Frames:
+def collect_frames(config: PretrainConfig) -> Frames:
     """Collect frames into a store that other runs with the same settings share."""
+    environment = describe(config)
     name = f"skip{environment.frame_skip}-seed{config.seed}" + ("-render" if environment.render_size else "")
     path = env_folder("frames", config.env) / name
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)

@@ -52,6 +52,8 @@ class TrainConfig:
     """Environment frames for each decision; the environment's own default."""
     stack: int | None = None
     """Codes (or images) that the agent sees at once; the environment's own default."""
+    from_render: bool = False
+    """See rendered images; an encoder that was pretrained on them says so itself."""
     backend: str = "auto"
     """auto (EnvPool where it has the environment), envpool or gymnasium."""
     eval_every: int = 50_000
@@ -102,28 +104,28 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     """
     settings = settings_for(config.env)
     pretrained = {} if encoder is None else encoder.metadata.get("data", {}).get("environment", {})
+    own_skip = pretrained.get("frame_skip", settings.frame_skip) if config.latent else settings.pixel_frame_skip
     environment = Environment(
         config.env,
-        frame_skip=config.frame_skip or (settings.frame_skip if config.latent else settings.pixel_frame_skip),
+        frame_skip=config.frame_skip or own_skip,
         discrete=config.algo == "dqn" and has_both_actions(config.env),
-        render_size=pretrained.get("render_size"),
+        render_size=pretrained.get("render_size") or (PIXEL_SIZE[0] if config.from_render else None),
     )
-    _check_actions(config.algo, environment)
+    observation_space = _probe(config.algo, environment)
     hyperparameters = dict(DEFAULTS[config.algo, config.latent])
     for name in ("timesteps", "n_envs"):
         hyperparameters[name] = getattr(config, name) or hyperparameters[name]
     stack = config.stack or (settings.stack if config.latent else settings.pixel_stack)
-    pixels = None if config.latent else Preprocessing(size=PIXEL_SIZE, greyscale=True)
+    pixels = None if config.latent else Preprocessing(size=PIXEL_SIZE, greyscale=observation_space.shape[-1:] == (3,))
     return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
 
 
-def _check_actions(algo: str, environment: Environment) -> None:
-    if algo != "dqn" or environment.discrete:
-        return
+def _probe(algo: str, environment: Environment) -> spaces.Space[Any]:
     env = make_env(environment)
     env.close()
-    if not isinstance(env.action_space, spaces.Discrete):
+    if algo == "dqn" and not isinstance(env.action_space, spaces.Discrete):
         raise ValueError(f"dqn needs discrete actions, and {environment.id} has {env.action_space}; use --algo ppo")
+    return env.observation_space
 
 
 class _Run:
@@ -237,7 +239,8 @@ class Selection(BaseCallback):
         if self._venv is None:
             n_envs = min(run.config.eval_episodes, run.agent.settings["n_envs"])
             self._venv = run._venv(n_envs, SELECTION_SEED, training=False)
-        self._venv.obs_rms = run.venv.obs_rms
+        if run.agent.latent:
+            self._venv.obs_rms = run.venv.obs_rms
         result = play(self._venv, lambda seen: run.model.predict(seen, deterministic=True)[0], run.config.eval_episodes)
         run.model.logger.record("eval/mean_return", result.mean)
         run.model.logger.record("eval/std_return", result.std)

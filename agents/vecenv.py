@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from gymnasium import spaces
@@ -13,7 +14,7 @@ from envs import Environment, make_vector
 from latentrl import wrap
 from latentrl.preprocessing import Preprocessing, make_preprocessor
 from latentrl.types import Array, Encoder
-from latentrl.wrappers.sb3 import GymnasiumVecEnv
+from latentrl.wrappers.sb3 import GymnasiumVecEnv, LatentVecEnv
 
 
 class PixelEncoder:
@@ -77,3 +78,10 @@ def build_venv(config: AgentConfig, encoder: Encoder | None, venv: VecEnv, train
     return VecNormalize(
         seen, training=training, norm_obs=config.latent, norm_reward=training, gamma=config.settings["gamma"]
     )
+
+
+def frames_seen(venv: Any) -> Array:
+    """Return the newest frames ``(n_envs, H, W, C)`` that went through the encoder of ``build_venv``."""
+    while not isinstance(venv, LatentVecEnv):
+        venv = venv.venv
+    return venv.transform.last_frames

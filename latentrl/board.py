@@ -39,9 +39,9 @@ def add_hyperparameters(writer: SummaryWriter, values: Mapping[str, Any], metric
 class FitBoard:
     """A listener that writes losses, KL in total and per dimension, and pictures after every epoch."""
 
-    def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any], first_step: int = 0) -> None:
-        """Write to ``folder``; what is there beyond ``first_step`` belongs to an interrupted run and is hidden."""
-        self.writer = SummaryWriter(str(folder), purge_step=first_step or None)
+    def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any]) -> None:
+        """Write to ``folder``; a resumed run adds to what is there."""
+        self.writer = SummaryWriter(str(folder))
         self.hyperparameters = hyperparameters
         self._row: dict[str, float] = {}
 

@@ -28,7 +28,7 @@ def run(config: type[Config], main: Callable[[Config], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"\nstopped, and saved. Continue with\n  {_again()}", file=sys.stderr)
+        print(f"\nstopped{_how_to_continue(settings)}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -56,5 +56,8 @@ def _words(name: str, value: Any) -> list[str]:
     return [f"--{flag}", *map(str, values)]
 
 
-def _again() -> str:
-    return " ".join(["python", *(word for word in sys.argv if word != "--resume"), "--resume"])
+def _how_to_continue(settings: Any) -> str:
+    if not hasattr(settings, "resume"):
+        return ""
+    words = [word for word in sys.argv if word != "--resume"]
+    return "; what was done is saved. Continue with\n  " + " ".join(["python", *words, "--resume"])

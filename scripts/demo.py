@@ -1,0 +1,28 @@
+"""The main job in small, on the real CarRacing; ends with a table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from agents.demo import DemoConfig, demo
+from scripts.cli import run
+
+
+def main(config: DemoConfig) -> None:
+    """Collect frames, pretrain a beta-VAE, train PPO in its codes, evaluate on unseen tracks."""
+    result = demo(config)
+    path = result.trained.path
+    print(f"\n{config.env}: Stable-Baselines3 PPO in the codes of a beta-VAE\n{result}\n")
+    print("look further:")
+    print("  tensorboard --logdir runs")
+    print(f"  python scripts/evaluate_agent.py --agent {path} --episodes 1 --video {path}/drive.mp4")
+    print("the long run:")
+    print(f"  python scripts/pretrain_vae.py --env {config.env}")
+    print("  python scripts/train_agent.py --latent")
+
+
+if __name__ == "__main__":
+    run(DemoConfig, main)
