@@ -49,7 +49,7 @@ def save_agent(
         "format": FORMAT,
         "config": config.to_json(),
         "decisions": model.num_timesteps,
-        "updates": model._n_updates,  # type: ignore[attr-defined]
+        "updates": model._n_updates,
         "groups": groups,
     }
     write_tensors(folder / WEIGHTS, tensors, {"agent": notes})
@@ -79,7 +79,7 @@ def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize) -> None:
     _, tensors, notes = read_agent(folder)
     model.set_parameters(_unflatten(tensors, notes["groups"]), device=model.device)
     _set_statistics(venv, tensors)
-    model.num_timesteps, model._n_updates = notes["decisions"], notes["updates"]  # type: ignore[attr-defined]
+    model.num_timesteps, model._n_updates = notes["decisions"], notes["updates"]
     if isinstance(model, OffPolicyAlgorithm) and (folder / REPLAY).exists():
         _load_replay(folder / REPLAY, model)
 
@@ -89,7 +89,8 @@ def _flatten(parameters: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, tor
     groups: dict[str, Any] = {}
     for name, state in parameters.items():
         if "param_groups" not in state:
-            tensors |= {f"weights.{name}/{key}": value for key, value in state.items()}
+            # Copies: SB3's image policies list one and the same tensor under three names.
+            tensors |= {f"weights.{name}/{key}": value.clone() for key, value in state.items()}
             continue
         groups[name] = [
             {key: value for key, value in group.items() if _is_plain(value)} for group in state["param_groups"]

@@ -105,6 +105,7 @@ def evaluate_agent(
     venv = build_venv(config, encoder, make_unseen(config.environment, episodes, backend, seed), training=False)
     model = build(config, venv)
     restore(folder, model, venv)
+    venv.seed(seed)  # SB3 has just given it the model's
     try:
         result = play(venv, _acting(model, deterministic), episodes, progress)
     finally:
@@ -187,7 +188,8 @@ def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = 
     venv = build_venv(config, encoder, base, training=False)
     model = build(config, venv)
     restore(folder, model, venv)
-    act, observations, done = _acting(model, True), venv.reset(), False
+    act, done = _acting(model, True), False
+    observations: Any = venv.reset()
     frames: list[Array] = []
     while not done:
         frames.append(_picture(venv, encoder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,8 @@ ENVS_TO_COLLECT = 16
 class PretrainConfig:
     """Collect frames of an environment and pretrain an encoder on them."""
 
-    env: str = "CarRacing-v2"
-    """Gymnasium id, or module:Class of a custom environment."""
+    env: str = ""
+    """Gymnasium id, or module:Class of a custom environment; without one, what --data came from, or CarRacing-v2."""
     model: str = "beta_vae"
     """One of the names in latentrl.models: vae, beta_vae, ae, denoising_ae, pca, random."""
     frames: int = 20_000
@@ -95,6 +96,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         ValueError: settings contradict each other or the environment.
         FileNotFoundError: there is nothing to resume, or no data where ``data`` says.
     """
+    config = _with_env(config)
     path = _resumed(config) if config.resume else config.out or new_run("vae", config.env, config.model)
     if config.resume:
         config = dataclasses.replace(_read_config(path), resume=True, device=config.device)
@@ -107,6 +109,20 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     fitted = time.perf_counter()
     pictures = write_pictures(model, frames, path, config.seed)
     return Pretrained(model, path, history, frames, pictures, collected - start, fitted - collected)
+
+
+def _with_env(config: PretrainConfig) -> PretrainConfig:
+    if config.env:
+        return config
+    env = "CarRacing-v2"
+    if config.data is not None:
+        env = _environment_of(as_frames(config.data)) or config.data.stem
+    return dataclasses.replace(config, env=env)
+
+
+def _environment_of(frames: Frames) -> str | None:
+    name: str | None = frames.metadata.get("environment", {}).get("id")
+    return name
 
 
 def describe(config: PretrainConfig) -> Environment:
@@ -140,7 +156,8 @@ def build_model(config: PretrainConfig, frames: Frames) -> Autoencoder:
     elif config.beta is not None:
         raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
     if is_image(frames.space):
-        options["preprocessing"] = _preprocessing(config, settings_for(config.env))
+        known = _environment_of(frames) is not None
+        options["preprocessing"] = _preprocessing(config, settings_for(config.env) if known else EnvSettings(size=None))
     elif config.size or config.crop:
         raise ValueError(
             f"size and crop are for images; the observations of {config.env} have shape {frames.space.shape}"
@@ -180,11 +197,11 @@ def write_pictures(model: Autoencoder, frames: Frames, path: Path, seed: int) ->
         "traversals.gif": traversal_gif(model, shown[0]),
     }
     for name, data in pictures.items():
-        write_atomically(path / name, lambda file, data=data: _write(file, data))
+        write_atomically(path / name, functools.partial(_write, data))
     return [path / name for name in pictures]
 
 
-def _write(file: Path, data: bytes) -> None:
+def _write(data: bytes, file: Path) -> None:
     file.write_bytes(data)
 
 

@@ -116,7 +116,11 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     for name in ("timesteps", "n_envs"):
         hyperparameters[name] = getattr(config, name) or hyperparameters[name]
     stack = config.stack or (settings.stack if config.latent else settings.pixel_stack)
-    pixels = None if config.latent else Preprocessing(size=PIXEL_SIZE, greyscale=observation_space.shape[-1:] == (3,))
+    pixels = (
+        None
+        if config.latent
+        else Preprocessing(size=PIXEL_SIZE, greyscale=(observation_space.shape or ())[-1:] == (3,))
+    )
     return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
 
 
@@ -240,7 +244,8 @@ class Selection(BaseCallback):
             n_envs = min(run.config.eval_episodes, run.agent.settings["n_envs"])
             self._venv = run._venv(n_envs, SELECTION_SEED, training=False)
         if run.agent.latent:
-            self._venv.obs_rms = run.venv.obs_rms
+            self._venv.seed(SELECTION_SEED)  # the same episodes every time
+        self._venv.obs_rms = run.venv.obs_rms
         result = play(self._venv, lambda seen: run.model.predict(seen, deterministic=True)[0], run.config.eval_episodes)
         run.model.logger.record("eval/mean_return", result.mean)
         run.model.logger.record("eval/std_return", result.std)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage
 
 from agents.config import AgentConfig
 from envs import Environment, make_vector
@@ -70,14 +70,20 @@ def build_venv(config: AgentConfig, encoder: Encoder | None, venv: VecEnv, train
         venv: what ``build_monitored`` made.
         training: False for evaluation.
     """
-    if config.pixels is not None:
-        encoder = PixelEncoder(venv.observation_space, config.pixels)
-    seen: VecEnv = wrap(venv, encoder)
+    seen: VecEnv = wrap(venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder)
     if config.stack > 1:
         seen = VecFrameStack(seen, config.stack)
+    if config.pixels is not None:
+        seen = VecTransposeImage(seen)  # below VecNormalize, whose original observations DQN's buffer keeps
     return VecNormalize(
         seen, training=training, norm_obs=config.latent, norm_reward=training, gamma=config.settings["gamma"]
     )
+
+
+def _pixel_encoder(venv: VecEnv, preprocessing: Preprocessing | None) -> PixelEncoder:
+    if preprocessing is None or not isinstance(venv.observation_space, spaces.Box):
+        raise ValueError(f"learning from pixels needs image observations, got {venv.observation_space}")
+    return PixelEncoder(venv.observation_space, preprocessing)
 
 
 def frames_seen(venv: Any) -> Array:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from gymnasium.envs.box2d.car_racing import CarRacing
 
 from latentrl.types import Array
-
-DISCRETE_ACTIONS = np.array([[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]], np.float32)
-"""Steering, gas and brake of the five discrete actions: nothing, right, left, gas, brake."""
 
 
 class CarRacingV2(CarRacing):

@@ -12,10 +12,11 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.car_racing import DISCRETE_ACTIONS
 from latentrl.types import Array
 
 SUPPORTED = ("CarRacing-v2", "CarRacing-v3")
+DISCRETE_ACTIONS = np.array([[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]], np.float32)
+"""Steering, gas and brake of the five discrete actions: nothing, right, left, gas, brake."""
 
 
 class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
@@ -40,7 +41,7 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     def _start(self, seed: int) -> None:
         import envpool
 
-        self._seed = seed
+        self._seed, self._begun = seed, False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the precision of its float64 bounds
             self._pool = envpool.make(
@@ -54,8 +55,9 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin new episodes everywhere; environment i takes ``seed + i``."""
-        if seed is not None and seed != self._seed:
+        if seed is not None and (self._begun or seed != self._seed):
             self._start(seed)
+        self._begun = True
         observations, _ = self._pool.reset()
         return observations, {}
 

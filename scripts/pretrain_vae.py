@@ -13,10 +13,10 @@ from scripts.cli import run
 
 def main(config: PretrainConfig) -> None:
     """Collect frames of an environment and pretrain an encoder on them."""
-    report(pretrain(config), config)
+    report(pretrain(config))
 
 
-def report(result: Pretrained, config: PretrainConfig) -> None:
+def report(result: Pretrained) -> None:
     """Print what was reached, where it is and what to run next."""
     model, epochs = result.model, result.history.epochs
     print(
@@ -32,8 +32,8 @@ def report(result: Pretrained, config: PretrainConfig) -> None:
         print(f"  {picture}")
     print("next:")
     print("  tensorboard --logdir runs")
-    environment = "" if config.env == "CarRacing-v2" else f" --env {config.env}"
-    print(f"  python scripts/train_agent.py --latent{environment}")
+    if env := result.frames.metadata.get("environment", {}).get("id"):
+        print(f"  python scripts/train_agent.py --latent{'' if env == 'CarRacing-v2' else f' --env {env}'}")
 
 
 if __name__ == "__main__":
