@@ -21,10 +21,10 @@ ALGORITHMS: Registry[BaseAlgorithm] = Registry("algorithm")
 PPO_LATENT: Settings = {
     "n_envs": 16,
     "timesteps": 500_000,
-    "n_steps": 256,
+    "n_steps": 128,
     "batch_size": 256,
     "n_epochs": 8,
-    "learning_rate": "lin_3e-4",
+    "learning_rate": "lin_5e-4",
     "gamma": 0.99,
     "use_sde": True,
     "sde_sample_freq": 4,

@@ -21,6 +21,7 @@ from latentrl.models import make
 from latentrl.pictures import png, reconstructions, traversal, traversal_gif
 from latentrl.preprocessing import is_image
 from latentrl.resume import RESUME_FILE
+from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
 
 ENVS_TO_COLLECT = 16
 
@@ -46,7 +47,7 @@ class PretrainConfig:
     latent_dim: int = 32
     """Size of the code."""
     beta: float | None = None
-    """Weight of the KL divergence of a beta_vae, in nats against nats; its default is 1 here."""
+    """Weight of the KL divergence of a beta_vae, in nats against nats; the model's own default."""
     size: int | None = None
     """Side in pixels of the square image that the network sees; the environment's own default."""
     crop: tuple[int, int, int, int] | None = None
@@ -100,11 +101,11 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     path = _resumed(config) if config.resume else config.out or new_run("vae", config.env, config.model)
     if config.resume:
         config = dataclasses.replace(_read_config(path), resume=True, device=config.device)
+    write_json(path / "pretraining.json", _as_json(config))
     start = time.perf_counter()
     frames = as_frames(config.data) if config.data else collect_frames(config)
     collected = time.perf_counter()
     model = build_model(config, frames)
-    write_json(path / "pretraining.json", _as_json(config))
     history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     pictures = write_pictures(model, frames, path, config.seed)
@@ -144,7 +145,7 @@ def collect_frames(config: PretrainConfig) -> Frames:
     try:
         return collect(envs, config.frames, path, policy=settings_for(config.env).policy, seed=config.seed)
     finally:
-        envs.close()
+        envs.close(timeout=CLOSE_TIMEOUT)
 
 
 def build_model(config: PretrainConfig, frames: Frames) -> Autoencoder:
@@ -152,7 +153,7 @@ def build_model(config: PretrainConfig, frames: Frames) -> Autoencoder:
     torch.manual_seed(config.seed)
     options: dict[str, Any] = {"latent_dim": config.latent_dim}
     if config.model == "beta_vae":
-        options["beta"] = 1.0 if config.beta is None else config.beta
+        options["beta"] = config.beta
     elif config.beta is not None:
         raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
     if is_image(frames.space):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -101,7 +103,7 @@ def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     module, _, attribute = name.partition(":")
     if not attribute:
         return gym.make(name, **options)
-    maker = getattr(importlib.import_module(module), attribute, None)
+    maker = getattr(_import(module, name), attribute, None)
     if maker is None:
         return gym.make(name, **options)
     if not callable(maker):
@@ -112,16 +114,31 @@ def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     return env
 
 
+def _import(module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ValueError(f"cannot import {module!r} for {name}; run from the folder that has {module}.py") from error
+
+
 def _make_gymnasium(
     environment: Environment, n_envs: int, episode_seeds: Sequence[Sequence[int]], render_mode: str | None
 ) -> VectorEnv[Any, Any, Any]:
     seeds: Sequence[Sequence[int]] = episode_seeds or [()] * n_envs
     makers: list[Callable[[], gym.Env[Any, Any]]] = [
-        functools.partial(make_env, environment, render_mode, seeds[i]) for i in range(n_envs)
+        functools.partial(_make_anywhere, environment, render_mode, seeds[i]) for i in range(n_envs)
     ]
     if n_envs == 1 or not settings_for(environment.id).workers:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     return AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _make_anywhere(environment: Environment, render_mode: str | None, seeds: Sequence[int]) -> gym.Env[Any, Any]:
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which then closes the workers
+    return make_env(environment, render_mode, seeds)
 
 
 def _envpool_has(environment: Environment) -> bool:

@@ -101,7 +101,8 @@ class Autoencoder(nn.Module):
         self.metadata: dict[str, Any] = {}
         self.source: str | None = None
         self.observation_space = space_from_json(dict(config.space))
-        self.latent_space = spaces.Box(-np.inf, np.inf, (config.latent_dim,), np.float32)
+        limit = np.finfo(np.float32).max  # Gymnasium's checker warns of infinite bounds
+        self.latent_space = spaces.Box(-limit, limit, (config.latent_dim,), np.float32)
         self.preprocess = make_preprocessor(self.observation_space, config.preprocessing)
         shape = self.preprocess.shape
         if config.latent_dim > math.prod(shape):

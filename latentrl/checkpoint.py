@@ -21,7 +21,7 @@ from latentrl.types import describe_space
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
-PREFIXES = ("module.", "_orig_mod.")
+WRAPPERS = ("module", "_orig_mod")
 
 
 def pick_device(device: str = "auto") -> torch.device:
@@ -113,15 +113,14 @@ def _same(expected: spaces.Box, space: spaces.Box) -> bool:
 
 def strip_prefixes(name: str) -> str:
     """Remove what DistributedDataParallel and torch.compile put before parameter names."""
-    for prefix in PREFIXES:
-        name = name.replace(prefix, "")
-    return name
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Write tensors and JSON ``notes`` to one safetensors file, atomically, with a checksum."""
+    """Write tensors and JSON ``notes`` to one safetensors file, atomically, with checksums."""
     kept = {strip_prefixes(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {key: json.dumps(value) for key, value in notes.items()}
+    header["header_crc32"] = _header_checksum(kept, header)
     header["crc32"] = str(_checksum(kept))
     write_atomically(path, lambda temporary: save_file(kept, temporary, header))
 
@@ -143,9 +142,16 @@ def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
         raise ValueError(f"{path} is damaged: {error}") from error
     if note not in header:
         raise ValueError(f"{path} was not written by latentrl: its header has no {note!r}")
-    if header.get("crc32") != str(_checksum(tensors)):
+    expected = _header_checksum(tensors, header)
+    if header.get("crc32") != str(_checksum(tensors)) or header.get("header_crc32", expected) != expected:
         raise ValueError(f"{path} is damaged: its contents do not match their checksum")
     return tensors, json.loads(header[note])
+
+
+def _header_checksum(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    kinds = {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
+    notes = {key: value for key, value in header.items() if key not in ("crc32", "header_crc32")}
+    return str(zlib.crc32(json.dumps([kinds, notes], sort_keys=True).encode()))
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> int:

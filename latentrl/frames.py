@@ -185,7 +185,7 @@ def _only_array(path: Path) -> Array:
 
 
 def _from_array(array: Array, where: str) -> Frames:
-    if len(array) == 0 or array.ndim < 2:
+    if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"{where} of shape {array.shape} holds no observations; expected (N, *shape), N >= 1")
     return Frames(_space_of(array), [array], np.arange(len(array)), metadata={"source": where})
 

@@ -31,7 +31,7 @@ LIKELIHOODS: Registry[Likelihood] = Registry("likelihood")
 
 
 @LIKELIHOODS.register("bernoulli")
-class Bernoulli(nn.Module):
+class Bernoulli:
     """Independent Bernoulli values; outputs are logits. For targets in [0, 1]."""
 
     images_only = True

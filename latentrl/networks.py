@@ -73,6 +73,8 @@ class Conv:
         )
 
     def _plan(self, shape: Shape) -> tuple[list[tuple[int, int]], list[int]]:
+        if len(shape) != 3:
+            raise ValueError(f"body 'conv' is for images (C, H, W), not inputs of shape {shape}; use 'mlp'")
         channels, height, width = shape
         depth = max(1, int(math.log2(min(height, width) / 4)))
         sizes = [(height >> level, width >> level) for level in range(depth + 1)]

@@ -131,6 +131,7 @@ class VectorPreprocessor(Preprocessor):
         super().__init__()
         self.shape = space.shape
         self.output_space = space
+        self.integral = np.issubdtype(space.dtype, np.integer)
         self.register_buffer("mean", torch.zeros(space.shape))
         self.register_buffer("std", torch.ones(space.shape))
 
@@ -144,8 +145,11 @@ class VectorPreprocessor(Preprocessor):
         return (observations.float() - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Map standard scores ``(B, D)`` to environment units."""
-        return x * self.std + self.mean
+        """Map standard scores ``(B, D)`` to environment units; whole numbers are rounded into the bounds."""
+        x = x * self.std + self.mean
+        if not self.integral:
+            return x
+        return x.round().clamp(float(self.output_space.low.min()), float(self.output_space.high.max()))
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:

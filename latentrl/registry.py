@@ -50,9 +50,10 @@ class Registry(Generic[Part]):
         """
         options = {key: value for key, value in spec.items() if key != "name"}
         part = self[spec.get("name", "")]
-        known = [name for name in inspect.signature(part).parameters if name not in context]
+        parameters = inspect.signature(part).parameters
+        known = [name for name in parameters if name not in context]
         unknown = [name for name in options if name not in known]
-        if unknown:
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             takes = ", ".join(known) or "no parameters"
             raise ValueError(f"{self.kind} {spec['name']!r} has no {unknown[0]!r}; it takes: {takes}")
         return part(**options, **context)

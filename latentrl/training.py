@@ -6,10 +6,10 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -20,9 +20,15 @@ from latentrl.autoencoder import Autoencoder
 from latentrl.checkpoint import pick_device, save
 from latentrl.components import fit_pca
 from latentrl.frames import Frames, as_frames
+from latentrl.interrupts import held_interrupts
 from latentrl.progress import progress_bar
 from latentrl.resume import Progress, read_progress, write_progress
 from latentrl.types import Array, describe_space
+
+Schedule = Literal["cosine", "constant"]
+Precision = Literal["auto", "bfloat16", "float32"]
+SCHEDULES, PRECISIONS = get_args(Schedule), get_args(Precision)
+CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class FitConfig:
     """Frames per gradient step."""
     learning_rate: float = 1e-3
     """Adam's step size at the start."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     """How the step size changes: down to a hundredth, or not at all."""
     gradient_clip: float | None = 1000.0
     """Largest norm of the gradient, of a loss in nats per frame; None does not clip."""
@@ -45,7 +51,7 @@ class FitConfig:
     """Share of the episodes held out."""
     patience: int | None = None
     """Stop after so many epochs without a better validation loss; None goes to the end."""
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    precision: Precision = "auto"
     """Of the forward pass; "auto" takes bfloat16 where the processor has it."""
     compile: bool = False
     """Use ``torch.compile``; needs a C++ compiler, pays on long runs."""
@@ -59,10 +65,17 @@ class FitConfig:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        for name in ("steps", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1 or None, got {value}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise ValueError(f"gradient_clip must be positive or None, got {self.gradient_clip}")
+        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
 
 
 @dataclass
@@ -118,12 +131,12 @@ def fit(
     config = config or FitConfig()
     frames = as_frames(frames)
     _check_space(model, frames)
+    _check_finite(frames)
     if resume and path is None:
         raise ValueError("resume=True needs the path of the run to resume")
     model.to(pick_device(config.device))
     training, validation = frames.split(config.validation, config.seed)
-    if not resume:
-        _fit_preprocessing(model, training)
+    _fit_preprocessing(model, training)
     model.metadata.update(frames=len(frames), fingerprint=frames.fingerprint, data=frames.metadata)
     trainer = _Trainer(model, training, validation, config, None if path is None else Path(path), listeners)
     if model.config.training == "gradient":
@@ -143,12 +156,17 @@ def _check_space(model: Autoencoder, frames: Frames) -> None:
         )
 
 
+def _check_finite(frames: Frames) -> None:
+    if np.issubdtype(frames.space.dtype, np.floating):
+        for start in range(0, len(frames), CHUNK):
+            if not np.isfinite(frames[start : start + CHUNK]).all():
+                raise ValueError("frames contain NaN or infinity")
+
+
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:
-    sample = training[np.linspace(0, len(training) - 1, min(len(training), 50_000)).astype(int)]
-    if not np.isfinite(sample).all():
-        raise ValueError("frames contain NaN or infinity")
     if len(model.preprocess.shape) == 1:
-        model.preprocess.fit(sample.mean(0), sample.std(0))
+        sample = training[np.linspace(0, len(training) - 1, min(len(training), 50_000)).astype(int)]
+        model.preprocess.fit(sample.mean(0, dtype=np.float64), sample.std(0, dtype=np.float64))
 
 
 class _Trainer:
@@ -190,9 +208,10 @@ class _Trainer:
         self._prepare()
         if resume:
             self._restore()
-        with progress_bar(self.total, self.progress.step, "training", "step", show) as bar:
+        bar = progress_bar(self.total, self.progress.step, "training", "step", show)
+        with bar, held_interrupts() as raise_held:
             try:
-                self._loop(bar)
+                self._loop(bar, raise_held)
             except KeyboardInterrupt:
                 self._save_progress()
                 raise
@@ -209,9 +228,10 @@ class _Trainer:
         self.generator = torch.Generator(device)
         self.losses = torch.compile(self.model.losses) if self.config.compile else self.model.losses
 
-    def _loop(self, bar: Any) -> None:
+    def _loop(self, bar: Any, raise_held: Callable[[], None]) -> None:
         while self.progress.step < self.total and not self._out_of_patience():
             for indices in self._rest_of_epoch():
+                raise_held()  # here, where all of the last step and of the last epoch is done
                 self._step(indices)
                 bar.update(1)
                 if self.progress.step == self.total:
@@ -254,7 +274,6 @@ class _Trainer:
     def _end_epoch(self, bar: Any) -> None:
         row = self._log_epoch()
         bar.set_postfix_str(f"validation {row['validation/loss']:.1f} nats, {row['active_units']:.0f} active units")
-        self.sums, self.progress.summed = {}, 0
         self._save_progress()
 
     def _log_epoch(self) -> dict[str, float]:
@@ -269,6 +288,7 @@ class _Trainer:
                 f"(now {self.config.learning_rate:g}) or set gradient_clip"
             )
         self.progress.rows.append(row)
+        self.sums, self.progress.summed = {}, 0
         store_statistics(self.model, self.validation)
         self._keep_best(state.loss)
         for listener in self.listeners:

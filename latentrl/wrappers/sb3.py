@@ -19,6 +19,9 @@ __all__ = ["GymnasiumVecEnv", "LatentVecEnv", "VecEnv"]
 
 Indices = None | int | Iterable[int]
 
+CLOSE_TIMEOUT = 5.0
+"""Seconds that ``close`` waits for workers; after an interrupt some answers may have been read already."""
+
 
 class LatentVecEnv(VecEnvWrapper):
     """Replaces observations, and ``infos[i]["terminal_observation"]``, by their codes in one batch a step."""
@@ -117,7 +120,10 @@ class GymnasiumVecEnv(VecEnv):
 
     def close(self) -> None:
         """Close the environments."""
-        self.envs.close()
+        if isinstance(self.envs.unwrapped, AsyncVectorEnv):
+            self.envs.close(timeout=CLOSE_TIMEOUT)
+        else:
+            self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
         """Return an attribute of the environments, or of the vector where they are not Python objects."""
@@ -127,8 +133,11 @@ class GymnasiumVecEnv(VecEnv):
         return [getattr(self.envs, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
-        """Set an attribute of every environment."""
-        self.envs.unwrapped.set_attr(attr_name, value)  # type: ignore[attr-defined]
+        """Set an attribute of the environments."""
+        chosen = set(self._get_indices(indices))
+        values = [None] * self.num_envs if len(chosen) == self.num_envs else self.get_attr(attr_name)
+        values = [value if i in chosen else old for i, old in enumerate(values)]
+        self.envs.unwrapped.set_attr(attr_name, values)  # type: ignore[attr-defined]
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any

@@ -1,0 +1,51 @@
+"""Procedural data and one small fitted model, shared by the tests of the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import latentrl as lrl
+
+torch.set_num_threads(1)  # networks this small run slower on several threads
+
+SMALL = {"name": "conv", "channels": (8, 8), "hidden": 32}
+
+
+def moving_square(count: int, seed: int = 0, side: int = 32) -> Any:
+    """Draw a 10 pixel square of random place and colour on black, ``(count, side, side, 3)`` uint8."""
+    rng = np.random.default_rng(seed)
+    images = np.zeros((count, side, side, 3), np.uint8)
+    for image in images:
+        top, left = rng.integers(0, side - 10, 2)
+        image[top : top + 10, left : left + 10] = rng.integers(60, 256, 3)
+    return images
+
+
+@pytest.fixture(scope="session")
+def small_body() -> dict[str, Any]:
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def images() -> Any:
+    return moving_square(200)
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Any:
+    """Correlated vectors whose principal variances are well apart, ``(1000, 8)`` float32."""
+    rng = np.random.default_rng(0)
+    mixing = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    return (rng.standard_normal((1000, 8)) * [8, 6, 4.5, 1, 0.7, 0.5, 0.3, 0.2] @ mixing + 3).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def fitted(images: Any) -> lrl.Autoencoder:
+    torch.manual_seed(0)
+    model = lrl.beta_vae(images.shape[1:], latent_dim=6, beta=0.1, body=SMALL)
+    lrl.fit(model, images, lrl.FitConfig(steps=60, batch_size=32, precision="float32", device="cpu"), progress=False)
+    return model

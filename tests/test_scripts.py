@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from helpers import ROOT, read_events
+
+import agents.pretraining
+import agents.training
+import latentrl as lrl
+from agents.algorithms import DEFAULTS, DQN_LATENT, DQN_PIXELS, PPO_LATENT, PPO_PIXELS
+from agents.checkpoint import read_agent
+from latentrl.board import FitBoard
+from latentrl.models import MODELS
+from latentrl.wrappers.sb3 import GymnasiumVecEnv
+
+SMALL_PPO = {"n_envs": 2, "n_steps": 32, "batch_size": 32, "n_epochs": 1, "policy_kwargs": {"net_arch": [16]}}
+SMALL_DQN = {
+    "n_envs": 2,
+    "buffer_size": 200,
+    "learning_starts": 20,
+    "batch_size": 8,
+    "gradient_steps": 1,
+    "policy_kwargs": {"net_arch": [16]},
+}
+SMALL = {
+    ("ppo", True): {**PPO_LATENT, **SMALL_PPO},
+    ("ppo", False): {**PPO_PIXELS, **SMALL_PPO},
+    ("dqn", True): {**DQN_LATENT, **SMALL_DQN},
+    ("dqn", False): {**DQN_PIXELS, **SMALL_DQN},
+}
+REACH = ["--env", "PixelReach-v0"]
+PRETRAIN = ["--frames", "160", "--epochs", "2", "--batch-size", "32", "--latent-dim", "6"]
+TRAIN = ["--timesteps", "128", "--eval-every", "64", "--eval-episodes", "2"]
+
+# A model that saw so few frames may well not use its code.
+pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
+
+
+@dataclass
+class Done:
+    code: object
+    out: str
+    err: str
+
+
+def script(folder, name, *arguments):
+    """Run a script in this process as ``python scripts/NAME.py ARGUMENTS`` would in ``folder``."""
+    before = sys.argv, list(sys.path), os.getcwd()
+    out, err = io.StringIO(), io.StringIO()
+    file = str(ROOT / "scripts" / f"{name}.py")
+    sys.argv = [file, *map(str, arguments)]
+    os.chdir(folder)
+    code = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            runpy.run_path(file, run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+    finally:
+        sys.argv, sys.path[:] = before[:2]
+        os.chdir(before[2])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def succeed(folder, name, *arguments):
+    done = script(folder, name, *arguments)
+    assert done.code == 0, done.err
+    return done
+
+
+@pytest.fixture(autouse=True)
+def small_settings(monkeypatch):
+    for key, settings in SMALL.items():
+        monkeypatch.setitem(DEFAULTS, key, settings)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A folder in which an encoder was pretrained, and what the script said."""
+    folder = tmp_path_factory.mktemp("workspace")
+    return folder, succeed(folder, "pretrain_vae", *REACH, *PRETRAIN)
+
+
+def pretend_encoder(folder, space=(32, 32, 3), env="PixelReach-v0"):
+    lrl.save(lrl.random(space, latent_dim=4), folder / "runs" / "vae" / env.replace(":", ".") / "random-1")
+
+
+def printed_command(text, name):
+    """Return the arguments of the command that the output tells the user to run next."""
+    line = next(line for line in text.splitlines() if f"scripts/{name}.py" in line)
+    return shlex.split(line.split(f"{name}.py")[1])
+
+
+# The main job: every command but the first is the one that the step before prints.
+
+
+def test_pretraining(workspace):
+    folder, done = workspace
+    path = folder / "runs" / "vae" / "PixelReach-v0" / "beta_vae-1"
+    assert "beta_vae with 6 latents, from 160 frames, in runs/vae/PixelReach-v0/beta_vae-1" in done.out
+    assert "nats per frame" in done.out
+    assert printed_command(done.out, "train_agent") == ["--latent", *REACH]
+    for name in ("model.safetensors", "config.json", "reconstructions.png", "traversals.png", "traversals.gif"):
+        assert (path / name).stat().st_size > 100
+    model = lrl.load(path)
+    assert model.metadata["data"]["environment"]["id"] == "PixelReach-v0"
+    assert len(lrl.Frames.open(folder / "runs" / "frames" / "PixelReach-v0" / "skip1-seed0")) == 160
+    events = read_events(path)
+    scalars, images = events.Tags()["scalars"], events.Tags()["images"]
+    assert {"validation/kl", "validation/active_units", "validation/psnr", "train/loss"} <= set(scalars)
+    assert {f"kl_per_dimension/{i:02d}" for i in range(6)} <= set(scalars)
+    assert {"reconstructions", "traversals", "traversals_moving"} <= set(images)
+    assert len(events.Scalars("validation/loss")) == 2
+    total = sum(events.Scalars(f"kl_per_dimension/{i:02d}")[-1].value for i in range(6))
+    assert events.Scalars("validation/kl")[-1].value == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_training_in_codes_then_evaluation(workspace, algo):
+    folder, pretrained = workspace
+    command = printed_command(pretrained.out, "train_agent")
+    done = succeed(folder, "train_agent", *command, "--algo", algo, *TRAIN)
+    path = folder / "runs" / "agents" / "PixelReach-v0" / f"{algo}-latent-1"
+    assert f"128 decisions, 128 environment frames, in runs/agents/PixelReach-v0/{algo}-latent-1" in done.out
+    config, _, notes = read_agent(path / "last")
+    assert (config.algo, config.latent, notes["decisions"]) == (algo, True, 128)
+    pretrained_model = lrl.load(folder / "runs" / "vae" / "PixelReach-v0" / "beta_vae-1")
+    assert lrl.load(path / "encoder").metadata["fingerprint"] == pretrained_model.metadata["fingerprint"]
+
+    events = read_events(path)
+    scalars = events.Tags()["scalars"]
+    assert {"rollout/ep_rew_mean", "rollout/ep_rew_mean_per_env_frame"} <= set(scalars)
+    assert {"eval/mean_return", "eval/std_return"} <= set(scalars)
+    assert [point.step for point in events.Scalars("eval/mean_return")] == [64, 128]
+    assert -1.001 <= events.Scalars("rollout/ep_rew_mean")[-1].value <= 1  # the task's own rewards
+    assert "agent/reconstructions" in events.Tags()["images"]
+
+    command = printed_command(done.out, "evaluate_agent")
+    assert command == ["--agent", str(path.relative_to(folder)), "--episodes", "100", "--backend", "gymnasium"]
+    command[command.index("100")] = "4"
+    evaluated = succeed(folder, "evaluate_agent", *command, "--video", "drive.gif")
+    report = json.loads((path / "evaluation.json").read_text())
+    assert len(report["returns"]) == len(report["lengths"]) == 4
+    assert f"return of the task itself: {report['mean']:.1f} +- {report['std']:.1f} over 4 episodes" in evaluated.out
+    assert (folder / "drive.gif").stat().st_size > 100
+
+
+def test_nothing_in_a_run_is_a_pickle(workspace):
+    folder, _ = workspace
+    succeed(folder, "train_agent", *REACH, "--algo", "dqn", *TRAIN)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert sum(file.name == "replay.safetensors" for file in files) >= 1
+    known = {".safetensors", ".json", ".png", ".gif", ".mp4", ".u8", ".bin", ".npy", ".jsonl"}
+    for file in files:
+        assert file.suffix in known or file.name.startswith("events.out.tfevents"), file
+        head = file.read_bytes()[:4]
+        assert not head.startswith((b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")), file
+
+
+# What the flags do
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_model_can_be_pretrained_and_learned_from(name, tmp_path):
+    short = ["--frames", "80", "--steps", "3", "--batch-size", "16", "--latent-dim", "4"]
+    done = succeed(tmp_path, "pretrain_vae", *REACH, "--model", name, *short)
+    assert f"{name} with 4 latents" in done.out
+    succeed(tmp_path, "train_agent", *REACH, "--timesteps", 64, "--eval-episodes", 1)
+
+
+def test_unknown_model_and_algorithm(tmp_path):
+    done = script(tmp_path, "pretrain_vae", *REACH, *PRETRAIN, "--model", "beta")
+    assert done.code == 2
+    assert "error: unknown model 'beta'; known: ae, beta_vae" in done.err
+    assert script(tmp_path, "train_agent", "--algo", "sac").code == 2
+
+
+def test_frames_from_a_file(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (60, 24, 24, 3), dtype=np.uint8)
+    np.save(tmp_path / "sprites.npy", frames)
+    done = succeed(tmp_path, "pretrain_vae", "--data", "sprites.npy", "--model", "ae", "--steps", 3)
+    assert "from 60 frames, in runs/vae/sprites/ae-1" in done.out
+    assert lrl.load(tmp_path / "runs/vae/sprites/ae-1").encode(frames).shape == (60, 32)
+    assert not (tmp_path / "runs" / "frames").exists()
+    done = script(tmp_path, "pretrain_vae", "--data", "nothing.npy")
+    assert done.code == 2
+    assert "nothing.npy" in done.err
+
+
+def test_yaml_below_the_flags(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "env: PixelReach-v0\nmodel: pca\nframes: 90\nlatent_dim: 5\ncrop: [0, 4, 2, 2]\nresume: false\n"
+    )
+    done = succeed(tmp_path, "pretrain_vae", "--config", "mine.yaml", "--latent-dim", 3)
+    assert "pca with 3 latents, from 90 frames" in done.out
+    saved = json.loads((tmp_path / "runs/vae/PixelReach-v0/pca-1/pretraining.json").read_text())
+    assert (saved["frames"], saved["latent_dim"], saved["crop"]) == (90, 3, [0, 4, 2, 2])
+
+
+def test_yaml_that_cannot_be_read(tmp_path):
+    done = script(tmp_path, "pretrain_vae", "--config", "none.yaml")
+    assert done.code == "error: no config file at none.yaml"
+    (tmp_path / "list.yaml").write_text("- env\n- model\n")
+    done = script(tmp_path, "pretrain_vae", "--config", "list.yaml")
+    assert done.code == "error: list.yaml must hold flags as 'name: value' lines"
+
+
+def test_no_encoder_prints_the_command_that_makes_one(tmp_path):
+    done = script(tmp_path, "train_agent", "--latent", *REACH)
+    assert done.code == 2
+    assert done.err == (
+        "error: no pretrained encoder for PixelReach-v0 in runs/vae/PixelReach-v0; make one with\n"
+        "  python scripts/pretrain_vae.py --env PixelReach-v0\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_agent_and_no_environment(tmp_path):
+    done = script(tmp_path, "evaluate_agent", "--agent", "runs/none")
+    assert done.code == 2
+    assert "error: no agent at runs/none" in done.err
+    done = script(tmp_path, "pretrain_vae", "--env", "PixelReech-v0")
+    assert done.code == 2
+    assert "Did you mean: `PixelReach`" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_learning_from_pixels(algo, tmp_path):
+    done = succeed(tmp_path, "train_agent", "--no-latent", *REACH, "--algo", algo, *TRAIN)
+    path = tmp_path / "runs/agents/PixelReach-v0" / f"{algo}-pixels-1"
+    assert not (path / "encoder").exists()
+    assert not read_agent(path / "best")[0].latent
+    succeed(tmp_path, "evaluate_agent", *printed_command(done.out, "evaluate_agent")[:2], "--episodes", 2)
+
+
+def test_learning_from_rendered_images(tmp_path):
+    pole = ["--env", "CartPole-v1"]
+    succeed(tmp_path, "pretrain_vae", *pole, "--from-render", "--size", 32, "--model", "pca", "--frames", 64)
+    assert lrl.load(tmp_path / "runs/vae/CartPole-v1/pca-1").observation_space.shape == (32, 32, 3)
+    succeed(tmp_path, "train_agent", *pole, *TRAIN)
+    config = read_agent(tmp_path / "runs/agents/CartPole-v1/ppo-latent-1/last")[0]
+    assert config.environment.render_size == 32
+
+
+def test_vectors_are_encoded_as_they_are(tmp_path):
+    pole = ["--env", "CartPole-v1"]
+    short = ["--latent-dim", 2, "--steps", 3, "--frames", 64]
+    succeed(tmp_path, "pretrain_vae", *pole, *short)
+    assert not list(tmp_path.rglob("*.png"))
+    done = script(tmp_path, "pretrain_vae", *pole, *short, "--size", 32)
+    assert done.code == 2
+    assert "size and crop are for images; the observations of CartPole-v1 have shape (4,)" in done.err
+
+
+CUSTOM = """
+import gymnasium as gym
+import numpy as np
+
+
+class Line(gym.Env):
+    observation_space = gym.spaces.Box(0, 255, (16, 16, 3), np.uint8)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place, self.time = 8, 0
+        return self._see(), {}
+
+    def step(self, action):
+        self.place, self.time = int(np.clip(self.place + 2 * action - 1, 0, 15)), self.time + 1
+        return self._see(), float(self.place == 15), False, self.time == 10, {}
+
+    def _see(self):
+        image = np.zeros((16, 16, 3), np.uint8)
+        image[:, self.place] = 255
+        return image
+"""
+
+
+def test_custom_environment(tmp_path):
+    (tmp_path / "my_line.py").write_text(CUSTOM)
+    mine = ["--env", "my_line:Line"]
+    succeed(tmp_path, "pretrain_vae", *mine, "--model", "pca", "--latent-dim", 4, "--frames", 64, "--size", 16)
+    done = succeed(tmp_path, "train_agent", *mine, *TRAIN)
+    path = tmp_path / "runs" / "agents" / "my_line.Line" / "ppo-latent-1"
+    assert (path / "best" / "agent.safetensors").exists()
+    succeed(tmp_path, "evaluate_agent", *printed_command(done.out, "evaluate_agent")[:2], "--episodes", 2)
+    done = script(tmp_path, "train_agent", "--env", "no_such_file:Line", "--no-latent")
+    assert done.code == 2
+    assert "error: cannot import 'no_such_file' for no_such_file:Line" in done.err
+
+
+# Interruptions
+
+
+def test_pretraining_goes_on_after_an_interruption(tmp_path, monkeypatch):
+    whole = succeed(tmp_path, "pretrain_vae", *REACH, *PRETRAIN, "--out", "whole")
+
+    def interrupt(board, *_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FitBoard, "on_epoch", interrupt)
+        stopped = script(tmp_path, "pretrain_vae", *REACH, *PRETRAIN)
+    assert stopped.code == 130
+    assert "stopped; what was done is saved. Continue with\n  python " in stopped.err
+    command = printed_command(stopped.err, "pretrain_vae")
+    assert command == [*REACH, *PRETRAIN, "--resume"]
+    resumed = succeed(tmp_path, "pretrain_vae", *command)
+    first, second = (lrl.load(tmp_path / path) for path in ("whole", "runs/vae/PixelReach-v0/beta_vae-1"))
+    frames = lrl.Frames.open(tmp_path / "runs/frames/PixelReach-v0/skip1-seed0")[:50]
+    assert np.array_equal(first.encode(frames), second.encode(frames))
+    assert "beta_vae-1" in resumed.out
+    assert "whole" in whole.out
+
+
+def test_pretraining_goes_on_after_an_interruption_of_the_collection(tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    succeed(tmp_path, "pretrain_vae", *REACH, "--model", "pca", "--latent-dim", 2, "--frames", 40)
+    with monkeypatch.context() as patched:
+        patched.setattr(agents.pretraining, "collect", interrupt)
+        assert script(tmp_path, "pretrain_vae", *REACH, *PRETRAIN).code == 130
+    done = succeed(tmp_path, "pretrain_vae", *REACH, "--resume")
+    assert "beta_vae with 6 latents, from 160 frames, in runs/vae/PixelReach-v0/beta_vae-1" in done.out
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_training_goes_on_after_an_interruption(algo, tmp_path, monkeypatch):
+    pretend_encoder(tmp_path)
+    steps = GymnasiumVecEnv.step_wait
+
+    def interrupt(venv):
+        interrupt.left -= 1
+        if interrupt.left == 0:
+            raise KeyboardInterrupt
+        return steps(venv)
+
+    interrupt.left = 45
+    flags = [*REACH, "--algo", algo, "--timesteps", 192, "--eval-every", 1000, "--eval-episodes", 2]
+    with monkeypatch.context() as patched:
+        patched.setattr(GymnasiumVecEnv, "step_wait", interrupt)
+        stopped = script(tmp_path, "train_agent", *flags)
+    assert stopped.code == 130
+    path = tmp_path / "runs/agents/PixelReach-v0" / f"{algo}-latent-1"
+    assert read_agent(path / "last")[2]["decisions"] == 88
+    done = succeed(tmp_path, "train_agent", *printed_command(stopped.err, "train_agent"))
+    assert read_agent(path / "last")[2]["decisions"] == {"dqn": 192, "ppo": 88 + 2 * 64}[algo]
+    assert "environment frames, in runs/agents/PixelReach-v0" in done.out
+    curve = read_events(path).Scalars("rollout/ep_rew_mean_per_env_frame")
+    assert [point.step for point in curve] == sorted({point.step for point in curve})
+    assert curve[-1].step >= 190
+    assert [folder.name for folder in path.parent.iterdir()] == [path.name]
+
+
+def test_ctrl_c_reaches_workers_and_saves(tmp_path):
+    (tmp_path / "my_line.py").write_text(CUSTOM)
+    pretend_encoder(tmp_path, (16, 16, 3), "my_line:Line")
+    command = [sys.executable, ROOT / "scripts" / "train_agent.py", "--env", "my_line:Line", "--n-envs", "2"]
+    process = subprocess.Popen(
+        [*command, "--timesteps", "1000000", "--eval-every", "500", "--eval-episodes", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    path = tmp_path / "runs" / "agents" / "my_line.Line" / "ppo-latent-1"
+    try:
+        deadline = time.monotonic() + 60
+        while not (path / "last" / "agent.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    assert read_agent(path / "last")[2]["decisions"] >= 500
