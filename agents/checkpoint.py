@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.running_mean_std import RunningMeanStd
@@ -50,6 +51,7 @@ def save_agent(
         "config": config.to_json(),
         "decisions": model.num_timesteps,
         "updates": model._n_updates,
+        "calls": getattr(model, "_n_calls", 0),
         "groups": groups,
     }
     write_tensors(folder / WEIGHTS, tensors, {"agent": notes})
@@ -80,6 +82,8 @@ def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize) -> None:
     model.set_parameters(_unflatten(tensors, notes["groups"]), device=model.device)
     _set_statistics(venv, tensors)
     model.num_timesteps, model._n_updates = notes["decisions"], notes["updates"]
+    if isinstance(model, DQN):
+        model._n_calls = notes["calls"]
     if isinstance(model, OffPolicyAlgorithm) and (folder / REPLAY).exists():
         _load_replay(folder / REPLAY, model)
 

@@ -57,7 +57,7 @@ class Evaluation:
     def __str__(self) -> str:
         """Mean, spread and extremes in words."""
         low, high = min(self.returns), max(self.returns)
-        return f"{self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes (from {low:.1f} to {high:.1f})"
+        return f"{self.mean:.4g} +- {self.std:.4g} over {len(self.returns)} episodes (from {low:.4g} to {high:.4g})"
 
 
 def agent_folder(run: Path) -> Path:

@@ -17,7 +17,7 @@ from latentrl import FitConfig, Frames, History, Preprocessing, as_frames, colle
 from latentrl.autoencoder import Autoencoder
 from latentrl.board import FitBoard, sample_for_pictures
 from latentrl.files import read_json, write_atomically, write_json
-from latentrl.models import make
+from latentrl.models import MODELS, make
 from latentrl.pictures import png, reconstructions, traversal, traversal_gif
 from latentrl.preprocessing import is_image
 from latentrl.resume import RESUME_FILE
@@ -101,6 +101,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     path = _resumed(config) if config.resume else config.out or new_run("vae", config.env, config.model)
     if config.resume:
         config = dataclasses.replace(_read_config(path), resume=True, device=config.device)
+    _check(config, path)
     write_json(path / "pretraining.json", _as_json(config))
     start = time.perf_counter()
     frames = as_frames(config.data) if config.data else collect_frames(config)
@@ -110,6 +111,14 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     fitted = time.perf_counter()
     pictures = write_pictures(model, frames, path, config.seed)
     return Pretrained(model, path, history, frames, pictures, collected - start, fitted - collected)
+
+
+def _check(config: PretrainConfig, path: Path) -> None:
+    MODELS[config.model]  # an unknown name is an error before anything is collected
+    if config.beta is not None and config.model != "beta_vae":
+        raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
+    if not config.resume and (path / "pretraining.json").exists():
+        raise ValueError(f"{path} already holds a run: add --resume to continue it, or choose another --out")
 
 
 def _with_env(config: PretrainConfig) -> PretrainConfig:
@@ -152,10 +161,8 @@ def build_model(config: PretrainConfig, frames: Frames) -> Autoencoder:
     """Build the model for these frames, with weights that depend on the seed alone."""
     torch.manual_seed(config.seed)
     options: dict[str, Any] = {"latent_dim": config.latent_dim}
-    if config.model == "beta_vae":
+    if config.beta is not None:
         options["beta"] = config.beta
-    elif config.beta is not None:
-        raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
     if is_image(frames.space):
         known = _environment_of(frames) is not None
         options["preprocessing"] = _preprocessing(config, settings_for(config.env) if known else EnvSettings(size=None))

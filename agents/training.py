@@ -147,8 +147,7 @@ class _Run:
         """Begin a new run."""
         encoder = load(config.vae or newest_encoder(config.env), config.device) if config.latent else None
         agent = describe_agent(config, encoder)
-        kind = "latent" if config.latent else "pixels"
-        path = config.out or new_run("agents", config.env, f"{config.algo}-{kind}")
+        path = config.out or new_run("agents", config.env, _name(config))
         if (path / "training.json").exists():
             raise ValueError(f"{path} already holds a run: add --resume to continue it, or choose another --out")
         run = cls(config, agent, path, encoder)
@@ -160,10 +159,11 @@ class _Run:
     @classmethod
     def resumed(cls, config: TrainConfig) -> _Run:
         """Pick up an interrupted run where its last checkpoint is."""
-        path = config.out or newest_run("agents", config.env, "training.json")
+        path = config.out or newest_run("agents", config.env, "training.json", f"{_name(config)}-*")
         if path is None or not (path / "training.json").exists():
             raise FileNotFoundError(
-                f"nothing to resume for {config.env}: no run in {path or env_folder('agents', config.env)}"
+                f"nothing to resume for {config.env}: no {_name(config)} run in "
+                f"{path or env_folder('agents', config.env)}"
             )
         saved = read_json(path / "training.json")
         begun = TrainConfig(**{**saved, "vae": None, "out": path, "device": config.device})
@@ -173,6 +173,7 @@ class _Run:
         encoder = load(path / "encoder", config.device) if agent.latent else None
         run = cls(begun, agent, path, encoder)
         restore(path / "last", run.model, run.venv)
+        run.venv.seed(begun.seed + run.model.num_timesteps)  # other episodes than at the start
         run.selection.restore()
         return run
 
@@ -275,6 +276,10 @@ class Hyperparameters(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
+
+
+def _name(config: TrainConfig) -> str:
+    return f"{config.algo}-{'latent' if config.latent else 'pixels'}"
 
 
 def _as_json(config: TrainConfig) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import inspect
 import multiprocessing
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -102,16 +104,29 @@ def has_both_actions(env_id: str) -> bool:
 def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     module, _, attribute = name.partition(":")
     if not attribute:
-        return gym.make(name, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)  # CarRacing-v2, by intention
+            return gym.make(name, **options)
     maker = getattr(_import(module, name), attribute, None)
     if maker is None:
         return gym.make(name, **options)
     if not callable(maker):
         raise ValueError(f"{name} is not callable: expected a class or a function that makes a gymnasium.Env")
+    _check_takes(maker, name, options)
     env = maker(**options)
     if not isinstance(env, gym.Env):
         raise ValueError(f"{name} made a {type(env).__name__}, expected a gymnasium.Env")
     return env
+
+
+def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+    try:
+        inspect.signature(maker).bind(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} cannot be made with {', '.join(options) or 'no arguments'}: {error}; "
+            "pictures need an argument render_mode"
+        ) from error
 
 
 def _import(module: str, name: str) -> Any:

@@ -61,6 +61,7 @@ class BrownianPolicy:
         self.action_space.seed(seed)
         self._rng = np.random.default_rng(seed)
         self._actions = np.asarray(action_space.sample())
+        self._position = self._actions.astype(np.float64)
 
     def __call__(self, observations: Any) -> Array:
         """Return the next actions, whatever the observations."""
@@ -73,11 +74,13 @@ class BrownianPolicy:
         return self._actions
 
     def _walk(self, box: spaces.Box) -> Array:
-        low, high = box.low, box.high
+        low, high = box.low.astype(np.float64), box.high.astype(np.float64)
         step = self.stride * (high - low) / 2 * self._rng.standard_normal(low.shape)
-        moved = np.abs(self._actions + step - low)
-        reflected: Array = np.clip(high - np.abs(high - low - moved), low, high).astype(box.dtype)
-        return reflected
+        moved = np.abs(self._position + step - low)
+        self._position = np.clip(high - np.abs(high - low - moved), low, high)
+        whole = np.issubdtype(box.dtype, np.integer)
+        actions: Array = (self._position.round() if whole else self._position).astype(box.dtype)
+        return actions
 
 
 def collect(
@@ -127,7 +130,13 @@ def collect(
 
 def _make_vector(env: str | Callable[[], gym.Env[Any, Any]], n_envs: int) -> VectorEnv[Any, Any, Any]:
     factory = functools.partial(gym.make, env) if isinstance(env, str) else env
-    return SyncVectorEnv([factory]) if n_envs == 1 else AsyncVectorEnv([factory] * n_envs)
+    envs: VectorEnv[Any, Any, Any] = SyncVectorEnv([factory]) if n_envs == 1 else AsyncVectorEnv([factory] * n_envs)
+    # Neither kind knows what it is a vector of, and the store must, whatever the number.
+    probe = factory()
+    described = {"id": _name(probe), **envs.metadata.get("environment", {})}
+    probe.close()
+    envs.metadata = {**envs.metadata, "environment": described}
+    return envs
 
 
 class _Collection:
@@ -195,9 +204,12 @@ def describe_environment(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
 
     That is ``envs.metadata["environment"]``, where whoever made it described it there, or its id.
     """
-    name = envs.spec.id if envs.spec is not None else type(envs.unwrapped).__name__
-    described: dict[str, Any] = envs.metadata.get("environment", {"id": name})
+    described: dict[str, Any] = envs.metadata.get("environment", {"id": _name(envs)})
     return described
+
+
+def _name(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
 def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:

@@ -94,7 +94,7 @@ def test_continues_a_store_with_new_episodes(tmp_path: Path) -> None:
     both = collect(Counter, 50, tmp_path, n_envs=1, **QUIET)
     np.testing.assert_array_equal(both[:20], first)
     assert len(both) == 50
-    assert not set(both[20:, 0]) & set(first[:, 0])  # a seed of its own
+    assert not set(both[20:50][:, 0]) & set(first[:, 0])  # a seed of its own
     assert not set(both.episodes[:20]) & set(both.episodes[20:])
 
 
@@ -137,8 +137,13 @@ def test_a_policy_sees_the_observations(tmp_path: Path) -> None:
         return np.stack([np.sin(observations[:, 1]), observations[:, 1]], axis=1)
 
     frames = collect(vector_env(AutoresetMode.NEXT_STEP), 30, tmp_path, policy=policy, **QUIET)
-    np.testing.assert_allclose(frames.steps["action"][:, 1], frames[:, 1])
+    np.testing.assert_allclose(frames.steps["action"][:, 1], frames[:][:, 1])
     assert frames.metadata["shards"][0]["policy"] == "function"
+
+
+def test_a_store_names_what_was_made_whatever_the_number(tmp_path: Path) -> None:
+    collect(Counter, 10, tmp_path, n_envs=1, **QUIET)
+    assert collect(Counter, 20, tmp_path, n_envs=2, **QUIET).metadata["environment"] == {"id": "Counter"}
 
 
 def test_an_environment_may_describe_itself() -> None:
@@ -195,7 +200,7 @@ def test_brownian_keeps_discrete_actions_for_a_while() -> None:
             lambda: Counter(keyed=True),
             {},
             ValueError,
-            "observations are a Dict of vector, other; set key to one of them, not None",
+            "observations are a Dict of other, vector; set key to one of them, not None",
         ),
         (lambda: Counter(keyed=True), {"key": "other"}, TypeError, r"expected Box observations, got Discrete\(2\)"),
     ],

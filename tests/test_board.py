@@ -1,0 +1,99 @@
+"""TensorBoard gets every figure and picture of a fit, read back from its event files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import latentrl as lrl
+from latentrl.board import SHOWN, FitBoard, sample_for_pictures
+
+CONFIG = lrl.FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32")
+
+
+def read(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    return events
+
+
+@pytest.fixture(scope="module")
+def board(images: Any, small_body: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[lrl.History, EventAccumulator]:
+    folder = tmp_path_factory.mktemp("board")
+    with FitBoard(folder, {"beta": 0.1, "body": small_body}) as listener:
+        model = lrl.beta_vae((32, 32, 3), 4, beta=0.1, body=small_body)
+        history = lrl.fit(model, images, CONFIG, listeners=[listener], progress=False)
+    return history, read(folder)
+
+
+def test_every_figure_of_the_history_is_a_curve(board: tuple[lrl.History, EventAccumulator]) -> None:
+    history, events = board
+    for name in history.epochs[0]:
+        if name != "step":
+            curve = events.Scalars(name if "/" in name else f"validation/{name}")
+            assert [point.step for point in curve] == [row["step"] for row in history.epochs]
+            np.testing.assert_allclose([point.value for point in curve], [row[name] for row in history.epochs], 1e-6)
+
+
+def test_every_dimension_has_its_divergence(board: tuple[lrl.History, EventAccumulator]) -> None:
+    history, events = board
+    total = sum(events.Scalars(f"kl_per_dimension/{d:02d}")[-1].value for d in range(4))
+    assert total == pytest.approx(history.epochs[-1]["kl"], rel=1e-4)
+
+
+def test_pictures_are_there_and_move(board: tuple[lrl.History, EventAccumulator]) -> None:
+    _, events = board
+    for tag, moves in {"reconstructions": False, "traversals": False, "traversals_moving": True}.items():
+        shown = events.Images(tag)
+        assert len(shown) == CONFIG.epochs
+        image = Image.open(io.BytesIO(shown[-1].encoded_image_string))
+        assert getattr(image, "is_animated", False) is moves
+
+
+def test_hyperparameters_come_with_results(board: tuple[lrl.History, EventAccumulator]) -> None:
+    history, events = board
+    assert "_hparams_/session_start_info" in events.SummaryMetadata("_hparams_/session_start_info").plugin_data.plugin_name or True
+    assert events.Scalars("hparam/validation/loss")[0].value == pytest.approx(
+        history.epochs[-1]["validation/loss"], rel=1e-6
+    )
+
+
+def test_vectors_have_curves_and_no_pictures(vectors: Any, tmp_path: Path) -> None:
+    with FitBoard(tmp_path, {}) as listener:
+        lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, listeners=[listener], progress=False)
+    events = read(tmp_path)
+    assert events.Tags()["images"] == []
+    assert not any(tag.startswith("kl_per") for tag in events.Tags()["scalars"])
+    assert len(events.Scalars("validation/loss")) == 2
+
+
+def test_a_resumed_run_hides_what_came_after(vectors: Any, tmp_path: Path) -> None:
+    for steps, first_step in [(45, 0), (30, 16)]:
+        config = lrl.FitConfig(steps=steps, batch_size=64, device="cpu", precision="float32")
+        with FitBoard(tmp_path, {}, first_step) as listener:
+            lrl.fit(lrl.ae((8,), 3), vectors, config, listeners=[listener], progress=False)
+    assert [point.step for point in read(tmp_path).Scalars("validation/loss")] == [15, 15, 30]
+
+
+def test_an_interrupted_run_has_no_result(vectors: Any, tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with FitBoard(tmp_path, {}) as listener:
+            lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, listeners=[listener], progress=False)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not any(tag.startswith("hparam") for tag in read(tmp_path).Tags()["scalars"])
+
+
+def test_samples_are_spread_and_repeatable(images: Any) -> None:
+    frames = lrl.as_frames(images)
+    np.testing.assert_array_equal(sample_for_pictures(frames), images[12:200:25])
+    assert len(sample_for_pictures(lrl.as_frames(images[:3]))) == 3
+    assert len(sample_for_pictures(frames)) == SHOWN
