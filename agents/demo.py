@@ -18,7 +18,7 @@ class DemoConfig:
     """Gymnasium id."""
     frames: int = 12_000
     """Frames to pretrain on, one per decision."""
-    epochs: int = 6
+    epochs: int = 12
     """Passes over them."""
     timesteps: int = 120_000
     """Decisions that the agent trains for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agents.checkpoint import WEIGHTS, build, read_agent, restore
 from agents.config import AgentConfig
@@ -103,8 +104,7 @@ def evaluate_agent(
     config, _, notes = read_agent(folder)
     encoder = load_encoder(run, config, device)
     venv = build_venv(config, encoder, make_unseen(config.environment, episodes, backend, seed), training=False)
-    model = build(config, venv)
-    restore(folder, model, venv)
+    model = _load_to_play(config, venv, folder)
     venv.seed(seed)  # SB3 has just given it the model's
     try:
         result = play(venv, _acting(model, deterministic), episodes, progress)
@@ -186,8 +186,7 @@ def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = 
     )
     encoder = load_encoder(run, config, device)
     venv = build_venv(config, encoder, base, training=False)
-    model = build(config, venv)
-    restore(folder, model, venv)
+    model = _load_to_play(config, venv, folder)
     act, done = _acting(model, True), False
     observations: Any = venv.reset()
     frames: list[Array] = []
@@ -197,6 +196,14 @@ def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = 
         done = bool(dones[0])
     venv.close()
     return _write_video(video, frames, max(1, FRAMES_PER_SECOND // config.environment.frame_skip))
+
+
+def _load_to_play(config: AgentConfig, venv: VecNormalize, folder: Path) -> BaseAlgorithm:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You have specified a mini-batch size")  # nothing is trained
+        model = build(config, venv)
+    restore(folder, model, venv)
+    return model
 
 
 def _acting(model: BaseAlgorithm, deterministic: bool) -> Act:

@@ -18,7 +18,7 @@ from latentrl.autoencoder import Autoencoder
 from latentrl.board import FitBoard, sample_for_pictures
 from latentrl.files import read_json, write_atomically, write_json
 from latentrl.models import MODELS, make
-from latentrl.pictures import png, reconstructions, traversal, traversal_gif
+from latentrl.pictures import png, reconstructions, telling, traversal, traversal_gif
 from latentrl.preprocessing import is_image
 from latentrl.resume import RESUME_FILE
 from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
@@ -199,10 +199,11 @@ def write_pictures(model: Autoencoder, frames: Frames, path: Path, seed: int) ->
     if model.decoder is None or not is_image(model.observation_space):
         return []
     shown = sample_for_pictures(frames.split(seed=seed)[1])
+    start = telling(model, shown)
     pictures = {
         "reconstructions.png": png(reconstructions(model, shown)),
-        "traversals.png": png(traversal(model, shown[0])),
-        "traversals.gif": traversal_gif(model, shown[0]),
+        "traversals.png": png(traversal(model, start)),
+        "traversals.gif": traversal_gif(model, start),
     }
     for name, data in pictures.items():
         write_atomically(path / name, functools.partial(_write, data))

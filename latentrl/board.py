@@ -62,9 +62,10 @@ class FitBoard:
 
     def _pictures(self, model: Autoencoder, validation: Frames, step: int) -> None:
         shown = sample_for_pictures(validation)
+        start = pictures.telling(model, shown)
         add_picture(self.writer, "reconstructions", pictures.png(pictures.reconstructions(model, shown)), step)
-        add_picture(self.writer, "traversals", pictures.png(pictures.traversal(model, shown[0])), step)
-        add_picture(self.writer, "traversals_moving", pictures.traversal_gif(model, shown[0]), step)
+        add_picture(self.writer, "traversals", pictures.png(pictures.traversal(model, start)), step)
+        add_picture(self.writer, "traversals_moving", pictures.traversal_gif(model, start), step)
 
     def __enter__(self) -> FitBoard:
         """Return the board."""

@@ -50,6 +50,17 @@ def reconstructions(model: Autoencoder, observations: Array) -> Array:
     return grid([list(model.preview(observations)), list(model.reconstruct(observations))])
 
 
+def telling(model: Autoencoder, observations: Array) -> Array:
+    """Return the observation to traverse from: neither the most ordinary one nor an outlier.
+
+    Its code is at the median of the standardised distances from the mean code.
+    """
+    mean, std = model.latent_mean.cpu().numpy(), model.latent_std.cpu().numpy()
+    distances = np.square((model.encode(observations) - mean) / (std + 1e-6)).sum(1)
+    chosen: Array = observations[np.argsort(distances)[len(distances) // 2]]
+    return chosen
+
+
 def traversal(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 9) -> Array:
     """Return a picture with a row for each of the most informative dimensions, moved over its range in the data."""
     return grid([list(row) for row in traverse(model, observation, dimensions, steps)])

@@ -50,7 +50,9 @@ def test_disk_keeps_every_bit(name: str, shape: tuple[int, ...], tmp_path: Path)
     model = make(name, shape, latent_dim=5)
     loaded = lrl.load(lrl.save(model, tmp_path / "model"), device="cpu")
     assert loaded.state_dict().keys() == model.state_dict().keys()
-    assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True)
+    )
     np.testing.assert_array_equal(loaded.encode(observations(shape)), model.encode(observations(shape)))
 
 

@@ -17,6 +17,7 @@ from latentrl.autoencoder import Autoencoder
 from latentrl.resume import RESUME_FILE
 
 BODY = {"name": "mlp", "hidden": (16,)}
+TOO_SHORT_TO_LEARN = pytest.mark.filterwarnings("ignore:the code has collapsed")
 
 
 def settings(**changes: Any) -> lrl.FitConfig:
@@ -77,13 +78,14 @@ def case(request: pytest.FixtureRequest, vectors: Any, images: Any) -> tuple[Cal
 
 
 def test_training_learns(vectors: Any) -> None:
-    history = run(make_vae(), vectors, config=settings(epochs=8))
+    history = run(make_vae(), vectors, config=settings(epochs=8, learning_rate=0.01))
     assert [row["step"] for row in history.epochs] == [15 * n for n in range(1, 9)]
     assert history.epochs[-1]["validation/loss"] < 0.5 * history.epochs[0]["validation/loss"]
     row = history.epochs[-1]
     assert row["train/loss"] == pytest.approx(row["train/reconstruction"] + row["train/kl"], rel=1e-5)
 
 
+@TOO_SHORT_TO_LEARN
 def test_same_seed_same_bits(case: Any) -> None:
     make, data = case
     models, histories = [], []
@@ -96,6 +98,7 @@ def test_same_seed_same_bits(case: Any) -> None:
     assert not same_bits(models[0], models[2])
 
 
+@TOO_SHORT_TO_LEARN
 @pytest.mark.parametrize("step", [0, 2, 4, 7])
 def test_interrupted_and_resumed_is_uninterrupted(
     step: int, case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -230,6 +233,7 @@ def test_collapse_raises_the_alarm(vectors: Any) -> None:
         run(lrl.beta_vae((8,), 3, beta=1e5, body=BODY), vectors, config=settings(epochs=20, learning_rate=0.01))
 
 
+@TOO_SHORT_TO_LEARN
 def test_half_precision_comes_close(images: Any) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
@@ -260,7 +264,7 @@ def test_a_solved_model_has_a_history(vectors: Any, tmp_path: Path) -> None:
 def test_denoising_restores_what_was_masked(images: Any) -> None:
     torch.manual_seed(0)
     model = lrl.denoising_ae((32, 32, 3), 16, corruption="salt_and_pepper", share=0.3, body={"name": "linear"})
-    run(model, images, config=settings(epochs=30))
+    run(model, images, config=settings(epochs=60, learning_rate=0.01))
     x = model.preprocess(torch.from_numpy(images))
     noisy, _ = model.draw(x, torch.Generator().manual_seed(0))
     damaged = (noisy * 255).round().byte().permute(0, 2, 3, 1).numpy()
@@ -332,6 +336,7 @@ def test_schedule_ends_at_a_hundredth(vectors: Any, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing its compiler
 def test_compiled_equals_eager(vectors: Any) -> None:
     eager, compiled = make_vae(), make_vae()
     expected = run(eager, vectors).epochs[-1]["train/loss"]
