@@ -112,7 +112,8 @@ def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
         return gym.make(name, **options)
     if not callable(maker):
         raise ValueError(f"{name} is not callable: expected a class or a function that makes a gymnasium.Env")
-    _check_takes(maker, name, options)
+    if options:
+        _check_takes(maker, name, options)
     env = maker(**options)
     if not isinstance(env, gym.Env):
         raise ValueError(f"{name} made a {type(env).__name__}, expected a gymnasium.Env")
@@ -124,8 +125,7 @@ def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) 
         inspect.signature(maker).bind(**options)
     except TypeError as error:
         raise ValueError(
-            f"{name} cannot be made with {', '.join(options) or 'no arguments'}: {error}; "
-            "pictures need an argument render_mode"
+            f"{name} cannot be made with {', '.join(options)} ({error}); pictures need an argument render_mode"
         ) from error
 
 

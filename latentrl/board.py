@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,7 @@ from latentrl.preprocessing import is_image
 from latentrl.types import Array
 
 SHOWN = 8
+RESULTS = ("validation/loss", "validation/psnr", "validation/kl", "validation/active_units")
 
 
 def add_picture(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> None:
@@ -29,10 +30,10 @@ def add_picture(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> N
     writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
 
 
-def add_hyperparameters(writer: SummaryWriter, values: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Add a row to the page of hyper-parameters, with ``metrics`` as its results."""
+def add_hyperparameters(writer: SummaryWriter, values: Mapping[str, Any], curves: Sequence[str]) -> None:
+    """Add a row to the page of hyper-parameters, with the last values of ``curves`` as its results."""
     shown = {key: value if isinstance(value, int | float | str | bool) else str(value) for key, value in values.items()}
-    for summary in hparams(shown, dict(metrics)):  # type: ignore[no-untyped-call]
+    for summary in hparams(shown, dict.fromkeys(curves, 0.0)):  # type: ignore[no-untyped-call]
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
@@ -43,11 +44,11 @@ class FitBoard:
         """Write to ``folder``; a resumed run adds to what is there."""
         self.writer = SummaryWriter(str(folder))
         self.hyperparameters = hyperparameters
-        self._row: dict[str, float] = {}
+        self._logged = False
 
     def on_epoch(self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health) -> None:
         """Write the figures of one epoch, and pictures where observations are images."""
-        step, self._row = int(row["step"]), dict(row)
+        step, self._logged = int(row["step"]), True
         for name, value in row.items():
             if name != "step":
                 self._scalar(_tag(name), value, step)
@@ -74,12 +75,9 @@ class FitBoard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the hyper-parameters with the last figures, and close."""
-        metrics = {
-            f"hparam/{name}": value for name, value in self._row.items() if name.startswith(("validation", "psnr"))
-        }
-        if error is None and metrics:
-            add_hyperparameters(self.writer, self.hyperparameters, metrics)
+        """Write the hyper-parameters, with the curves that are their results, and close."""
+        if error is None and self._logged:
+            add_hyperparameters(self.writer, self.hyperparameters, RESULTS)
         self.writer.close()
 
 

@@ -359,7 +359,7 @@ def test_play_shares_episodes_evenly_in_the_order_of_their_seeds(n, lengths):
 def test_evaluation_in_words():
     result = Evaluation([1.0, 3.0], [10, 20])
     assert (result.mean, result.std) == (2.0, 1.0)
-    assert str(result) == "2.0 +- 1.0 over 2 episodes (from 1.0 to 3.0)"
+    assert str(result) == "2 +- 1 over 2 episodes (from 1 to 3)"
 
 
 def test_random_actions_on_the_unseen_episodes(monkeypatch):
@@ -485,7 +485,9 @@ def test_the_newest_encoder(encoder):
 def test_settings_that_contradict_each_other():
     vectors = lrl.as_frames(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
     with pytest.raises(ValueError, match="beta is for model 'beta_vae', not 'pca'"):
-        build_model(PretrainConfig(model="pca", beta=2.0), vectors)
+        pretrain(PretrainConfig(model="pca", beta=2.0))
+    with pytest.raises(ValueError, match="unknown model 'vea'; known: ae, beta_vae"):
+        pretrain(PretrainConfig(model="vea"))
     with pytest.raises(
         ValueError, match=r"size and crop are for images; the observations of CartPole-v1 have shape \(4,\)"
     ):
@@ -494,7 +496,7 @@ def test_settings_that_contradict_each_other():
 
 @pytest.mark.parametrize(("function", "config"), [(pretrain, PretrainConfig), (train, TrainConfig)])
 def test_nothing_to_resume(function, config):
-    with pytest.raises(FileNotFoundError, match=r"nothing to resume for X-v0: no run in runs/\w+/X-v0"):
+    with pytest.raises(FileNotFoundError, match=r"nothing to resume for X-v0: no (ppo-latent )?run in runs/\w+/X-v0"):
         function(config(env="X-v0", resume=True))
 
 

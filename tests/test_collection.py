@@ -18,7 +18,7 @@ QUIET: dict[str, Any] = {"progress": False}
 
 
 class Counter(gym.Env[Any, Any]):
-    """Observations say (random mark of the episode, step in it); episode k lasts 3 + k steps, every other is cut off."""
+    """Observations say (random mark of the episode, step in it); episode k lasts 3 + k steps, every other cut off."""
 
     def __init__(self, keyed: bool = False) -> None:
         vector = spaces.Box(0, 1e6, (2,), np.float32)
@@ -212,5 +212,5 @@ def test_mistakes_are_named(env: Any, options: Any, error: type[Exception], mess
 
 def test_a_store_of_another_environment_is_refused(tmp_path: Path) -> None:
     collect("CartPole-v1", 5, tmp_path, n_envs=1, **QUIET)
-    with pytest.raises(ValueError, match="holds frames with .*: use another path"):
+    with pytest.raises(ValueError, match=r"holds frames with .*: use another path"):
         collect(Counter, 10, tmp_path, n_envs=1, **QUIET)

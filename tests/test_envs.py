@@ -127,6 +127,8 @@ def test_names_that_make_no_environment():
         make_env(Environment("no_such_module:Thing"))
     with pytest.raises(gym.error.Error, match="Nothing"):
         make_env(Environment("helpers:Nothing"))
+    with pytest.raises(ValueError, match=r"cannot be made with render_mode .*pictures need an argument render_mode"):
+        make_env(Environment("fractions:Fraction"), render_mode="rgb_array")
 
 
 def test_unknown_id_lists_similar_ones():
