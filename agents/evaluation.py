@@ -30,6 +30,7 @@ from latentrl.types import Array
 UNSEEN_SEED = 1_000_000
 """First seed of evaluation; training seeds lie below."""
 ENVPOOL_ENVS = 16
+GIF_WIDTH = 400
 FRAMES_PER_SECOND = 50
 """What CarRacing runs at; videos of other environments play at this rate, too."""
 
@@ -225,7 +226,9 @@ def _picture(venv: VecEnv, encoder: Autoencoder | None) -> Array:
 def _write_video(path: Path, frames: list[Array], fps: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
-        path.write_bytes(gif([cv2.resize(f, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for f in frames], fps))
+        scale = min(1.0, GIF_WIDTH / frames[0].shape[1])
+        small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
+        path.write_bytes(gif(small, fps))
         return path
     height, width, _ = frames[0].shape
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))

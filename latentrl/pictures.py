@@ -78,8 +78,8 @@ def traversal_gif(model: Autoencoder, observation: Array, dimensions: int = 8, s
 
 
 def gif(frames: Sequence[Array], fps: int) -> bytes:
-    """Encode RGB frames as a looping GIF."""
-    images = [Image.fromarray(frame) for frame in frames]
+    """Encode RGB frames as a looping GIF of 64 colours, without dithering, which does not compress."""
+    images = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
     return buffer.getvalue()
