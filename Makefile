@@ -19,7 +19,7 @@ demo: $(READY)  ## the main job in small, on CarRacing; ends with a table
 	$(PYTHON) scripts/demo.py
 
 test: lint  ## lint, types and all fast tests
-	$(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import HParam, configure
+from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms import DEFAULTS
@@ -24,7 +23,7 @@ from envs import Environment, make_env, settings_for
 from envs.make import has_both_actions
 from latentrl import Preprocessing, load, save
 from latentrl.autoencoder import Autoencoder
-from latentrl.callbacks import EnvFrameCurves, LatentPictures, ProgressCallback
+from latentrl.callbacks import EnvFrameCurves, Hyperparameters, LatentPictures, ProgressCallback
 from latentrl.files import read_json, write_json
 
 PIXEL_SIZE = (64, 64)
@@ -260,22 +259,6 @@ class Selection(BaseCallback):
         """Close the environments."""
         if self._venv is not None:
             self._venv.close()
-
-
-class Hyperparameters(BaseCallback):
-    """Puts the run's settings on TensorBoard's page of hyper-parameters."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        """Show ``values``."""
-        super().__init__()
-        self.values = {key: value for key, value in values.items() if isinstance(value, bool | int | float | str)}
-
-    def _on_training_start(self) -> None:
-        metrics = {"rollout/ep_rew_mean": 0.0, "eval/mean_return": 0.0}
-        self.logger.record("hparams", HParam(self.values, metrics), exclude=("stdout", "log", "json", "csv"))
-
-    def _on_step(self) -> bool:
-        return True
 
 
 def _name(config: TrainConfig) -> str:

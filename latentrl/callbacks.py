@@ -1,12 +1,13 @@
-"""SB3 callbacks: progress, curves per environment frame, and pictures of what the agent sees."""
+"""SB3 callbacks: progress, settings, curves per environment frame, and pictures of what the agent sees."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import TensorBoardOutputFormat
+from stable_baselines3.common.logger import HParam, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from latentrl import pictures
@@ -88,6 +89,22 @@ class LatentPictures(BaseCallback):
         if isinstance(model, Autoencoder) and model.decoder is not None and is_image(model.observation_space):
             picture = pictures.reconstructions(model, host.transform.last_frames[:SHOWN])
             add_picture(writer, "agent/reconstructions", pictures.png(picture), self.num_timesteps)
+
+
+class Hyperparameters(BaseCallback):
+    """Puts the run's settings on TensorBoard's page of hyper-parameters."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        """Show ``values``."""
+        super().__init__()
+        self.values = {key: value for key, value in values.items() if isinstance(value, bool | int | float | str)}
+
+    def _on_training_start(self) -> None:
+        metrics = {"rollout/ep_rew_mean": 0.0, "eval/mean_return": 0.0}
+        self.logger.record("hparams", HParam(self.values, metrics), exclude=("stdout", "log", "json", "csv"))
+
+    def _on_step(self) -> bool:
+        return True
 
 
 def _latent_host(venv: Any) -> LatentVecEnv | None:

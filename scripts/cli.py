@@ -21,7 +21,8 @@ def run(config: type[Config], main: Callable[[Config], None]) -> None:
     mistake is printed and ends with status 2; Ctrl-C prints how to go on and ends with 130.
     """
     sys.path.insert(0, str(Path.cwd()))  # for custom environments, module:Class
-    settings = tyro.cli(config, description=main.__doc__, args=_arguments(sys.argv[1:]))
+    description = f"{main.__doc__} Flags can stand in a YAML file, too, as 'name: value': --config FILE."
+    settings = tyro.cli(config, description=description, args=_arguments(sys.argv[1:]))
     try:
         main(settings)
     except (ValueError, FileNotFoundError, gym.error.Error) as error:
