@@ -86,7 +86,7 @@ def evaluate_agent(
     video: Path | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Let a saved agent play, and write what it reached to ``evaluation.json`` in the run's folder.
+    """Let a saved agent play, and write what it reached to ``report_file`` in the run's folder.
 
     Args:
         run: folder of a training run.
@@ -113,7 +113,7 @@ def evaluate_agent(
         venv.close()
     conditions = {"backend": backend, "seed": seed, "deterministic": deterministic}
     write_json(
-        run / "evaluation.json",
+        report_file(run, backend, episodes),
         {
             "mean": result.mean,
             "std": result.std,
@@ -125,6 +125,11 @@ def evaluate_agent(
     if video is not None:
         record_video(run, video, seed, device)
     return result
+
+
+def report_file(run: Path, backend: str, episodes: int) -> Path:
+    """Return where the evaluation of so many episodes on a backend is written."""
+    return run / f"evaluation-{backend}-{episodes}.json"
 
 
 def evaluate_random(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.evaluation import UNSEEN_SEED, evaluate_agent
+from agents.evaluation import UNSEEN_SEED, evaluate_agent, report_file
 from scripts.cli import run
 
 
@@ -44,7 +44,7 @@ def main(config: EvaluateConfig) -> None:
         video=config.video,
     )
     print(f"\nreturn of the task itself: {result}")
-    print(f"every episode: {config.agent / 'evaluation.json'}")
+    print(f"every episode: {report_file(config.agent, config.backend, config.episodes)}")
     if config.video:
         print(f"video: {config.video}")
 

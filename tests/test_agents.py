@@ -398,7 +398,7 @@ def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(encoder, t
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
         results.append(evaluate_agent(run, 7, progress=False))
     assert results[0] == results[1]
-    report = json.loads((run / "evaluation.json").read_text())
+    report = json.loads((run / "evaluation-gymnasium-7.json").read_text())
     assert report["returns"] == results[1].returns
     assert report["mean"] == results[1].mean
     assert (report["backend"], report["seed"], report["decisions_trained"]) == ("gymnasium", UNSEEN_SEED, 123)

@@ -151,7 +151,7 @@ def test_training_in_codes_then_evaluation(workspace, algo):
     assert command == ["--agent", str(path.relative_to(folder)), "--episodes", "100", "--backend", "gymnasium"]
     command[command.index("100")] = "4"
     evaluated = succeed(folder, "evaluate_agent", *command, "--video", "drive.gif")
-    report = json.loads((path / "evaluation.json").read_text())
+    report = json.loads((path / "evaluation-gymnasium-4.json").read_text())
     assert len(report["returns"]) == len(report["lengths"]) == 4
     assert f"return of the task itself: {report['mean']:.4g} +- {report['std']:.4g} over 4 episodes" in evaluated.out
     assert (folder / "drive.gif").stat().st_size > 100
