@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ CHUNK = 512
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 Spec = Mapping[str, Any]
+Training = Literal["gradient", "pca", "none"]
+TRAINING = get_args(Training)
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class AutoencoderConfig:
     """Specs of the corruptions of training inputs, applied in order."""
     penalties: Sequence[Spec] = ()
     """Specs of the terms beside the reconstruction."""
-    training: Literal["gradient", "pca", "none"] = "gradient"
+    training: Training = "gradient"
     """How ``fit`` finds the weights; "none" keeps the random encoder and has no decoder."""
 
     def __post_init__(self) -> None:
         """Check what does not need the observation's shape."""
+        if self.training not in TRAINING:
+            raise ValueError(f"unknown training {self.training!r}; known: {', '.join(TRAINING)}")
         if self.latent_dim < 1:
             raise ValueError(f"latent_dim is a number of values, at least 1; got {self.latent_dim}")
 

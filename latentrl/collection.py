@@ -56,7 +56,9 @@ class BrownianPolicy:
     """
 
     def __init__(self, action_space: spaces.Space[Any], seed: int, stride: float = 0.25, renewal: float = 0.25) -> None:
-        """Seed the batched ``action_space`` and draw the first actions."""
+        """Seed the batched ``action_space`` and draw the first actions; ``ValueError`` for unbounded ones."""
+        if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
+            raise ValueError("policy 'brownian' walks between bounds, and these actions have none; use 'random'")
         self.action_space, self.stride, self.renewal = action_space, stride, renewal
         self.action_space.seed(seed)
         self._rng = np.random.default_rng(seed)

@@ -29,6 +29,8 @@ Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "bfloat16", "float32"]
 SCHEDULES, PRECISIONS = get_args(Schedule), get_args(Precision)
 CHUNK = 1024
+CONSTANT_VARIANCE = 1e-8
+"""A point code that varies less is a constant; its scale is free, unlike that of a posterior."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ class _Trainer:
         settings = dataclasses.asdict(self.config)
         for free in ("device", "compile"):
             settings.pop(free)
-        return {"fit": settings, "model": self.model.config.to_json(), "frames": len(self.training)}
+        return {"fit": settings, "model": self.model.config.to_json(), "frames": self.training.fingerprint}
 
     def solve(self) -> None:
         """Find the weights of a model that needs no gradient steps."""
@@ -277,7 +279,7 @@ class _Trainer:
         self._save_progress()
 
     def _log_epoch(self) -> dict[str, float]:
-        state = health(self.model, self.validation, self.progress.step)
+        state = health(self.model, self.validation, self.total)  # schedules at their end: epochs compare
         row = {f"train/{name}": float(total) / self.progress.summed for name, total in self.sums.items()}
         row |= {"step": self.progress.step, "validation/loss": state.loss}
         row |= {"validation/reconstruction": state.reconstruction, "psnr": state.psnr}
@@ -341,7 +343,8 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def _warn_of_collapse(model: Autoencoder) -> None:
-    if not (model.latent_std.square() > ACTIVE_VARIANCE).any():
+    limit = ACTIVE_VARIANCE if model.head.stochastic else CONSTANT_VARIANCE
+    if not (model.latent_std.square() > limit).any():
         warnings.warn(
             "the code has collapsed: no unit varies with the observation; lower beta, or the "
             "likelihood's sigma, train longer, or check that the frames differ",

@@ -47,7 +47,7 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
 
 def space_to_json(space: spaces.Box) -> dict[str, Any]:
-    """Describe a Box in JSON: shape, dtype and, where all values share them, its bounds."""
+    """Describe a Box in JSON: shape, dtype and, where they are finite, its lowest and highest bound."""
     low, high = float(np.min(space.low)), float(np.max(space.high))
     bounds = [low, high] if np.isfinite([low, high]).all() else None
     return {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name, "bounds": bounds}

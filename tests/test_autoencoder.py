@@ -27,6 +27,8 @@ def test_config_survives_json() -> None:
 def test_config_names_unknown_settings() -> None:
     with pytest.raises(ValueError, match="unknown model setting 'colour'; known: body, corruption, head"):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "colour": 1})
+    with pytest.raises(ValueError, match="unknown training 'magic'; known: gradient, pca, none"):
+        AutoencoderConfig.from_json({**CONFIG.to_json(), "training": "magic"})
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,12 @@ def test_brownian_actions_are_correlated_and_cover_the_space() -> None:
     assert counts.min() > 0.2 * walk.size
 
 
+def test_brownian_needs_bounds() -> None:
+    box = spaces.Box(-np.inf, np.inf, (2, 1), np.float32)
+    with pytest.raises(ValueError, match="walks between bounds, and these actions have none; use 'random'"):
+        EXPLORERS.build({"name": "brownian"}, action_space=box, seed=0)
+
+
 def test_brownian_keeps_discrete_actions_for_a_while() -> None:
     policy = EXPLORERS.build({"name": "brownian"}, action_space=spaces.MultiDiscrete([50] * 200), seed=0)
     actions = np.stack([policy(None) for _ in range(100)])
