@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
 from envs import Environment, make_vector
 from latentrl import FitConfig, Preprocessing, beta_vae, fit, wrap
 from latentrl.autoencoder import Autoencoder
+from latentrl.checkpoint import pick_device
 from latentrl.registry import Registry
 
 Rows = list[tuple[str, float]]
@@ -35,9 +36,8 @@ def _median_rate(work: Callable[[], Any], count: int, repeats: int) -> float:
 
 
 def _models() -> Iterator[tuple[str, Autoencoder]]:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, body in (("default network", None), ("World Models' channels", WORLD_MODELS)):
-        yield name, beta_vae(SPACE, body=body, preprocessing=CROPPED).to(device)
+        yield name, beta_vae(SPACE, body=body, preprocessing=CROPPED).to(pick_device())
 
 
 def _frames(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -81,11 +81,11 @@ def encode_rate(repeats: int) -> Rows:
 def step_rate(repeats: int) -> Rows:
     """Environment frames a second of 16 CarRacing environments with frame skip 4."""
     rows = []
-    for backend in ("envpool", "gymnasium"):
+    for backend in ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",):
         for latent in (False, True):
             envs = make_vector(Environment("CarRacing-v2", frame_skip=4), 16, backend=backend)
             if latent:
-                envs = wrap(envs, beta_vae(SPACE, preprocessing=CROPPED))
+                envs = wrap(envs, beta_vae(SPACE, preprocessing=CROPPED).to(pick_device()))
             envs.reset(seed=0)
             actions = np.tile(np.array([0, 0.2, 0], np.float32), (16, 1))
             rows.append((f"{backend}{', encoded' if latent else ''}", _stepping(envs, actions, repeats)))

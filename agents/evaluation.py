@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import warnings
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from envs import Environment
 from latentrl import load
 from latentrl.autoencoder import Autoencoder
 from latentrl.files import write_json
-from latentrl.pictures import gif, to_rgb
+from latentrl.pictures import gif, shown
 from latentrl.preprocessing import is_image
 from latentrl.progress import progress_bar
 from latentrl.types import Array
@@ -64,7 +65,7 @@ class Evaluation:
 
 def agent_folder(run: Path) -> Path:
     """Return where in a run's folder the agent is: the best one, or the last where none was evaluated."""
-    for folder in (run / "best", run / "last", run):
+    for folder in (run / "best", run / "last"):
         if (folder / WEIGHTS).exists():
             return folder
     raise FileNotFoundError(f"no agent at {run}: expected {run / 'best' / WEIGHTS}")
@@ -91,7 +92,7 @@ def evaluate_agent(
     Args:
         run: folder of a training run.
         episodes: how many; episode i has the seed ``seed + i`` on Gymnasium.
-        backend: "gymnasium", "envpool" or "auto".
+        backend: "gymnasium" or "envpool".
         seed: the first seed.
         deterministic: take the policy's mode rather than a sample.
         device: for the encoder.
@@ -148,6 +149,8 @@ def evaluate_random(
 
 def make_unseen(environment: Environment, episodes: int, backend: str, seed: int) -> VecEnv:
     """Make as many environments as help with ``episodes``, with seeds from ``seed`` on."""
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
     fast = backend == "envpool"
     n_envs = min(episodes, ENVPOOL_ENVS if fast else os.cpu_count() or 1)
     seeds = [] if fast else [range(seed + i, seed + episodes, n_envs) for i in range(n_envs)]
@@ -213,7 +216,16 @@ def _load_to_play(config: AgentConfig, venv: VecNormalize, folder: Path) -> Base
 
 
 def _acting(model: BaseAlgorithm, deterministic: bool) -> Act:
-    return lambda observations: model.predict(observations, deterministic=deterministic)[0]
+    every = getattr(model, "sde_sample_freq", -1)
+    steps = itertools.count()
+
+    def act(observations: Any) -> Array:
+        step = next(steps)
+        if not deterministic and getattr(model, "use_sde", False) and (step == 0 or (every > 0 and step % every == 0)):
+            model.policy.reset_noise(len(observations))  # type: ignore[operator]
+        return model.predict(observations, deterministic=deterministic)[0]
+
+    return act
 
 
 def _picture(venv: VecEnv, encoder: Autoencoder | None) -> Array:
@@ -222,7 +234,7 @@ def _picture(venv: VecEnv, encoder: Autoencoder | None) -> Array:
         raise ValueError("this environment renders no rgb_array, so there is nothing to record")
     if encoder is None or encoder.decoder is None or not is_image(encoder.observation_space):
         return np.asarray(image)
-    seen = to_rgb(encoder.reconstruct(frames_seen(venv))[0])
+    seen = shown(encoder, encoder.reconstruct(frames_seen(venv)))[0]
     height = image.shape[0]
     kept = cv2.resize(seen, (height, height), interpolation=cv2.INTER_NEAREST)
     return np.concatenate([image, kept], axis=1)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium import spaces
 
 from agents.runs import env_folder, new_run, newest_run
-from envs import Environment, EnvSettings, make_vector, settings_for
+from envs import Environment, EnvSettings, make_env, make_vector, settings_for
 from latentrl import FitConfig, Frames, History, Preprocessing, as_frames, collect, fit
 from latentrl.autoencoder import Autoencoder
 from latentrl.board import FitBoard, sample_for_pictures
+from latentrl.checkpoint import pick_device
 from latentrl.files import read_json, write_atomically, write_json
 from latentrl.models import MODELS, make
 from latentrl.pictures import png, reconstructions, telling, traversal, traversal_gif
@@ -54,6 +56,8 @@ class PretrainConfig:
     """Pixels to cut from the top, bottom, left and right; the environment's own default."""
     from_render: bool = False
     """Learn from rendered images, for environments whose observations are none."""
+    key: str | None = None
+    """Which observation of a Dict space to encode."""
     frame_skip: int | None = None
     """Environment frames for each decision; the environment's own default."""
     backend: str = "auto"
@@ -106,7 +110,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     start = time.perf_counter()
     frames = as_frames(config.data) if config.data else collect_frames(config)
     collected = time.perf_counter()
-    model = build_model(config, frames)
+    model = build_model(config, frames.space, from_environment=_environment_of(frames) is not None)
     history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     pictures = write_pictures(model, frames, path, config.seed)
@@ -119,6 +123,27 @@ def _check(config: PretrainConfig, path: Path) -> None:
         raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
     if not config.resume and (path / "pretraining.json").exists():
         raise ValueError(f"{path} already holds a run: add --resume to continue it, or choose another --out")
+    if config.frames < 2:
+        raise ValueError(f"frames must be at least 2, got {config.frames}")
+    pick_device(config.device)
+    fit_config(config)
+    if config.data is None:
+        build_model(config, _probe(config), from_environment=True)
+
+
+def _probe(config: PretrainConfig) -> spaces.Box:
+    env = make_env(describe(config))
+    env.close()
+    space = env.observation_space
+    if not isinstance(space, spaces.Box):
+        remedy = "--key to choose one" if isinstance(space, spaces.Dict) else "--from-render to learn from pictures"
+        raise ValueError(f"{config.env} has observations {space}; add {remedy}")
+    if len(space.shape) == 1 and space.shape[0] < config.latent_dim:
+        raise ValueError(
+            f"{config.env} has vectors of {space.shape[0]} values, fewer than latent_dim={config.latent_dim}; "
+            "add --from-render to learn from pictures, or a smaller --latent-dim"
+        )
+    return space
 
 
 def _with_env(config: PretrainConfig) -> PretrainConfig:
@@ -142,13 +167,18 @@ def describe(config: PretrainConfig) -> Environment:
         config.env,
         frame_skip=config.frame_skip or settings.frame_skip,
         render_size=(config.size or settings.size or 64) if config.from_render else None,
+        key=config.key,
     )
 
 
 def collect_frames(config: PretrainConfig) -> Frames:
     """Collect frames into a store that other runs with the same settings share."""
     environment = describe(config)
-    name = f"skip{environment.frame_skip}-seed{config.seed}" + ("-render" if environment.render_size else "")
+    name = f"skip{environment.frame_skip}-seed{config.seed}"
+    if environment.render_size:
+        name += f"-render{environment.render_size}"
+    if environment.key:
+        name += f"-{environment.key}"
     path = env_folder("frames", config.env) / name
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
     try:
@@ -157,20 +187,21 @@ def collect_frames(config: PretrainConfig) -> Frames:
         envs.close(timeout=CLOSE_TIMEOUT)
 
 
-def build_model(config: PretrainConfig, frames: Frames) -> Autoencoder:
-    """Build the model for these frames, with weights that depend on the seed alone."""
+def build_model(config: PretrainConfig, space: spaces.Box, from_environment: bool) -> Autoencoder:
+    """Build the model for observations of ``space``, with weights that depend on the seed alone.
+
+    Frames that come ``from_environment`` take the crop and the size that suit it.
+    """
     torch.manual_seed(config.seed)
     options: dict[str, Any] = {"latent_dim": config.latent_dim}
     if config.beta is not None:
         options["beta"] = config.beta
-    if is_image(frames.space):
-        known = _environment_of(frames) is not None
-        options["preprocessing"] = _preprocessing(config, settings_for(config.env) if known else EnvSettings(size=None))
+    if is_image(space):
+        settings = settings_for(config.env) if from_environment else EnvSettings(size=None)
+        options["preprocessing"] = _preprocessing(config, settings)
     elif config.size or config.crop:
-        raise ValueError(
-            f"size and crop are for images; the observations of {config.env} have shape {frames.space.shape}"
-        )
-    return make(config.model, frames.space, **options)
+        raise ValueError(f"size and crop are for images; the observations of {config.env} have shape {space.shape}")
+    return make(config.model, space, **options)
 
 
 def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessing:
@@ -180,8 +211,9 @@ def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessi
     return Preprocessing(config.crop or settings.crop, (side, side) if side else None)
 
 
-def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
-    fit_config = FitConfig(
+def fit_config(config: PretrainConfig) -> FitConfig:
+    """Return the part of the settings that is about training."""
+    return FitConfig(
         epochs=config.epochs,
         steps=config.steps,
         batch_size=config.batch_size,
@@ -189,9 +221,12 @@ def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path)
         seed=config.seed,
         device=config.device,
     )
+
+
+def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
     resume = config.resume and (path / RESUME_FILE).exists()
     with FitBoard(path, _as_json(config)) as board:
-        return fit(model, frames, fit_config, path=path, resume=resume, listeners=[board])
+        return fit(model, frames, fit_config(config), path=path, resume=resume, listeners=[board])
 
 
 def write_pictures(model: Autoencoder, frames: Frames, path: Path, seed: int) -> list[Path]:
@@ -215,7 +250,7 @@ def _write(data: bytes, file: Path) -> None:
 
 
 def _resumed(config: PretrainConfig) -> Path:
-    path = config.out or newest_run("vae", config.env, "pretraining.json")
+    path = config.out or newest_run("vae", config.env, "pretraining.json", f"{config.model}-*")
     if path is None or not (path / "pretraining.json").exists():
         raise FileNotFoundError(
             f"nothing to resume for {config.env}: no run in {path or env_folder('vae', config.env)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
@@ -20,13 +21,14 @@ from agents.pretraining import newest_encoder
 from agents.runs import env_folder, new_run, newest_run
 from agents.vecenv import build_monitored, build_venv
 from envs import Environment, make_env, settings_for
-from envs.make import has_both_actions
 from latentrl import Preprocessing, load, save
 from latentrl.autoencoder import Autoencoder
 from latentrl.callbacks import EnvFrameCurves, Hyperparameters, LatentPictures, ProgressCallback
 from latentrl.files import read_json, write_json
 
 PIXEL_SIZE = (64, 64)
+TRAINING_SEEDS = 400_000
+"""Seeds below this are for training."""
 SELECTION_SEED = 500_000
 """First seed of the episodes that choose the best checkpoint: neither training's nor evaluation's."""
 
@@ -53,6 +55,8 @@ class TrainConfig:
     """Codes (or images) that the agent sees at once; the environment's own default."""
     from_render: bool = False
     """See rendered images; an encoder that was pretrained on them says so itself."""
+    key: str | None = None
+    """Which observation of a Dict space to see; an encoder that was pretrained on one says so itself."""
     backend: str = "auto"
     """auto (EnvPool where it has the environment), envpool or gymnasium."""
     eval_every: int = 50_000
@@ -67,6 +71,15 @@ class TrainConfig:
     """Of the encoder and of CnnPolicy; auto is the GPU where there is one."""
     resume: bool = False
     """Continue the interrupted run in --out, or the newest one of this environment."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers without a meaning, by the field's name."""
+        for name in ("timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 0 <= self.seed < TRAINING_SEEDS:
+            raise ValueError(f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: others are for evaluation")
 
 
 @dataclass(frozen=True)
@@ -107,8 +120,9 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     environment = Environment(
         config.env,
         frame_skip=config.frame_skip or own_skip,
-        discrete=config.algo == "dqn" and has_both_actions(config.env),
+        discrete=config.algo == "dqn" and settings.both_actions,
         render_size=pretrained.get("render_size") or (PIXEL_SIZE[0] if config.from_render else None),
+        key=pretrained.get("key") or config.key,
     )
     observation_space = _probe(config.algo, environment)
     hyperparameters = dict(DEFAULTS[config.algo, config.latent])
@@ -152,6 +166,7 @@ class _Run:
         run = cls(config, agent, path, encoder)
         if encoder is not None:
             save(encoder, path / "encoder")
+        run.save_last()
         write_json(path / "training.json", _as_json(config))
         return run
 
@@ -172,7 +187,7 @@ class _Run:
         encoder = load(path / "encoder", config.device) if agent.latent else None
         run = cls(begun, agent, path, encoder)
         restore(path / "last", run.model, run.venv)
-        run.venv.seed(begun.seed + run.model.num_timesteps)  # other episodes than at the start
+        run.venv.seed(_seed_after(begun.seed, run.model.num_timesteps))
         run.selection.restore()
         return run
 
@@ -189,7 +204,7 @@ class _Run:
                 callback=self._callbacks(),
                 reset_num_timesteps=self.model.num_timesteps == 0,
             )
-            if self.selection.best is None:
+            if self.selection.evaluated_at != self.model.num_timesteps:
                 self.selection.evaluate()
         finally:
             self.save_last()
@@ -220,6 +235,7 @@ class Selection(BaseCallback):
         super().__init__()
         self.run = run
         self.best: Evaluation | None = None
+        self.evaluated_at = -1
         self._venv: VecNormalize | None = None
         self._next = run.config.eval_every
 
@@ -239,7 +255,7 @@ class Selection(BaseCallback):
 
     def evaluate(self) -> None:
         """Play the selection episodes; a better mean than ever before becomes ``best``."""
-        run = self.run
+        run, self.evaluated_at = self.run, self.run.model.num_timesteps
         if self._venv is None:
             n_envs = min(run.config.eval_episodes, run.agent.settings["n_envs"])
             self._venv = run._venv(n_envs, SELECTION_SEED, training=False)
@@ -259,6 +275,11 @@ class Selection(BaseCallback):
         """Close the environments."""
         if self._venv is not None:
             self._venv.close()
+
+
+def _seed_after(seed: int, decisions: int) -> int:
+    """Return a seed for the environments of a resumed run, so that it meets other episodes than before."""
+    return int(np.random.SeedSequence([seed, decisions]).generate_state(1)[0]) % TRAINING_SEEDS
 
 
 def _name(config: TrainConfig) -> str:

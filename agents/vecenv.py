@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage
@@ -24,12 +25,14 @@ class PixelEncoder:
         """Prepare for images of ``space``; errors as in ``make_preprocessor``."""
         self.observation_space = space
         self.preprocess = make_preprocessor(space, preprocessing)
-        self.latent_space = self.preprocess.output_space
+        channels, height, width = self.preprocess.shape
+        self.latent_space = spaces.Box(0, 255, (height, width, channels), np.uint8)
 
     def encode(self, observations: Array) -> Array:
         """Return ``(B, h, w, C)`` uint8 images."""
-        x = self.preprocess(torch.from_numpy(observations))
-        return self.preprocess.inverse(x).to(torch.uint8).numpy()
+        x = self.preprocess(torch.from_numpy(observations)).permute(0, 2, 3, 1)
+        images: Array = (x * 255).round().to(torch.uint8).numpy()
+        return images
 
 
 def build_monitored(

@@ -18,7 +18,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from gymnasium.wrappers import AddRenderObservation, ResizeObservation
 
 from envs.settings import settings_for
-from envs.wrappers import EpisodeSeeds, FrameSkip
+from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
 
 BACKENDS = ("auto", "envpool", "gymnasium")
 
@@ -35,6 +35,8 @@ class Environment:
     """Discrete actions, for environments that offer both kinds (CarRacing)."""
     render_size: int | None = None
     """Side of the square rendered image that replaces the observation; None keeps the observation."""
+    key: str | None = None
+    """Which observation of a Dict space to see; None for other spaces."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dict."""
@@ -53,12 +55,14 @@ def make_env(environment: Environment, render_mode: str | None = None, seeds: Se
         ValueError: ``module:Class`` names nothing that makes an environment.
         gymnasium.error.Error: the id is unknown; the message lists similar ones.
     """
-    options = {"continuous": False} if environment.discrete and has_both_actions(environment.id) else {}
+    options = {"continuous": False} if environment.discrete and settings_for(environment.id).both_actions else {}
     mode = "rgb_array" if environment.render_size else render_mode
     env = _create(environment.id, {**options, **({"render_mode": mode} if mode else {})})
     if environment.render_size:
         env = AddRenderObservation(env, render_only=True)
         env = ResizeObservation(env, (environment.render_size, environment.render_size))
+    if environment.key is not None:
+        env = PickObservation(env, environment.key)
     if environment.frame_skip > 1:
         env = FrameSkip(env, environment.frame_skip)
     return EpisodeSeeds(env, seeds) if seeds else env
@@ -94,11 +98,6 @@ def make_vector(
         envs = _make_gymnasium(environment, n_envs, episode_seeds, render_mode)
     envs.metadata = {**envs.metadata, "environment": environment.to_json()}
     return envs
-
-
-def has_both_actions(env_id: str) -> bool:
-    """Tell whether an environment offers continuous and discrete actions."""
-    return env_id.startswith("CarRacing")
 
 
 def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:

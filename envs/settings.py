@@ -23,12 +23,16 @@ class EnvSettings:
     """Images that such an agent sees at once."""
     policy: str = "brownian"
     """How frames for pretraining are collected."""
+    both_actions: bool = False
+    """It takes ``continuous=False`` for discrete actions."""
     workers: bool = True
     """Step in worker processes; False where a step is cheaper than a pipe."""
 
 
 # The pixel settings are those of RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0.
-CAR_RACING = EnvSettings(crop=(0, 12, 0, 0), frame_skip=4, stack=4, pixel_frame_skip=2, pixel_stack=2)
+CAR_RACING = EnvSettings(
+    crop=(0, 12, 0, 0), frame_skip=4, stack=4, pixel_frame_skip=2, pixel_stack=2, both_actions=True
+)
 
 SETTINGS = {
     "CarRacing-v2": CAR_RACING,

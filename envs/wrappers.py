@@ -30,6 +30,24 @@ class FrameSkip(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
         return observation, total, terminated, truncated, info
 
 
+class PickObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Show one observation of a Dict space alone."""
+
+    def __init__(self, env: gym.Env[Any, Any], key: str) -> None:
+        """Wrap ``env``; ``ValueError`` where its observations have no such key."""
+        gym.utils.RecordConstructorArgs.__init__(self, key=key)
+        super().__init__(env)
+        space = env.observation_space
+        if not isinstance(space, gym.spaces.Dict) or key not in space.spaces:
+            keys = ", ".join(space.spaces) if isinstance(space, gym.spaces.Dict) else "no keys"
+            raise ValueError(f"no observation {key!r}; this environment has {keys}")
+        self.key, self.observation_space = key, space[key]
+
+    def observation(self, observation: Any) -> Any:
+        """Return the one observation."""
+        return observation[self.key]
+
+
 class EpisodeSeeds(gym.Wrapper[Any, Any, Any, Any]):
     """Give each new episode the next of a list of seeds; after the last, start over."""
 

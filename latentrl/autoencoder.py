@@ -27,6 +27,7 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 Spec = Mapping[str, Any]
 Training = Literal["gradient", "pca", "none"]
 TRAINING = get_args(Training)
+REQUIRED = {"model", "space", "latent_dim", "head", "preprocessing"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class AutoencoderConfig:
         unknown = sorted(set(data) - known)
         if unknown:
             raise ValueError(f"unknown model setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        missing = sorted(REQUIRED - set(data))
+        if missing:
+            raise ValueError(f"the model settings lack {missing[0]!r}")
         pre = data["preprocessing"]
         size = None if pre["size"] is None else tuple(pre["size"])
         preprocessing = Preprocessing(tuple(pre["crop"]), size, pre["greyscale"])

@@ -16,7 +16,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from latentrl.frames import Frames
 from latentrl.progress import progress_bar
 from latentrl.registry import Registry
-from latentrl.store import FrameWriter
+from latentrl.store import FrameWriter, check_same
 from latentrl.types import Array, describe_space
 
 EnvironmentLike = str | Callable[[], gym.Env[Any, Any]] | VectorEnv[Any, Any, Any]
@@ -98,8 +98,8 @@ def collect(
 ) -> Frames:
     """Step an environment until the store at ``path`` holds ``frames`` observations.
 
-    A store that holds fewer is added to, so that an interrupted call is continued by repeating it,
-    and one that holds enough is returned as it is.
+    A store that holds fewer is added to, so that an interrupted call is continued by repeating it;
+    of one that holds more, the first ``frames`` are returned.
 
     Args:
         env: a Gymnasium id, a function that makes an environment, or a vector environment of any
@@ -119,15 +119,17 @@ def collect(
     if frames < 1:
         raise ValueError(f"frames is a number of observations, at least 1; got {frames}")
     path = Path(path)
-    existing = len(Frames.open(path)) if (path / "manifest.json").exists() else 0
-    if existing < frames:
-        envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
-        try:
-            _Collection(envs, path, policy, seed, existing, key).run(frames, progress)
-        finally:
-            if envs is not env:
-                envs.close()
-    return Frames.open(path)
+    envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
+    try:
+        space = _frame_space(envs.single_observation_space, key)
+        check_same(path, space, envs.single_action_space, describe_environment(envs))
+        existing = len(Frames.open(path)) if (path / "manifest.json").exists() else 0
+        if existing < frames:
+            _Collection(envs, space, path, policy, seed, existing, key).run(frames, progress)
+    finally:
+        if envs is not env:
+            envs.close()
+    return Frames.open(path).subset(np.arange(frames))
 
 
 def _make_vector(env: str | Callable[[], gym.Env[Any, Any]], n_envs: int) -> VectorEnv[Any, Any, Any]:
@@ -147,6 +149,7 @@ class _Collection:
     def __init__(
         self,
         envs: VectorEnv[Any, Any, Any],
+        space: spaces.Box,
         path: Path,
         policy: str | Policy,
         seed: int,
@@ -155,7 +158,7 @@ class _Collection:
     ) -> None:
         self.envs, self.key, self.stored, self.path = envs, key, existing, path
         self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        self.space = _frame_space(envs.single_observation_space, key)
+        self.space = space
         self.seed = int(np.random.SeedSequence([seed, existing]).generate_state(1)[0] >> 1)
         self.origin = {"policy": policy if isinstance(policy, str) else type(policy).__name__, "seed": self.seed}
         self.policy = policy
@@ -224,5 +227,5 @@ def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:
     elif key is not None:
         raise ValueError(f"key={key!r} is for Dict observations; these are {describe_space(space)}")
     if not isinstance(space, spaces.Box):
-        raise TypeError(f"expected Box observations, got {describe_space(space)}")
+        raise TypeError(f"expected Box observations, got {describe_space(space)}; learn from rendered pictures instead")
     return space

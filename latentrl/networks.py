@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import nn
 
 from latentrl.registry import Registry
 
@@ -123,13 +123,3 @@ def _dense(widths: Sequence[int]) -> nn.Sequential:
     for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Return the number of trainable values."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def tensors_on(module: nn.Module) -> Tensor:
-    """Return any one parameter or buffer, to see the module's device and dtype."""
-    return next(iter([*module.parameters(), *module.buffers()]))

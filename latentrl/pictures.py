@@ -19,16 +19,30 @@ TILE = 96
 """Smaller tiles are enlarged to about this many pixels a side."""
 
 
-def to_rgb(image: Array) -> Array:
-    """Turn an observation ``(H, W)`` or ``(H, W, C)``, uint8 or float in [0, 1], into uint8 RGB."""
-    pixels = image if image.dtype == np.uint8 else np.clip(image * 255, 0, 255).round().astype(np.uint8)
+def to_rgb(image: Array, low: float = 0, high: float = 255) -> Array:
+    """Turn an image ``(H, W)`` or ``(H, W, C)`` with values from ``low`` to ``high`` into uint8 RGB.
+
+    Of four channels the first three are shown, of stacked images the last three, of two the first.
+    """
+    pixels = np.clip((image.astype(np.float32) - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    return pixels[..., -3:] if pixels.shape[-1] >= 3 else np.repeat(pixels[..., :1], 3, axis=-1)
+    channels = pixels.shape[-1]
+    if channels < 3:
+        return np.repeat(pixels[..., :1], 3, axis=-1)
+    rgb: Array = pixels[..., :3] if channels == 4 else pixels[..., -3:]
+    return rgb
+
+
+def shown(model: Autoencoder, images: Array) -> list[Array]:
+    """Turn images in the units of the model's environment into uint8 RGB."""
+    space = model.preprocess.output_space
+    low, high = float(space.low.min()), float(space.high.max())
+    return [to_rgb(image, low, high) for image in images]
 
 
 def grid(rows: Sequence[Sequence[Array]]) -> Array:
-    """Lay images out in rows on white, enlarged by a whole factor where they are small."""
-    tiles = [[_enlarge(to_rgb(image)) for image in row] for row in rows]
+    """Lay RGB images out in rows on white, enlarged by a whole factor where they are small."""
+    tiles = [[_enlarge(image) for image in row] for row in rows]
     height, width, _ = tiles[0][0].shape
     columns = max(len(row) for row in tiles)
     shape = (len(tiles) * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3)
@@ -47,7 +61,7 @@ def _enlarge(image: Array) -> Array:
 
 def reconstructions(model: Autoencoder, observations: Array) -> Array:
     """Return a picture with the observations above, as the network sees them, and below their reconstructions."""
-    return grid([list(model.preview(observations)), list(model.reconstruct(observations))])
+    return grid([shown(model, model.preview(observations)), shown(model, model.reconstruct(observations))])
 
 
 def telling(model: Autoencoder, observations: Array) -> Array:
@@ -63,17 +77,15 @@ def telling(model: Autoencoder, observations: Array) -> Array:
 
 def traversal(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 9) -> Array:
     """Return a picture with a row for each of the most informative dimensions, moved over its range in the data."""
-    return grid([list(row) for row in traverse(model, observation, dimensions, steps)])
+    return grid([shown(model, row) for row in traverse(model, observation, dimensions, steps)])
 
 
 def traversal_gif(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 15) -> bytes:
     """Return a looping GIF in which the same dimensions sway to and fro, side by side."""
-    moved = traverse(model, observation, dimensions, steps)
+    moved = [shown(model, row) for row in traverse(model, observation, dimensions, steps)]
     half = (len(moved) + 1) // 2
-    frames = [
-        grid([list(moved[:half, t]), list(moved[half:, t])] if len(moved) > 1 else [[moved[0, t]]])
-        for t in range(steps)
-    ]
+    halves = [rows for rows in (moved[:half], moved[half:]) if rows]
+    frames = [grid([[row[t] for row in rows] for rows in halves]) for t in range(steps)]
     return gif([*frames, *frames[-2:0:-1]], fps=10)
 
 

@@ -101,6 +101,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
     for name, value in tensors.items():
         index, key = name.split(".")
         parameter = parameters[int(index)]
-        # The fused kernel walks memory, so moments need their parameter's memory layout.
-        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape and value.ndim else value
-        optimizer.state[parameter][key] = laid_out.detach()
+        # The fused kernel walks memory, so moments need their parameter's device and memory layout.
+        like = parameter if value.shape == parameter.shape else value
+        moment = torch.empty_like(like, dtype=value.dtype, device=parameter.device)
+        optimizer.state[parameter][key] = moment.copy_(value).detach()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -96,6 +97,38 @@ def episode_numbers(shards: Sequence[Shard]) -> Array:
     return np.concatenate(parts)
 
 
+def describe_action(space: spaces.Space[Any]) -> dict[str, Any]:
+    """Describe actions in JSON: shape and dtype."""
+    return {"shape": list(space.shape or ()), "dtype": np.dtype(space.dtype).name}
+
+
+def check_same(path: Path, space: spaces.Box, action_space: spaces.Space[Any], environment: dict[str, Any]) -> None:
+    """Raise ``ValueError`` where a store at ``path`` holds other frames than these; none is fine."""
+    if not (path / "manifest.json").exists():
+        return
+    manifest = read_manifest(path)
+    expected = {
+        "observation": space_to_json(space),
+        "action": describe_action(action_space),
+        "environment": environment,
+    }
+    for key, value in expected.items():
+        if manifest[key] != value:
+            raise ValueError(f"{path} holds frames with {key} {manifest[key]}, not {value}: use another path")
+
+
+def _new_shard(path: Path, space: spaces.Box, record: np.dtype[Any]) -> tuple[str, list[FileIO]]:
+    number = 0
+    while True:
+        shard = Shard(path, f"{number:03d}", space, record)
+        try:  # exclusively, so that two writers at once get a shard each
+            files = [shard.file(kind).open("xb", buffering=0) for kind in ("observations", "steps")]
+        except FileExistsError:
+            number += 1
+            continue
+        return shard.name, files
+
+
 class FrameWriter:
     """Appends one shard to a store; a kill at any moment loses at most the last batch."""
 
@@ -120,7 +153,11 @@ class FrameWriter:
             ValueError: the store there holds other observations, or another environment's.
         """
         path = Path(path)
-        action = {"shape": list(action_space.shape or ()), "dtype": np.dtype(action_space.dtype).name}
+        check_same(path, space, action_space, environment)
+        path.mkdir(parents=True, exist_ok=True)
+        action = describe_action(action_space)
+        self._record, self._dtype = step_dtype(action), space.dtype
+        name, self._files = _new_shard(path, space, self._record)
         fresh: dict[str, Any] = {
             "format": FORMAT,
             "observation": space_to_json(space),
@@ -129,17 +166,8 @@ class FrameWriter:
             "versions": {"python": platform.python_version(), "gymnasium": gym.__version__},
             "shards": [],
         }
-        manifest: dict[str, Any] = read_manifest(path) if (path / "manifest.json").exists() else fresh
-        for key in ("observation", "action", "environment"):
-            if manifest[key] != fresh[key]:
-                raise ValueError(f"{path} holds frames with {key} {manifest[key]}, not {fresh[key]}: use another path")
-        name = f"{len(manifest['shards']):03d}"
+        manifest = read_manifest(path) if (path / "manifest.json").exists() else fresh
         manifest["shards"].append({"name": name, **origin})
-        path.mkdir(parents=True, exist_ok=True)
-        self._record = step_dtype(action)
-        shard = Shard(path, name, space, self._record)
-        self._files = [shard.file(kind).open("wb", buffering=0) for kind in ("observations", "steps")]
-        self._dtype = space.dtype
         write_json(path / "manifest.json", manifest)
 
     def append(self, observations: Array, **fields: Array) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ def run(config: type[Config], main: Callable[[Config], None]) -> None:
     settings = tyro.cli(config, description=description, args=_arguments(sys.argv[1:]))
     try:
         main(settings)
-    except (ValueError, FileNotFoundError, gym.error.Error) as error:
+    except (ValueError, FileNotFoundError, FloatingPointError, gym.error.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -34,10 +35,15 @@ def run(config: type[Config], main: Callable[[Config], None]) -> None:
 
 
 def _arguments(arguments: list[str]) -> list[str]:
+    arguments = [word for argument in arguments for word in _split(argument)]
     for i, argument in enumerate(arguments):
         if argument == "--config" and i + 1 < len(arguments):
             return _flags(Path(arguments[i + 1])) + arguments[:i] + arguments[i + 2 :]
     return arguments
+
+
+def _split(argument: str) -> list[str]:
+    return argument.split("=", 1) if argument.startswith("--config=") else [argument]
 
 
 def _flags(file: Path) -> list[str]:
@@ -61,4 +67,4 @@ def _how_to_continue(settings: Any) -> str:
     if not hasattr(settings, "resume"):
         return ""
     words = [word for word in sys.argv if word != "--resume"]
-    return "; what was done is saved. Continue with\n  " + " ".join(["python", *words, "--resume"])
+    return "; what was done is saved. Continue with\n  " + shlex.join(["python", *words, "--resume"])

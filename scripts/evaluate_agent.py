@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -20,8 +21,8 @@ class EvaluateConfig:
     """Folder of the training run."""
     episodes: int = 100
     """How many."""
-    backend: str = "gymnasium"
-    """gymnasium, envpool or auto."""
+    backend: Literal["gymnasium", "envpool"] = "gymnasium"
+    """Simulator to evaluate on."""
     seed: int = UNSEEN_SEED
     """Seed of the first episode; the others follow."""
     stochastic: bool = False

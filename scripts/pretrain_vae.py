@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.pretraining import PretrainConfig, Pretrained, pretrain
+from agents.runs import newest_run
 from scripts.cli import run
 
 
@@ -33,7 +35,10 @@ def report(result: Pretrained) -> None:
     print("next:")
     print("  tensorboard --logdir runs")
     if env := result.frames.metadata.get("environment", {}).get("id"):
-        print(f"  python scripts/train_agent.py --latent{'' if env == 'CarRacing-v2' else f' --env {env}'}")
+        words = ["python", "scripts/train_agent.py", "--latent"]
+        words += [] if env == "CarRacing-v2" else ["--env", env]
+        words += [] if newest_run("vae", env, "model.safetensors") == result.path else ["--vae", str(result.path)]
+        print(f"  {shlex.join(words)}")
 
 
 if __name__ == "__main__":

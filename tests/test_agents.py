@@ -188,7 +188,6 @@ def test_which_agent_of_a_run(saved_agent):
     run = saved_agent.parent
     saved_agent.rename(run / "last")
     assert agent_folder(run) == run / "last"
-    assert agent_folder(run / "last") == run / "last"
     (run / "last").rename(run / "best")
     assert agent_folder(run) == run / "best"
 
@@ -491,7 +490,7 @@ def test_settings_that_contradict_each_other():
     with pytest.raises(
         ValueError, match=r"size and crop are for images; the observations of CartPole-v1 have shape \(4,\)"
     ):
-        build_model(PretrainConfig(env="CartPole-v1", model="pca", size=64), vectors)
+        build_model(PretrainConfig(env="CartPole-v1", model="pca", size=64), vectors.space, from_environment=True)
 
 
 @pytest.mark.parametrize(("function", "config"), [(pretrain, PretrainConfig), (train, TrainConfig)])
@@ -550,3 +549,34 @@ def test_resume_remembers_what_was_best(monkeypatch, encoder):
     assert again.decisions == 320
     assert again.best.mean == 5
     assert read_agent(again.path / "best")[2]["decisions"] == 64
+
+
+@pytest.mark.parametrize("name", ["timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"])
+def test_numbers_without_a_meaning(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        TrainConfig(**{name: 0})
+
+
+def test_evaluation_seeds_are_reserved():
+    with pytest.raises(ValueError, match=r"seed must lie in 0\.\.399999, got 1000000: others are for evaluation"):
+        TrainConfig(seed=UNSEEN_SEED)
+
+
+def test_no_episodes(encoder, tmp_path):
+    with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
+        evaluate_agent(save_run(tmp_path / "run", encoder), 0)
+
+
+def test_flags_are_checked_before_frames_are_collected(tmp_path):
+    cases = {
+        "latent_dim is a number of values, at least 1; got 0": {"latent_dim": 0},
+        "epochs must be at least 1, got 0": {"epochs": 0},
+        "frames must be at least 2, got 1": {"frames": 1},
+        "device 'cuda:7' cannot be used here": {"device": "cuda:7"},
+        "has vectors of 4 values, fewer than latent_dim=32": {"env": "CartPole-v1"},
+        r"has observations Discrete\(16\); add --from-render to learn from pictures": {"env": "FrozenLake-v1"},
+    }
+    for message, flags in cases.items():
+        with pytest.raises(ValueError, match=message):
+            pretrain(PretrainConfig(**{"env": "PixelReach-v0", "out": tmp_path / "run", **flags}))
+    assert not (tmp_path / "run").exists()

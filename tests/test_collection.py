@@ -101,7 +101,9 @@ def test_continues_a_store_with_new_episodes(tmp_path: Path) -> None:
 def test_a_full_store_is_left_alone(tmp_path: Path) -> None:
     collect(Counter, 20, tmp_path, n_envs=1, **QUIET)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    assert len(collect("NoSuchEnvironment-v0", 15, tmp_path, **QUIET)) == 20
+    assert len(collect(Counter, 15, tmp_path, n_envs=1, **QUIET)) == 15
+    with pytest.raises(ValueError, match=r"holds frames with .*: use another path"):
+        collect("CartPole-v1", 5, tmp_path, n_envs=1, **QUIET)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 

@@ -364,3 +364,24 @@ def test_discrete_actions_are_gymnasiums():
         assert a[1:] == b[1:]
     discrete.close()
     continuous.close()
+
+
+class Pair(gym.Env):
+    observation_space = gym.spaces.Dict(
+        image=gym.spaces.Box(0, 255, (16, 16, 3), np.uint8), step=gym.spaces.Discrete(9)
+    )
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"image": np.full((16, 16, 3), 3, np.uint8), "step": 0}, {}
+
+
+def test_one_key_of_a_dict_can_be_seen():
+    env = make_env(Environment(f"{__name__}:Pair", key="image"))
+    assert env.observation_space == Pair.observation_space["image"]
+    assert (env.reset()[0] == 3).all()
+    with pytest.raises(ValueError, match="no observation 'picture'; this environment has image, step"):
+        make_env(Environment(f"{__name__}:Pair", key="picture"))
+    with pytest.raises(ValueError, match="no observation 'image'; this environment has no keys"):
+        make_env(Environment("PixelReach-v0", key="image"))

@@ -33,7 +33,7 @@ def unlay(picture: Any, side: int, factor: int) -> Any:
         (np.full((4, 4, 2), 7, np.uint8), [7, 7, 7]),
         (np.full((4, 4, 3), [1, 2, 3], np.uint8), [1, 2, 3]),
         (np.full((4, 4, 6), [9, 9, 9, 1, 2, 3], np.uint8), [1, 2, 3]),  # the newest of stacked frames
-        (np.full((4, 4, 3), [0.5, 1.0, 7.0]), [128, 255, 255]),
+        (np.full((4, 4, 4), [1, 2, 3, 255], np.uint8), [1, 2, 3]),
     ],
 )
 def test_all_observations_become_rgb(image: Any, expected: list[int]) -> None:
@@ -41,6 +41,12 @@ def test_all_observations_become_rgb(image: Any, expected: list[int]) -> None:
     assert rgb.dtype == np.uint8
     assert (rgb == expected).all()
     assert rgb.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (0, 255)])
+def test_values_are_scaled_from_their_range(low: float, high: float) -> None:
+    image = np.full((4, 4, 3), [low, (low + high) / 2, high + 5], np.float32)
+    assert (pictures.to_rgb(image, low, high) == [0, 128, 255]).all()
 
 
 def test_grid_keeps_every_pixel(images: Any) -> None:

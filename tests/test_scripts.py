@@ -382,7 +382,7 @@ def test_ctrl_c_reaches_workers_and_saves(tmp_path):
     path = tmp_path / "runs" / "agents" / "my_line.Line" / "ppo-latent-1"
     try:
         deadline = time.monotonic() + 60
-        while not (path / "last" / "agent.safetensors").exists() and time.monotonic() < deadline:
+        while not (path / "best" / "agent.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=30)
