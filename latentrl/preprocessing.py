@@ -105,7 +105,7 @@ class ImagePreprocessor(Preprocessor):
         x = observations if observations.ndim == 4 else observations.unsqueeze(-1)
         x = x[:, self.rows, self.columns].permute(0, 3, 1, 2)
         if self.resizes:
-            # The uint8 kernel is 12 times faster on the CPU and does not exist on CUDA.
+            # The uint8 kernel is much faster on the CPU and does not exist on CUDA.
             x = x if x.dtype == torch.uint8 and x.device.type == "cpu" else x.float()
             x = F.interpolate(x, self.size, mode="bilinear", antialias=True)
         x = (x.float() - self.low) / (self.high - self.low)
