@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentrl.autoencoder import QUANTILES, Autoencoder
 from latentrl.frames import Frames
-from latentrl.heads import Code
+from latentrl.heads import Code, GaussianCode
 from latentrl.types import Array
 
 ACTIVE_VARIANCE = 0.01
@@ -45,7 +45,7 @@ def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) ->
         yield model.preprocess(torch.from_numpy(frames[start : start + batch_size]).to(model.device))
 
 
-@torch.inference_mode()
+@torch.no_grad()  # a penalty may need a gradient of its own, which inference mode forbids
 def health(model: Autoencoder, frames: Frames, step: int = 0) -> Health:
     """Measure a model with a decoder on ``frames``; ``step`` is for penalties with a schedule."""
     model.eval()
@@ -69,7 +69,7 @@ def health(model: Autoencoder, frames: Frames, step: int = 0) -> Health:
 
 
 def _kl(code: Code) -> Tensor:
-    return torch.zeros_like(code.mean) if code.log_variance is None else code.kl()
+    return code.kl() if isinstance(code, GaussianCode) else torch.zeros_like(code.mean)
 
 
 @torch.inference_mode()
@@ -89,7 +89,7 @@ def latent_order(model: Autoencoder) -> Array:
 
     By KL divergence, or by variance where codes are points.
     """
-    weight = model.latent_kl if model.head.stochastic else model.latent_std
+    weight = model.latent_kl if model.variational else model.latent_std
     return np.argsort(-weight.cpu().numpy(), kind="stable")
 
 

@@ -2,88 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Generator, Tensor, nn
 
+from latentrl.config import AutoencoderConfig
 from latentrl.corruption import CORRUPTIONS
-from latentrl.heads import HEADS, Code
-from latentrl.likelihoods import LIKELIHOODS
-from latentrl.networks import BODIES, default_body
+from latentrl.heads import HEADS, Code, GaussianCode
+from latentrl.inference import INFERENCES
+from latentrl.likelihoods import LIKELIHOODS, GaussianLikelihood, channel_axis
+from latentrl.networks import BODIES, Shape, default_body, hold_unit_columns
 from latentrl.penalties import PENALTIES, Batch
-from latentrl.preprocessing import Preprocessing, make_preprocessor
+from latentrl.preprocessing import make_preprocessor
 from latentrl.types import Array, describe_space, space_from_json
 
 CHUNK = 512
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-
-Spec = Mapping[str, Any]
-Training = Literal["gradient", "pca", "none"]
-TRAINING = get_args(Training)
-REQUIRED = {"model", "space", "latent_dim", "head", "preprocessing"}
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig:
-    """Everything that defines a model but its weights; goes to JSON and back."""
-
-    model: str
-    """Name of the function in ``latentrl.models`` that made this config."""
-    space: Spec
-    """Observation space, as ``space_to_json`` describes it."""
-    latent_dim: int
-    """Size of the code."""
-    head: Spec
-    """Spec of the head."""
-    likelihood: Spec = field(default_factory=lambda: {"name": "gaussian", "sigma": 0.1})
-    """Spec of the decoder's distribution."""
-    body: Spec | None = None
-    """Spec of the networks; None chooses from the observation's shape."""
-    preprocessing: Preprocessing = Preprocessing()
-    """Crop, size and greyscale of images."""
-    corruption: Sequence[Spec] = ()
-    """Specs of the corruptions of training inputs, applied in order."""
-    penalties: Sequence[Spec] = ()
-    """Specs of the terms beside the reconstruction."""
-    training: Training = "gradient"
-    """How ``fit`` finds the weights; "none" keeps the random encoder and has no decoder."""
-
-    def __post_init__(self) -> None:
-        """Check what does not need the observation's shape."""
-        if self.training not in TRAINING:
-            raise ValueError(f"unknown training {self.training!r}; known: {', '.join(TRAINING)}")
-        if self.latent_dim < 1:
-            raise ValueError(f"latent_dim is a number of values, at least 1; got {self.latent_dim}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, dicts and numbers."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> AutoencoderConfig:
-        """Rebuild the config that ``to_json`` described.
-
-        Raises:
-            ValueError: a field is missing or unknown.
-        """
-        known = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ValueError(f"unknown model setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        missing = sorted(REQUIRED - set(data))
-        if missing:
-            raise ValueError(f"the model settings lack {missing[0]!r}")
-        pre = data["preprocessing"]
-        size = None if pre["size"] is None else tuple(pre["size"])
-        preprocessing = Preprocessing(tuple(pre["crop"]), size, pre["greyscale"])
-        return cls(**{**data, "preprocessing": preprocessing})
 
 
 class Autoencoder(nn.Module):
@@ -112,27 +51,46 @@ class Autoencoder(nn.Module):
         limit = np.finfo(np.float32).max  # Gymnasium's checker warns of infinite bounds
         self.latent_space = spaces.Box(-limit, limit, (config.latent_dim,), np.float32)
         self.preprocess = make_preprocessor(self.observation_space, config.preprocessing)
-        shape = self.preprocess.shape
-        if config.latent_dim > math.prod(shape):
-            raise ValueError(
-                f"latent_dim={config.latent_dim} exceeds the {math.prod(shape)} values of an input of shape {shape}"
-            )
         self.head = HEADS.build(config.head)
         self.likelihood = LIKELIHOODS.build(config.likelihood)
         self.corruption = [CORRUPTIONS.build(spec) for spec in config.corruption]
-        self.penalties = [PENALTIES.build(spec) for spec in config.penalties]
+        self.inference = None if config.inference is None else INFERENCES.build(config.inference)
+        self._build_networks(self.preprocess.shape)
+        self.features = None if config.features is None else _frozen(config.features)
+        self.penalties = [PENALTIES.build(spec, latent_dim=config.latent_dim) for spec in config.penalties]
+        self.learned_penalties = nn.ModuleList(part for part in self.penalties if isinstance(part, nn.Module))
         self._check_parts()
-        body = BODIES.build(config.body or default_body(shape))
-        self.encoder = body.encoder(shape, config.latent_dim * self.head.outputs_per_latent)
-        self.decoder = None if config.training == "none" else body.decoder(config.latent_dim, shape)
         self._register_statistics(config.latent_dim)
 
+    def _build_networks(self, shape: Shape) -> None:
+        config = self.config
+        body = BODIES.build(config.body or default_body(shape))
+        self.encoder = body.encoder(shape, config.latent_dim * self.head.outputs_per_latent)
+        self.decoder = None
+        if config.training != "none":
+            self.decoder = body.decoder(config.latent_dim, _widened(shape, self.likelihood.outputs_per_value))
+            body.tie(self.encoder, self.decoder)
+            if self.head.unit_columns:
+                hold_unit_columns(self.decoder)
+
     def _check_parts(self) -> None:
+        shape, size = self.preprocess.shape, math.prod(self.preprocess.shape)
         for penalty in self.penalties:
-            if penalty.needs_distribution and not self.head.stochastic:
-                raise ValueError(f"penalty {penalty.name!r} needs a head with a distribution, such as 'gaussian'")
-        if self.likelihood.images_only and len(self.preprocess.shape) == 1:
-            raise ValueError("likelihood 'bernoulli' needs values in [0, 1]; for vectors use 'gaussian'")
+            if not issubclass(self.head.code, penalty.needs):
+                raise ValueError(
+                    f"penalty {penalty.name!r} needs {penalty.needs.kind}, not head {self.config.head['name']!r}"
+                )
+        if self.likelihood.images_only and len(shape) != 3:
+            raise ValueError("likelihood 'bernoulli' needs values in [0, 1]; for vectors and sequences use 'gaussian'")
+        if any(part.colour_only for part in self.corruption) and (len(shape) != 3 or shape[0] != 3):
+            raise ValueError(f"corruption 'greyscale' needs images of 3 colour channels, not inputs of shape {shape}")
+        if self.features is not None and not isinstance(self.likelihood, GaussianLikelihood):
+            raise ValueError("features are measured by likelihood 'gaussian', with one sigma for all")
+        if self.latent_dim > size and not any(penalty.allows_overcomplete for penalty in self.penalties):
+            raise ValueError(
+                f"latent_dim={self.latent_dim} is larger than the observation, which has {size} values: "
+                "use a smaller one, or a model whose penalty allows it, such as 'sparse_ae'"
+            )
 
     def _register_statistics(self, latent_dim: int) -> None:
         self.register_buffer("latent_mean", torch.zeros(latent_dim))
@@ -140,10 +98,30 @@ class Autoencoder(nn.Module):
         self.register_buffer("latent_quantiles", torch.zeros(len(QUANTILES), latent_dim))
         self.register_buffer("latent_kl", torch.zeros(latent_dim))
 
+    def take_features(self, features: Autoencoder) -> None:
+        """Copy the weights and statistics of a fitted ``features`` model, of the same config.
+
+        Raises:
+            ValueError: this model has no features, or ``features`` has not been fitted.
+        """
+        if self.features is None or not features.fitted:
+            raise ValueError("features must be a fitted model, for a model that measures its reconstruction in them")
+        self.features.load_state_dict(features.state_dict())
+
     @property
     def latent_dim(self) -> int:
         """Size of the code."""
         return self.config.latent_dim
+
+    @property
+    def variational(self) -> bool:
+        """Whether codes are distributions near N(0, I), so that new ones can be drawn."""
+        return issubclass(self.head.code, GaussianCode)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the statistics of the codes are those of data."""
+        return bool(self.latent_quantiles.any())
 
     @property
     def device(self) -> torch.device:
@@ -167,8 +145,12 @@ class Autoencoder(nn.Module):
         return code, z, self._decoder()(z)
 
     def draw(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return the corrupted input and the code's noise for one training step on ``x``."""
-        noise = torch.randn(len(x), self.latent_dim, device=x.device, generator=generator)
+        """Return the corrupted input and the randomness of one training step on ``x``.
+
+        Returns:
+            The input, and standard normal ``(2, B, latent_dim)``: the code's noise, and some for penalties.
+        """
+        noise = torch.randn(2, len(x), self.latent_dim, device=x.device, generator=generator)
         for corrupt in self.corruption:
             x = corrupt(x, generator)
         return x, noise
@@ -179,16 +161,33 @@ class Autoencoder(nn.Module):
         Args:
             x: clean scaled observations ``(B, *preprocess.shape)``: the target.
             inputs: what the encoder sees, ``x`` or a corrupted copy.
-            noise: standard normal ``(B, latent_dim)``; None decodes the mean.
+            noise: standard normal ``(2, B, latent_dim)`` from ``draw``; None decodes the encoder's mean.
             step: gradient steps done, for penalties with a schedule.
 
         Returns:
             The terms, the reconstruction first, and the batch that they were computed from.
         """
-        code, z, outputs = self(inputs, noise)
-        batch = Batch(x, code, z, outputs.float(), step)
-        terms = {"reconstruction": -self.likelihood.log_prob(batch.outputs, x).mean()}
+        code = self.head(self.encoder(inputs))
+        z = code.mean if noise is None else self._training_code(code, x, noise[0])
+        outputs = self._decoder()(z).float()
+        spare = _fixed_noise(z) if noise is None else noise[1]
+        nll = self._nll(outputs, x)
+        batch = Batch(x, inputs, code, z, outputs, nll, self.encoder, self.head, spare, step)
+        terms = {"reconstruction": nll.flatten(1).sum(1).mean()}
         return {**terms, **{penalty.name: penalty(batch) for penalty in self.penalties}}, batch
+
+    def _training_code(self, code: Code, x: Tensor, noise: Tensor) -> Tensor:
+        z = code.sample(noise)
+        if self.inference is None:
+            return z
+        return self.inference(lambda h: self._nll(self._decoder()(h).float(), x).flatten(1).sum(1), z)
+
+    def _nll(self, outputs: Tensor, x: Tensor) -> Tensor:
+        if self.features is None:
+            return -self.likelihood.log_prob(outputs, x)
+        return -self.likelihood.log_prob(
+            _features(self.features, self.likelihood.mean(outputs)), _features(self.features, x)
+        )
 
     # For use: arrays in the environment's units.
 
@@ -226,6 +225,19 @@ class Autoencoder(nn.Module):
         checked = self._check_observations(observations)
         return self._map(lambda x: self._decode(self._code_mean(x)), checked, self.observation_space.shape)
 
+    def surprise(self, observations: Array) -> Array:
+        """Return -log p(x | encode(x)) of every value, in nats of the scaled observation.
+
+        Returns:
+            float32 ``(B, *output_space.shape)`` or without ``B``: high where the model did not expect a value.
+
+        Raises:
+            TypeError: the model has no decoder.
+            ValueError: shape, dtype or values do not belong to the observation space.
+        """
+        self._decoder()
+        return self._map(self._surprise, self._check_observations(observations), self.observation_space.shape)
+
     def preview(self, observations: Array) -> Array:
         """Return the observations as the network sees them: cropped and resized, in the environment's units."""
         checked = self._check_observations(observations)
@@ -237,6 +249,11 @@ class Autoencoder(nn.Module):
 
     def _decode(self, latents: Tensor) -> Tensor:
         return self._restore(self.likelihood.mean(self._decoder()(latents)).float())
+
+    def _surprise(self, observations: Tensor) -> Tensor:
+        x = self.preprocess(observations)
+        nll = -self.likelihood.log_prob(self(x)[2].float(), x)
+        return nll.permute(0, 2, 3, 1).reshape(-1, *self.preprocess.output_space.shape) if nll.ndim == 4 else nll
 
     def _restore(self, x: Tensor) -> Tensor:
         dtype = torch.from_numpy(np.empty(0, self.preprocess.output_space.dtype)).dtype
@@ -285,3 +302,23 @@ def _finite(array: Array, what: str) -> Array:
     if not np.isfinite(array).all():
         raise ValueError(f"{what} contain NaN or infinity")
     return array.astype(np.float32, copy=False)
+
+
+def _frozen(config: Mapping[str, Any]) -> Autoencoder:
+    model = Autoencoder(AutoencoderConfig.from_json(config))
+    return model.requires_grad_(False)
+
+
+def _features(model: Autoencoder, x: Tensor) -> Tensor:
+    code: Tensor = model.head(model.encoder(x)).mean
+    return (code.float() - model.latent_mean) / model.latent_std.clamp(min=1e-3)
+
+
+def _widened(shape: Shape, factor: int) -> Shape:
+    axis = channel_axis(len(shape) + 1) - 1
+    return tuple(size * factor if i == axis else size for i, size in enumerate(shape))
+
+
+def _fixed_noise(z: Tensor) -> Tensor:
+    generator = Generator(z.device).manual_seed(0)
+    return torch.randn(z.shape, device=z.device, generator=generator)

@@ -52,10 +52,10 @@ class FitBoard:
         for name, value in row.items():
             if name != "step":
                 self._scalar(_tag(name), value, step)
-        if model.head.stochastic:
+        if model.variational:
             for dimension, nats in enumerate(health.kl):
                 self._scalar(f"kl_per_dimension/{dimension:02d}", nats, step)
-        if is_image(model.observation_space) and model.latent_quantiles.any():
+        if is_image(model.observation_space) and model.fitted:
             self._pictures(model, validation, step)
 
     def _scalar(self, tag: str, value: float, step: int) -> None:

@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from latentrl.autoencoder import Autoencoder, AutoencoderConfig
+from latentrl.autoencoder import Autoencoder
+from latentrl.config import AutoencoderConfig
 from latentrl.files import write_atomically, write_json
 from latentrl.types import describe_space
 

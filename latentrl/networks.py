@@ -6,9 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from latentrl.registry import Registry
 
@@ -16,7 +19,7 @@ Shape = tuple[int, ...]
 
 
 class Body(Protocol):
-    """Makes the two halves of a network for inputs of ``shape``, ``(C, H, W)`` or ``(D,)``."""
+    """Makes the two halves of a network for inputs of ``shape``: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
         """Return a module that maps ``(B, *shape)`` to ``(B, outputs)``."""
@@ -24,18 +27,22 @@ class Body(Protocol):
     def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
         """Return a module that maps ``(B, latent_dim)`` to ``(B, *shape)``."""
 
+    def tie(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        """Share weights between the halves, where the body does."""
+        return None  # noqa: RET501 - an empty body would make it abstract
+
 
 BODIES: Registry[Body] = Registry("body")
 
 
 def default_body(shape: Shape) -> dict[str, str]:
-    """Return the spec of the body for inputs of ``shape``: convolutions for images, else an MLP."""
-    return {"name": "conv" if len(shape) == 3 else "mlp"}
+    """Return the spec of the body for inputs of ``shape``: of images, of sequences, or of vectors."""
+    return {"name": {3: "conv", 2: "recurrent"}.get(len(shape), "mlp")}
 
 
 @BODIES.register("conv")
 @dataclass(frozen=True)
-class Conv:
+class Conv(Body):
     """Strided convolutions that halve the image down to about 4 pixels a side.
 
     The default sizes are those of Locatello et al. 2019 (https://arxiv.org/abs/1811.12359).
@@ -74,7 +81,9 @@ class Conv:
 
     def _plan(self, shape: Shape) -> tuple[list[tuple[int, int]], list[int]]:
         if len(shape) != 3:
-            raise ValueError(f"body 'conv' is for images (C, H, W), not inputs of shape {shape}; use 'mlp'")
+            raise ValueError(
+                f"body 'conv' is for images (C, H, W), not inputs of shape {shape}; use '{default_body(shape)['name']}'"
+            )
         channels, height, width = shape
         depth = max(1, int(math.log2(min(height, width) / 4)))
         sizes = [(height >> level, width >> level) for level in range(depth + 1)]
@@ -90,23 +99,23 @@ def _upwards(
 
 @BODIES.register("mlp")
 @dataclass(frozen=True)
-class MLP:
+class MLP(Body):
     """Fully connected layers with ReLU."""
 
     hidden: Sequence[int] = (256, 256)
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
         """Return the layers from the flattened input to ``outputs``."""
-        return nn.Sequential(nn.Flatten(), _dense((math.prod(shape), *self.hidden, outputs)))
+        return nn.Sequential(nn.Flatten(), dense((math.prod(shape), *self.hidden, outputs)))
 
     def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
         """Return the layers from the code to an output of ``shape``."""
-        return nn.Sequential(_dense((latent_dim, *reversed(self.hidden), math.prod(shape))), nn.Unflatten(1, shape))
+        return nn.Sequential(dense((latent_dim, *reversed(self.hidden), math.prod(shape))), nn.Unflatten(1, shape))
 
 
 @BODIES.register("linear")
 @dataclass(frozen=True)
-class Linear:
+class Linear(Body):
     """One affine map each way: what PCA is, and what a linear autoencoder learns."""
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
@@ -118,8 +127,182 @@ class Linear:
         return nn.Sequential(nn.Linear(latent_dim, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-def _dense(widths: Sequence[int]) -> nn.Sequential:
+@BODIES.register("dictionary")
+@dataclass(frozen=True)
+class Dictionary(Body):
+    """A deep encoder and a linear decoder: the observation is a sum of the code's atoms."""
+
+    def encoder(self, shape: Shape, outputs: int) -> nn.Module:
+        """Return the encoder of the body that suits the shape."""
+        return BODIES.build(default_body(shape)).encoder(shape, outputs)
+
+    def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
+        """Return the affine map to an output of ``shape``."""
+        return Linear().decoder(latent_dim, shape)
+
+
+@BODIES.register("sigmoid")
+@dataclass(frozen=True)
+class Sigmoid(Body):
+    """One layer and a sigmoid to the code, one layer back: the shape of the first autoencoders."""
+
+    tied: bool = False
+    """Make the decoder's weights the transpose of the encoder's."""
+
+    def encoder(self, shape: Shape, outputs: int) -> nn.Module:
+        """Return the layer, which knows its Jacobian."""
+        return SigmoidLayer(math.prod(shape), outputs)
+
+    def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
+        """Return an affine map to an output of ``shape``."""
+        if self.tied:
+            return TransposedLayer(shape)
+        return Linear().decoder(latent_dim, shape)
+
+    def tie(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        """Show the decoder the encoder's weights."""
+        if isinstance(encoder, SigmoidLayer) and isinstance(decoder, TransposedLayer):
+            if encoder.linear.in_features != math.prod(decoder.shape):
+                raise ValueError(
+                    "tied weights give one output for each value: use likelihood 'gaussian' or 'bernoulli'"
+                )
+            decoder.other = (encoder.linear,)
+
+
+class SigmoidLayer(nn.Module):
+    """sigmoid(W x + b) of the flattened input."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build the layer with fresh weights."""
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, *shape)`` to ``(B, outputs)`` in (0, 1)."""
+        return torch.sigmoid(self.linear(x.flatten(1)))
+
+    def squared_jacobian(self, x: Tensor) -> Tensor:
+        """Return the squared norm of each output's gradient by ``x``, ``(B, outputs)`` (Rifai et al. 2011)."""
+        h = self(x)
+        slopes: Tensor = (h * (1 - h)).square()
+        return slopes * self.linear.weight.square().sum(1)
+
+
+class TransposedLayer(nn.Module):
+    """W' h + c, with the W of another layer."""
+
+    def __init__(self, shape: Shape) -> None:
+        """Build the offset; ``Sigmoid.tie`` gives the weights."""
+        super().__init__()
+        self.shape = shape
+        self.other: tuple[nn.Linear, ...] = ()  # a tuple hides it from state_dict, where it would come twice
+        self.bias = nn.Parameter(torch.zeros(math.prod(shape)))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map ``(B, latent_dim)`` to ``(B, *shape)``."""
+        weight = self.other[0].weight[: h.shape[1]]  # a head may read more than the mean from the outputs
+        return F.linear(h, weight.T, self.bias).view(-1, *self.shape)
+
+
+@BODIES.register("recurrent")
+@dataclass(frozen=True)
+class Recurrent(Body):
+    """A recurrent network for sequences ``(T, D)``; the code is read from its last state.
+
+    The decoder is fed the code at every step, and runs backwards in time, so that the last step,
+    which the code remembers best, is decoded first (Srivastava et al. 2015, arXiv:1502.04681).
+    """
+
+    hidden: int = 128
+    layers: int = 1
+    cell: Literal["gru", "lstm"] = "gru"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown cell."""
+        if self.cell not in CELLS:
+            raise ValueError(f"unknown cell {self.cell!r}; known: {', '.join(CELLS)}")
+
+    def encoder(self, shape: Shape, outputs: int) -> nn.Module:
+        """Return the recurrent network and one affine map of its last state."""
+        self._check(shape)
+        return RecurrentEncoder(self._cell(shape[1]), nn.Linear(self.hidden, outputs))
+
+    def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
+        """Return the recurrent network, fed the code at every step, between two affine maps."""
+        self._check(shape)
+        first, last = nn.Linear(latent_dim, self.hidden), nn.Linear(self.hidden, shape[1])
+        return RecurrentDecoder(first, self._cell(self.hidden), last, shape[0])
+
+    def _cell(self, inputs: int) -> nn.Module:
+        return CELLS[self.cell](inputs, self.hidden, self.layers, batch_first=True)
+
+    def _check(self, shape: Shape) -> None:
+        if len(shape) != 2:
+            raise ValueError(
+                f"body 'recurrent' is for sequences (T, D), not inputs of shape {shape}; "
+                f"use '{default_body(shape)['name']}'"
+            )
+
+
+CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class RecurrentEncoder(nn.Module):
+    """Reads a sequence and answers with its last state."""
+
+    def __init__(self, cell: nn.Module, linear: nn.Module) -> None:
+        """Join the two."""
+        super().__init__()
+        self.cell, self.linear = cell, linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, T, D)`` to ``(B, outputs)``."""
+        states: Tensor = self.cell(x)[0]
+        outputs: Tensor = self.linear(states[:, -1])
+        return outputs
+
+
+class RecurrentDecoder(nn.Module):
+    """Writes a sequence from a code, last step first."""
+
+    def __init__(self, first: nn.Module, cell: nn.Module, last: nn.Module, steps: int) -> None:
+        """Join the three; ``steps`` is T."""
+        super().__init__()
+        self.first, self.cell, self.last, self.steps = first, cell, last, steps
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``(B, latent_dim)`` to ``(B, T, D)``."""
+        states: Tensor = self.cell(self.first(z)[:, None].expand(-1, self.steps, -1))[0]
+        outputs: Tensor = self.last(states)
+        return outputs.flip(1)
+
+
+def dense(widths: Sequence[int], activation: nn.Module | None = None) -> nn.Sequential:
+    """Return linear layers of these widths with ``activation`` (ReLU) between them."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU()]
+        layers += [nn.Linear(before, after), activation or nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+class UnitColumns(nn.Module):
+    """A parametrisation of a weight matrix: each column has length 1."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Scale the columns of ``weight (outputs, inputs)``."""
+        return F.normalize(weight, dim=0)
+
+
+def hold_unit_columns(decoder: nn.Module) -> None:
+    """Hold the columns of the first linear layer at unit length.
+
+    Without it a penalty on the size of the code does nothing: the encoder's outputs shrink and the
+    decoder's weights grow.
+
+    Raises:
+        ValueError: the decoder does not begin with a linear layer.
+    """
+    linear = next((module for module in decoder.modules() if isinstance(module, nn.Linear)), None)
+    if linear is None:
+        raise ValueError("unit_columns needs a decoder that begins with a linear layer, which tied weights are not")
+    parametrize.register_parametrization(linear, "weight", UnitColumns())

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from latentrl.types import Array, describe_space
 
 MAX_CHANNELS = 12
-MIN_SIDE, MAX_SIDE = 16, 256
+MIN_SIDE, MAX_SIDE = 8, 256
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -50,10 +50,12 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
     """
     if is_image(space):
         return ImagePreprocessor(space, config)
-    if len(space.shape) != 1:
-        raise ValueError(f"expected images (H, W, C) or vectors (D,), got observations of {describe_space(space)}")
+    if len(space.shape) not in (1, 2):
+        raise ValueError(
+            f"expected images (H, W, C), sequences (T, D) or vectors (D,), got observations of {describe_space(space)}"
+        )
     if config != Preprocessing():
-        raise ValueError("crop, size and greyscale are for images; these observations are vectors")
+        raise ValueError("crop, size and greyscale are for images; these observations are vectors or sequences")
     return VectorPreprocessor(space)
 
 
@@ -61,12 +63,12 @@ class Preprocessor(nn.Module):
     """Maps a batch of raw observations to network inputs; ``inverse`` maps back."""
 
     shape: tuple[int, ...]
-    """Shape of one network input: ``(C, H, W)`` or ``(D,)``."""
+    """Shape of one network input: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
     output_space: spaces.Box
     """Space of what ``inverse`` returns: the observation space, cropped and resized."""
 
-    def fit(self, mean: Array, std: Array) -> None:
-        """Take the statistics of the data, each of the observation's shape."""
+    def fit(self, sample: Array) -> None:
+        """Take the statistics of ``sample (B, *observation_shape)`` of the data."""
 
     def inverse(self, x: Tensor) -> Tensor:
         """Map network outputs ``(B, *shape)`` to the environment's units."""
@@ -121,7 +123,10 @@ class ImagePreprocessor(Preprocessor):
 
 
 class VectorPreprocessor(Preprocessor):
-    """Standardise each value by the mean and standard deviation of the training data."""
+    """Standardise each of D values by its mean and standard deviation in the training data.
+
+    Of sequences ``(T, D)`` all steps share the D statistics.
+    """
 
     mean: Tensor
     std: Tensor
@@ -132,20 +137,22 @@ class VectorPreprocessor(Preprocessor):
         self.shape = space.shape
         self.output_space = space
         self.integral = np.issubdtype(space.dtype, np.integer)
-        self.register_buffer("mean", torch.zeros(space.shape))
-        self.register_buffer("std", torch.ones(space.shape))
+        self.register_buffer("mean", torch.zeros(space.shape[-1]))
+        self.register_buffer("std", torch.ones(space.shape[-1]))
 
-    def fit(self, mean: Array, std: Array) -> None:
-        """Take the data's ``mean`` and ``std``; constant values keep a scale of 1."""
-        self.mean.copy_(torch.as_tensor(mean))
+    def fit(self, sample: Array) -> None:
+        """Take mean and standard deviation of ``sample``; constant values keep a scale of 1."""
+        rows = sample.reshape(-1, sample.shape[-1])
+        std = rows.std(0, dtype=np.float64)
+        self.mean.copy_(torch.as_tensor(rows.mean(0, dtype=np.float64)))
         self.std.copy_(torch.as_tensor(np.where(std < 1e-8, 1.0, std)))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, D)`` in environment units to standard scores ``(B, D)``."""
+        """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores."""
         return (observations.float() - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Map standard scores ``(B, D)`` to environment units; whole numbers are rounded into the bounds."""
+        """Map standard scores to environment units; whole numbers are rounded into the bounds."""
         x = x * self.std + self.mean
         if not self.integral:
             return x

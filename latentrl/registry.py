@@ -43,7 +43,7 @@ class Registry(Generic[Part]):
         return self._parts[name]
 
     def build(self, spec: Mapping[str, Any], **context: Any) -> Part:
-        """Build the part that ``spec`` names, from its other items and ``context``.
+        """Build the part that ``spec`` names, from its other items and what it asks for of ``context``.
 
         Raises:
             ValueError: the name is unknown, or an item is not one of its parameters.
@@ -56,4 +56,4 @@ class Registry(Generic[Part]):
         if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             takes = ", ".join(known) or "no parameters"
             raise ValueError(f"{self.kind} {spec['name']!r} has no {unknown[0]!r}; it takes: {takes}")
-        return part(**options, **context)
+        return part(**options, **{key: value for key, value in context.items() if key in parameters})

@@ -22,7 +22,7 @@ from latentrl.components import fit_pca
 from latentrl.frames import Frames, as_frames
 from latentrl.interrupts import held_interrupts
 from latentrl.progress import progress_bar
-from latentrl.resume import Progress, read_progress, write_progress
+from latentrl.resume import RESUME_FILE, Progress, read_progress, write_progress
 from latentrl.types import Array, describe_space
 
 Schedule = Literal["cosine", "constant"]
@@ -139,6 +139,9 @@ def fit(
     model.to(pick_device(config.device))
     training, validation = frames.split(config.validation, config.seed)
     _fit_preprocessing(model, training)
+    if model.features is not None and not model.features.fitted:
+        _fit_features(model.features, frames, config, path, resume, progress)
+        resume = resume and _begun(path)
     model.metadata.update(frames=len(frames), fingerprint=frames.fingerprint, data=frames.metadata)
     trainer = _Trainer(model, training, validation, config, None if path is None else Path(path), listeners)
     if model.config.training == "gradient":
@@ -148,6 +151,19 @@ def fit(
     if path is not None:
         save(model, path)
     return History(trainer.progress.rows, trainer.progress.best_step)
+
+
+def _fit_features(
+    features: Autoencoder, frames: Frames, config: FitConfig, path: str | Path | None, resume: bool, progress: bool
+) -> None:
+    folder = None if path is None else Path(path) / "features"
+    features.requires_grad_(True)
+    fit(features, frames, config, path=folder, resume=resume and _begun(folder), progress=progress)
+    features.requires_grad_(False)
+
+
+def _begun(path: str | Path | None) -> bool:
+    return path is not None and (Path(path) / RESUME_FILE).exists()
 
 
 def _check_space(model: Autoencoder, frames: Frames) -> None:
@@ -166,9 +182,8 @@ def _check_finite(frames: Frames) -> None:
 
 
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:
-    if len(model.preprocess.shape) == 1:
-        sample = training[np.linspace(0, len(training) - 1, min(len(training), 50_000)).astype(int)]
-        model.preprocess.fit(sample.mean(0, dtype=np.float64), sample.std(0, dtype=np.float64))
+    if len(model.preprocess.shape) < 3:
+        model.preprocess.fit(training[np.linspace(0, len(training) - 1, min(len(training), 50_000)).astype(int)])
 
 
 class _Trainer:
@@ -228,7 +243,7 @@ class _Trainer:
             [p for p in self.model.parameters() if p.requires_grad], self.config.learning_rate, fused=True
         )
         self.generator = torch.Generator(device)
-        self.losses = torch.compile(self.model.losses) if self.config.compile else self.model.losses
+        self.terms = torch.compile(self._terms) if self.config.compile else self._terms
 
     def _loop(self, bar: Any, raise_held: Callable[[], None]) -> None:
         while self.progress.step < self.total and not self._out_of_patience():
@@ -253,7 +268,7 @@ class _Trainer:
         x = model.preprocess(observations).contiguous(memory_format=_layout(observations))
         inputs, noise = model.draw(x, self.generator.manual_seed(_step_seed(self.config.seed, step)))
         with self.autocast():
-            terms, _ = self.losses(x, inputs, noise if model.head.stochastic else None, step)
+            terms = self.terms(x, inputs, noise, step)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -265,6 +280,9 @@ class _Trainer:
             self.sums[name] = self.sums.get(name, term.new_zeros(())) + term.detach().float()
         self.progress.step += 1
         self.progress.summed += 1
+
+    def _terms(self, x: Tensor, inputs: Tensor, noise: Tensor, step: int) -> dict[str, Tensor]:
+        return self.model.losses(x, inputs, noise, step)[0]
 
     def _set_learning_rate(self, step: int) -> None:
         scale = 1.0
@@ -343,7 +361,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def _warn_of_collapse(model: Autoencoder) -> None:
-    limit = ACTIVE_VARIANCE if model.head.stochastic else CONSTANT_VARIANCE
+    limit = ACTIVE_VARIANCE if model.variational else CONSTANT_VARIANCE
     if not (model.latent_std.square() > limit).any():
         warnings.warn(
             "the code has collapsed: no unit varies with the observation; lower beta, or the "

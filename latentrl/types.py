@@ -29,7 +29,7 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
     Args:
         source: a Box, or a shape: ``(H, W, C)`` and ``(H, W)`` mean uint8 images in 0..255,
-            ``(D,)`` means float32 vectors.
+            ``(D,)`` means float32 vectors. Sequences ``(T, D)`` need their Box.
 
     Raises:
         TypeError: it is neither.

@@ -1,45 +1,13 @@
-"""Penalties: named terms, in nats per observation, that are added to the reconstruction loss."""
+"""The divergence of the posterior from the prior."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
-from latentrl.heads import Code
-from latentrl.registry import Registry
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a penalty may look at."""
-
-    x: Tensor
-    """Scaled clean observations ``(B, *shape)``."""
-    code: Code
-    """The encoder's answer for the (possibly corrupted) observations."""
-    z: Tensor
-    """The code that the decoder got, ``(B, latent_dim)``."""
-    outputs: Tensor
-    """The decoder's raw outputs, float32 ``(B, *shape)``."""
-    step: int
-    """Gradient steps done so far."""
-
-
-class Penalty(Protocol):
-    """One term of the loss."""
-
-    name: str
-    """The term's name in the breakdown of the loss."""
-    needs_distribution: bool
-    """Whether it needs a stochastic head."""
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """Return the term, a scalar in nats: the mean over the batch."""
-
-
-PENALTIES: Registry[Penalty] = Registry("penalty")
+from latentrl.heads import GaussianCode
+from latentrl.penalties.base import PENALTIES, Batch, check_weight
 
 
 @PENALTIES.register("kl")
@@ -48,17 +16,21 @@ class KL:
     """beta * KL(q(z|x) || N(0, I)) (Higgins et al. 2017, "beta-VAE", ICLR)."""
 
     beta: float = 1.0
+    free_bits: float = 0.0
+    """Nats that each dimension may carry at no cost: sum of max(KL_j, free_bits) (Kingma et al. 2016)."""
     name = "kl"
-    needs_distribution = True
+    needs = GaussianCode
+    allows_overcomplete = False
 
     def __post_init__(self) -> None:
-        """Refuse a negative beta."""
-        if self.beta < 0:
-            raise ValueError(f"beta is a weight and cannot be negative, got {self.beta}")
+        """Refuse negative values."""
+        check_weight("beta", self.beta)
+        if self.free_bits < 0:
+            raise ValueError(f"free_bits are nats for each dimension and cannot be negative, got {self.free_bits}")
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted KL divergence."""
-        return self.beta * batch.code.kl().sum(1).mean()
+        return self.beta * batch.code.kl().mean(0).clamp(min=self.free_bits).sum()
 
 
 @PENALTIES.register("capacity")
@@ -72,7 +44,8 @@ class Capacity:
     steps: int = 10_000
     """Gradient steps over which C rises, linearly."""
     name = "capacity"
-    needs_distribution = True
+    needs = GaussianCode
+    allows_overcomplete = False
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning."""

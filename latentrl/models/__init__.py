@@ -1,0 +1,41 @@
+"""One function per published model: the table of contents of the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latentrl.autoencoder import Autoencoder
+from latentrl.models.base import MODELS, Space
+from latentrl.models.baselines import pca, random
+from latentrl.models.points import ae, binary_ae, contractive_ae, denoising_ae, inpainting_ae, psd_ae, sparse_ae
+from latentrl.models.variational import beta_tcvae, beta_vae, dae_beta_vae, dip_vae, factor_vae, vae
+
+__all__ = [
+    "MODELS",
+    "ae",
+    "beta_tcvae",
+    "beta_vae",
+    "binary_ae",
+    "contractive_ae",
+    "dae_beta_vae",
+    "denoising_ae",
+    "dip_vae",
+    "factor_vae",
+    "inpainting_ae",
+    "make",
+    "pca",
+    "psd_ae",
+    "random",
+    "sparse_ae",
+    "vae",
+]
+
+
+def make(name: str, space: Space, **options: Any) -> Autoencoder:
+    """Build the model called ``name``; options that are None keep the model's own default.
+
+    Raises:
+        ValueError: the name is unknown, or the model takes no such option.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    return MODELS.build({"name": name, **given}, space=space)

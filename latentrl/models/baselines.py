@@ -1,0 +1,26 @@
+"""What a learned encoder should beat."""
+
+from __future__ import annotations
+
+from latentrl.autoencoder import Autoencoder
+from latentrl.config import Spec
+from latentrl.models.base import MODELS, POINT, Space, build
+from latentrl.preprocessing import Preprocessing
+
+
+@MODELS.register("pca")
+def pca(space: Space, latent_dim: int = 32, preprocessing: Preprocessing = Preprocessing()) -> Autoencoder:
+    """Principal components of the preprocessed observations, in the format of every other model.
+
+    The baseline that a learned encoder should beat. ``fit`` solves it in a few passes.
+    """
+    body = {"name": "linear"}
+    return build("pca", space, latent_dim, body=body, preprocessing=preprocessing, head=POINT, training="pca")
+
+
+@MODELS.register("random")
+def random(
+    space: Space, latent_dim: int = 32, body: Spec | None = None, preprocessing: Preprocessing = Preprocessing()
+) -> Autoencoder:
+    """A frozen encoder with random weights, and no decoder: the other baseline to beat."""
+    return build("random", space, latent_dim, body=body, preprocessing=preprocessing, head=POINT, training="none")
