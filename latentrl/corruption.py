@@ -42,6 +42,8 @@ class GaussianNoise:
     """Add normal noise of standard deviation ``std``, in scaled units."""
 
     std: float = 0.3
+    clip: bool = False
+    """Whether to clip into [0, 1], as images that were stored with their noise are."""
     colour_only = False
 
     def __post_init__(self) -> None:
@@ -50,8 +52,9 @@ class GaussianNoise:
             raise ValueError(f"std is a standard deviation and must be positive, got {self.std}")
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return ``x`` plus noise, not clipped."""
-        return x + self.std * torch.randn(x.shape, device=x.device, generator=generator)
+        """Return ``x`` plus noise."""
+        noisy = x + self.std * torch.randn(x.shape, device=x.device, generator=generator)
+        return noisy.clamp(0, 1) if self.clip else noisy
 
 
 @CORRUPTIONS.register("salt_and_pepper")

@@ -1,31 +1,34 @@
-"""Frames to learn from: an append-only store on disk, arrays, or a folder of images."""
+"""Frames to learn from: an append-only store on disk, arrays, or what ``readers`` reads."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import cv2
 import numpy as np
 from gymnasium import spaces
 
+from latentrl.readers import Source, open_source
 from latentrl.store import Shard, episode_numbers, read_manifest, step_dtype
 from latentrl.types import Array, as_space, describe_space, space_from_json
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-
-
-class Source(Protocol):
-    """Observations that can be indexed by an array of positions."""
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-
-    def __getitem__(self, indices: Any) -> Array:
-        """Return the observations at ``indices``."""
+CHUNK_BYTES = 2**24
+EXPECTED = (
+    "expected uint8 images (N, H, W) or (N, H, W, C), or floats: vectors (N, D), sequences (N, T, D) "
+    "or images (N, H, W, C) in [0, 1]"
+)
+REMEDIES = {
+    "uint8": "reshape images to (N, H, W, C), turn vectors into floats by array.astype(np.float32)",
+    "b": "images: array.astype(np.uint8) * 255, vectors: array.astype(np.float32)",
+    "i": "images in 0..255: array.astype(np.uint8), vectors: array.astype(np.float32)",
+    "u": "images in 0..255: array.astype(np.uint8), vectors: array.astype(np.float32)",
+    "f": "a single observation needs an axis in front, array[None]",
+    "O": "stack observations of one shape by np.stack(list(array))",
+}
 
 
 class Frames:
@@ -150,91 +153,85 @@ class Frames:
 def as_frames(source: Frames | Array | str | Path) -> Frames:
     """Open observations from whatever holds them.
 
+    uint8 observations are images, ``(H, W)`` or ``(H, W, C)`` in 0..255. Floats of shape ``(D,)`` are
+    vectors, ``(T, D)`` sequences and ``(H, W, C)`` images in [0, 1]; they are read as float32.
+
     Args:
-        source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``, an
-            ``.npy`` or ``.npz`` file (its only array, or the one called ``observations``), or a
-            folder of images.
+        source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
+            ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is not
+            ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; an image; or a
+            folder of images and of folders of them, which ``ImageFolder`` brings to one size.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: what is there holds no observations.
+        TypeError: ``source`` is none of these.
+        ValueError: what is there holds no observations, or of a type or shape that has no meaning here.
     """
     if isinstance(source, Frames):
         return source
     if isinstance(source, np.ndarray):
-        return _from_array(source, "an array")
+        return _bare(source, "an array")
+    if not isinstance(source, str | PathLike):
+        raise TypeError(f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try np.asarray")
     path = Path(source)
-    if path.is_dir():
-        return Frames.open(path) if (path / "manifest.json").exists() else _from_folder(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no frames at {path}: expected a store, a folder of images, .npy or .npz")
-    if path.suffix == ".npy":
-        return _from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
-    if path.suffix == ".npz":
-        return _from_array(_only_array(path), str(path))
-    raise ValueError(f"{path} is not a kind of file that holds frames; known: .npy, .npz, a folder of images")
+    return Frames.open(path) if (path / "manifest.json").exists() else _bare(open_source(path), str(path))
 
 
-def _only_array(path: Path) -> Array:
-    with np.load(path, allow_pickle=False) as archive:
-        names = archive.files
-        name = "observations" if "observations" in names else names[0] if len(names) == 1 else None
-        if name is None:
-            raise ValueError(f"{path} holds {', '.join(names)}; name the one to use 'observations'")
-        return np.asarray(archive[name])
+def _bare(source: Source, where: str) -> Frames:
+    if len(source.shape) == 1 and source.dtype.kind in "iu":
+        raise ValueError(f"{where} holds labels, not observations: {EXPECTED}; for labels there is read_labels")
+    if 0 in source.shape:
+        raise ValueError(f"{where} of shape {source.shape} is empty: {EXPECTED}, N >= 1")
+    return Frames(_space_of(source, where), [source], np.arange(len(source)), metadata={"source": where})
 
 
-def _from_array(array: Array, where: str) -> Frames:
-    if array.ndim < 2 or len(array) == 0:
-        raise ValueError(f"{where} of shape {array.shape} holds no observations; expected (N, *shape), N >= 1")
-    return Frames(_space_of(array), [array], np.arange(len(array)), metadata={"source": where})
-
-
-def _space_of(array: Array) -> spaces.Box:
-    shape = array.shape[1:]
-    if np.issubdtype(array.dtype, np.floating):
-        low, high = (0.0, 1.0) if len(shape) == 3 else (-np.inf, np.inf)
-        if len(shape) == 3 and (array.min() < 0 or array.max() > 1):
-            raise ValueError("float images must lie in [0, 1]; for 0..255 use uint8")
-        return spaces.Box(low, high, shape, np.float32)
-    if array.dtype == np.uint8 and len(shape) in (2, 3):
+def _space_of(source: Source, where: str) -> spaces.Box:
+    shape, dtype = source.shape[1:], source.dtype
+    if dtype == np.uint8 and len(shape) in (2, 3):
         return as_space(shape)
-    raise ValueError(f"expected uint8 images or float vectors, got {array.dtype} of shape {array.shape}")
+    if dtype.kind == "f" and len(shape) in (1, 2):
+        return spaces.Box(-np.inf, np.inf, shape, np.float32)
+    if dtype.kind == "f" and len(shape) == 3:
+        _check_range(source, where)
+        return spaces.Box(0, 1, shape, np.float32)
+    remedy = REMEDIES.get(dtype.name, REMEDIES.get(dtype.kind, "convert them to numbers"))
+    raise ValueError(f"{where} holds {dtype} of shape {source.shape}: {EXPECTED}; {remedy}")
 
 
-class ImageFolder:
-    """Images of a folder, decoded when asked for, at the size of the first one."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        """Look at the first image to learn the size."""
-        self.paths = list(paths)
-        self.shape = _read_image(self.paths[0]).shape
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.paths)
-
-    def __getitem__(self, indices: Any) -> Array:
-        """Return RGB images ``(B, H, W, 3)``, uint8."""
-        return np.stack([self._resized(self.paths[i]) for i in np.atleast_1d(indices)])
-
-    def _resized(self, path: Path) -> Array:
-        image, (height, width, _) = _read_image(path), self.shape
-        if image.shape == self.shape:
-            return image
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+def _check_range(images: Any, where: str) -> None:
+    low, high = images.min(), images.max()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"float images must lie in [0, 1], those of {where} go from {low:g} to {high:g}; for 0..255 use uint8"
+        )
 
 
-def _read_image(path: Path) -> Array:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path} cannot be read as an image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+def check_learnable(frames: Frames) -> None:
+    """Refuse observations that no model can learn from; reads them in pieces, and no more than it must.
+
+    Raises:
+        ValueError: some observation holds NaN or infinity, or all are the same.
+    """
+    if len(frames) < 2:
+        return  # ``Frames.split`` says that these are too few
+    first, same, floats = frames[0], True, frames.space.dtype.kind == "f"
+    step = max(1, CHUNK_BYTES // first.nbytes)
+    for start in range(0, len(frames), step):
+        chunk = frames[start : start + step]
+        if floats:
+            _check_finite(chunk, start)
+        same = same and bool((chunk == first).all())
+        if not same and not floats:
+            return
+    if same:
+        raise ValueError(
+            f"all {len(frames)} observations are identical: there is nothing to learn; look at what wrote them"
+        )
 
 
-def _from_folder(path: Path) -> Frames:
-    paths = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise ValueError(f"{path} holds neither a frame store nor images ({', '.join(IMAGE_SUFFIXES)})")
-    folder = ImageFolder(paths)
-    return Frames(as_space(folder.shape), [folder], np.arange(len(paths)), metadata={"source": str(path)})
+def _check_finite(chunk: Array, start: int) -> None:
+    bad = ~np.isfinite(chunk).reshape(len(chunk), -1).all(1)
+    if bad.any():
+        raise ValueError(
+            f"frames contain NaN or infinity, first in observation {start + bad.argmax()}; repair or drop such ones"
+        )

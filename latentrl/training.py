@@ -19,7 +19,7 @@ from latentrl.analysis import ACTIVE_VARIANCE, Health, health, store_statistics
 from latentrl.autoencoder import Autoencoder
 from latentrl.checkpoint import pick_device, save
 from latentrl.components import fit_pca
-from latentrl.frames import Frames, as_frames
+from latentrl.frames import Frames, as_frames, check_learnable
 from latentrl.interrupts import held_interrupts
 from latentrl.progress import progress_bar
 from latentrl.resume import RESUME_FILE, Progress, read_progress, write_progress
@@ -28,7 +28,6 @@ from latentrl.types import Array, describe_space
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "bfloat16", "float32"]
 SCHEDULES, PRECISIONS = get_args(Schedule), get_args(Precision)
-CHUNK = 1024
 CONSTANT_VARIANCE = 1e-8
 """A point code that varies less is a constant; its scale is free, unlike that of a posterior."""
 
@@ -133,14 +132,14 @@ def fit(
     config = config or FitConfig()
     frames = as_frames(frames)
     _check_space(model, frames)
-    _check_finite(frames)
+    check_learnable(frames)
     if resume and path is None:
         raise ValueError("resume=True needs the path of the run to resume")
     model.to(pick_device(config.device))
     training, validation = frames.split(config.validation, config.seed)
     _fit_preprocessing(model, training)
     if model.features is not None and not model.features.fitted:
-        _fit_features(model.features, frames, config, path, resume, progress)
+        _fit_features(model, frames, config, path, resume, progress)
         resume = resume and _begun(path)
     model.metadata.update(frames=len(frames), fingerprint=frames.fingerprint, data=frames.metadata)
     trainer = _Trainer(model, training, validation, config, None if path is None else Path(path), listeners)
@@ -154,12 +153,14 @@ def fit(
 
 
 def _fit_features(
-    features: Autoencoder, frames: Frames, config: FitConfig, path: str | Path | None, resume: bool, progress: bool
+    model: Autoencoder, frames: Frames, config: FitConfig, path: str | Path | None, resume: bool, progress: bool
 ) -> None:
+    assert model.features is not None
     folder = None if path is None else Path(path) / "features"
-    features.requires_grad_(True)
-    fit(features, frames, config, path=folder, resume=resume and _begun(folder), progress=progress)
-    features.requires_grad_(False)
+    trainable = Autoencoder(model.features.config)  # the frozen one stays as it is until this one is done
+    trainable.load_state_dict(model.features.state_dict())
+    fit(trainable, frames, config, path=folder, resume=resume and _begun(folder), progress=progress)
+    model.take_features(trainable)
 
 
 def _begun(path: str | Path | None) -> bool:
@@ -172,13 +173,6 @@ def _check_space(model: Autoencoder, frames: Frames) -> None:
             f"the model takes observations of {describe_space(model.observation_space)}, "
             f"these frames are {describe_space(frames.space)}"
         )
-
-
-def _check_finite(frames: Frames) -> None:
-    if np.issubdtype(frames.space.dtype, np.floating):
-        for start in range(0, len(frames), CHUNK):
-            if not np.isfinite(frames[start : start + CHUNK]).all():
-                raise ValueError("frames contain NaN or infinity")
 
 
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:

@@ -1,18 +1,15 @@
-"""Frames from arrays, files and folders; splits and fingerprints."""
+"""Views, splits and fingerprints of frames; what may be frames and what can be learned from."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from gymnasium import spaces
-from PIL import Image
 
 import latentrl as lrl
-from latentrl.frames import Frames
+from latentrl.frames import Frames, check_learnable
 
 
 def numbered(count: int, episodes: int) -> Frames:
@@ -81,54 +78,78 @@ def test_fingerprint_tells_data_apart(images: Any) -> None:
     assert len(set(prints)) == 3
 
 
-@pytest.mark.parametrize("kind", ["array", "npy", "npz", "folder"])
-def test_reads_images(kind: str, images: Any, tmp_path: Path) -> None:
-    images = images[:5]
-    source: Any = images
-    if kind == "npy":
-        np.save(source := tmp_path / "frames.npy", images)
-    if kind == "npz":
-        np.savez(source := tmp_path / "frames.npz", observations=images, rewards=np.zeros(5))
-    if kind == "folder":
-        source = tmp_path
-        for number, image in enumerate(images):
-            Image.fromarray(image).save(tmp_path / f"{number}.png")
-    frames = lrl.as_frames(source)
+# What as_frames makes of arrays
+
+
+def test_arrays_are_read_as_they_are(images: Any) -> None:
+    frames = lrl.as_frames(images)
     assert frames.space == spaces.Box(0, 255, (32, 32, 3), np.uint8)
     np.testing.assert_array_equal(frames[:], images)
-    np.testing.assert_array_equal(lrl.as_frames(str(source) if kind != "array" else frames)[2], images[2])
+    assert lrl.as_frames(frames) is frames
 
 
-def test_only_array_of_an_archive_needs_no_name(vectors: Any, tmp_path: Path) -> None:
-    np.savez(tmp_path / "one.npz", vectors)
-    np.testing.assert_array_equal(lrl.as_frames(tmp_path / "one.npz")[:], vectors)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+@pytest.mark.parametrize(
+    ("shape", "space"),
+    [
+        ((8,), spaces.Box(-np.inf, np.inf, (8,), np.float32)),
+        ((5, 8), spaces.Box(-np.inf, np.inf, (5, 8), np.float32)),
+        ((16, 16, 3), spaces.Box(0, 1, (16, 16, 3), np.float32)),
+    ],
+)
+def test_floats_are_vectors_sequences_or_images(dtype: Any, shape: tuple[int, ...], space: spaces.Box) -> None:
+    array = np.random.default_rng(0).random((3, *shape)).astype(dtype)
+    frames = lrl.as_frames(array)
+    assert frames.space == space
+    np.testing.assert_array_equal(frames[:], array.astype(np.float32))
 
 
-def test_images_of_other_sizes_are_resized(images: Any, tmp_path: Path) -> None:
-    Image.fromarray(images[0]).save(tmp_path / "0.png")
-    large = cv2.resize(images[1], (64, 96), interpolation=cv2.INTER_NEAREST)
-    Image.fromarray(large).save(tmp_path / "1.PNG")
-    Image.fromarray(images[2, :, :, 0]).save(tmp_path / "2.png")
-    frames = lrl.as_frames(tmp_path)[:]
-    np.testing.assert_array_equal(frames[0], images[0])
-    assert np.abs(frames[1].astype(int) - images[1]).max() <= 1  # the mean of equal pixels
-    np.testing.assert_array_equal(frames[2], images[2, :, :, :1].repeat(3, axis=-1))
+@pytest.mark.parametrize("shape", [(16, 24), (16, 24, 1), (16, 24, 3)])
+def test_bytes_are_images(shape: tuple[int, ...]) -> None:
+    assert lrl.as_frames(np.zeros((3, *shape), np.uint8)).space == spaces.Box(0, 255, shape, np.uint8)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_become_float32(dtype: Any) -> None:
-    assert lrl.as_frames(np.zeros((3, 8), dtype)).space == spaces.Box(-np.inf, np.inf, (8,), np.float32)
-    assert lrl.as_frames(np.zeros((3, 16, 16, 3), dtype)).space == spaces.Box(0, 1, (16, 16, 3), np.float32)
+def test_one_observation_can_be_opened(images: Any) -> None:
+    np.testing.assert_array_equal(lrl.as_frames(images[:1])[0], images[0])
+
+
+EXPECTED = (
+    r"expected uint8 images \(N, H, W\) or \(N, H, W, C\), or floats: vectors \(N, D\), sequences \(N, T, D\) or images"
+)
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((0, 8)), r"an array of shape \(0, 8\) holds no observations; expected \(N, \*shape\), N >= 1"),
-        (np.zeros(5), r"an array of shape \(5,\) holds no observations"),
-        (np.array(1.0), r"an array of shape \(\) holds no observations"),
-        (np.full((2, 16, 16, 3), 200.0), r"float images must lie in \[0, 1\]; for 0..255 use uint8"),
-        (np.zeros((2, 16, 16, 3), int), r"expected uint8 images or float vectors, got int64 of shape \(2, 16, 16, 3\)"),
+        (np.zeros((0, 8)), rf"an array of shape \(0, 8\) is empty: {EXPECTED} .*, N >= 1"),
+        (np.zeros((5, 0)), r"an array of shape \(5, 0\) is empty"),
+        (
+            np.zeros(5),
+            rf"an array holds float64 of shape \(5,\): {EXPECTED} .*; a single observation needs .*array\[None",
+        ),
+        (np.zeros((2, 2, 2, 2, 2), np.float32), r"an array holds float32 of shape \(2, 2, 2, 2, 2\): "),
+        (np.array(1.0), r"an array holds float64 of shape \(\): "),
+        (np.zeros(5, int), rf"an array holds labels, not observations: {EXPECTED} .*; for labels there is read_labels"),
+        (np.full((2, 16, 16, 3), 200.0), r"must lie in \[0, 1\], those of an array go from 200 to 200; .* use uint8"),
+        (np.full((2, 16, 16, 3), -0.5), r"float images must lie in \[0, 1\], those of an array go from -0.5 to -0.5"),
+        (
+            np.zeros((2, 16, 16, 3), int),
+            rf"int64 of shape \(2, 16, 16, 3\): {EXPECTED} .*: array.astype\(np.uint8\), vect",
+        ),
+        (np.zeros((2, 16), np.uint32), r"uint32 of shape \(2, 16\): .*vectors: array.astype\(np.float32\)"),
+        (
+            np.zeros((2, 16), np.uint8),
+            r"uint8 of shape \(2, 16\): .*reshape images to \(N, H, W, C\), turn vectors into",
+        ),
+        (
+            np.zeros((2, 16, 16), bool),
+            r"bool of shape \(2, 16, 16\): .*images: array.astype\(np.uint8\) \* 255, vectors",
+        ),
+        (
+            np.array([{}, {}]),
+            r"object of shape \(2,\): .*; stack observations of one shape by np.stack\(list\(array\)\)",
+        ),
+        (np.zeros((2, 8), complex), r"complex128 of shape \(2, 8\): .*; convert them to numbers"),
     ],
 )
 def test_unfit_arrays_are_refused(array: Any, message: str) -> None:
@@ -136,27 +157,64 @@ def test_unfit_arrays_are_refused(array: Any, message: str) -> None:
         lrl.as_frames(array)
 
 
-def test_unfit_paths_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no frames at .*nowhere: expected a store, a folder of images"):
-        lrl.as_frames(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"holds neither a frame store nor images \(\.png, "):
-        lrl.as_frames(tmp_path)
-    (tmp_path / "film.mp4").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"film.mp4 is not a kind of file that holds frames; known: \.npy, "):
-        lrl.as_frames(tmp_path / "film.mp4")
-    np.savez(tmp_path / "two.npz", a=np.zeros((2, 8)), b=np.zeros((2, 8)))
-    with pytest.raises(ValueError, match=r"two.npz holds a, b; name the one to use 'observations'"):
-        lrl.as_frames(tmp_path / "two.npz")
+def test_other_things_are_refused(images: Any) -> None:
+    with pytest.raises(TypeError, match=r"expected Frames, a NumPy array or a path, got list; try np.asarray"):
+        lrl.as_frames(list(images))
 
 
-def test_damaged_image_is_named(images: Any, tmp_path: Path) -> None:
-    Image.fromarray(images[0]).save(tmp_path / "0.png")
-    (tmp_path / "1.png").write_bytes(b"not an image")
-    with pytest.raises(ValueError, match=r"1.png cannot be read as an image"):
-        lrl.as_frames(tmp_path)[:]
+# What can be learned from
 
 
-def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
-    with pytest.raises(ValueError, match="Python objects"):
-        lrl.as_frames(tmp_path / "objects.npy")
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``check_learnable`` read three vectors of eight values at a time."""
+    monkeypatch.setattr("latentrl.frames.CHUNK_BYTES", 3 * 8 * 4)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("position", [0, 2, 3, 9])
+def test_the_first_bad_observation_is_named(position: int, value: float) -> None:
+    array = np.random.default_rng(0).random((10, 8), np.float32)
+    array[position, 5] = array[9, 2] = value
+    with pytest.raises(ValueError, match=rf"contain NaN or infinity, first in observation {position}; repair or drop"):
+        check_learnable(lrl.as_frames(array))
+
+
+def test_bad_images_are_found_behind_constant_ones() -> None:
+    array = np.zeros((4, 16, 16, 3))
+    array[3, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="first in observation 3"):
+        check_learnable(lrl.as_frames(array))
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_constant_observations_are_refused(dtype: Any) -> None:
+    array = np.broadcast_to(np.arange(48, dtype=dtype).reshape(1, 4, 12) / dtype(1), (10, 4, 12)).astype(dtype)
+    with pytest.raises(ValueError, match="all 10 observations are identical: there is nothing to learn; look at what"):
+        check_learnable(lrl.as_frames(array))
+    array[9, 0, 0] += 1
+    check_learnable(lrl.as_frames(array))
+
+
+def test_reading_ends_at_the_first_difference() -> None:
+    class Counting:
+        """Frames 0, 0, 0, 1, 1, ..., which remember how many were read."""
+
+        shape, dtype, read = (10**6, 64, 64), np.dtype(np.uint8), 0
+
+        def __len__(self) -> int:
+            return self.shape[0]
+
+        def __getitem__(self, indices: Any) -> Any:
+            self.read += len(indices)
+            return np.broadcast_to(np.minimum(indices // 3, 1)[:, None, None], (len(indices), 64, 64))
+
+    source: Any = Counting()
+    check_learnable(Frames(spaces.Box(0, 255, (64, 64), np.uint8), [source], np.arange(10**6)))
+    assert source.read < 10**4
+
+
+def test_too_few_are_left_to_split() -> None:
+    check_learnable(lrl.as_frames(np.zeros((1, 8))))

@@ -81,7 +81,7 @@ class Contraction:
 def squared_jacobian(batch: Batch) -> Tensor:
     """Return the squared Frobenius norm of d mean / d inputs for each observation, or its estimate, ``(B,)``."""
     exact = getattr(batch.encoder, "squared_jacobian", None)
-    if exact is not None and getattr(batch.head, "activation", "identity") == "identity":
+    if exact is not None and getattr(batch.head, "activation", None) == "identity":
         norms: Tensor = exact(batch.inputs)[:, : batch.z.shape[1]].sum(1)
         return norms
     training = torch.is_grad_enabled()

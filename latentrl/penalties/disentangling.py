@@ -121,7 +121,8 @@ class Moments:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted squared distances."""
-        covariance = torch.cov(batch.code.mean.T).view(batch.code.mean.shape[1], -1)
+        count, latent_dim = batch.code.mean.shape
+        covariance = torch.cov(batch.code.mean.T, correction=min(1, count - 1)).view(latent_dim, -1)
         if self.of == "sample":
             covariance = covariance + torch.diag(_log_variance(batch.code).exp().mean(0))
         diagonal = covariance.diagonal()
