@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow lint benchmark clean
+.PHONY: help setup demo test test-slow lint benchmark reference clean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,15 @@ lint: $(READY)
 
 benchmark: $(READY)  ## speed on this machine
 	$(PYTHON) scripts/benchmark.py
+
+reference: .venv-pythae/.ready  ## pythae in an environment of its own, for the benchmark of the autoencoders
+
+.venv-pythae/.ready:
+	python3 -m venv .venv-pythae
+	.venv-pythae/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		torch numpy scipy cloudpickle pydantic tqdm
+	.venv-pythae/bin/python -m pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2
+	touch $@
 
 clean:  ## remove the virtual environment, keep runs/
 	rm -rf $(VENV)

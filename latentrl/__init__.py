@@ -1,11 +1,13 @@
 """Train Stable-Baselines3 agents in the latent space of a disentangled VAE."""
 
-from latentrl.analysis import Health, health, traverse
+from latentrl.analysis import Health, health
+from latentrl.anomaly import AnomalyDetector, auroc
 from latentrl.autoencoder import Autoencoder
 from latentrl.checkpoint import load, save
 from latentrl.collection import collect
 from latentrl.config import AutoencoderConfig
 from latentrl.frames import Frames, as_frames
+from latentrl.generation import arithmetic, direction, interpolate, manifold, sample, traverse
 from latentrl.models import (
     ae,
     beta_tcvae,
@@ -24,6 +26,8 @@ from latentrl.models import (
     vae,
 )
 from latentrl.preprocessing import Preprocessing
+from latentrl.restoration import inpaint, score_field
+from latentrl.search import CodeIndex, hamming, pack_bits, unpack_bits
 from latentrl.training import FitConfig, History, fit
 from latentrl.types import Encoder
 from latentrl.wrappers import wrap
@@ -31,8 +35,10 @@ from latentrl.wrappers import wrap
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnomalyDetector",
     "Autoencoder",
     "AutoencoderConfig",
+    "CodeIndex",
     "Encoder",
     "FitConfig",
     "Frames",
@@ -40,7 +46,9 @@ __all__ = [
     "History",
     "Preprocessing",
     "ae",
+    "arithmetic",
     "as_frames",
+    "auroc",
     "beta_tcvae",
     "beta_vae",
     "binary_ae",
@@ -49,17 +57,26 @@ __all__ = [
     "dae_beta_vae",
     "denoising_ae",
     "dip_vae",
+    "direction",
     "factor_vae",
     "fit",
+    "hamming",
     "health",
+    "inpaint",
     "inpainting_ae",
+    "interpolate",
     "load",
+    "manifold",
+    "pack_bits",
     "pca",
     "psd_ae",
     "random",
+    "sample",
     "save",
+    "score_field",
     "sparse_ae",
     "traverse",
+    "unpack_bits",
     "vae",
     "wrap",
 ]

@@ -1,21 +1,29 @@
-"""What a trained model knows: health figures, statistics of its codes, traversals."""
+"""What a trained model knows: health figures and the statistics of its codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.autoencoder import QUANTILES, Autoencoder
-from latentrl.frames import Frames
+from latentrl.autoencoder import CHUNK, QUANTILES, Autoencoder
+from latentrl.frames import Frames, as_frames
 from latentrl.heads import Code, GaussianCode
 from latentrl.types import Array
 
 ACTIVE_VARIANCE = 0.01
 """A unit is active where the variance of its posterior mean exceeds this (Burda et al. 2016)."""
+WINDOW, WINDOW_SIGMA = 11, 1.5
+"""Pixels, of the window in which SSIM compares two images."""
+STABILISERS = (0.01**2, 0.03**2)
+"""C1 and C2 of SSIM for values in [0, 1]."""
+
+Observations = Frames | Array | str | Path
+"""An array, with or without ``B`` in front, or whatever ``as_frames`` opens."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,8 @@ class Health:
     """-log p(x | z) at the posterior mean, in nats per frame."""
     psnr: float
     """Peak signal-to-noise ratio of the reconstruction in dB, for a peak of 1."""
+    ssim: float | None
+    """Mean structural similarity of the reconstruction, at most 1; None where observations are not images."""
     kl: Array
     """Mean KL divergence of each dimension in nats, ``(latent_dim,)``; zeros for point codes."""
     variance: Array
@@ -45,24 +55,52 @@ def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) ->
         yield model.preprocess(torch.from_numpy(frames[start : start + batch_size]).to(model.device))
 
 
+def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
+    """Yield ``observations`` in order as checked arrays ``(B, *observation_shape)``, a piece at a time.
+
+    Raises:
+        TypeError: they are neither an array, nor Frames, nor a path.
+        ValueError: shape, dtype or values do not belong to the observation space.
+    """
+    source = observations if isinstance(observations, np.ndarray) else as_frames(observations)
+    if is_single(model, source):
+        source = source[None]
+    for start in range(0, max(len(source), 1), CHUNK):
+        yield model._check_observations(source[start : start + CHUNK])
+
+
+def is_single(model: Autoencoder, observations: object) -> bool:
+    """Tell whether ``observations`` is one observation, without ``B``."""
+    return isinstance(observations, np.ndarray) and observations.shape == model.observation_space.shape
+
+
 @torch.no_grad()  # a penalty may need a gradient of its own, which inference mode forbids
-def health(model: Autoencoder, frames: Frames, step: int = 0) -> Health:
-    """Measure a model with a decoder on ``frames``; ``step`` is for penalties with a schedule."""
+def health(model: Autoencoder, frames: Frames, step: int = 0, damaged: bool = False) -> Health:
+    """Measure a model with a decoder.
+
+    Args:
+        model: what to measure.
+        frames: on what.
+        step: gradient steps done, for penalties with a schedule.
+        damaged: whether to put the frames through the model's corruptions first, with fixed seed, as
+            training does: the figures are then those of the restoration.
+    """
     model.eval()
-    sums = torch.zeros(3, dtype=torch.float64)
+    generator = torch.Generator(model.device).manual_seed(0)
+    sums = torch.zeros(4, dtype=torch.float64)
     kl, means = [], []
     for x in scaled_batches(model, frames):
-        terms, batch = model.losses(x, x, None, step)
-        error = (model.likelihood.mean(batch.outputs) - x).square().mean()
-        loss = torch.stack(list(terms.values())).sum()
-        sums += len(x) * torch.stack([loss, terms["reconstruction"], error]).double().cpu()
+        terms, batch = model.losses(x, model.damage(x, generator) if damaged else x, None, step)
+        loss, fidelity = torch.stack(list(terms.values())).sum(), _fidelity(model.likelihood.mean(batch.outputs), x)
+        sums += len(x) * torch.stack([loss, terms["reconstruction"], *fidelity]).double().cpu()
         kl.append(_kl(batch.code).cpu())
         means.append(batch.code.mean.cpu())
-    loss, reconstruction, squared_error = (sums / len(frames)).tolist()
+    loss, reconstruction, squared_error, similarity = (sums / len(frames)).tolist()
     return Health(
         loss=loss,
         reconstruction=reconstruction,
         psnr=-10 * float(np.log10(max(squared_error, 1e-12))),
+        ssim=similarity if len(model.preprocess.shape) == 3 else None,
         kl=torch.cat(kl).mean(0).numpy(),
         variance=torch.cat(means).double().var(0, correction=0).numpy(),
     )
@@ -70,6 +108,38 @@ def health(model: Autoencoder, frames: Frames, step: int = 0) -> Health:
 
 def _kl(code: Code) -> Tensor:
     return code.kl() if isinstance(code, GaussianCode) else torch.zeros_like(code.mean)
+
+
+def _fidelity(restored: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    error = (restored - x).square().mean()
+    return error, ssim(restored, x).mean() if x.ndim == 4 else torch.zeros_like(error)
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Return the structural similarity of images (Wang et al. 2004, IEEE TIP 13), ``(B,)``, at most 1.
+
+    Statistics are taken in a normal window of 11 pixels a side, less where an image is smaller.
+
+    Args:
+        a: images ``(B, C, H, W)`` with values in [0, 1].
+        b: the images to compare them with, of the same shape.
+    """
+    rows, columns = _window(a.shape[2], a), _window(a.shape[3], a).T
+    mean_a, mean_b = rows @ a @ columns, rows @ b @ columns
+    squares, product = mean_a.square() + mean_b.square(), mean_a * mean_b
+    variances = rows @ (a.square() + b.square()) @ columns - squares
+    covariance = rows @ (a * b) @ columns - product
+    luminance = (2 * product + STABILISERS[0]) / (squares + STABILISERS[0])
+    structure = (2 * covariance + STABILISERS[1]) / (variances + STABILISERS[1])
+    return (luminance * structure).flatten(1).mean(1)
+
+
+def _window(side: int, like: Tensor) -> Tensor:
+    """Return the matrix ``(positions, side)`` that slides the window: as a product, nine times as fast as conv2d."""
+    size = min(WINDOW, side - 1 + side % 2)
+    offsets = torch.arange(side) - torch.arange(side - size + 1)[:, None] - size // 2
+    weights = torch.exp(-0.5 * (offsets / WINDOW_SIGMA).square()) * (offsets.abs() <= size // 2)
+    return (weights / weights.sum(1, keepdim=True)).to(like)
 
 
 @torch.inference_mode()
@@ -91,27 +161,3 @@ def latent_order(model: Autoencoder) -> Array:
     """
     weight = model.latent_kl if model.variational else model.latent_std
     return np.argsort(-weight.cpu().numpy(), kind="stable")
-
-
-def traverse(model: Autoencoder, observation: Array, dimensions: int | None = None, steps: int = 9) -> Array:
-    """Decode the code of ``observation`` with one dimension at a time moved over its range in the data.
-
-    Args:
-        model: a fitted model with a decoder.
-        observation: the starting point, of ``observation_space``.
-        dimensions: how many, the most informative first; None does all.
-        steps: positions from the 1 % to the 99 % quantile.
-
-    Returns:
-        ``(dimensions, steps, *output_shape)`` in the environment's units.
-
-    Raises:
-        TypeError: the model has no decoder.
-    """
-    order = latent_order(model)[:dimensions]
-    quantiles = model.latent_quantiles.cpu().numpy()
-    codes = np.tile(model.encode(observation), (len(order), steps, 1))
-    for row, dimension in enumerate(order):
-        codes[row, :, dimension] = np.linspace(quantiles[0, dimension], quantiles[-1, dimension], steps)
-    decoded = model.decode(codes.reshape(-1, model.latent_dim))
-    return decoded.reshape(len(order), steps, *decoded.shape[1:])

@@ -18,6 +18,7 @@ from latentrl.inference import INFERENCES
 from latentrl.likelihoods import LIKELIHOODS, GaussianLikelihood, channel_axis
 from latentrl.networks import BODIES, Shape, default_body, hold_unit_columns
 from latentrl.penalties import PENALTIES, Batch
+from latentrl.penalties.divergence import KL
 from latentrl.preprocessing import make_preprocessor
 from latentrl.types import Array, describe_space, space_from_json
 
@@ -119,6 +120,12 @@ class Autoencoder(nn.Module):
         return issubclass(self.head.code, GaussianCode)
 
     @property
+    def beta_norm(self) -> float | None:
+        """The KL term's weight for a value and a dimension, beta M / N (Higgins et al. 2017); None without one."""
+        betas = [penalty.beta for penalty in self.penalties if isinstance(penalty, KL)]
+        return betas[0] * self.latent_dim / math.prod(self.preprocess.shape) if betas else None
+
+    @property
     def fitted(self) -> bool:
         """Whether the statistics of the codes are those of data."""
         return bool(self.latent_quantiles.any())
@@ -151,9 +158,13 @@ class Autoencoder(nn.Module):
             The input, and standard normal ``(2, B, latent_dim)``: the code's noise, and some for penalties.
         """
         noise = torch.randn(2, len(x), self.latent_dim, device=x.device, generator=generator)
+        return self.damage(x, generator), noise
+
+    def damage(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return ``x`` after the model's corruptions, if it has any."""
         for corrupt in self.corruption:
             x = corrupt(x, generator)
-        return x, noise
+        return x
 
     def losses(self, x: Tensor, inputs: Tensor, noise: Tensor | None, step: int) -> tuple[dict[str, Tensor], Batch]:
         """Return the named terms whose sum is the loss, in nats per observation.

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from latentrl.analysis import traverse
+from latentrl.anomaly import AnomalyDetector
 from latentrl.autoencoder import Autoencoder
+from latentrl.generation import manifold, traverse
 from latentrl.types import Array
 
 GAP = 2
@@ -61,7 +62,48 @@ def _enlarge(image: Array) -> Array:
 
 def reconstructions(model: Autoencoder, observations: Array) -> Array:
     """Return a picture with the observations above, as the network sees them, and below their reconstructions."""
-    return grid([shown(model, model.preview(observations)), shown(model, model.reconstruct(observations))])
+    return comparison(model, model.preview(observations), model.reconstruct(observations))
+
+
+def comparison(model: Autoencoder, *rows: Array) -> Array:
+    """Return a picture with a row for each batch of images, such as clean, damaged and restored.
+
+    Args:
+        model: of whose environment the images are, cropped and resized or not.
+        rows: images ``(B, H, W, C)`` or ``(B, H, W)``; all are shown at the size of the first.
+    """
+    height, width = rows[0].shape[1:3]
+    return grid([[_to_size(image, height, width) for image in shown(model, images)] for images in rows])
+
+
+def _to_size(image: Array, height: int, width: int) -> Array:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST))
+
+
+def heat(values: Array, low: float | None = None, high: float | None = None) -> Array:
+    """Turn a map ``(..., H, W)`` into uint8 RGB ``(..., H, W, 3)``, from black over red to yellow (inferno).
+
+    Args:
+        values: any numbers.
+        low: what is shown as black; None takes the least of ``values``.
+        high: what is shown as light yellow; None takes the greatest.
+    """
+    low, high = values.min() if low is None else low, values.max() if high is None else high
+    levels = np.clip((values - low) / max(high - low, 1e-12) * 255, 0, 255).round().astype(np.uint8)
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1]
+    rgb: Array = colours[levels]
+    return rgb
+
+
+def anomalies(detector: AnomalyDetector, observations: Array) -> Array:
+    """Return a picture with the observations above, as the network sees them, and below their maps on one scale."""
+    seen = shown(detector.model, detector.model.preview(observations))
+    return grid([seen, list(heat(detector.map(observations)))])
+
+
+def manifold_picture(model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | None = None) -> Array:
+    """Return the picture of ``manifold``: a row and a column for each quantile of two dimensions."""
+    return grid([shown(model, row) for row in manifold(model, steps, dimensions)])
 
 
 def telling(model: Autoencoder, observations: Array) -> Array:

@@ -287,15 +287,17 @@ class _Trainer:
 
     def _end_epoch(self, bar: Any) -> None:
         row = self._log_epoch()
-        bar.set_postfix_str(f"validation {row['validation/loss']:.1f} nats, {row['active_units']:.0f} active units")
+        state = f"validation {row['validation/loss']:.1f} nats, {row['active_units']:.0f} active units"
+        bar.set_postfix_str(state, refresh=False)
         self._save_progress()
 
     def _log_epoch(self) -> dict[str, float]:
-        state = health(self.model, self.validation, self.total)  # schedules at their end: epochs compare
+        state = health(self.model, self.validation, self.total, damaged=True)  # schedules at their end: epochs compare
         row = {f"train/{name}": float(total) / self.progress.summed for name, total in self.sums.items()}
         row |= {"step": self.progress.step, "validation/loss": state.loss}
         row |= {"validation/reconstruction": state.reconstruction, "psnr": state.psnr}
         row |= {"kl": float(state.kl.sum()), "active_units": state.active_units}
+        row |= _known({"ssim": state.ssim, "train/beta_norm": self.model.beta_norm})
         if not all(math.isfinite(value) for value in row.values()):
             raise FloatingPointError(
                 f"the loss is not finite at step {self.progress.step}; lower learning_rate "
@@ -334,6 +336,10 @@ class _Trainer:
         assert self.path is not None
         state = read_progress(self.path, self.progress.recipe, self.model, self.optimizer)
         self.progress, self.best, self.sums = state
+
+
+def _known(figures: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _copy_state(model: Autoencoder) -> dict[str, Tensor]:

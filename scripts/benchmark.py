@@ -1,4 +1,4 @@
-"""Speed on this machine: medians of repeated measurements in one run."""
+"""Speed on this machine, and studies of how good the autoencoders are."""
 
 from __future__ import annotations
 
@@ -7,25 +7,53 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import tyro
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.benchmark import BENCHMARKS
+from agents.benchmarks import BENCHMARKS, STUDIES
+from agents.benchmarks.report import print_study, write_page
+from agents.benchmarks.study import run as run_study
 from scripts.cli import run
 
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """Measure speed on this machine."""
+    """Measure speed on this machine, or how good the autoencoders are."""
 
-    name: str = "all"
-    """fit, encode, step, or all."""
+    name: tyro.conf.Positional[str] = "speed"
+    """speed (all of fit, encode, step), one of them, or autoencoders."""
     repeats: int = 5
-    """Measurements of each row; the median is printed."""
+    """Measurements of each row of speed; the median is printed."""
+    study: str | None = None
+    """One of the studies of the autoencoders; all where not given."""
+    fresh: bool = False
+    """Make studies anew that are already in runs/benchmarks."""
+    page: bool = False
+    """Write docs/autoencoders.md and its pictures from all studies."""
 
 
 def main(config: BenchmarkConfig) -> None:
-    """Measure speed on this machine."""
-    names = list(BENCHMARKS) if config.name == "all" else [config.name]
+    """Measure speed on this machine, or how good the autoencoders are."""
+    if config.name == "autoencoders":
+        judge(config)
+    else:
+        time_rows(config)
+
+
+def judge(config: BenchmarkConfig) -> None:
+    """Run or read the studies and print them."""
+    studies = {}
+    for name in STUDIES if config.study is None else [config.study]:
+        studies[name] = run_study(name, config.fresh)
+        print_study(name, studies[name])
+    if config.page and config.study is None:
+        print(f"\n{write_page(studies)}")
+
+
+def time_rows(config: BenchmarkConfig) -> None:
+    """Measure and print frames a second."""
+    names = list(BENCHMARKS) if config.name == "speed" else [config.name]
     for name in names:
         measure: Callable[[int], list[tuple[str, float]]] = BENCHMARKS[name]
         print(f"\n{name}: frames/s, median of {config.repeats}")

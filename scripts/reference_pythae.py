@@ -139,7 +139,7 @@ def latentrl_sampler(model: VAE, seed: int) -> Callable[[Tensor, Tensor], tuple[
         if not model.training:
             return mean, torch.zeros_like(mean)
         step_seed = np.random.SeedSequence([seed, next(steps)]).generate_state(1, np.uint64)[0] >> 1
-        noise = torch.randn(mean.shape, generator=generator.manual_seed(int(step_seed)))
+        noise = torch.randn(2, *mean.shape, generator=generator.manual_seed(int(step_seed)))[0]
         return mean + std * noise, noise
 
     return sample

@@ -1,22 +1,39 @@
-"""Health, statistics and traversals against brute force."""
+"""Health, similarity and statistics against brute force."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import latentrl as lrl
-from latentrl.analysis import latent_order, store_statistics
-from latentrl.autoencoder import QUANTILES
+from latentrl.analysis import batches, latent_order, ssim, store_statistics
+from latentrl.autoencoder import CHUNK, QUANTILES
 from latentrl.penalties import PENALTIES
+
+
+def similarity(a: Any, b: Any) -> float:
+    """Compute SSIM of two images ``(C, H, W)`` by OpenCV's filter, in the positions where the window fits."""
+
+    def blurred(channel: Any) -> Any:
+        return cv2.GaussianBlur(channel.astype(np.float64), (11, 11), 1.5)[5:-5, 5:-5]
+
+    values = []
+    for x, y in zip(a, b, strict=True):
+        mean_x, mean_y = blurred(x), blurred(y)
+        var_x, var_y = blurred(x * x) - mean_x**2, blurred(y * y) - mean_y**2
+        covariance = blurred(x * y) - mean_x * mean_y
+        top = (2 * mean_x * mean_y + 1e-4) * (2 * covariance + 9e-4)
+        values.append(np.mean(top / ((mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4))))
+    return float(np.mean(values))
 
 
 def test_health_equals_brute_force(fitted: lrl.Autoencoder, images: Any) -> None:
     state = lrl.health(fitted, lrl.as_frames(images))
-    losses, reconstructions, kls, errors = [], [], [], []
+    losses, reconstructions, kls, errors, similarities = [], [], [], [], []
     with torch.no_grad():
         for image in images:
             x = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
@@ -30,9 +47,11 @@ def test_health_equals_brute_force(fitted: lrl.Autoencoder, images: Any) -> None
             losses.append(reconstructions[-1] + 0.1 * kl.sum().item())
             kls.append(kl.numpy())
             errors.append((restored - x).square().mean().item())
+            similarities.append(similarity(restored[0].numpy(), x[0].numpy()))
     assert state.loss == pytest.approx(np.mean(losses), rel=1e-4)
     assert state.reconstruction == pytest.approx(np.mean(reconstructions), rel=1e-4)
     assert state.psnr == pytest.approx(10 * np.log10(1 / np.mean(errors)), rel=1e-4)
+    assert state.ssim == pytest.approx(np.mean(similarities), rel=1e-3)
     np.testing.assert_allclose(state.kl, np.mean(kls, axis=0), rtol=1e-3)
     codes = fitted.encode(images)
     np.testing.assert_allclose(state.variance, codes.var(0), rtol=1e-3)
@@ -49,9 +68,27 @@ def test_health_knows_the_step_of_a_schedule(vectors: Any) -> None:
     assert late.loss - late.reconstruction == pytest.approx(2 * abs(kl - 10), rel=1e-3)
 
 
-def test_points_have_no_kl(vectors: Any) -> None:
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 11, 40), (2, 20, 13)])
+def test_structural_similarity_equals_brute_force(shape: tuple[int, ...]) -> None:
+    a = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    b = (a + 0.2 * torch.rand(4, *shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    expected = [similarity(x, y) for x, y in zip(a.numpy(), b.numpy(), strict=True)]
+    np.testing.assert_allclose(ssim(a, b), expected, rtol=1e-4)
+    np.testing.assert_allclose(ssim(b, a), ssim(a, b), rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 9, 32])
+def test_only_equal_images_are_wholly_similar(side: int) -> None:
+    a = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(ssim(a, a), 1, rtol=1e-5)
+    assert (ssim(a, a.flip(-1)) < 0.5).all()
+    assert (ssim(a, 1 - a) < 0).all()
+
+
+def test_points_have_no_kl_and_vectors_no_structure(vectors: Any) -> None:
     state = lrl.health(lrl.ae((8,), 3), lrl.as_frames(vectors))
     assert state.kl.tolist() == [0, 0, 0]
+    assert state.ssim is None
     assert state.loss == state.reconstruction
 
 
@@ -78,25 +115,21 @@ def test_informative_dimensions_come_first(fitted: lrl.Autoencoder, vectors: Any
     assert latent_order(model).tolist() == [0, 1, 2, 3]
 
 
-def test_traversal_covers_the_quantiles_of_the_data(fitted: lrl.Autoencoder, images: Any) -> None:
-    rows = lrl.traverse(fitted, images[0], dimensions=4, steps=5)
-    assert rows.shape == (4, 5, 32, 32, 3)
-    assert rows.dtype == np.uint8
-    start, quantiles = fitted.encode(images[0]), fitted.latent_quantiles.numpy()
-    for row, dimension in zip(rows, latent_order(fitted), strict=False):
-        low, high = start.copy(), start.copy()
-        low[dimension], high[dimension] = quantiles[0, dimension], quantiles[-1, dimension]
-        for got, code in [(row[0], low), (row[2], (low + high) / 2), (row[-1], high)]:
-            assert np.abs(got.astype(int) - fitted.decode(code)).max() <= 1
-    assert not np.array_equal(rows[0, 0], rows[0, -1])
+def test_batches_hold_all_observations_in_order(fitted: lrl.Autoencoder, images: Any, tmp_path: Any) -> None:
+    many = np.concatenate([images] * 4)
+    np.save(tmp_path / "images.npy", many)
+    for source in (many, lrl.as_frames(many), tmp_path / "images.npy"):
+        parts = list(batches(fitted, source))
+        assert max(map(len, parts)) == CHUNK
+        np.testing.assert_array_equal(np.concatenate(parts), many)
+    (single,) = batches(fitted, images[0])
+    np.testing.assert_array_equal(single, images[:1])
 
 
-def test_traversal_of_all_dimensions(vectors: Any) -> None:
-    model = lrl.pca((8,), 3)
-    lrl.fit(model, vectors, progress=False)
-    assert lrl.traverse(model, vectors[0]).shape == (3, 9, 8)
-
-
-def test_traversal_needs_a_decoder() -> None:
-    with pytest.raises(TypeError, match="a 'random' model has no decoder"):
-        lrl.traverse(lrl.random((8,), 3), np.zeros(8, np.float32))
+def test_batches_are_checked(fitted: lrl.Autoencoder, images: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected observations of shape \(B, 32, 32, 3\), got \(200, 16, 32, 3\)"):
+        list(batches(fitted, images[:, :16]))
+    with pytest.raises(ValueError, match="expected uint8 observations, got float32"):
+        list(batches(fitted, lrl.as_frames((images / 255).astype(np.float32))))
+    with pytest.raises(TypeError, match="expected Frames, a NumPy array or a path, got list"):
+        list(batches(fitted, [images[0]]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -94,3 +95,42 @@ def test_gif_sways_to_and_fro(dimensions: int, fitted: lrl.Autoencoder, images: 
 
 def test_png_is_lossless(images: Any) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(pictures.png(images[0])))), images[0])
+
+
+def test_rows_of_a_comparison_have_the_size_of_the_first(fitted: lrl.Autoencoder, images: Any) -> None:
+    picture = pictures.comparison(fitted, images[:3], images[:3, ::2, ::2], images[:3].repeat(2, 1).repeat(2, 2))
+    tiles = unlay(picture, 32, 3)
+    np.testing.assert_array_equal(tiles[0], images[:3])
+    np.testing.assert_array_equal(tiles[1], images[:3, ::2, ::2].repeat(2, 1).repeat(2, 2))
+    np.testing.assert_array_equal(tiles[2], images[:3])
+
+
+def test_a_comparison_shows_grey_and_flat_images() -> None:
+    model = lrl.ae((16, 16), 4)
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16), np.uint8)
+    tiles = unlay(pictures.comparison(model, images, model.reconstruct(images)), 16, 6)
+    np.testing.assert_array_equal(tiles[0], images[..., None].repeat(3, -1))
+
+
+def test_heat_grows_brighter_from_low_to_high() -> None:
+    ramp = np.linspace(-3, 5, 256).reshape(16, 16)
+    colours = pictures.heat(ramp)
+    assert colours.dtype == np.uint8
+    light = cv2.cvtColor(colours, cv2.COLOR_RGB2Lab)[..., 0].astype(int).ravel()
+    assert (np.diff(light) >= -1).all()
+    assert light[0] < 5
+    assert light[-1] > 240
+    assert colours[-1, -1, 0] > colours[-1, -1, 2]  # yellow, not its mirror image in BGR
+    np.testing.assert_array_equal(pictures.heat(ramp, 5, 9), np.broadcast_to(colours[0, 0], (16, 16, 3)))
+    np.testing.assert_array_equal(pictures.heat(np.ones((2, 4, 4))), np.broadcast_to(colours[0, 0], (2, 4, 4, 3)))
+
+
+def test_maps_of_anomalies_are_below_on_one_scale(fitted: lrl.Autoencoder, images: Any) -> None:
+    detector = lrl.AnomalyDetector(fitted)
+    tiles = unlay(pictures.anomalies(detector, images[:4]), 32, 3)
+    np.testing.assert_array_equal(tiles, [images[:4], pictures.heat(detector.map(images[:4]))])
+
+
+def test_manifold_is_laid_out_as_decoded(fitted: lrl.Autoencoder) -> None:
+    tiles = unlay(pictures.manifold_picture(fitted, 4, (1, 0)), 32, 3)
+    np.testing.assert_array_equal(tiles, lrl.manifold(fitted, 4, (1, 0)))

@@ -1,0 +1,85 @@
+"""The studies as a printed table, and as a page with pictures."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agents.benchmarks.study import Row, Study, machine, question, seconds
+from latentrl.files import write_atomically
+from latentrl.pictures import png
+
+PAGE, PICTURES = Path("docs/autoencoders.md"), Path("docs/images/autoencoders")
+INTRODUCTION = """# How good the autoencoders are
+
+Every figure and picture on this page is written by
+
+```
+make reference                                        # pythae, in an environment of its own, for the study "elbo"
+python scripts/benchmark.py autoencoders --page       # all studies; those already made are read from runs/
+```
+"""
+
+
+def print_study(name: str, study: Study) -> None:
+    """Print the rows and tables of a study."""
+    print(f"\n{name}: {question(name)}")
+    for row in study.rows:
+        others = ", ".join(f"{key} {_figure(value)}" for key, value in row.others.items())
+        print(f"  {row.what:<68} {_figure(row.ours):>9}  {_verdict(row):<36} {others}")
+    for table in study.tables:
+        print(f"\n  {table.caption}")
+        widths = [max(len(cell) for cell in column) for column in zip(table.columns, *table.rows, strict=True)]
+        for cells in (table.columns, *table.rows):
+            print("    " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)))
+
+
+def write_page(studies: dict[str, Study]) -> Path:
+    """Write the page and its pictures into ``docs/``, and return its path."""
+    parts = [INTRODUCTION, f"Machine: {machine()}.\n"]
+    for name, study in studies.items():
+        parts += [f"## {name.capitalize()}\n", f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
+    write_atomically(PAGE, functools.partial(_write_text, "\n".join(parts)))
+    return PAGE
+
+
+def _sections(name: str, study: Study) -> Iterator[str]:
+    yield _markdown(["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows])
+    for table in study.tables:
+        yield f"{table.caption}:\n"
+        yield _markdown(table.columns, table.rows)
+    for number, (caption, picture) in enumerate(study.pictures.items()):
+        file = PICTURES / f"{name}-{number}.png"
+        write_atomically(file, functools.partial(_write_bytes, png(picture)))
+        yield f"![{caption}]({file.relative_to(PAGE.parent).as_posix()})\n\n*{caption}.*\n"
+
+
+def _cells(row: Row) -> list[str]:
+    others = ", ".join(f"{key} {_figure(value)}" for key, value in row.others.items())
+    reached = {True: "yes", False: "**no**", None: ""}[row.reached]
+    return [row.what, _figure(row.ours), others, row.goal, reached]
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _figure(value: float) -> str:
+    digits = max(0, 3 - len(str(int(abs(value)))))
+    return f"{value:.{max(1, digits) if abs(value) >= 1 else 3}f}"
+
+
+def _verdict(row: Row) -> str:
+    if row.reached is None:
+        return ""
+    return f"{'reached' if row.reached else 'MISSED'}: {row.goal}"
+
+
+def _write_text(text: str, file: Path) -> None:
+    file.write_text(text, encoding="utf-8")
+
+
+def _write_bytes(data: bytes, file: Path) -> None:
+    file.write_bytes(data)
