@@ -7,77 +7,45 @@ import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from gymnasium import spaces
 
+from agents.pretrain_config import (
+    PretrainConfig,
+    as_json,
+    completed,
+    environment_of,
+    fit_config,
+    model_options,
+    read_config,
+    run_name,
+)
 from agents.runs import env_folder, new_run, newest_run
 from envs import Environment, EnvSettings, make_env, make_vector, settings_for
-from latentrl import FitConfig, Frames, History, Preprocessing, as_frames, collect, fit
+from latentrl import Frames, History, Preprocessing, as_frames, collect, fit
 from latentrl.autoencoder import Autoencoder
 from latentrl.board import FitBoard, sample_for_pictures
 from latentrl.checkpoint import pick_device
-from latentrl.files import read_json, write_atomically, write_json
+from latentrl.files import write_atomically, write_json
+from latentrl.frames import check_learnable
 from latentrl.models import MODELS, make
 from latentrl.pictures import png, reconstructions, telling, traversal, traversal_gif
 from latentrl.preprocessing import is_image
 from latentrl.resume import RESUME_FILE
 from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
 
+__all__ = ["PretrainConfig", "Pretrained", "build_model", "collect_frames", "describe", "newest_encoder", "pretrain"]
+
 ENVS_TO_COLLECT = 16
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Collect frames of an environment and pretrain an encoder on them."""
-
-    env: str = ""
-    """Gymnasium id, or module:Class of a custom environment; without one, what --data came from, or CarRacing-v2."""
-    model: str = "beta_vae"
-    """One of the names in latentrl.models: vae, beta_vae, ae, denoising_ae, pca, random."""
-    frames: int = 20_000
-    """Frames to collect, one per decision."""
-    epochs: int = 8
-    """Passes over the frames."""
-    steps: int | None = None
-    """Gradient steps; replaces epochs."""
-    batch_size: int = 128
-    """Frames per gradient step."""
-    learning_rate: float = 1e-3
-    """Step size at the start."""
-    latent_dim: int = 32
-    """Size of the code."""
-    beta: float | None = None
-    """Weight of the KL divergence of a beta_vae, in nats against nats; the model's own default."""
-    size: int | None = None
-    """Side in pixels of the square image that the network sees; the environment's own default."""
-    crop: tuple[int, int, int, int] | None = None
-    """Pixels to cut from the top, bottom, left and right; the environment's own default."""
-    from_render: bool = False
-    """Learn from rendered images, for environments whose observations are none."""
-    key: str | None = None
-    """Which observation of a Dict space to encode."""
-    frame_skip: int | None = None
-    """Environment frames for each decision; the environment's own default."""
-    backend: str = "auto"
-    """auto, envpool or gymnasium."""
-    data: Path | None = None
-    """Frames to use instead of collecting: a store, .npy, .npz, or a folder of images."""
-    out: Path | None = None
-    """Folder for the model; runs/vae/ENV/MODEL-N where not given."""
-    seed: int = 0
-    """Seed of environments, weights and training."""
-    device: str = "auto"
-    """auto is the GPU where there is one."""
-    resume: bool = False
-    """Continue the interrupted run in --out, or the newest one of this environment."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
     """What a pretraining made."""
 
+    config: PretrainConfig
+    """Its settings, the defaults filled in."""
     model: Autoencoder
     """The encoder."""
     path: Path
@@ -98,37 +66,48 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     """Run the whole of it; an interrupted call is continued by ``resume=True``.
 
     Raises:
-        ValueError: settings contradict each other or the environment.
+        ValueError: settings contradict each other, the environment or the data.
         FileNotFoundError: there is nothing to resume, or no data where ``data`` says.
     """
-    config = _with_env(config)
-    path = _resumed(config) if config.resume else config.out or new_run("vae", config.env, config.model)
-    if config.resume:
-        config = dataclasses.replace(_read_config(path), resume=True, device=config.device)
-    _check(config, path)
-    write_json(path / "pretraining.json", _as_json(config))
+    config, path, data = _planned(config)
+    _check(config, path, data)
+    write_json(path / "pretraining.json", as_json(config))
     start = time.perf_counter()
-    frames = as_frames(config.data) if config.data else collect_frames(config)
+    frames = data or collect_frames(config)
     collected = time.perf_counter()
-    model = build_model(config, frames.space, from_environment=_environment_of(frames) is not None)
+    model = build_model(config, frames.space, from_environment=_from_environment(data))
     history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     pictures = write_pictures(model, frames, path, config.seed)
-    return Pretrained(model, path, history, frames, pictures, collected - start, fitted - collected)
+    return Pretrained(config, model, path, history, frames, pictures, collected - start, fitted - collected)
 
 
-def _check(config: PretrainConfig, path: Path) -> None:
-    MODELS[config.model]  # an unknown name is an error before anything is collected
-    if config.beta is not None and config.model != "beta_vae":
-        raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
+def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | None]:
+    MODELS[config.model]  # an unknown name is an error before anything is read or collected
+    path = _resumed(config) if config.resume else config.out
+    if config.resume and path:
+        config = dataclasses.replace(read_config(path), resume=True, device=config.device)
+    data = as_frames(config.data) if config.data else None
+    config = completed(config, data)
+    return config, path or new_run("vae", config.env, config.model), data
+
+
+def _from_environment(data: Frames | None) -> bool:
+    return data is None or environment_of(data) is not None
+
+
+def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
+    model_options(config)
     if not config.resume and (path / "pretraining.json").exists():
         raise ValueError(f"{path} already holds a run: add --resume to continue it, or choose another --out")
     if config.frames < 2:
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
-    if config.data is None:
-        build_model(config, _probe(config), from_environment=True)
+    build_model(config, _probe(config) if data is None else data.space, from_environment=_from_environment(data))
+    if data is not None:
+        data.split(seed=config.seed)
+        check_learnable(data)
 
 
 def _probe(config: PretrainConfig) -> spaces.Box:
@@ -138,26 +117,13 @@ def _probe(config: PretrainConfig) -> spaces.Box:
     if not isinstance(space, spaces.Box):
         remedy = "--key to choose one" if isinstance(space, spaces.Dict) else "--from-render to learn from pictures"
         raise ValueError(f"{config.env} has observations {space}; add {remedy}")
+    assert config.latent_dim is not None
     if len(space.shape) == 1 and space.shape[0] < config.latent_dim:
         raise ValueError(
             f"{config.env} has vectors of {space.shape[0]} values, fewer than latent_dim={config.latent_dim}; "
             "add --from-render to learn from pictures, or a smaller --latent-dim"
         )
     return space
-
-
-def _with_env(config: PretrainConfig) -> PretrainConfig:
-    if config.env:
-        return config
-    env = "CarRacing-v2"
-    if config.data is not None:
-        env = _environment_of(as_frames(config.data)) or config.data.stem
-    return dataclasses.replace(config, env=env)
-
-
-def _environment_of(frames: Frames) -> str | None:
-    name: str | None = frames.metadata.get("environment", {}).get("id")
-    return name
 
 
 def describe(config: PretrainConfig) -> Environment:
@@ -193,15 +159,16 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
     Frames that come ``from_environment`` take the crop and the size that suit it.
     """
     torch.manual_seed(config.seed)
-    options: dict[str, Any] = {"latent_dim": config.latent_dim}
-    if config.beta is not None:
-        options["beta"] = config.beta
+    options = model_options(config)
     if is_image(space):
         settings = settings_for(config.env) if from_environment else EnvSettings(size=None)
         options["preprocessing"] = _preprocessing(config, settings)
     elif config.size or config.crop:
         raise ValueError(f"size and crop are for images; the observations of {config.env} have shape {space.shape}")
-    return make(config.model, space, **options)
+    try:
+        return make(config.model, space, **options)
+    except TypeError as error:  # a value inside an option, such as a list's
+        raise ValueError(f"{config.model} cannot be built with {' '.join(config.option)}: {error}") from error
 
 
 def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessing:
@@ -211,21 +178,9 @@ def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessi
     return Preprocessing(config.crop or settings.crop, (side, side) if side else None)
 
 
-def fit_config(config: PretrainConfig) -> FitConfig:
-    """Return the part of the settings that is about training."""
-    return FitConfig(
-        epochs=config.epochs,
-        steps=config.steps,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        seed=config.seed,
-        device=config.device,
-    )
-
-
 def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
     resume = config.resume and (path / RESUME_FILE).exists()
-    with FitBoard(path, _as_json(config)) as board:
+    with FitBoard(path, as_json(config)) as board:
         return fit(model, frames, fit_config(config), path=path, resume=resume, listeners=[board])
 
 
@@ -250,24 +205,11 @@ def _write(data: bytes, file: Path) -> None:
 
 
 def _resumed(config: PretrainConfig) -> Path:
-    path = config.out or newest_run("vae", config.env, "pretraining.json", f"{config.model}-*")
+    name = run_name(config, as_frames(config.data) if config.data else None)
+    path = config.out or newest_run("vae", name, "pretraining.json", f"{config.model}-*")
     if path is None or not (path / "pretraining.json").exists():
-        raise FileNotFoundError(
-            f"nothing to resume for {config.env}: no run in {path or env_folder('vae', config.env)}"
-        )
+        raise FileNotFoundError(f"nothing to resume for {name}: no run in {path or env_folder('vae', name)}")
     return path
-
-
-def _read_config(path: Path) -> PretrainConfig:
-    saved = read_json(path / "pretraining.json")
-    paths = {name: Path(saved[name]) for name in ("data", "out") if saved[name]}
-    crop = None if saved["crop"] is None else tuple(saved["crop"])
-    return PretrainConfig(**{**saved, **paths, "crop": crop})
-
-
-def _as_json(config: PretrainConfig) -> dict[str, Any]:
-    values = dataclasses.asdict(config)
-    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
 
 def newest_encoder(env_id: str) -> Path:

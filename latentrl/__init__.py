@@ -6,6 +6,7 @@ from latentrl.autoencoder import Autoencoder
 from latentrl.checkpoint import load, save
 from latentrl.collection import collect
 from latentrl.config import AutoencoderConfig
+from latentrl.disentanglement import disentanglement_scores
 from latentrl.frames import Frames, as_frames
 from latentrl.generation import arithmetic, direction, interpolate, manifold, sample, traverse
 from latentrl.models import (
@@ -26,13 +27,14 @@ from latentrl.models import (
     vae,
 )
 from latentrl.preprocessing import Preprocessing
+from latentrl.readers import read_labels
 from latentrl.restoration import inpaint, score_field
 from latentrl.search import CodeIndex, hamming, pack_bits, unpack_bits
 from latentrl.training import FitConfig, History, fit
 from latentrl.types import Encoder
 from latentrl.wrappers import wrap
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AnomalyDetector",
@@ -58,6 +60,7 @@ __all__ = [
     "denoising_ae",
     "dip_vae",
     "direction",
+    "disentanglement_scores",
     "factor_vae",
     "fit",
     "hamming",
@@ -71,6 +74,7 @@ __all__ = [
     "pca",
     "psd_ae",
     "random",
+    "read_labels",
     "sample",
     "save",
     "score_field",

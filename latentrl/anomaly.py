@@ -13,8 +13,6 @@ from latentrl.autoencoder import Autoencoder
 from latentrl.preprocessing import is_image
 from latentrl.types import Array
 
-SMALLEST_STD = 1e-3
-"""Dimensions of the code that vary less are taken to vary by this much."""
 ROUNDING = 1e-9
 
 
@@ -29,8 +27,6 @@ class AnomalyDetector:
     """A model with a decoder, trained on normal observations."""
     threshold: float | None = None
     """Score in nats above which an observation is an anomaly; ``calibrate`` sets it."""
-    code_weight: float = 0.0
-    """How much an unusual code counts beside the reconstruction; 1 is the likelihood of probabilistic PCA."""
 
     def calibrate(self, normal: Observations, false_alarm_rate: float = 0.01) -> AnomalyDetector:
         """Set the threshold for a false-alarm rate that is at most the given one, on average over calibrations.
@@ -79,7 +75,7 @@ class AnomalyDetector:
         return self._each(self._score, observations)
 
     def map(self, observations: Observations) -> Array:
-        """Return where the score comes from: its parts by place, which add up to it (but for ``code_weight``).
+        """Return where the score comes from: its parts by place, which add up to it.
 
         Args:
             observations: as in ``score``.
@@ -117,15 +113,7 @@ class AnomalyDetector:
     def _score(self, batch: Array) -> Array:
         surprise = self.model.surprise(batch)
         scores: Array = surprise.sum(tuple(range(1, surprise.ndim)), dtype=np.float64)
-        if self.code_weight:
-            scores += self.code_weight * self._unusual(batch)
         return scores
-
-    def _unusual(self, batch: Array) -> Array:
-        mean, std = self.model.latent_mean.cpu().numpy(), self.model.latent_std.cpu().numpy()
-        distances = (self.model.encode(batch) - mean) / np.maximum(std, SMALLEST_STD)
-        unusual: Array = 0.5 * np.square(distances).sum(1, dtype=np.float64)
-        return unusual
 
 
 def auroc(scores: Array, anomalous: Array) -> float:

@@ -81,12 +81,20 @@ class Autoencoder(nn.Module):
                 raise ValueError(
                     f"penalty {penalty.name!r} needs {penalty.needs.kind}, not head {self.config.head['name']!r}"
                 )
+        names = [penalty.name for penalty in self.penalties]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two penalties have one name among {', '.join(names)}: each can be given once")
         if self.likelihood.images_only and len(shape) != 3:
             raise ValueError("likelihood 'bernoulli' needs values in [0, 1]; for vectors and sequences use 'gaussian'")
         if any(part.colour_only for part in self.corruption) and (len(shape) != 3 or shape[0] != 3):
             raise ValueError(f"corruption 'greyscale' needs images of 3 colour channels, not inputs of shape {shape}")
         if self.features is not None and not isinstance(self.likelihood, GaussianLikelihood):
             raise ValueError("features are measured by likelihood 'gaussian', with one sigma for all")
+        if self.features is not None and self.features.preprocess.shape != shape:
+            raise ValueError(
+                f"features take inputs of shape {self.features.preprocess.shape}, these are of shape {shape}: "
+                "give both models the same space and preprocessing"
+            )
         if self.latent_dim > size and not any(penalty.allows_overcomplete for penalty in self.penalties):
             raise ValueError(
                 f"latent_dim={self.latent_dim} is larger than the observation, which has {size} values: "
@@ -107,6 +115,8 @@ class Autoencoder(nn.Module):
         """
         if self.features is None or not features.fitted:
             raise ValueError("features must be a fitted model, for a model that measures its reconstruction in them")
+        if self.features.config != features.config:
+            raise ValueError("features must be of the config that the model was built with")
         self.features.load_state_dict(features.state_dict())
 
     @property

@@ -25,7 +25,7 @@ METRICS: Registry[Any] = Registry("metric")
 """Functions of codes, factors, seed and options; they return a float, or a dict of floats by flat name."""
 
 
-def disentanglement(
+def disentanglement_scores(
     codes: ArrayLike, factors: ArrayLike, seed: int = 0, metrics: Sequence[str | Mapping[str, Any]] | None = None
 ) -> dict[str, float]:
     """Run several metrics at the reference sizes; DCI, with 100 boosted trees per value of a factor, takes longest.
@@ -60,7 +60,7 @@ def mig(codes: ArrayLike, factors: ArrayLike, seed: int = 0, points: int = 10_00
 
     Per factor, the gap in nats between the two dimensions that tell most about it, over its entropy; then the mean.
     Dimensions are cut into ``bins`` of equal width. Of more than ``points`` rows so many are drawn. Errors are those of
-    ``disentanglement``.
+    ``disentanglement_scores``.
     """
     information, entropy = _information(codes, factors, seed, points, bins)
     return float(np.mean(np.diff(np.sort(information, 0)[-2:], axis=0) / entropy))
@@ -85,7 +85,7 @@ def dci(codes: ArrayLike, factors: ArrayLike, seed: int = 0, train: int = 10_000
     From the feature importances of one gradient boosting classifier per factor. Of more than ``train + test`` rows, so
     many are drawn; fewer are split in that proportion. Informativeness is the mean accuracy over the factors, on the
     test rows (``dci_informativeness``) and on the others (``dci_informativeness_train``). Errors are those of
-    ``disentanglement``, which hold for each part too: 2 values of every factor, and two rows that share one.
+    ``disentanglement_scores``, which hold for each part too: 2 values of every factor, and two rows that share one.
     """
     make = _sklearn("ensemble").GradientBoostingClassifier
     parts = _split(codes, factors, seed, train=train, test=test)

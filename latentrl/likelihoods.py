@@ -105,9 +105,8 @@ class DiagonalGaussian:
             ValueError: one of them is not positive, or ``sigma`` is not above ``floor``.
         """
         _check_sigma(sigma)
-        _check_sigma(floor)
-        if sigma <= floor:
-            raise ValueError(f"sigma must be above its floor, got sigma={sigma}, floor={floor}")
+        if not 0 < floor < sigma:
+            raise ValueError(f"sigma must be above its floor, and that above 0; got sigma={sigma}, floor={floor}")
         self.floor = floor
         self.shift = math.log(math.expm1(sigma - floor))
 

@@ -138,6 +138,8 @@ def fit(
     model.to(pick_device(config.device))
     training, validation = frames.split(config.validation, config.seed)
     _fit_preprocessing(model, training)
+    if path is not None and not resume:
+        (Path(path) / RESUME_FILE).unlink(missing_ok=True)  # of an earlier run in this folder
     if model.features is not None and not model.features.fitted:
         _fit_features(model, frames, config, path, resume, progress)
         resume = resume and _begun(path)
@@ -159,7 +161,7 @@ def _fit_features(
     folder = None if path is None else Path(path) / "features"
     trainable = Autoencoder(model.features.config)  # the frozen one stays as it is until this one is done
     trainable.load_state_dict(model.features.state_dict())
-    fit(trainable, frames, config, path=folder, resume=resume and _begun(folder), progress=progress)
+    fit(trainable, frames, config, path=folder, resume=resume, progress=progress)
     model.take_features(trainable)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -38,7 +39,9 @@ def _arguments(arguments: list[str]) -> list[str]:
     arguments = [word for argument in arguments for word in _split(argument)]
     for i, argument in enumerate(arguments):
         if argument == "--config" and i + 1 < len(arguments):
-            return _flags(Path(arguments[i + 1])) + arguments[:i] + arguments[i + 2 :]
+            given = arguments[:i] + arguments[i + 2 :]
+            verb = next((k for k, word in enumerate(given) if word.startswith("-")), len(given))
+            return given[:verb] + _flags(Path(arguments[i + 1])) + given[verb:]
     return arguments
 
 
@@ -57,6 +60,8 @@ def _flags(file: Path) -> list[str]:
 
 def _words(name: str, value: Any) -> list[str]:
     flag = name.replace("_", "-")
+    if isinstance(value, dict):
+        return [word for key, item in value.items() for word in (f"--{flag}", f"{key}={json.dumps(item)}")]
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
     values = value if isinstance(value, list) else [value]

@@ -485,7 +485,7 @@ def test_settings_that_contradict_each_other():
     vectors = lrl.as_frames(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
     with pytest.raises(ValueError, match="beta is for model 'beta_vae', not 'pca'"):
         pretrain(PretrainConfig(model="pca", beta=2.0))
-    with pytest.raises(ValueError, match="unknown model 'vea'; known: ae, beta_vae"):
+    with pytest.raises(ValueError, match="unknown model 'vea'; known: ae, beta_tcvae"):
         pretrain(PretrainConfig(model="vea"))
     with pytest.raises(
         ValueError, match=r"size and crop are for images; the observations of CartPole-v1 have shape \(4,\)"

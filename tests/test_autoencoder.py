@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from typing import Any
 
@@ -12,10 +13,50 @@ import torch
 from gymnasium import spaces
 
 import latentrl as lrl
-from latentrl.autoencoder import CHUNK, AutoencoderConfig
+from latentrl.autoencoder import CHUNK
+from latentrl.config import AutoencoderConfig
+from latentrl.heads import HEADS
+from latentrl.likelihoods import LIKELIHOODS
+from latentrl.networks import BODIES
 from latentrl.types import Encoder, as_space, space_to_json
 
 CONFIG = AutoencoderConfig("test", space_to_json(as_space((8,))), 3, head={"name": "point"})
+VECTOR, IMAGE = as_space((8,)), as_space((16, 16, 3))
+SEQUENCE = spaces.Box(-np.inf, np.inf, (12, 4), np.float32)
+PARTS = list(itertools.product(HEADS, BODIES, LIKELIHOODS))
+
+
+def observations(space: spaces.Box, count: int = 3) -> Any:
+    rng = np.random.default_rng(0)
+    if space.dtype == np.uint8:
+        return rng.integers(0, 256, (count, *space.shape), dtype=np.uint8)
+    return rng.standard_normal((count, *space.shape)).astype(space.dtype)
+
+
+@pytest.mark.parametrize("space", [IMAGE, as_space((9, 16)), SEQUENCE, VECTOR], ids=lambda space: str(space.shape))
+@pytest.mark.parametrize(("head", "body", "likelihood"), PARTS)
+def test_all_parts_go_together_or_refuse_by_name(head: str, body: str, likelihood: str, space: spaces.Box) -> None:
+    specs = {"head": {"name": head}, "body": {"name": body}, "likelihood": {"name": likelihood}}
+    config = dataclasses.replace(CONFIG, space=space_to_json(space), **specs)
+    try:
+        model = lrl.Autoencoder(config)
+    except ValueError as error:
+        assert f"body {body!r}" in str(error) or f"likelihood {likelihood!r}" in str(error)  # noqa: PT017
+        return
+    arrays = observations(space)
+    x = model.preprocess(torch.from_numpy(arrays))
+    terms, batch = model.losses(x, *model.draw(x, torch.Generator().manual_seed(0)), step=0)
+    assert batch.nll.shape == x.shape
+    assert batch.z.shape == batch.code.mean.shape == (3, 3)
+    terms["reconstruction"].backward()
+    assert all(p.grad is not None for p in model.encoder.parameters())
+    codes = model.train().encode(arrays)
+    assert codes.dtype == np.float32
+    np.testing.assert_array_equal(codes, model.eval().encode(arrays))  # never a sample
+    np.testing.assert_allclose(codes, batch.code.mean.detach().numpy(), atol=1e-5)
+    restored = model.reconstruct(arrays)
+    assert (restored.shape, restored.dtype) == (arrays.shape, arrays.dtype)
+    assert model.surprise(arrays).shape == arrays.shape
 
 
 def test_config_survives_json() -> None:
@@ -25,26 +66,63 @@ def test_config_survives_json() -> None:
 
 
 def test_config_names_unknown_settings() -> None:
-    with pytest.raises(ValueError, match="unknown model setting 'colour'; known: body, corruption, head"):
+    with pytest.raises(ValueError, match="unknown model setting 'colour'; known: body, corruption, features, head"):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "colour": 1})
     with pytest.raises(ValueError, match="unknown training 'magic'; known: gradient, pca, none"):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "training": "magic"})
+    with pytest.raises(ValueError, match="the model settings lack 'head'"):
+        AutoencoderConfig.from_json({key: value for key, value in CONFIG.to_json().items() if key != "head"})
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"latent_dim": 0}, "latent_dim is a number of values, at least 1; got 0"),
-        ({"latent_dim": 9}, r"latent_dim=9 exceeds the 8 values of an input of shape \(8,\)"),
+        ({"latent_dim": 9}, "latent_dim=9 is larger than the observation, which has 8 values: .* such as 'sparse_ae'"),
+        ({"latent_dim": 9, "penalties": [{"name": "hole"}]}, "latent_dim=9 is larger than the observation"),
         ({"head": {"name": "gausian"}}, "unknown head 'gausian'; known: "),
         ({"body": {"name": "conv"}}, "body 'conv' is for images"),
-        ({"penalties": [{"name": "kl"}]}, "penalty 'kl' needs a head with a distribution, such as 'gaussian'"),
-        ({"likelihood": {"name": "bernoulli"}}, r"'bernoulli' needs values in \[0, 1\]; for vectors use 'gaussian'"),
+        ({"penalties": [{"name": "kl"}]}, r"penalty 'kl' needs a Gaussian code \(head 'gaussian'\), not head 'point'"),
+        ({"penalties": [{"name": "saturation"}]}, r"'saturation' needs a binary code \(head 'binary'\), not head 'poi"),
+        ({"penalties": [{"name": "nothing"}]}, "unknown penalty 'nothing'; known: "),
+        ({"likelihood": {"name": "bernoulli"}}, r"needs values in \[0, 1\]; for vectors and sequences use 'gaussian'"),
+        ({"corruption": [{"name": "greyscale"}]}, r"'greyscale' needs images of 3 colour channels, .* shape \(8,\)"),
+        ({"inference": {"name": "magic"}}, "unknown inference 'magic'; known: fista"),
+        ({"features": CONFIG.to_json(), "likelihood": {"name": "diagonal_gaussian"}}, "features are measured by likel"),
+        (
+            {"body": {"name": "sigmoid", "tied": True}, "likelihood": {"name": "diagonal_gaussian"}},
+            "tied weights give one output for each value: use likelihood 'gaussian' or 'bernoulli'",
+        ),
+        (
+            {"body": {"name": "sigmoid", "tied": True}, "head": {"name": "point", "unit_columns": True}},
+            "unit_columns needs a decoder that begins with a linear layer, which tied weights are not",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lrl.Autoencoder(dataclasses.replace(CONFIG, **changes))
+
+
+@pytest.mark.parametrize("penalty", ["sparsity", "contraction"])
+def test_a_larger_code_needs_a_penalty_that_allows_it(penalty: str) -> None:
+    model = lrl.Autoencoder(dataclasses.replace(CONFIG, latent_dim=9, penalties=[{"name": penalty}]))
+    assert model.encode(observations(VECTOR)).shape == (3, 9)
+
+
+def test_the_code_and_the_penalties_get_noise_of_their_own() -> None:
+    model = lrl.vae((8,), 3)
+    x = torch.randn(5, 8)
+    inputs, noise = model.draw(x, torch.Generator().manual_seed(0))
+    assert torch.equal(inputs, x)
+    assert noise.shape == (2, 5, 3)
+    _, batch = model.losses(x, inputs, noise, 0)
+    assert torch.equal(batch.z, batch.code.sample(noise[0]))
+    assert torch.equal(batch.spare, noise[1])
+    first, second = (model.losses(x, x, None, 0)[1] for _ in range(2))  # without noise all is fixed
+    assert torch.equal(first.z, first.code.mean)
+    assert torch.equal(first.spare, second.spare)
+    assert first.spare.std() > 0.5
 
 
 def test_is_an_encoder(fitted: lrl.Autoencoder, images: Any) -> None:
@@ -114,7 +192,7 @@ def test_the_code_is_the_posterior_mean(fitted: lrl.Autoencoder, images: Any) ->
     ],
 )
 def test_wrong_observations_are_refused(fitted: lrl.Autoencoder, observations: Any, message: str) -> None:
-    for use in (fitted.encode, fitted.reconstruct, fitted.preview):
+    for use in (fitted.encode, fitted.reconstruct, fitted.preview, fitted.surprise):
         with pytest.raises(ValueError, match=message):
             use(observations)
 
@@ -135,6 +213,32 @@ def test_wrong_codes_are_refused(fitted: lrl.Autoencoder) -> None:
 
 def test_without_a_decoder_nothing_is_decoded(images: Any) -> None:
     model = lrl.random((32, 32, 3), 4)
-    for use, arrays in [(model.decode, np.zeros((1, 4))), (model.reconstruct, images[:1])]:
+    uses = [(model.decode, np.zeros((1, 4))), (model.reconstruct, images[:1]), (model.surprise, images[:1])]
+    for use, arrays in uses:
         with pytest.raises(TypeError, match="a 'random' model has no decoder; train 'pca', 'ae' or 'beta_vae'"):
             use(arrays)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "diagonal_gaussian"])
+def test_surprise_is_the_loss_of_every_value_in_its_place(likelihood: str, images: Any) -> None:
+    model = lrl.vae((32, 32, 3), 4, likelihood=likelihood, body={"name": "linear"})
+    surprise = model.surprise(images[:5])
+    assert surprise.dtype == np.float32
+    x = model.preprocess(torch.from_numpy(images[:5]))
+    terms, batch = model.losses(x, x, None, 0)
+    assert surprise.sum() / 5 == pytest.approx(float(terms["reconstruction"].detach()), rel=1e-4)
+    np.testing.assert_allclose(surprise, batch.nll.detach().permute(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.surprise(images[2]), surprise[2], rtol=1e-4, atol=1e-4)
+
+
+def test_surprise_has_the_shape_of_what_the_network_sees() -> None:
+    preprocessing = lrl.Preprocessing(size=(8, 12), greyscale=True)
+    model = lrl.ae(IMAGE, 4, preprocessing=preprocessing)
+    assert model.surprise(observations(IMAGE)).shape == model.preview(observations(IMAGE)).shape == (3, 8, 12, 1)
+
+
+def test_a_model_knows_what_it_is(fitted: lrl.Autoencoder) -> None:
+    assert fitted.fitted
+    assert fitted.variational
+    assert not lrl.ae((8,), 3).fitted
+    assert [lrl.ae((8,), 3).variational, lrl.binary_ae((8,), 3).variational] == [False, False]

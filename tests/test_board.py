@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -29,6 +30,7 @@ def board(
     images: Any, small_body: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[lrl.History, EventAccumulator]:
     folder = tmp_path_factory.mktemp("board")
+    torch.manual_seed(0)
     with FitBoard(folder, {"beta": 0.1, "body": small_body}) as listener:
         model = lrl.beta_vae((32, 32, 3), 4, beta=0.1, body=small_body)
         config = lrl.FitConfig(epochs=2, batch_size=8, learning_rate=5e-3, device="cpu", precision="float32")

@@ -76,4 +76,10 @@ def test_a_linear_autoencoder_learns_the_principal_subspace(vectors: Any) -> Non
     model = lrl.ae((8,), latent_dim=3, body={"name": "linear"})
     config = lrl.FitConfig(steps=1500, batch_size=256, learning_rate=0.02, device="cpu", precision="float32")
     lrl.fit(model, vectors, config, progress=False)
-    assert angle(model, PCA(3).fit(scaled_training(model, vectors))) < 1
+    x = scaled_training(model, vectors)
+    oracle = PCA(3).fit(x)
+    assert angle(model, oracle) < 1
+    with torch.no_grad():
+        outputs = model(torch.from_numpy(x).float())[2].double().numpy()
+    explained = 1 - np.square(outputs - x).sum() / np.square(x - x.mean(0)).sum()
+    assert explained == pytest.approx(oracle.explained_variance_ratio_.sum(), rel=1e-3)

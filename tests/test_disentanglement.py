@@ -17,7 +17,7 @@ from latentrl.disentanglement import (
     _information,
     _split,
     concentration,
-    disentanglement,
+    disentanglement_scores,
     mig,
     modularity,
     mutual_information,
@@ -39,7 +39,7 @@ def noise(rows: int = 900, dimensions: int = 3, seed: int = 1) -> Any:
 
 
 def scores(codes: Any, factors: Any, seed: int = 0) -> dict[str, float]:
-    return disentanglement(codes, factors, seed, SPECS)
+    return disentanglement_scores(codes, factors, seed, SPECS)
 
 
 FACTORS = draw()
@@ -60,11 +60,11 @@ def noisy() -> dict[str, float]:
 def test_all_metrics_run_by_default_and_names_are_flat(perfect: dict[str, float]) -> None:
     dci = [f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness", "informativeness_train")]
     assert list(perfect) == ["beta_vae", *dci, "factor_vae", "mig", "modularity", "sap"]
-    assert list(disentanglement(noise(100), draw(2, 100))) == list(perfect)
+    assert list(disentanglement_scores(noise(100), draw(2, 100))) == list(perfect)
 
 
 def test_a_perfect_code_scores_one(perfect: dict[str, float]) -> None:
-    perfect = perfect | disentanglement(draw(2), draw(2), metrics=["sap"])
+    perfect = perfect | disentanglement_scores(draw(2), draw(2), metrics=["sap"])
     assert perfect.pop("sap") == pytest.approx(0.5, abs=0.05)  # the most that two equally frequent values allow
     assert perfect == pytest.approx(dict.fromkeys(perfect, 1.0), abs=0.03)
 
@@ -80,7 +80,7 @@ def test_a_random_code_scores_by_chance() -> None:
 def test_few_rows_do_not_flatter_a_random_code() -> None:
     factors = np.random.default_rng(0).integers(0, 8, (10, 300, 4))
     metrics = [spec for spec in SPECS if spec["name"] in ("factor_vae", "beta_vae")]
-    found = [disentanglement(noise(300, 10, seed), f, seed, metrics) for seed, f in enumerate(factors)]
+    found = [disentanglement_scores(noise(300, 10, seed), f, seed, metrics) for seed, f in enumerate(factors)]
     for name in ("factor_vae", "beta_vae"):
         assert np.mean([score[name] for score in found]) == pytest.approx(1 / 4, abs=0.04)
 
@@ -246,7 +246,7 @@ def test_wrong_arrays_are_refused(codes: Any, factors: Any, message: str, name: 
     with pytest.raises(ValueError, match=message):
         METRICS[name](codes, factors)
     with pytest.raises(ValueError, match=message):
-        disentanglement(codes, factors, metrics=[])
+        disentanglement_scores(codes, factors, metrics=[])
 
 
 @pytest.mark.parametrize("name", ["dci", "sap", "factor_vae", "beta_vae"])
@@ -267,18 +267,18 @@ def test_a_rare_value_may_miss_a_part(name: str) -> None:
 )
 def test_sizes_are_checked(name: str, option: str, least: int) -> None:
     with pytest.raises(ValueError, match=f"{option} must be at least {least}, got {least - 1}"):
-        disentanglement(NOISY, FACTORS, metrics=[{"name": name, option: least - 1}])
+        disentanglement_scores(NOISY, FACTORS, metrics=[{"name": name, option: least - 1}])
 
 
 def test_names_are_checked_before_any_metric_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METRICS._parts, "mig", lambda **_: pytest.fail("ran"))
     with pytest.raises(ValueError, match="unknown metric 'mg'; known: beta_vae, dci, factor_vae, mig, modularity, sap"):
-        disentanglement(NOISY, FACTORS, metrics=["mig", "mg"])
+        disentanglement_scores(NOISY, FACTORS, metrics=["mig", "mg"])
 
 
 def test_an_unknown_option_is_named() -> None:
     with pytest.raises(ValueError, match="metric 'mig' has no 'bin'; it takes: points, bins"):
-        disentanglement(NOISY, FACTORS, metrics=[{"name": "mig", "bin": 3}])
+        disentanglement_scores(NOISY, FACTORS, metrics=[{"name": "mig", "bin": 3}])
 
 
 @pytest.mark.parametrize("name", list(METRICS))
@@ -286,10 +286,10 @@ def test_scikit_learn_is_optional(name: str, monkeypatch: pytest.MonkeyPatch) ->
     for part in NEEDS_SKLEARN.values():
         monkeypatch.setitem(sys.modules, f"sklearn.{part}", None)
     if name not in NEEDS_SKLEARN:
-        assert list(disentanglement(NOISY, FACTORS, metrics=[name])) == [name]
+        assert list(disentanglement_scores(NOISY, FACTORS, metrics=[name])) == [name]
         return
     with pytest.raises(ImportError, match=r'this metric needs scikit-learn: pip install "latentrl\[metrics\]"'):
-        disentanglement(NOISY, FACTORS, metrics=[name])
+        disentanglement_scores(NOISY, FACTORS, metrics=[name])
 
 
 def test_importing_needs_no_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,4 +303,4 @@ def test_importing_needs_no_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_new_metric_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(METRICS, "_parts", dict(METRICS._parts))
     METRICS.register("rows")(lambda codes, factors, seed: float(len(codes)))
-    assert disentanglement(NOISY, FACTORS, metrics=["rows"]) == {"rows": 900}
+    assert disentanglement_scores(NOISY, FACTORS, metrics=["rows"]) == {"rows": 900}

@@ -65,7 +65,7 @@ def test_greyscale_is_the_luma() -> None:
     np.testing.assert_allclose(run(box(16, 16, 3), images, greyscale=True)[:, 0], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (17, 31, 1), (16, 20, 3), (20, 16, 12)])
+@pytest.mark.parametrize("shape", [(16, 16), (8, 8, 3), (17, 31, 1), (16, 20, 3), (20, 16, 12)])
 def test_inverse_restores_images(shape: tuple[int, ...]) -> None:
     images = noise(3, *shape)
     preprocess = make_preprocessor(box(*shape), Preprocessing())
@@ -89,15 +89,31 @@ def test_inverse_stays_in_the_range() -> None:
 
 def test_vectors_are_standardised_and_restored(vectors: Any) -> None:
     preprocess = make_preprocessor(box(8, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing())
-    preprocess.fit(vectors.mean(0), vectors.std(0))
+    preprocess.fit(vectors)
     x = preprocess(torch.from_numpy(vectors))
     np.testing.assert_allclose(x.numpy(), (vectors - vectors.mean(0)) / vectors.std(0), atol=1e-4)
     np.testing.assert_allclose(preprocess.inverse(x).numpy(), vectors, atol=1e-4)
 
 
+def test_steps_of_a_sequence_share_their_statistics() -> None:
+    sequences = np.random.default_rng(0).normal([1, -50], [0.1, 30], (40, 7, 2)).astype(np.float32)
+    preprocess = make_preprocessor(box(7, 2, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing())
+    preprocess.fit(sequences)
+    x = preprocess(torch.from_numpy(sequences))
+    rows = sequences.reshape(-1, 2)
+    assert x.shape == (40, *preprocess.shape) == (40, 7, 2)
+    np.testing.assert_allclose(x.numpy(), (sequences - rows.mean(0)) / rows.std(0), atol=1e-4)
+    np.testing.assert_allclose(preprocess.inverse(x).numpy(), sequences, atol=1e-4)
+
+
+def test_two_axes_of_bytes_are_an_image_and_of_floats_a_sequence() -> None:
+    assert make_preprocessor(box(20, 16), Preprocessing()).shape == (1, 20, 16)
+    assert make_preprocessor(box(20, 16, dtype=np.float32), Preprocessing()).shape == (20, 16)
+
+
 def test_constant_values_keep_their_scale() -> None:
     preprocess = make_preprocessor(box(2, low=-9, high=9, dtype=np.float32), Preprocessing())
-    preprocess.fit(np.array([5.0, 0.0]), np.array([0.0, 2.0]))
+    preprocess.fit(np.array([[5.0, -2.0], [5.0, 2.0]], np.float32))
     assert preprocess(torch.tensor([[6.0, 2.0]])).tolist() == [[1.0, 1.0]]
 
 
@@ -123,11 +139,12 @@ def test_config_is_checked(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("space", "options", "message"),
     [
-        (box(4, 5, 6, 7), {}, r"expected images \(H, W, C\) or vectors \(D,\), got observations of \(4, 5, 6, 7\)"),
-        (box(8), {"size": (64, 64)}, "crop, size and greyscale are for images; these observations are vectors"),
+        (box(4, 5, 6, 7), {}, r"images \(H, W, C\), sequences \(T, D\) or vectors \(D,\), got .* of \(4, 5, 6, 7\)"),
+        (box(8), {"size": (64, 64)}, "crop, size and greyscale are for images; these observations are vectors or seq"),
+        (box(9, 3, dtype=np.float32), {"greyscale": True}, "these observations are vectors or sequences"),
         (box(20, 20, 3), {"crop": (10, 10, 0, 0)}, "leaves nothing of a 20x20 image"),
-        (box(15, 20, 3), {}, r"16 to 256 pixels a side, not 15x20; set size, for example size=\(64, 64\)"),
-        (box(300, 300, 3), {}, "16 to 256 pixels a side, not 300x300"),
+        (box(7, 20, 3), {}, r"8 to 256 pixels a side, not 7x20; set size, for example size=\(64, 64\)"),
+        (box(300, 300, 3), {}, "8 to 256 pixels a side, not 300x300"),
         (box(3, 64, 64), {}, r"\(3, 64, 64\) look channels-first; latentrl takes \(H, W, C\)"),
         (box(64, 64, 13), {}, r"images have 1 to 12 channels, got shape \(64, 64, 13\)"),
         (box(64, 64, 1), {"greyscale": True}, "greyscale needs 3 colour channels, these images have 1"),

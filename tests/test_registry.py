@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from latentrl.autoencoder import BODIES, CORRUPTIONS, HEADS, LIKELIHOODS, PENALTIES
+from latentrl.autoencoder import BODIES, CORRUPTIONS, HEADS, INFERENCES, LIKELIHOODS, PENALTIES
 from latentrl.collection import EXPLORERS
 from latentrl.models import MODELS
 from latentrl.registry import Registry
 
-REGISTRIES = [BODIES, HEADS, LIKELIHOODS, CORRUPTIONS, PENALTIES, MODELS, EXPLORERS]
+REGISTRIES = [BODIES, HEADS, LIKELIHOODS, CORRUPTIONS, PENALTIES, INFERENCES, MODELS, EXPLORERS]
 
 
 @dataclass
@@ -32,6 +32,13 @@ def make_registry() -> Registry[Any]:
 def test_builds_from_a_spec_and_context() -> None:
     assert make_registry().build({"name": "round", "size": 2.0}) == Wheel(2.0)
     assert make_registry().build({"name": "round", "size": 2.0}, spokes=5) == Wheel(2.0, 5)
+
+
+def test_context_goes_to_the_parts_that_ask_for_it() -> None:
+    registry = make_registry()
+    assert registry.build({"name": "round"}, spokes=5, latent_dim=7) == Wheel(1.0, 5)
+    assert type(registry.build({"name": "bare"}, spokes=5)).__name__ == "Bare"
+    assert registry.build({"name": "open", "std": 0.5}, space=1, latent_dim=7) == (1, {"std": 0.5})
 
 
 def test_part_with_free_parameters_takes_any() -> None:

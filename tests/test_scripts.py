@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import runpy
 import shlex
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from helpers import ROOT, read_events
+from PIL import Image
 
 import agents.pretraining
 import agents.training
@@ -183,20 +186,184 @@ def test_every_model_can_be_pretrained_and_learned_from(name, tmp_path):
 def test_unknown_model_and_algorithm(tmp_path):
     done = script(tmp_path, "pretrain_vae", *REACH, *PRETRAIN, "--model", "beta")
     assert done.code == 2
-    assert "error: unknown model 'beta'; known: ae, beta_vae" in done.err
+    assert done.err == f"error: unknown model 'beta'; known: {', '.join(MODELS)}\n"
     assert script(tmp_path, "train_agent", "--algo", "sac").code == 2
 
 
-def test_frames_from_a_file(tmp_path):
-    frames = np.random.default_rng(0).integers(0, 256, (60, 24, 24, 3), dtype=np.uint8)
-    np.save(tmp_path / "sprites.npy", frames)
-    done = succeed(tmp_path, "pretrain_vae", "--data", "sprites.npy", "--model", "ae", "--steps", 3)
-    assert "from 60 frames, in runs/vae/sprites/ae-1" in done.out
-    assert lrl.load(tmp_path / "runs/vae/sprites/ae-1").encode(frames).shape == (60, 32)
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def write_npy(folder):
+    np.save(folder / "sprites.npy", noise(60, 24, 24, 3))
+    return "sprites.npy"
+
+
+def write_npz(folder):
+    np.savez(folder / "sprites.v2.npz", observations=noise(60, 16, 16), labels=np.arange(60) % 3)
+    return "sprites.v2.npz"
+
+
+def write_idx(folder):
+    header = struct.pack(">HBB3I", 0, 8, 3, 60, 12, 10)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + noise(60, 12, 10).tobytes()))
+    return "train-images-idx3-ubyte.gz"
+
+
+def write_folder(folder):
+    for i in range(20):
+        path = folder / "photos" / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(noise(16 + i, 30 - i, 3)).save(path)
+    return "photos"
+
+
+def write_vectors(folder):
+    np.save(folder / "vectors.npy", np.random.default_rng(0).normal(size=(60, 9)))
+    return "vectors.npy"
+
+
+def write_sequences(folder):
+    np.save(folder / "waves.npy", np.random.default_rng(0).normal(size=(60, 6, 2)).astype(np.float32))
+    return "waves.npy"
+
+
+# What each is called, its shape, and the size of the code: at most half the size of an observation.
+DATA = [
+    (write_npy, "sprites", (24, 24, 3), 32),
+    (write_npz, "sprites.v2", (16, 16), 32),
+    (write_idx, "train-images-idx3-ubyte", (12, 10), 32),
+    (write_folder, "photos", (26, 20, 3), 32),
+    (write_vectors, "vectors", (9,), 4),
+    (write_sequences, "waves", (6, 2), 6),
+]
+
+
+@pytest.mark.parametrize(("write", "name", "shape", "latents"), DATA, ids=[case[1] for case in DATA])
+def test_data_of_any_kind(write, name, shape, latents, tmp_path):
+    data = write(tmp_path)
+    done = succeed(tmp_path, "pretrain_vae", "--data", data, "--model", "ae", "--steps", 3, "--batch-size", 8)
+    assert f"ae with {latents} latents, from " in done.out
+    assert f"in runs/vae/{name}/ae-1\n" in done.out
+    assert "PSNR" in done.out or len(shape) < 3
+    assert "KL" not in done.out
+    assert "train_agent" not in done.out
+    model = lrl.load(tmp_path / "runs" / "vae" / name / "ae-1")
+    assert model.observation_space.shape == shape
     assert not (tmp_path / "runs" / "frames").exists()
+    command = printed_command(done.out, "autoencode")
+    assert command == ["reconstruct", "--model", f"runs/vae/{name}/ae-1", "--data", data]
+    used = succeed(tmp_path, "autoencode", *command)
+    assert f"runs/vae/{name}/ae-1/reconstruct/reconstructions.npy" in used.out
+
+
+def test_data_that_is_not_there(tmp_path):
     done = script(tmp_path, "pretrain_vae", "--data", "nothing.npy")
     assert done.code == 2
-    assert "nothing.npy" in done.err
+    assert done.err.startswith("error: nothing at nothing.npy")
+
+
+def test_little_data_is_gone_over_often(tmp_path):
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(40, 2)))
+    succeed(tmp_path, "pretrain_vae", "--data", "few.npy", "--model", "pca")
+    saved = json.loads((tmp_path / "runs/vae/few/pca-1/pretraining.json").read_text())
+    assert (saved["epochs"], saved["latent_dim"]) == (1500, 1)
+    succeed(tmp_path, "pretrain_vae", "--data", "few.npy", "--model", "pca", "--batch-size", 9, "--latent-dim", 2)
+    saved = json.loads((tmp_path / "runs/vae/few/pca-2/pretraining.json").read_text())
+    assert (saved["epochs"], saved["latent_dim"]) == (375, 2)
+
+
+IMAGES = ["--data", "images.npy"]
+WRONG = [
+    (IMAGES, noise(20, 2, 8, 8, 3), "images.npy holds uint8 of shape (20, 2, 8, 8, 3)"),
+    (IMAGES, np.zeros((20, 5, 5), np.uint8), "images go through the network at 8 to 256 pixels a side, not 5x5"),
+    (IMAGES, noise(20, 16, 16, 13), "images have 1 to 12 channels, got shape (16, 16, 13)"),
+    (IMAGES, noise(20, 3, 16, 16), "images of shape (3, 16, 16) look channels-first"),
+    (IMAGES, noise(20, 64), "images.npy holds uint8 of shape (20, 64)"),
+    (IMAGES, noise(20, 8, 8).astype(np.int64), "images in 0..255: array.astype(np.uint8)"),
+    (IMAGES, noise(20, 8, 8, 3) / 2.0, "float images must lie in [0, 1]"),
+    (IMAGES, np.full((20, 9), np.nan), "frames contain NaN or infinity, first in observation 0"),
+    (IMAGES, np.full((20, 8, 8, 1), np.nan), "frames contain NaN or infinity, first in observation 0"),
+    (IMAGES, np.zeros((0, 8, 8), np.uint8), "images.npy of shape (0, 8, 8) is empty"),
+    (IMAGES, noise(1, 8, 8), "training and validation need at least 2 frames, got 1"),
+    (IMAGES, np.full((20, 8, 8), 7, np.uint8), "all 20 observations are identical: there is nothing to learn"),
+    (IMAGES, np.array(["a", "b"]), "images.npy"),
+    (
+        [*IMAGES, "--latent-dim", 65],
+        noise(20, 8, 8),
+        "latent_dim=65 is larger than the observation, which has",
+    ),
+    ([*IMAGES, "--latent-dim", 0], noise(20, 8, 8), "latent_dim is a number of values, at least 1; got 0"),
+    ([*IMAGES, "--model", "vea"], noise(20, 8, 8), "unknown model 'vea'; known: ae, beta_tcvae"),
+    ([*IMAGES, "--likelihood", "cauchy"], noise(20, 8, 8), "unknown likelihood 'cauchy'; known: bernoulli, diagonal"),
+    ([*IMAGES, "--model", "pca", "--likelihood", "bernoulli"], noise(20, 8, 8), "model 'pca' has no 'likelihood'"),
+    ([*IMAGES, "--likelihood", "bernoulli"], np.eye(20), "likelihood 'bernoulli' needs values in [0, 1]"),
+    ([*IMAGES, "--option", "sparsity=1"], noise(20, 8, 8), "model 'beta_vae' has no 'sparsity'; it takes: latent_dim"),
+    ([*IMAGES, "--option", "beta=high"], noise(20, 8, 8), "option 'beta' of 'beta_vae' takes a number, got 'high'"),
+    ([*IMAGES, "--option", "beta"], noise(20, 8, 8), "expected --option NAME=VALUE, got 'beta'"),
+    ([*IMAGES, "--option", "beta=[1"], noise(20, 8, 8), "'[1' is no YAML"),
+    ([*IMAGES, "--option", "latent_dim=3"], noise(20, 8, 8), "latent_dim has a flag of its own: --latent-dim"),
+    ([*IMAGES, "--option", "beta=1", "--option", "beta=2"], noise(20, 8, 8), "option 'beta' is given twice"),
+    ([*IMAGES, "--option", "beta=1", "--beta", 2], noise(20, 8, 8), "beta is given twice: by --option and by its own"),
+    ([*IMAGES, "--option", "body={name: cnn}"], noise(20, 8, 8), "unknown body 'cnn'; known: conv"),
+    ([*IMAGES, "--option", "body={name: mlp, hidden: [a]}"], noise(20, 8, 8), "beta_vae cannot be built with body="),
+    ([*IMAGES, "--model", "sparse_ae", "--option", "prior=l3"], noise(20, 8, 8), "takes one of l1, l2, kl, got 'l3'"),
+    ([*IMAGES, "--model", "denoising_ae", "--option", "sigma=1"], noise(20, 8, 8), "'gaussian_noise' has no 'sigma'"),
+    ([*IMAGES, "--model", "dae_beta_vae", "--option", "features=x"], noise(20, 8, 8), "takes an object of class Auto"),
+    ([*IMAGES, "--size", 16], np.eye(20), "size and crop are for images; the observations of images have shape (20,)"),
+    ([*IMAGES, "--epochs", 0], noise(20, 8, 8), "epochs must be at least 1, got 0"),
+    ([*IMAGES, "--batch-size", 0], noise(20, 8, 8), "batch_size must be at least 1, got 0"),
+]
+
+
+@pytest.mark.parametrize(("flags", "array", "message"), WRONG, ids=[f"{message[:40]}" for *_, message in WRONG])
+def test_mistakes_get_one_clear_line_before_training(flags, array, message, tmp_path):
+    np.save(tmp_path / "images.npy", array)
+    done = script(tmp_path, "pretrain_vae", *flags)
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_without_images_and_a_damaged_one(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "holds neither a frame store nor images" in script(tmp_path, "pretrain_vae", "--data", "empty").err
+    (tmp_path / "empty" / "broken.png").write_bytes(b"no picture")
+    assert "broken.png cannot be read as an image" in script(tmp_path, "pretrain_vae", "--data", "empty").err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_options_reach_the_model(tmp_path):
+    data = ["--data", write_npy(tmp_path), "--steps", 2, "--batch-size", 8, "--likelihood", "bernoulli"]
+    flags = ["--model", "sparse_ae", "--option", "weight=5e-1", "--option", "prior=kl"]
+    succeed(tmp_path, "pretrain_vae", *data, *flags, "--option", "body={name: mlp, hidden: [8]}")
+    config = lrl.load(tmp_path / "runs/vae/sprites/sparse_ae-1").config
+    assert config.likelihood["name"] == "bernoulli"
+    assert config.penalties[0] == {"name": "sparsity", "prior": "kl", "weight": 0.5, "target": 0.05}
+    assert config.body == {"name": "mlp", "hidden": [8]}
+    assert config.latent_dim == 64
+
+
+def test_options_in_a_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        f"data: {write_npy(tmp_path)}\nmodel: denoising_ae\nsteps: 2\n"
+        "option: {corruption: masking, share: 0.4, body: {name: mlp, hidden: [8]}}\n"
+    )
+    done = succeed(tmp_path, "pretrain_vae", "--config", "mine.yaml")
+    path = tmp_path / "runs/vae/sprites/denoising_ae-1"
+    assert lrl.load(path).config.corruption == [{"name": "masking", "share": 0.4}]
+    assert "autoencode.py denoise --model runs/vae/sprites/denoising_ae-1 --data sprites.npy --corrupt auto" in done.out
+    # The file is needed no more, and the flags are remembered.
+    again = succeed(tmp_path, "pretrain_vae", "--data", "sprites.npy", "--model", "denoising_ae", "--resume")
+    assert "denoising_ae-1" in again.out
+
+
+def test_help_lists_the_models(tmp_path):
+    said = " ".join(script(tmp_path, "pretrain_vae", "--help").out.replace("│", " ").split())
+    assert f"One of: {', '.join(MODELS)}." in said
+    assert "NAME=VALUE" in said
 
 
 def test_yaml_below_the_flags(tmp_path):

@@ -92,7 +92,7 @@ def test_rows_are_means_over_their_epoch_and_noise_is_fresh(vectors: Any, monkey
     def spy(self: Autoencoder, x: Any, inputs: Any, noise: Any, step: int) -> Any:
         terms, batch = losses(self, x, inputs, noise, step)
         if self.training:
-            seen.append((terms["kl"].item(), noise[:4].numpy().tobytes()))
+            seen.append((terms["kl"].item(), noise[:, :4].numpy().tobytes()))
         return terms, batch
 
     monkeypatch.setattr(Autoencoder, "losses", spy)
@@ -248,6 +248,20 @@ def test_no_capacity_means_no_information(vectors: Any) -> None:
 def test_collapse_raises_the_alarm(vectors: Any) -> None:
     with pytest.warns(UserWarning, match="the code has collapsed: no unit varies with the observation; lower beta"):
         run(lrl.beta_vae((8,), 3, beta=1e5, body=BODY), vectors, config=settings(epochs=20, learning_rate=0.01))
+
+
+def test_a_point_that_does_not_vary_raises_the_alarm(vectors: Any) -> None:
+    model = lrl.ae((8,), 3, body={"name": "linear"})
+    torch.nn.init.zeros_(model.encoder[1].weight)
+    with pytest.warns(UserWarning, match="the code has collapsed"):
+        run(model, vectors, config=settings(learning_rate=1e-9))
+
+
+def test_the_scale_of_a_point_is_free(vectors: Any) -> None:
+    torch.manual_seed(0)
+    model = lrl.contractive_ae((8,), 3, weight=1e4, body=BODY)
+    run(model, vectors, config=settings(epochs=10))
+    assert 0 < model.latent_std.max() < 0.1  # a posterior of so little variance would be an alarm
 
 
 @TOO_SHORT_TO_LEARN

@@ -18,10 +18,16 @@ from latentrl.types import as_space, describe_space, space_from_json, space_to_j
         spaces.Box(0, 1, (32, 32, 1), np.float32),
         spaces.Box(-np.inf, np.inf, (8,), np.float64),
         spaces.Box(-128, 127, (20, 20), np.int8),
+        spaces.Box(-np.inf, np.inf, (12, 4), np.float32),
     ],
 )
 def test_json_round_trip(space: spaces.Box) -> None:
     assert space_from_json(json.loads(json.dumps(space_to_json(space)))) == space
+
+
+def test_a_sequence_is_its_box() -> None:
+    box = spaces.Box(-np.inf, np.inf, (12, 4), np.float32)
+    assert as_space(box) is box
 
 
 def test_shapes_mean_images_or_vectors() -> None:

@@ -35,7 +35,7 @@ PAIRS = {
 
 @STUDIES.register("elbo")
 def elbo() -> Study:
-    """ELBO per held-out image beside pythae: the same network, 60 epochs of 4,000 digits of MNIST, mean of three seeds."""
+    """ELBO per held-out image beside pythae: one network, 60 epochs of 4,000 digits of MNIST, mean of three seeds."""
     if not REFERENCE.exists():
         raise FileNotFoundError(
             "pythae has an environment of its own, which is missing; make it with\n  make reference"

@@ -9,7 +9,7 @@ from latentrl.autoencoder import Autoencoder
 from latentrl.config import Spec
 from latentrl.models.base import GAUSSIAN, MODELS, Part, Space, build
 from latentrl.models.points import denoising_ae
-from latentrl.preprocessing import Preprocessing
+from latentrl.preprocessing import Preprocessing, make_preprocessor
 from latentrl.types import as_space
 
 FEATURES = 100
@@ -90,7 +90,7 @@ def dae_beta_vae(
     """
     copied = features
     if features is None:
-        size = min(FEATURES, math.prod(as_space(space).shape))
+        size = min(FEATURES, math.prod(make_preprocessor(as_space(space), preprocessing).shape))
         features = denoising_ae(space, size, "masking", body=body, preprocessing=preprocessing, share=share)
     parts = {"head": GAUSSIAN, "penalties": [{"name": "kl", "beta": beta}], "features": features.config.to_json()}
     model = build("dae_beta_vae", space, latent_dim, likelihood, body, preprocessing, **parts)

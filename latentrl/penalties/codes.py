@@ -85,7 +85,8 @@ def squared_jacobian(batch: Batch) -> Tensor:
         norms: Tensor = exact(batch.inputs)[:, : batch.z.shape[1]].sum(1)
         return norms
     training = torch.is_grad_enabled()
-    with torch.enable_grad():
+    # cuDNN's recurrent layers have no second derivative.
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         x = batch.inputs.detach().requires_grad_()
         mean = batch.head(batch.encoder(x)).mean
         (row,) = torch.autograd.grad(mean, x, batch.spare, create_graph=training)

@@ -1,0 +1,149 @@
+"""What a pretraining is told, and the defaults that depend on the data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from agents.options import default_latent_dim, has_argument, parse_options
+from latentrl import FitConfig, Frames
+from latentrl.files import read_json
+from latentrl.likelihoods import LIKELIHOODS
+from latentrl.models import MODELS
+
+EPOCHS, LEAST_STEPS = 8, 1_500
+SUFFIXES = (".gz", ".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Collect frames of an environment and pretrain an encoder on them."""
+
+    env: str = ""
+    """Gymnasium id, or module:Class of a custom environment; without one, what --data came from, or CarRacing-v2."""
+    model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
+    frames: int = 20_000
+    """Frames to collect, one per decision."""
+    epochs: int | None = None
+    """Passes over the frames; 8, and on little data of your own as many as make 1,500 gradient steps."""
+    steps: int | None = None
+    """Gradient steps; replaces epochs."""
+    batch_size: int = 128
+    """Frames per gradient step."""
+    learning_rate: float = 1e-3
+    """Step size at the start."""
+    latent_dim: int | None = None
+    """Size of the code; the model's own default, and on data of your own at most half the size of an observation."""
+    beta: float | None = None
+    """Weight of the KL divergence of a beta_vae or the like, in nats against nats; the model's own default."""
+    likelihood: Annotated[str | None, tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; the model's own.")] = None
+    option: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")]] = ()
+    """Another argument of the model, such as weight=0.5 or 'body={name: mlp}'; can be repeated."""
+    size: int | None = None
+    """Side in pixels of the square image that the network sees; the environment's own default."""
+    crop: tuple[int, int, int, int] | None = None
+    """Pixels to cut from the top, bottom, left and right; the environment's own default."""
+    from_render: bool = False
+    """Learn from rendered images, for environments whose observations are none."""
+    key: str | None = None
+    """Which observation of a Dict space to encode."""
+    frame_skip: int | None = None
+    """Environment frames for each decision; the environment's own default."""
+    backend: str = "auto"
+    """auto, envpool or gymnasium."""
+    data: Path | None = None
+    """Observations to use instead of collecting: a store, .npy, .npz, IDX (also .gz), or a folder of images."""
+    out: Path | None = None
+    """Folder for the model; runs/vae/ENV/MODEL-N where not given, or runs/vae/DATA/MODEL-N."""
+    seed: int = 0
+    """Seed of environments, weights and training."""
+    device: str = "auto"
+    """auto is the GPU where there is one."""
+    resume: bool = False
+    """Continue the interrupted run in --out, or the newest one of this environment."""
+
+
+def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
+    """Fill in the defaults that depend on the model and on the data."""
+    bare = None if data is None or environment_of(data) else data
+    epochs = EPOCHS if bare is None else max(EPOCHS, _epochs_of_least_steps(config, bare))
+    latent_dim = default_latent_dim(config.model, None if bare is None else bare.space)
+    return dataclasses.replace(
+        config,
+        env=run_name(config, data),
+        epochs=epochs if config.epochs is None else config.epochs,
+        latent_dim=latent_dim if config.latent_dim is None else config.latent_dim,
+    )
+
+
+def _epochs_of_least_steps(config: PretrainConfig, data: Frames) -> int:
+    steps = math.ceil(len(data) * (1 - FitConfig.validation) / max(1, config.batch_size))
+    return math.ceil(LEAST_STEPS / max(1, steps))
+
+
+def run_name(config: PretrainConfig, data: Frames | None) -> str:
+    """Return the environment's id, or the name of the data where there is none: the folder of the runs."""
+    if config.env or data is None or config.data is None:
+        return config.env or "CarRacing-v2"
+    return environment_of(data) or _stem(config.data)
+
+
+def _stem(path: Path) -> str:
+    path = path.resolve()
+    while path.suffix.lower() in SUFFIXES:
+        path = path.with_suffix("")
+    return path.name
+
+
+def environment_of(frames: Frames) -> str | None:
+    """Return the id of the environment that frames were collected in, None where there was none."""
+    name: str | None = frames.metadata.get("environment", {}).get("id")
+    return name
+
+
+def model_options(config: PretrainConfig) -> dict[str, Any]:
+    """Return the arguments of the model's function that the flags give.
+
+    Raises:
+        ValueError: the model has no such argument, or one is given twice or is of the wrong kind.
+    """
+    if config.beta is not None and not has_argument(config.model, "beta"):
+        raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
+    options = parse_options(config.model, config.option)
+    for name in ("latent_dim", "beta", "likelihood"):
+        value = getattr(config, name)
+        if value is not None and name in options:
+            raise ValueError(f"{name} is given twice: by --option and by its own flag")
+        options.setdefault(name, value)
+    return options
+
+
+def fit_config(config: PretrainConfig) -> FitConfig:
+    """Return the part of the settings that is about training."""
+    return FitConfig(
+        epochs=EPOCHS if config.epochs is None else config.epochs,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        seed=config.seed,
+        device=config.device,
+    )
+
+
+def read_config(path: Path) -> PretrainConfig:
+    """Read the settings of the run in ``path``."""
+    saved = read_json(path / "pretraining.json")
+    paths = {name: Path(saved[name]) for name in ("data", "out") if saved[name]}
+    crop = None if saved["crop"] is None else tuple(saved["crop"])
+    return PretrainConfig(**{**saved, **paths, "crop": crop, "option": tuple(saved.get("option", ()))})
+
+
+def as_json(config: PretrainConfig) -> dict[str, Any]:
+    """Return the settings as ``read_config`` reads them."""
+    values = dataclasses.asdict(config)
+    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

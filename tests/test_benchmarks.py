@@ -1,0 +1,120 @@
+"""Studies are kept on disk, printed and put on a page as they were measured; their helpers against brute force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents.benchmarks.report as report
+import agents.benchmarks.study as study_module
+from agents.benchmarks import STUDIES
+from agents.benchmarks.coding import _changes, _nearest
+from agents.benchmarks.data import psnr
+from agents.benchmarks.report import print_study, write_page
+from agents.benchmarks.restoring import _holes
+from agents.benchmarks.study import Row, Study, Table, question, run
+from latentrl.registry import Registry
+from tests.helpers import ROOT
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+    calls: list[int] = []
+    registry: Registry[Study] = Registry("study")
+
+    @registry.register("tiny")
+    def tiny() -> Study:
+        """One figure, one table, one picture."""
+        calls.append(1)
+        picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+        table = Table("A table", ["name", "value"], [["a", "1"]])
+        rows = [
+            Row("a figure", 1.5, {"other": 0.25}, "above 1", True),
+            Row("another", 0.5, goal="above 1", reached=False),
+        ]
+        return Study(rows, [table], {"A picture": picture})
+
+    monkeypatch.setattr(study_module, "STUDIES", registry)
+    monkeypatch.setattr(study_module, "FOLDER", tmp_path / "runs")
+    monkeypatch.setattr(report, "PAGE", tmp_path / "docs" / "page.md")
+    monkeypatch.setattr(report, "PICTURES", tmp_path / "docs" / "images")
+    return calls
+
+
+def test_a_study_is_made_once_and_read_back_as_it_was(counted: list[int]) -> None:
+    first, again = run("tiny"), run("tiny")
+    assert len(counted) == 1
+    assert (again.rows, again.tables) == (first.rows, first.tables)
+    np.testing.assert_array_equal(again.pictures["A picture"], first.pictures["A picture"])
+    run("tiny", fresh=True)
+    assert len(counted) == 2
+
+
+def test_print_and_page_say_what_was_missed(counted: list[int], capsys: Any) -> None:
+    study = run("tiny")
+    print_study("tiny", study)
+    printed = capsys.readouterr().out
+    assert "reached: above 1" in printed
+    assert "MISSED: above 1" in printed
+    page = write_page({"tiny": study}).read_text()
+    assert "| another | 0.500 |  | above 1 | **no** |" in page
+    assert "![A picture](images/tiny-0.png)" in page
+    assert (report.PICTURES / "tiny-0.png").exists()
+
+
+def test_every_study_says_what_it_asks_and_stands_on_the_page() -> None:
+    page = (ROOT / "docs" / "autoencoders.md").read_text()
+    for name in STUDIES:
+        assert question(name) in page
+
+
+def test_an_unknown_study_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown study 'magic'; known: anomaly, "):
+        run("magic")
+
+
+def test_psnr_counts_only_where_asked() -> None:
+    clean, images = np.zeros((1, 4, 4, 1), np.uint8), np.zeros((1, 4, 4, 1), np.uint8)
+    images[0, 0, 0] = 255
+    assert psnr(images, clean) == pytest.approx(10 * np.log10(16))
+    where = np.zeros((1, 4, 4), bool)
+    where[0, 0, :2] = True
+    assert psnr(images, clean, where) == pytest.approx(10 * np.log10(2))
+
+
+def test_holes_are_single_boxes_of_the_stated_sizes() -> None:
+    holes = _holes(np.zeros((50, 40, 30, 3), np.uint8), np.random.default_rng(0))
+    for hole in holes:
+        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+        assert hole.sum() == len(rows) * len(columns)
+        assert 8 <= len(rows) <= 20
+        assert 6 <= len(columns) <= 15
+
+
+def test_nearest_by_brute_force() -> None:
+    rng = np.random.default_rng(0)
+    index, queries = rng.random((40, 16)) > 0.5, rng.random((3, 16)) > 0.5
+    for query, found in zip(queries, _nearest(index, queries), strict=True):
+        distances = [(query != row).sum() for row in index]
+        assert sorted(distances)[:10] == [distances[i] for i in found]
+
+
+def test_changes_are_measured_in_the_factors_spread() -> None:
+    class Shifted:
+        latent_dim = 1
+
+        def encode(self, images: Any) -> Any:
+            self.images = images
+            return np.zeros((len(images), 1), np.float32)
+
+        def decode(self, codes: Any) -> Any:
+            return np.roll(self.images, 2 if codes[0, 0] > 0 else -2, axis=2)
+
+    images = np.zeros((4, 32, 32, 1), np.uint8)
+    images[:, 12:20, 14:18] = 255
+    changes = _changes(Shifted(), images, np.ones(1))  # type: ignore[arg-type]
+    assert changes["x"] > 0.5
+    assert changes["area"] == changes["y"] == changes["angle"] == 0
