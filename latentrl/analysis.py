@@ -31,7 +31,7 @@ class Health:
     """How a model does on some frames."""
 
     loss: float
-    """The training objective without sampling noise, in nats per frame."""
+    """The training objective at the encoder's own codes, not samples of them, in nats per frame."""
     reconstruction: float
     """-log p(x | z) at the posterior mean, in nats per frame."""
     psnr: float

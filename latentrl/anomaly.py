@@ -42,10 +42,12 @@ class AnomalyDetector:
             The detector itself.
 
         Raises:
-            ValueError: the rate is not between 0 and 1, or there are too few observations for it.
+            ValueError: the rate is not between 0 and 1, there are too few observations for it, or the model
+                has not been fitted.
         """
         if not 0 < false_alarm_rate < 1:
             raise ValueError(f"false_alarm_rate is a share between 0 and 1, got {false_alarm_rate}")
+        self.model.check_fitted()
         scores = np.sort(np.atleast_1d(self.score(normal)))
         above = math.floor((len(scores) + 1) * false_alarm_rate + ROUNDING)
         if above < 1:

@@ -145,6 +145,11 @@ class Autoencoder(nn.Module):
         """Where the weights are."""
         return self.latent_mean.device
 
+    def check_fitted(self) -> None:
+        """Raise ``ValueError`` where the model has not been fitted: its statistics are then those of no data."""
+        if not self.fitted:
+            raise ValueError("this model has not been fitted: fit it, or load one that was")
+
     # For training: scaled tensors.
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Code, Tensor, Tensor]:
@@ -253,10 +258,12 @@ class Autoencoder(nn.Module):
             float32 ``(B, *output_space.shape)`` or without ``B``: high where the model did not expect a value.
 
         Raises:
-            TypeError: the model has no decoder.
+            TypeError: the model has no decoder, or measures its reconstruction in features.
             ValueError: shape, dtype or values do not belong to the observation space.
         """
         self._decoder()
+        if self.features is not None:
+            raise TypeError(f"a {self.config.model!r} model measures features, and knows no likelihood of values")
         return self._map(self._surprise, self._check_observations(observations), self.observation_space.shape)
 
     def preview(self, observations: Array) -> Array:
@@ -310,7 +317,13 @@ class Autoencoder(nn.Module):
                     f"convert them to the units of {describe_space(space)} first"
                 )
             return array
-        return _finite(array, "observations")
+        array = _finite(array, "observations")
+        if len(self.preprocess.shape) == 3 and array.size and not _within(array, space):
+            raise ValueError(
+                f"images of {describe_space(space)} lie in [{space.low.min():g}, {space.high.max():g}], "
+                f"these go from {array.min():g} to {array.max():g}"
+            )
+        return array
 
     def _check_latents(self, latents: Array) -> Array:
         array = np.asarray(latents)
@@ -319,7 +332,13 @@ class Autoencoder(nn.Module):
         return _finite(array, "codes")
 
 
+def _within(array: Array, space: spaces.Box) -> bool:
+    return bool(array.min() >= space.low.min() and array.max() <= space.high.max())
+
+
 def _finite(array: Array, what: str) -> Array:
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"expected numbers, got {what} of dtype {array.dtype}")
     if not np.isfinite(array).all():
         raise ValueError(f"{what} contain NaN or infinity")
     return array.astype(np.float32, copy=False)

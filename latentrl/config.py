@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 from latentrl.preprocessing import Preprocessing
@@ -48,6 +49,8 @@ class AutoencoderConfig:
         """Check what does not need the observation's shape."""
         if self.training not in TRAINING:
             raise ValueError(f"unknown training {self.training!r}; known: {', '.join(TRAINING)}")
+        if not isinstance(self.latent_dim, Integral):
+            raise TypeError(f"latent_dim is a whole number, got {self.latent_dim!r}")
         if self.latent_dim < 1:
             raise ValueError(f"latent_dim is a number of values, at least 1; got {self.latent_dim}")
 

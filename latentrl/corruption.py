@@ -26,6 +26,9 @@ class Corruption(Protocol):
 
 CORRUPTIONS: Registry[Corruption] = Registry("corruption")
 
+REMOVED = -0.0
+"""What removed values become: zero to a network, and yet not the zero of a black pixel."""
+
 
 def _uniform(shape: torch.Size | tuple[int, ...], x: Tensor, generator: Generator) -> Tensor:
     return torch.rand(shape, device=x.device, generator=generator)
@@ -91,7 +94,7 @@ class Masking:
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         """Return a copy of ``x`` with the chosen positions zeroed."""
         shape = (x.shape[0], 1, *x.shape[2:]) if x.ndim == 4 else x.shape
-        return x * (_uniform(shape, x, generator) >= self.share)
+        return torch.where(_uniform(shape, x, generator) < self.share, REMOVED, x)
 
 
 @CORRUPTIONS.register("cutout")
@@ -121,7 +124,7 @@ class Cutout:
         inside = torch.ones((), dtype=torch.bool, device=x.device)
         for axis in axes:
             inside = inside & self._stretch(x, axis, generator)
-        return x * ~inside
+        return torch.where(inside, REMOVED, x)
 
     def _stretch(self, x: Tensor, axis: int, generator: Generator) -> Tensor:
         size = x.shape[axis]

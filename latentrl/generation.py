@@ -84,6 +84,10 @@ def manifold(model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | 
     """
     _check_variational(model)
     _check_steps(steps)
+    if dimensions is None:
+        model.check_fitted()
+    if model.latent_dim < 2:
+        raise ValueError("a manifold is drawn over two dimensions, and this model has one")
     chosen = [int(dimension) for dimension in (latent_order(model)[:2] if dimensions is None else dimensions)]
     if len(set(chosen)) != 2 or len(chosen) != 2 or not set(chosen) <= set(range(model.latent_dim)):
         raise ValueError(
@@ -109,10 +113,15 @@ def traverse(model: Autoencoder, observation: Array, dimensions: int | None = No
 
     Raises:
         TypeError: the model has no decoder.
+        ValueError: fewer than 2 steps or 1 dimension, more than one observation, or an unfitted model.
     """
+    _check_steps(steps)
+    model.check_fitted()
+    if dimensions is not None and dimensions < 1:
+        raise ValueError(f"dimensions is how many to move, at least 1 or None for all; got {dimensions}")
     order = latent_order(model)[:dimensions]
     quantiles = model.latent_quantiles.cpu().numpy()
-    codes = np.tile(model.encode(observation), (len(order), steps, 1))
+    codes = np.tile(_one_code(model, observation), (len(order), steps, 1))
     for row, dimension in enumerate(order):
         codes[row, :, dimension] = np.linspace(quantiles[0, dimension], quantiles[-1, dimension], steps)
     return _decode_grid(model, codes)

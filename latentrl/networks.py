@@ -11,7 +11,6 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
 
 from latentrl.registry import Registry
 
@@ -285,12 +284,17 @@ def dense(widths: Sequence[int], activation: nn.Module | None = None) -> nn.Sequ
     return nn.Sequential(*layers[:-1])
 
 
-class UnitColumns(nn.Module):
-    """A parametrisation of a weight matrix: each column has length 1."""
+class UnitLinear(nn.Linear):
+    """A linear layer with columns of length 1, whatever the length of its weights."""
 
-    def forward(self, weight: Tensor) -> Tensor:
-        """Scale the columns of ``weight (outputs, inputs)``."""
-        return F.normalize(weight, dim=0)
+    @property
+    def columns(self) -> Tensor:
+        """The columns in use, ``(outputs, inputs)``."""
+        return F.normalize(self.weight, dim=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, inputs)`` to ``(B, outputs)``."""
+        return F.linear(x, self.columns, self.bias)
 
 
 def hold_unit_columns(decoder: nn.Module) -> None:
@@ -302,7 +306,11 @@ def hold_unit_columns(decoder: nn.Module) -> None:
     Raises:
         ValueError: the decoder does not begin with a linear layer.
     """
-    linear = next((module for module in decoder.modules() if isinstance(module, nn.Linear)), None)
+    found = ((name, module) for name, module in decoder.named_modules() if isinstance(module, nn.Linear))
+    name, linear = next(found, ("", None))
     if linear is None:
         raise ValueError("unit_columns needs a decoder that begins with a linear layer, which tied weights are not")
-    parametrize.register_parametrization(linear, "weight", UnitColumns())
+    unit = UnitLinear(linear.in_features, linear.out_features)
+    unit.load_state_dict(linear.state_dict())
+    parent, _, child = name.rpartition(".")
+    setattr(decoder.get_submodule(parent), child, unit)

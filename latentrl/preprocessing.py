@@ -93,7 +93,8 @@ class ImagePreprocessor(Preprocessor):
         if min(self.size) < MIN_SIDE or max(self.size) > MAX_SIDE:
             raise ValueError(
                 f"images go through the network at {MIN_SIDE} to {MAX_SIDE} pixels a side, not "
-                f"{self.size[0]}x{self.size[1]}; set size, for example size=(64, 64)"
+                f"{self.size[0]}x{self.size[1]}; set size, for example size=(64, 64), or, for sequences (T, D), "
+                "give their Box of float32"
             )
         self.resizes = self.size != cropped
         self.shape = (1 if config.greyscale else channels, *self.size)

@@ -117,12 +117,13 @@ def score_field(model: Autoencoder, observations: Array) -> Array:
 
 
 def _noise(model: Autoencoder) -> float:
-    if len(model.corruption) != 1 or not isinstance(model.corruption[0], GaussianNoise):
+    noise = model.corruption[0] if len(model.corruption) == 1 else None
+    if not isinstance(noise, GaussianNoise) or noise.clip:
         raise TypeError(
             f"this {model.config.model!r} model estimates no score: "
-            "train 'denoising_ae' with corruption 'gaussian_noise' alone"
+            "train 'denoising_ae' with corruption 'gaussian_noise' alone, not clipped"
         )
-    return model.corruption[0].std
+    return noise.std
 
 
 def _changes_pixels(model: Autoencoder) -> bool:

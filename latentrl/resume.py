@@ -54,6 +54,11 @@ def write_progress(
     write_tensors(folder / RESUME_FILE, tensors, {"progress": dataclasses.asdict(progress)})
 
 
+def begun(folder: Path) -> bool:
+    """Tell whether a fit in ``folder``, or that of its features, can be resumed."""
+    return any((place / RESUME_FILE).exists() for place in (folder, folder / "features"))
+
+
 def read_progress(
     folder: Path, recipe: dict[str, Any], model: Autoencoder, optimizer: torch.optim.Optimizer
 ) -> tuple[Progress, dict[str, Tensor], dict[str, Tensor]]:

@@ -55,7 +55,7 @@ class FitConfig:
     precision: Precision = "auto"
     """Of the forward pass; "auto" takes bfloat16 where the processor has it."""
     compile: bool = False
-    """Use ``torch.compile``; needs a C++ compiler, pays on long runs."""
+    """Use ``torch.compile``; needs a C++ compiler, pays on long runs, least with recurrent bodies and ``psd_ae``."""
     seed: int = 0
     """Seed of the split, the order of the frames, the noise."""
     device: str = "auto"
@@ -239,6 +239,8 @@ class _Trainer:
             [p for p in self.model.parameters() if p.requires_grad], self.config.learning_rate, fused=True
         )
         self.generator = torch.Generator(device)
+        if self.config.compile:
+            torch.compiler.reset()  # what other models of this process left counts against a limit
         self.terms = torch.compile(self._terms) if self.config.compile else self._terms
 
     def _loop(self, bar: Any, raise_held: Callable[[], None]) -> None:

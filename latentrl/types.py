@@ -24,6 +24,20 @@ class Encoder(Protocol):
         """Turn ``(B, *observation_shape)`` into float32 codes ``(B, latent_dim)``."""
 
 
+@runtime_checkable
+class Novelty(Protocol):
+    """What a wrapper needs of a bonus: any object with these two methods will do.
+
+    Row i of a batch is environment i. ``latentrl.novelty.Bonus`` lists what else may be there.
+    """
+
+    def score(self, observations: Array, latents: Array) -> Array:
+        """Return the bonus of the states reached, ``(B,)``, for frames ``(B, ...)`` and codes ``(B, latent_dim)``."""
+
+    def update(self, observations: Array, latents: Array) -> None:
+        """Learn from the states that were just scored."""
+
+
 def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
     """Return the Box that ``source`` means.
 
@@ -40,6 +54,8 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
         raise TypeError(
             f"expected a Box observation space, got {type(source).__name__}; for a Dict space pass the Box of one key"
         )
+    if not isinstance(source, Sequence):
+        raise TypeError(f"expected an observation space or a shape such as (64, 64, 3), got {source!r}")
     shape = tuple(int(size) for size in source)
     if len(shape) == 1:
         return spaces.Box(-np.inf, np.inf, shape, np.float32)

@@ -68,12 +68,12 @@ def test_scores_of_files_and_of_long_data(linear: lrl.Autoencoder, vectors: Any,
 
 @pytest.mark.parametrize(("count", "rate"), [(19, 0.05), (99, 0.01), (50, 0.1), (1, 0.5), (48, 1 / 49)])
 def test_the_false_alarm_rate_is_at_most_what_was_asked(
-    count: int, rate: float, monkeypatch: pytest.MonkeyPatch
+    count: int, rate: float, linear: lrl.Autoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lrl.AnomalyDetector, "score", lambda self, observations: observations)
     draws = np.random.default_rng(0).random((4000, count))
     # the chance of an alarm is what lies above the threshold, of scores spread evenly over (0, 1)
-    alarms = [1 - lrl.AnomalyDetector(None).calibrate(scores, rate).threshold for scores in draws]
+    alarms = [1 - lrl.AnomalyDetector(linear).calibrate(scores, rate).threshold for scores in draws]
     assert np.mean(alarms) == pytest.approx(np.floor((count + 1) * rate + 1e-9) / (count + 1), rel=0.1)
 
 

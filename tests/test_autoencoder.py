@@ -242,3 +242,50 @@ def test_a_model_knows_what_it_is(fitted: lrl.Autoencoder) -> None:
     assert fitted.variational
     assert not lrl.ae((8,), 3).fitted
     assert [lrl.ae((8,), 3).variational, lrl.binary_ae((8,), 3).variational] == [False, False]
+
+
+def test_images_out_of_their_range_are_refused() -> None:
+    model = lrl.ae(spaces.Box(0, 1, (16, 16, 3), np.float32), 4)
+    for values in (np.full((2, 16, 16, 3), 255, np.uint8), np.full((2, 16, 16, 3), -0.5, np.float32)):
+        with pytest.raises(ValueError, match=r"lie in \[0, 1\], these go from "):
+            model.encode(values)
+
+
+def test_what_is_no_number_is_refused() -> None:
+    for array in (np.full((2, 8), "a"), np.ones((2, 8), complex), np.full((2, 8), None)):
+        with pytest.raises(ValueError, match="expected numbers, got observations of dtype"):
+            lrl.ae((8,), 3).encode(array)
+
+
+def test_a_model_of_features_has_no_likelihood_of_values(images: Any) -> None:
+    model = lrl.dae_beta_vae((32, 32, 3), 3, body={"name": "linear"})
+    with pytest.raises(TypeError, match="a 'dae_beta_vae' model measures features, and knows no likelihood of values"):
+        model.surprise(images[:2])
+
+
+def test_sizes_must_be_whole_numbers() -> None:
+    with pytest.raises(TypeError, match=r"latent_dim is a whole number, got 4\.5"):
+        lrl.ae((8,), 4.5)
+    with pytest.raises(TypeError, match="expected an observation space or a shape such as"):
+        lrl.ae(16, 4)
+
+
+def test_penalties_have_names_of_their_own() -> None:
+    config = lrl.sparse_ae((8,), 3).config
+    twice = dataclasses.replace(config, penalties=[*config.penalties, {"name": "sparsity", "prior": "l2"}])
+    with pytest.raises(
+        ValueError, match="two penalties have one name among sparsity, sparsity: each can be given once"
+    ):
+        lrl.Autoencoder(twice)
+
+
+def test_features_must_see_the_same_and_be_of_the_same_config() -> None:
+    dae = lrl.denoising_ae((16, 16, 3), 4)
+    with pytest.raises(
+        ValueError, match=r"features take inputs of shape \(3, 16, 16\), these are of shape \(3, 32, 32\)"
+    ):
+        lrl.dae_beta_vae((32, 32, 3), 3, features=dae)
+    model, other = lrl.dae_beta_vae((16, 16, 3), 3), lrl.denoising_ae((16, 16, 3), 5)
+    other.latent_quantiles.fill_(1)
+    with pytest.raises(ValueError, match="features must be of the config that the model was built with"):
+        model.take_features(other)

@@ -179,11 +179,20 @@ def test_the_noise_of_every_observation_is_learned() -> None:
 
 def test_more_weight_makes_more_zeros(vectors: Any) -> None:
     shares = []
-    for weight in (0.0, 10.0, 100.0):
+    for weight in (1e-3, 10.0, 100.0):
         model = seeded(lrl.sparse_ae, (8,), 12, weight=weight, body=BODY)
         fit(model, vectors, 200)
         shares.append(float((np.abs(model.encode(vectors)) < 0.05).mean()))
     assert shares[0] + 0.1 < shares[1] < shares[2] - 0.1
+
+
+def test_the_default_weight_makes_codes_sparse(images: Any) -> None:
+    shares = []
+    for make in (lrl.ae, lrl.sparse_ae):
+        model = seeded(make, images.shape[1:], 32, body={"name": "mlp", "hidden": (64,)})
+        fit(model, images, 300)
+        shares.append(float((np.abs(model.encode(images)) < 0.05).mean()))
+    assert shares[1] > 3 * shares[0]
 
 
 @pytest.mark.parametrize("target", [0.1, 0.3])
@@ -199,10 +208,11 @@ def test_columns_keep_their_length(make: Any, kind: str, request: pytest.Fixture
     data = request.getfixturevalue(kind)
     model = seeded(make, data.shape[1:], 6, preprocessing=lrl.Preprocessing(size=(8, 8) if kind == "images" else None))
     layer = first_linear(model.decoder)
-    before = layer.weight.detach().clone()
+    before = layer.columns.detach().clone()
     fit(model, data, 20, 0.02)
-    assert not torch.allclose(layer.weight, before, atol=1e-3)
-    torch.testing.assert_close(layer.weight.norm(dim=0), torch.ones(6))
+    assert not torch.allclose(layer.columns, before, atol=1e-3)
+    moves = layer(torch.eye(6)) - layer(torch.zeros(6, 6))
+    torch.testing.assert_close(moves.norm(dim=1), torch.ones(6), atol=1e-4, rtol=1e-4)
 
 
 def test_predicted_codes_come_close_to_inferred_ones(vectors: Any) -> None:

@@ -131,8 +131,8 @@ def test_manifolds_need_two_dimensions(dimensions: Any, prior: lrl.Autoencoder) 
 def test_manifolds_need_two_steps_and_two_latents(prior: lrl.Autoencoder) -> None:
     with pytest.raises(ValueError, match="at least 2; got 1"):
         lrl.manifold(prior, steps=1)
-    with pytest.raises(ValueError, match="two different dimensions from 0 to 0"):
-        lrl.manifold(lrl.vae((3,), 1, body=MLP))
+    with pytest.raises(ValueError, match="a manifold is drawn over two dimensions, and this model has one"):
+        lrl.manifold(lrl.vae((3,), 1, body=MLP), dimensions=(0, 0))
 
 
 def test_traversal_covers_the_quantiles_of_the_data(fitted: lrl.Autoencoder, images: Any) -> None:
@@ -155,8 +155,21 @@ def test_traversal_of_all_dimensions(vectors: Any) -> None:
 
 
 def test_traversal_needs_a_decoder() -> None:
+    model = lrl.random((8,), 3)
+    lrl.fit(model, np.random.default_rng(0).random((20, 8)), progress=False)
     with pytest.raises(TypeError, match="a 'random' model has no decoder"):
-        lrl.traverse(lrl.random((8,), 3), np.zeros(8, np.float32))
+        lrl.traverse(model, np.zeros(8, np.float32))
+
+
+def test_traversals_need_one_observation_two_steps_and_a_fitted_model(fitted: lrl.Autoencoder, images: Any) -> None:
+    with pytest.raises(ValueError, match="one observation"):
+        lrl.traverse(fitted, images[:5])
+    with pytest.raises(ValueError, match="at least 2; got 1"):
+        lrl.traverse(fitted, images[0], steps=1)
+    with pytest.raises(ValueError, match="dimensions is how many to move, at least 1 or None for all; got 0"):
+        lrl.traverse(fitted, images[0], dimensions=0)
+    with pytest.raises(ValueError, match="this model has not been fitted: fit it, or load one that was"):
+        lrl.traverse(lrl.vae((3,), 2, body=MLP), np.zeros(3, np.float32))
 
 
 def test_direction_is_the_difference_of_mean_codes(fitted: lrl.Autoencoder, images: Any) -> None:
@@ -205,4 +218,4 @@ def test_sequences_are_generated_too() -> None:
     space = spaces.Box(-np.inf, np.inf, (7, 2), np.float32)
     model = lrl.vae(space, 3, body={"name": "recurrent", "hidden": 8})
     assert lrl.sample(model, 4).shape == (4, 7, 2)
-    assert lrl.manifold(model, 3).shape == (3, 3, 7, 2)
+    assert lrl.manifold(model, 3, (0, 1)).shape == (3, 3, 7, 2)

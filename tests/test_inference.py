@@ -127,7 +127,7 @@ def test_training_decodes_the_code_that_was_found() -> None:
     terms, batch = model.losses(X, inputs, noise, 0)
     linear_layer = model.decoder[0]
     centred = (X - linear_layer.bias).detach().double().numpy()
-    atoms = linear_layer.weight.detach().double().numpy().T
+    atoms = linear_layer.columns.detach().double().numpy().T
     expected = sparse_encode(centred, atoms, algorithm="lasso_lars", alpha=3.0 * SIGMA**2)
     np.testing.assert_allclose(batch.z.numpy(), expected, atol=5e-3)
     assert float(terms["sparsity"]) == pytest.approx(3 * np.abs(expected).sum(1).mean(), rel=1e-3)

@@ -17,6 +17,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from latentrl.autoencoder import Autoencoder
 from latentrl.config import AutoencoderConfig
+from latentrl.corruption import CORRUPTIONS
 from latentrl.heads import HEADS, BinaryCode, Code, GaussianCode
 from latentrl.penalties import PENALTIES, Batch, Penalty
 from latentrl.penalties.codes import squared_jacobian
@@ -106,16 +107,16 @@ def test_weights_scale_the_term_and_cannot_be_negative(name: str, option: str) -
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"name": "kl", "beta": -1.0}, r"beta is a weight and cannot be negative, got -1\.0"),
+        ({"name": "kl", "beta": -1.0}, r"beta cannot be negative, got -1\.0"),
         ({"name": "kl", "free_bits": -1.0}, r"free_bits are nats for each dimension and cannot be negative, got -1\.0"),
         ({"name": "capacity", "gamma": -1.0}, r"capacity needs gamma >= 0, capacity >= 0 .* got gamma=-1\.0"),
         ({"name": "capacity", "capacity": -1.0}, r"capacity needs .* got .*capacity=-1\.0"),
         ({"name": "capacity", "steps": 0}, r"steps >= 1, got .*steps=0"),
-        ({"name": "sparsity", "weight": -1.0}, r"weight is a weight and cannot be negative, got -1\.0"),
+        ({"name": "sparsity", "weight": -1.0}, r"weight cannot be negative, got -1\.0"),
         ({"name": "sparsity", "prior": "l0"}, "unknown prior 'l0'; known: l1, l2, kl"),
         ({"name": "sparsity", "target": 1.0}, r"target is a mean activation between 0 and 1, got 1\.0"),
-        ({"name": "moments", "off_diagonal": -1.0}, r"off_diagonal is a weight and cannot be negative, got -1\.0"),
-        ({"name": "moments", "diagonal": -1.0}, r"diagonal is a weight and cannot be negative, got -1\.0"),
+        ({"name": "moments", "off_diagonal": -1.0}, r"off_diagonal cannot be negative, got -1\.0"),
+        ({"name": "moments", "diagonal": -1.0}, r"diagonal cannot be negative, got -1\.0"),
         ({"name": "moments", "of": "median"}, "unknown covariance of 'median'; known: mean, sample"),
     ],
 )
@@ -373,6 +374,20 @@ def test_the_hole_counts_again_what_was_changed() -> None:
     code = Code(torch.zeros(16, 3))
     assert float(build("hole", weight=4.0)(batch_of(code, nll=nll))) == pytest.approx(4 * expected / 16, rel=1e-5)
     assert float(build("hole")(batch_of(code, nll=nll, inputs=X))) == 0
+
+
+def test_a_black_hole_counts_where_the_target_is_black() -> None:
+    x = torch.rand(16, 3, 8, 8)
+    x[:, :, :, :4] = 0.0
+    cut = CORRUPTIONS.build({"name": "cutout", "smallest": 0.5, "largest": 0.9})(x, torch.Generator().manual_seed(0))
+    nll, code = torch.ones_like(x), Code(torch.zeros(16, 3))
+    inside = CORRUPTIONS.build({"name": "cutout", "smallest": 0.5, "largest": 0.9})(
+        torch.ones_like(x), torch.Generator().manual_seed(0)
+    )
+    batch = dataclasses.replace(batch_of(code), x=x, inputs=cut, nll=nll)
+    assert float(build("hole", weight=1.0)(batch)) == pytest.approx(
+        float((inside == 0).flatten(1).sum(1).float().mean())
+    )
 
 
 def test_a_hole_is_part_of_the_reconstruction() -> None:

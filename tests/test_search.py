@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 import latentrl as lrl
@@ -99,3 +102,17 @@ def test_wrong_searches_say_so(hashing: lrl.Autoencoder, fitted: lrl.Autoencoder
     for k in (0, 201):
         with pytest.raises(ValueError, match=f"from 1 to the 200 there are; got {k}"):
             lrl.CodeIndex(hashing, images).search(images[0], k)
+
+
+def test_neighbours_share_more_labels_than_those_by_the_signs_of_pca() -> None:
+    digits = load_digits()
+    images, labels = (digits.images * 255 / 16).astype(np.uint8), digits.target
+    torch.manual_seed(0)
+    model = lrl.binary_ae(images.shape[1:], 32, body={"name": "mlp", "hidden": (128,)})
+    lrl.fit(model, images[:1500], lrl.FitConfig(steps=600, device="cpu"), progress=False)
+    found = lrl.CodeIndex(model, images[:1500]).search(images[1500:], 10)[0]
+    flat = images.reshape(len(images), -1) / 255
+    signs = PCA(32, random_state=0).fit(flat[:1500]).transform(flat) > 0
+    nearest = np.argsort((signs[1500:, None] != signs[:1500]).sum(2), 1, kind="stable")[:, :10]
+    ours, theirs = ((labels[rows] == labels[1500:, None]).mean() for rows in (found, nearest))
+    assert ours > theirs

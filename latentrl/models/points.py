@@ -101,7 +101,7 @@ def sparse_ae(
     space: Space,
     latent_dim: int = 64,
     prior: Prior = "l1",
-    weight: float = 1.0,
+    weight: float | None = None,
     target: float = 0.05,
     likelihood: Part = "gaussian",
     body: Spec | None = None,
@@ -116,13 +116,15 @@ def sparse_ae(
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the code.
         prior: ``"l1"`` (Laplacian), ``"l2"`` (Gaussian), or ``"kl"`` (mean activations near ``target``, Ng 2011).
-        weight: of the penalty in nats.
+        weight: of the penalty in nats; None takes 10, and 100 for ``"kl"``.
         target: mean activation of each unit that ``"kl"`` asks for.
         likelihood: name or spec of the decoder's distribution.
         body: spec of the networks.
         preprocessing: crop, size and greyscale of images.
     """
     head = {"name": "point", "activation": "sigmoid"} if prior == "kl" else UNIT_POINT
+    if weight is None:
+        weight = 100.0 if prior == "kl" else 10.0
     sparsity = {"name": "sparsity", "prior": prior, "weight": weight, "target": target}
     return build("sparse_ae", space, latent_dim, likelihood, body, preprocessing, head=head, penalties=[sparsity])
 
@@ -131,7 +133,7 @@ def sparse_ae(
 def contractive_ae(
     space: Space,
     latent_dim: int = 32,
-    weight: float = 0.1,
+    weight: float = 1.0,
     tied: bool = False,
     likelihood: Part = "gaussian",
     body: Spec | None = None,
@@ -162,7 +164,7 @@ def contractive_ae(
 def psd_ae(
     space: Space,
     latent_dim: int = 64,
-    sparsity: float = 1.0,
+    sparsity: float = 10.0,
     prediction: float = 1.0,
     steps: int = 10,
     likelihood: Part = "gaussian",

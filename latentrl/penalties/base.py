@@ -42,8 +42,10 @@ class Penalty(Protocol):
 
     name: str
     """The term's name in the breakdown of the loss."""
-    allows_overcomplete: bool
-    """Whether it keeps a code that is larger than the observation from being a copy."""
+
+    @property
+    def allows_overcomplete(self) -> bool:
+        """Whether it keeps a code that is larger than the observation from being a copy."""
 
     @property
     def needs(self) -> type[Code]:
@@ -59,4 +61,4 @@ PENALTIES: Registry[Penalty] = Registry("penalty")
 def check_weight(name: str, weight: float) -> None:
     """Raise ``ValueError`` where a weight is negative."""
     if weight < 0:
-        raise ValueError(f"{name} is a weight and cannot be negative, got {weight}")
+        raise ValueError(f"{name} cannot be negative, got {weight}")

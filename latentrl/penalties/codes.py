@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,7 +31,6 @@ class Sparsity:
     """rho: the mean activation that "kl" asks of each unit."""
     name = "sparsity"
     needs = Code
-    allows_overcomplete = True
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -39,6 +39,11 @@ class Sparsity:
             raise ValueError(f"unknown prior {self.prior!r}; known: {', '.join(PRIORS)}")
         if not 0 < self.target < 1:
             raise ValueError(f"target is a mean activation between 0 and 1, got {self.target}")
+
+    @property
+    def allows_overcomplete(self) -> bool:
+        """Whether the weight is more than 0."""
+        return self.weight > 0
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted penalty of the codes that were decoded."""
@@ -66,11 +71,15 @@ class Contraction:
     weight: float = 0.1
     name = "contraction"
     needs = Code
-    allows_overcomplete = True
 
     def __post_init__(self) -> None:
         """Refuse a negative weight."""
         check_weight("weight", self.weight)
+
+    @property
+    def allows_overcomplete(self) -> bool:
+        """Whether the weight is more than 0."""
+        return self.weight > 0
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted norm at the inputs."""
@@ -85,12 +94,16 @@ def squared_jacobian(batch: Batch) -> Tensor:
         norms: Tensor = exact(batch.inputs)[:, : batch.z.shape[1]].sum(1)
         return norms
     training = torch.is_grad_enabled()
-    # cuDNN's recurrent layers have no second derivative.
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+    with torch.enable_grad(), _twice_differentiable(batch.inputs.device):
         x = batch.inputs.detach().requires_grad_()
         mean = batch.head(batch.encoder(x)).mean
         (row,) = torch.autograd.grad(mean, x, batch.spare, create_graph=training)
     return row.flatten(1).square().sum(1)
+
+
+def _twice_differentiable(device: torch.device) -> AbstractContextManager[None]:
+    # cuDNN's recurrent layers have no second derivative.
+    return torch.backends.cudnn.flags(enabled=False) if device.type == "cuda" else nullcontext()
 
 
 @PENALTIES.register("saturation")

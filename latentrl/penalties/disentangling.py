@@ -61,7 +61,8 @@ class DensityRatio(nn.Module):
     """gamma * TC(q(z)) by a classifier of codes against shuffled codes (Kim & Mnih 2018, arXiv:1802.05983).
 
     One backward pass trains both: the model sees the classifier's weights as constants, and the
-    classifier sees the codes as constants.
+    classifier sees the codes as constants. Unlike the paper, the shuffled codes are those of the same
+    batch, and the classifier learns at the model's rate.
     """
 
     name = "density_ratio"
@@ -121,8 +122,9 @@ class Moments:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted squared distances."""
-        count, latent_dim = batch.code.mean.shape
-        covariance = torch.cov(batch.code.mean.T, correction=min(1, count - 1)).view(latent_dim, -1)
+        count = len(batch.code.mean)
+        centred = batch.code.mean - batch.code.mean.mean(0)
+        covariance = centred.T @ centred / max(1, count - 1)
         if self.of == "sample":
             covariance = covariance + torch.diag(_log_variance(batch.code).exp().mean(0))
         diagonal = covariance.diagonal()

@@ -13,7 +13,7 @@ from latentrl.penalties.base import PENALTIES, Batch, check_weight
 @PENALTIES.register("hole")
 @dataclass(frozen=True)
 class Hole:
-    """weight * -log p of the values that the corruption changed, on top of their share of the reconstruction."""
+    """weight * -log p of the values that the corruption removed or changed, on top of the reconstruction."""
 
     weight: float = 4.0
     name = "hole"
@@ -26,4 +26,5 @@ class Hole:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted term; 0 where nothing was changed."""
-        return self.weight * (batch.nll * (batch.inputs != batch.x)).flatten(1).sum(1).mean()
+        removed = (batch.inputs == 0) & batch.inputs.signbit()  # corruption.REMOVED, also where the target is black
+        return self.weight * (batch.nll * (removed | (batch.inputs != batch.x))).flatten(1).sum(1).mean()
