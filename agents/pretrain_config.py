@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from gymnasium import spaces
 
 from agents.options import default_latent_dim, has_argument, parse_options
 from latentrl import FitConfig, Frames
 from latentrl.files import read_json
 from latentrl.likelihoods import LIKELIHOODS
 from latentrl.models import MODELS
+from latentrl.preprocessing import MIN_SIDE, is_image
 
 EPOCHS, LEAST_STEPS = 8, 1_500
+BATCH = 4_096
+"""Observations that are looked at at once."""
 SUFFIXES = (".gz", ".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp")
 
 
@@ -104,6 +108,24 @@ def environment_of(frames: Frames) -> str | None:
     """Return the id of the environment that frames were collected in, None where there was none."""
     name: str | None = frames.metadata.get("environment", {}).get("id")
     return name
+
+
+def kind(space: spaces.Box) -> str:
+    """Name what observations of ``space`` are read as, and their size."""
+    if is_image(space):
+        return f"images of {'x'.join(map(str, space.shape))}"
+    if len(space.shape) == 2:
+        return f"sequences of {space.shape[0]} steps x {space.shape[1]} values"
+    return f"vectors of {space.shape[0]} values"
+
+
+def may_be_grey(frames: Frames) -> bool:
+    """Tell whether sequences could be meant as grey images: large enough, and all values within [0, 1]."""
+    shape = frames.space.shape
+    if is_image(frames.space) or len(shape) != 2 or min(shape) < MIN_SIDE:
+        return False
+    batches = (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))
+    return all(batch.min() >= 0 and batch.max() <= 1 for batch in batches)
 
 
 def model_options(config: PretrainConfig) -> dict[str, Any]:

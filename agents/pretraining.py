@@ -32,7 +32,7 @@ from latentrl.frames import check_learnable
 from latentrl.models import MODELS, make
 from latentrl.pictures import png, reconstructions, telling, traversal, traversal_gif
 from latentrl.preprocessing import is_image
-from latentrl.resume import RESUME_FILE
+from latentrl.resume import begun
 from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
 
 __all__ = ["PretrainConfig", "Pretrained", "build_model", "collect_frames", "describe", "newest_encoder", "pretrain"]
@@ -179,9 +179,10 @@ def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessi
 
 
 def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
-    resume = config.resume and (path / RESUME_FILE).exists()
     with FitBoard(path, as_json(config)) as board:
-        return fit(model, frames, fit_config(config), path=path, resume=resume, listeners=[board])
+        return fit(
+            model, frames, fit_config(config), path=path, resume=config.resume and begun(path), listeners=[board]
+        )
 
 
 def write_pictures(model: Autoencoder, frames: Frames, path: Path, seed: int) -> list[Path]:

@@ -28,6 +28,8 @@ def report(done: Report) -> None:
     width = max(map(len, done.figures), default=0)
     for name, value in done.figures.items():
         print(f"  {name:<{width}}  {value:.4g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")
+    for note in done.notes:
+        print(note)
     print("written:")
     for file in done.files:
         print(f"  {file}")

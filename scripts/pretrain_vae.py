@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.autoencode import suggestions
-from agents.pretrain_config import environment_of
+from agents.pretrain_config import environment_of, kind, may_be_grey
 from agents.pretraining import PretrainConfig, Pretrained, pretrain
 from agents.runs import newest_run
 from latentrl import Autoencoder
@@ -26,9 +26,10 @@ def main(config: PretrainConfig) -> None:
 def report(result: Pretrained) -> None:
     """Print what was reached, where it is and what to run next."""
     model, epochs = result.model, result.history.epochs
-    print(
-        f"\n{model.config.model} with {model.latent_dim} latents, from {len(result.frames):,} frames, in {result.path}"
-    )
+    frames = f"{len(result.frames):,} {kind(result.frames.space)}"
+    print(f"\n{model.config.model} with {model.latent_dim} latents, from {frames}, in {result.path}")
+    if may_be_grey(result.frames):
+        print("read as sequences; for grey images add a channel axis, array[..., None]")
     if epochs:
         print(f"validation: {', '.join(_figures(model, min(epochs, key=lambda row: row['validation/loss'])))}")
     for picture in result.pictures:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 import latentrl as lrl
 from agents.autoencode import VERBS, suggestions
 from agents.autoencode.base import Output
+from agents.autoencode.plots import COLOURS, SHADE, Plotter
 from latentrl.analysis import health
 from scripts.autoencode import COMMANDS, main
 from scripts.cli import run
@@ -327,7 +328,8 @@ def spoilt(place, tmp_path):
 def test_anomaly(flags, place, spoilt, tmp_path, use, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images, anomalous = spoilt
-    use("anomaly", place / "pca", "--data", "spoilt.npz", "--out", "out", "--false-alarm-rate", 0.05, *flags)
+    given = ["--data", "spoilt.npz", "--out", "out", "--false-alarm-rate", 0.05, *flags]
+    said = use("anomaly", place / "pca", *given)
     rows, found = rows_of(tmp_path / "out" / "scores.csv"), figures_of(tmp_path / "out")
     index = np.array([int(row["index"]) for row in rows])
     assert len(rows) == found["judged"] == COUNT - 54, "a fifth of the normal ones sets the threshold"
@@ -339,7 +341,11 @@ def test_anomaly(flags, place, spoilt, tmp_path, use, monkeypatch):
     assert found["AUROC"] == lrl.auroc(scores[index], anomalous[index]) > 0.99
     assert found["share of anomalies found"] == alarms[anomalous[index]].mean() > 0.9
     assert found["false-alarm rate"] == alarms[~anomalous[index]].mean() < 0.15
-    assert np.load(tmp_path / "out" / "maps.npy").shape == (10, 8, 8)
+    maps = np.load(tmp_path / "out" / "maps.npy")
+    assert maps.shape == (len(rows), 8, 8)
+    assert np.allclose(maps.sum((1, 2)), scores[index], rtol=1e-3), "in the order of the scores"
+    assert list(rows[0]) == ["index", "score", "is_anomaly"]
+    assert "without --normal, 54 observations drawn from --data set the threshold, all labelled normal\n" in said
     assert size_of(tmp_path / "out" / "anomalies.png")[0] > 10 * 96
 
 
@@ -351,6 +357,34 @@ def test_anomaly_by_normal_observations(place, spoilt, tmp_path, use):
     assert figures_of(tmp_path)["threshold, nats"] == pytest.approx(detector.threshold)
     assert figures_of(tmp_path)["calibrated on"] == COUNT
     assert "AUROC" not in said
+    assert "without --normal" not in said
+
+
+def test_anomaly_says_that_it_calibrates_on_what_it_judges(place, tmp_path, use):
+    given = ["--data", place / "digits.npz", "--false-alarm-rate", 0.05, "--out", tmp_path]
+    note = "without --normal, 60 observations drawn from --data set the threshold; anomalies among them raise it"
+    assert f"\n{note}, so that fewer are found\nwritten:\n" in use("anomaly", place / "pca", *given)
+    index = [int(row["index"]) for row in rows_of(tmp_path / "scores.csv")]
+    assert len(index) == 240
+    expected = lrl.AnomalyDetector(lrl.load(place / "pca")).map(IMAGES[index])
+    assert np.allclose(np.load(tmp_path / "maps.npy"), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_anomaly_of_sequences_names_the_step(others, tmp_path, use):
+    waves = np.load(others / "sequences.npz")["observations"]
+    spoilt, steps = waves.copy(), np.arange(200) % 10
+    spoilt[np.arange(200), steps] += 30
+    np.save(tmp_path / "spoilt.npy", spoilt)
+    given = ["--data", tmp_path / "spoilt.npy", "--normal", others / "sequences.npz", "--out", tmp_path]
+    use("anomaly", others / "sequences", *given, "--count", 4)
+    rows, maps = rows_of(tmp_path / "scores.csv"), np.load(tmp_path / "maps.npy")
+    assert list(rows[0]) == ["index", "score", "is_anomaly", "worst_step"]
+    worst = np.array([int(row["worst_step"]) for row in rows])
+    assert np.array_equal(worst, maps.argmax(1))
+    assert (worst == steps).mean() > 0.8
+    assert maps.shape == (200, 10)
+    picture = colours(tmp_path / "anomalies.png", 0, 0, *size_of(tmp_path / "anomalies.png"))
+    assert (picture == SHADE).all(-1).sum() > 100, "steps are shaded"
 
 
 @pytest.mark.parametrize("name", ["hash", "vae"])
@@ -419,14 +453,62 @@ def test_evaluate_with_factors(place, tmp_path, use):
 
 @pytest.mark.parametrize("kind", ["vectors", "sequences"])
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_what_is_no_image_gives_arrays_and_no_pictures(verb, kind, others, tmp_path, use):
+def test_what_is_no_image_gives_arrays_and_plots(verb, kind, others, tmp_path, use):
     flags = [] if verb in ("sample", "manifold") else ["--data", others / f"{kind}.npz"]
     special = {"arithmetic": ["--label", 1], "denoise": ["--corrupt", "gaussian_noise"]}
     special["anomaly"] = ["--false-alarm-rate", 0.05]
-    use(verb, others / kind, *flags, *special.get(verb, []), "--out", tmp_path / "out")
-    written = sorted(file.suffix for file in (tmp_path / "out").iterdir())
-    assert {".npy", ".csv"} & set(written)
-    assert not {".png", ".gif"} & set(written)
+    said = use(verb, others / kind, *flags, *special.get(verb, []), "--out", tmp_path / "out")
+    written = {file.suffix for file in (tmp_path / "out").iterdir()}
+    assert {".npy", ".csv"} & written
+    assert ".png" in written
+    assert ".gif" not in written
+    movie = {"traverse": "traversals", "interpolate": "interpolations"}.get(verb)
+    assert ("no picture:" in said) == (movie is not None)
+    assert movie is None or f"\nno picture: {movie}.gif, which only images have\n" in said
+    for picture in (tmp_path / "out").glob("*.png"):
+        drawn = colours(picture, 0, 0, *size_of(picture))
+        assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 5
+
+
+@pytest.fixture
+def plotter(others):
+    """A plotter of sequences whose scale goes from -2 to 2 standard deviations."""
+    model = lrl.load(others / "sequences")
+    mean, std = (part.cpu().numpy() for part in (model.preprocess.mean, model.preprocess.std))
+    return Plotter(model, np.stack([np.broadcast_to(mean + z * std, (10, 2)) for z in (-2, 2)]))
+
+
+def test_curves_lie_where_their_values_are(plotter):
+    assert (plotter.low, plotter.high) == pytest.approx((-2, 2))
+    strong = np.zeros((10, 2))
+    strong[:, 1] = np.linspace(-2, 2, 10)
+    picture = plotter.plot((200, 101), strong, shade=np.eye(10)[3]).astype(int)
+    assert np.abs(picture[50:51, 20:60] - COLOURS[0]).sum(-1).min(0).max() < 100, "zero is in the middle"
+    rising = np.abs(picture - COLOURS[1]).sum(-1)[:, [20, 175]].argmin(0)
+    assert rising[0] > 85
+    assert rising[1] < 15
+    shaded = np.flatnonzero((picture[3] == SHADE).all(-1))
+    assert (shaded.min(), shaded.max()) == pytest.approx((6 + 3 * 18.8, 6 + 4 * 18.8), abs=1.5)
+
+
+def test_curves_have_gaps_where_values_are_missing(plotter):
+    strong = np.ones((10, 1))
+    strong[4:7] = np.nan
+    whole, broken = (plotter.plot((200, 100), curve) for curve in (np.ones((10, 1)), strong))
+    differs = np.flatnonzero((whole != broken).any((0, 2)))
+    assert differs.min() > 6 + 3 * 18.8
+    assert differs.max() < 6 + 8 * 18.8
+    assert len(differs) > 60
+
+
+def test_the_pale_curve_is_below_and_far_ones_leave_the_plot(plotter):
+    same = plotter.plot((200, 101), np.zeros((10, 1)), np.zeros((10, 1)))
+    alone = plotter.plot((200, 101), np.zeros((10, 1)))
+    assert (same != alone).any()
+    near = np.abs(same.astype(int) - COLOURS[0]).sum(-1).min(0)
+    assert near[20:180].max() < 120, "the strong one is seen on it"
+    plotter.plot((200, 100), np.full((10, 1), 1e30))
+    assert Plotter(plotter.model, np.full((1, 10, 2), 1e30, np.float32)).high == 10
 
 
 def test_flags_from_a_file(place, tmp_path, use):

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from helpers import ROOT, read_events
 from PIL import Image
+from safetensors.torch import load_file
 
 import agents.pretraining
 import agents.training
@@ -26,6 +28,8 @@ from agents.algorithms import DEFAULTS, DQN_LATENT, DQN_PIXELS, PPO_LATENT, PPO_
 from agents.checkpoint import read_agent
 from latentrl.board import FitBoard
 from latentrl.models import MODELS
+from latentrl.resume import begun
+from latentrl.training import _Trainer
 from latentrl.wrappers.sb3 import GymnasiumVecEnv
 
 SMALL_PPO = {"n_envs": 2, "n_steps": 32, "batch_size": 32, "n_epochs": 1, "policy_kwargs": {"net_arch": [16]}}
@@ -112,7 +116,7 @@ def printed_command(text, name):
 def test_pretraining(workspace):
     folder, done = workspace
     path = folder / "runs" / "vae" / "PixelReach-v0" / "beta_vae-1"
-    assert "beta_vae with 6 latents, from 160 frames, in runs/vae/PixelReach-v0/beta_vae-1" in done.out
+    assert "beta_vae with 6 latents, from 160 images of 32x32x3, in runs/vae/PixelReach-v0/beta_vae-1" in done.out
     assert "nats per frame" in done.out
     assert printed_command(done.out, "train_agent") == ["--latent", *REACH]
     for name in ("model.safetensors", "config.json", "reconstructions.png", "traversals.png", "traversals.gif"):
@@ -228,22 +232,23 @@ def write_sequences(folder):
     return "waves.npy"
 
 
-# What each is called, its shape, and the size of the code: at most half the size of an observation.
+# What each is called, its shape, the size of the code, at most half that of an observation, and how it is reported.
 DATA = [
-    (write_npy, "sprites", (24, 24, 3), 32),
-    (write_npz, "sprites.v2", (16, 16), 32),
-    (write_idx, "train-images-idx3-ubyte", (12, 10), 32),
-    (write_folder, "photos", (26, 20, 3), 32),
-    (write_vectors, "vectors", (9,), 4),
-    (write_sequences, "waves", (6, 2), 6),
+    (write_npy, "sprites", (24, 24, 3), 32, "60 images of 24x24x3"),
+    (write_npz, "sprites.v2", (16, 16), 32, "60 images of 16x16"),
+    (write_idx, "train-images-idx3-ubyte", (12, 10), 32, "60 images of 12x10"),
+    (write_folder, "photos", (26, 20, 3), 32, "20 images of 26x20x3"),
+    (write_vectors, "vectors", (9,), 4, "60 vectors of 9 values"),
+    (write_sequences, "waves", (6, 2), 6, "60 sequences of 6 steps x 2 values"),
 ]
 
 
-@pytest.mark.parametrize(("write", "name", "shape", "latents"), DATA, ids=[case[1] for case in DATA])
-def test_data_of_any_kind(write, name, shape, latents, tmp_path):
+@pytest.mark.parametrize(("write", "name", "shape", "latents", "read_as"), DATA, ids=[case[1] for case in DATA])
+def test_data_of_any_kind(write, name, shape, latents, read_as, tmp_path):
     data = write(tmp_path)
     done = succeed(tmp_path, "pretrain_vae", "--data", data, "--model", "ae", "--steps", 3, "--batch-size", 8)
-    assert f"ae with {latents} latents, from " in done.out
+    assert f"ae with {latents} latents, from {read_as}, in " in done.out
+    assert "read as sequences" not in done.out
     assert f"in runs/vae/{name}/ae-1\n" in done.out
     assert "PSNR" in done.out or len(shape) < 3
     assert "KL" not in done.out
@@ -255,6 +260,26 @@ def test_data_of_any_kind(write, name, shape, latents, tmp_path):
     assert command == ["reconstruct", "--model", f"runs/vae/{name}/ae-1", "--data", data]
     used = succeed(tmp_path, "autoencode", *command)
     assert f"runs/vae/{name}/ae-1/reconstruct/reconstructions.npy" in used.out
+
+
+SHORT = ["--model", "ae", "--steps", 3, "--batch-size", 8]
+GREY = [((9, 8), 1, True), ((9, 8), 1.5, False), ((9, 8), -1, False), ((9, 7), 1, False), ((72,), 1, False)]
+
+
+@pytest.mark.parametrize(("shape", "scale", "hinted"), GREY)
+def test_grey_images_without_their_channel_are_pointed_out(shape, scale, hinted, tmp_path):
+    images = np.random.default_rng(0).random((60, *shape))
+    images[0].flat[:2] = 0, 1
+    np.save(tmp_path / "grey.npy", images * scale)
+    done = succeed(tmp_path, "pretrain_vae", "--data", "grey.npy", *SHORT)
+    hint = "\nread as sequences; for grey images add a channel axis, array[..., None]\n"
+    assert (hint in done.out) == hinted
+    if hinted:
+        assert "from 60 sequences of 9 steps x 8 values, in" in done.out
+        np.save(tmp_path / "grey.npy", images[..., None])
+        done = succeed(tmp_path, "pretrain_vae", "--data", "grey.npy", *SHORT)
+        assert "from 60 images of 9x8x1, in" in done.out
+        assert "read as sequences" not in done.out
 
 
 def test_data_that_is_not_there(tmp_path):
@@ -371,7 +396,7 @@ def test_yaml_below_the_flags(tmp_path):
         "env: PixelReach-v0\nmodel: pca\nframes: 90\nlatent_dim: 5\ncrop: [0, 4, 2, 2]\nresume: false\n"
     )
     done = succeed(tmp_path, "pretrain_vae", "--config", "mine.yaml", "--latent-dim", 3)
-    assert "pca with 3 latents, from 90 frames" in done.out
+    assert "pca with 3 latents, from 90 images of 32x32x3" in done.out
     saved = json.loads((tmp_path / "runs/vae/PixelReach-v0/pca-1/pretraining.json").read_text())
     assert (saved["frames"], saved["latent_dim"], saved["crop"]) == (90, 3, [0, 4, 2, 2])
 
@@ -494,6 +519,36 @@ def test_pretraining_goes_on_after_an_interruption(tmp_path, monkeypatch):
     assert "whole" in whole.out
 
 
+@pytest.mark.parametrize("stop", [7, 20, 27], ids=["features", "between", "model"])
+def test_either_stage_of_a_model_of_features_goes_on(stop, tmp_path, monkeypatch):
+    flags = ["--data", write_npy(tmp_path), "--model", "dae_beta_vae", "--steps", 20, "--batch-size", 8]
+    succeed(tmp_path, "pretrain_vae", *flags, "--out", "whole")
+    step, taken = _Trainer._step, []
+
+    def counted(trainer, indices):
+        if len(taken) == stop:
+            raise KeyboardInterrupt
+        taken.append(len(indices))
+        step(trainer, indices)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Trainer, "_step", counted)
+        stopped = script(tmp_path, "pretrain_vae", *flags)
+        assert stopped.code == 130
+        assert len(taken) == stop
+        path = tmp_path / "runs/vae/sprites/dae_beta_vae-1"
+        assert begun(path)
+        assert not begun(tmp_path)
+        stop = None
+        resumed = succeed(tmp_path, "pretrain_vae", *printed_command(stopped.err, "pretrain_vae"))
+    assert len(taken) == 2 * 20, "no step is taken twice"
+    assert "dae_beta_vae-1" in resumed.out
+    for name in ("model.safetensors", "features/model.safetensors"):
+        first, second = (load_file(folder / name) for folder in (tmp_path / "whole", path))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+
+
 def test_pretraining_goes_on_after_an_interruption_of_the_collection(tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -503,7 +558,7 @@ def test_pretraining_goes_on_after_an_interruption_of_the_collection(tmp_path, m
         patched.setattr(agents.pretraining, "collect", interrupt)
         assert script(tmp_path, "pretrain_vae", *REACH, *PRETRAIN).code == 130
     done = succeed(tmp_path, "pretrain_vae", *REACH, "--resume")
-    assert "beta_vae with 6 latents, from 160 frames, in runs/vae/PixelReach-v0/beta_vae-1" in done.out
+    assert "beta_vae with 6 latents, from 160 images of 32x32x3, in runs/vae/PixelReach-v0/beta_vae-1" in done.out
 
 
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])

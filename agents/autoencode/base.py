@@ -25,15 +25,15 @@ Figures = dict[str, Any]
 
 
 class Output:
-    """A folder that gets whole files or none, and a list of them.
+    """A folder that gets whole files or none, a list of them, and notes to print.
 
-    Pictures of models that do not encode images are left out.
+    Movies of models that do not encode images are left out.
     """
 
     def __init__(self, folder: Path, model: Autoencoder) -> None:
         """Write to ``folder``, which is made with the first file."""
-        self.folder, self.files = folder, list[Path]()
-        self.pictured = is_image(model.observation_space)
+        self.folder, self.files, self.notes = folder, list[Path](), list[str]()
+        self.moving = is_image(model.observation_space)
 
     def write(self, name: str, write: Callable[[Path], None]) -> Path:
         """Let ``write`` fill a temporary file that is then renamed to ``name``; return its path."""
@@ -61,13 +61,14 @@ class Output:
 
     def picture(self, name: str, image: Callable[[], Array]) -> None:
         """Write the RGB picture that ``image()`` returns as PNG."""
-        if self.pictured:
-            self.write(name, lambda file: _bytes(file, png(image())))
+        self.write(name, lambda file: _bytes(file, png(image())))
 
     def movie(self, name: str, movie: Callable[[], bytes]) -> None:
-        """Write the encoded GIF that ``movie()`` returns."""
-        if self.pictured:
+        """Write the encoded GIF that ``movie()`` returns, of images; of others, say that there is none."""
+        if self.moving:
             self.write(name, lambda file: _bytes(file, movie()))
+        else:
+            self.notes.append(f"no picture: {name}, which only images have")
 
 
 def _stream(file: Path, batches: Iterable[Array], shape: tuple[int, ...], dtype: Any) -> None:
@@ -139,6 +140,8 @@ class Report:
     """What it found."""
     files: list[Path] = field(default_factory=list)
     """What it wrote."""
+    notes: list[str] = field(default_factory=list)
+    """What else is to be known."""
 
 
 def perform(verb: Verb) -> Report:
@@ -158,4 +161,4 @@ def perform(verb: Verb) -> Report:
     figures = verb.run(model, output)
     if figures:
         output.json("figures.json", figures)
-    return Report(name, model, figures, output.files)
+    return Report(name, model, figures, output.files, output.notes)

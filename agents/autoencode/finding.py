@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from gymnasium import spaces
 
 from agents.autoencode.base import VERBS, Figures, Output, at_least
-from agents.autoencode.data import DataVerb, classes, map_all, open_data, open_labels, spread
+from agents.autoencode.data import DataVerb, classes, in_batches, map_all, open_data, open_labels, spread
+from agents.autoencode.plots import Shade, compared, painter
 from agents.autoencode.sheets import sheet
 from latentrl import AnomalyDetector, CodeIndex, Frames, auroc
 from latentrl.autoencoder import Autoencoder
 from latentrl.heads import BinaryCode
 from latentrl.pictures import heat, shown
+from latentrl.preprocessing import is_image
 from latentrl.types import Array
 
 CALIBRATION = 0.2
@@ -44,23 +47,32 @@ class Anomaly(DataVerb):
     """How many to show, the most unusual first."""
 
     def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Write scores.csv, anomalies.png with maps, and maps.npy of what it shows."""
+        """Write maps.npy and scores.csv, row by row of the same observations, and anomalies.png of the worst."""
         at_least(1, count=self.count)
         frames = open_data(self.data, model)
         anomalous = self._anomalous(frames)
         normal, judged = self._parts(frames, anomalous, model)
+        if self.normal is None:
+            output.notes.append(self._fallback(len(normal), anomalous))
         detector = AnomalyDetector(model).calibrate(normal, self.false_alarm_rate)
-        scores = map_all(frames.subset(judged), "scoring", detector.score)
+        scores, steps = _judged(detector, frames.subset(judged), output)
         assert detector.threshold is not None
         alarms = scores > detector.threshold
-        output.table("scores.csv", ["index", "score", "is_anomaly"], _rows(judged, scores, alarms))
+        columns = {"index": judged, "score": [f"{score:.6g}" for score in scores], "is_anomaly": alarms.astype(int)}
+        columns |= {} if steps is None else {"worst_step": steps}
+        output.table("scores.csv", list(columns), zip(*columns.values(), strict=True))
         worst = np.argsort(-scores, kind="stable")[: self.count]
         most = frames[judged[worst]]
-        output.array("maps.npy", detector.map(most))
         output.picture("anomalies.png", lambda: _anomaly_picture(detector, most, scores[worst]))
         figures = {"threshold, nats": detector.threshold, "calibrated on": len(normal), "judged": len(judged)}
         figures |= {"alarms": int(alarms.sum())}
         return figures | ({} if anomalous is None else _measured(scores, alarms, anomalous[judged]))
+
+    def _fallback(self, count: int, anomalous: Array | None) -> str:
+        drawn = f"without --normal, {count:,} observations drawn from --data set the threshold"
+        if anomalous is not None:
+            return f"{drawn}, all labelled normal"
+        return f"{drawn}; anomalies among them raise it, so that fewer are found"
 
     def _anomalous(self, frames: Frames) -> Array | None:
         if self.labels is None and self.anomalous_label is None:
@@ -81,9 +93,21 @@ class Anomaly(DataVerb):
         return frames.subset(np.sort(drawn)), np.setdiff1d(np.arange(len(frames)), drawn)
 
 
-def _rows(indices: Array, scores: Array, alarms: Array) -> Iterator[tuple[int, str, int]]:
-    for index, score, alarm in zip(indices, scores, alarms, strict=True):
-        yield int(index), f"{score:.6g}", int(alarm)
+def _judged(detector: AnomalyDetector, frames: Frames, output: Output) -> tuple[Array, Array | None]:
+    """Write the maps of all ``frames`` and return their scores and, of sequences, their worst steps."""
+    scores, steps = list[Array](), list[Array]()
+    one, shape = detector.map(frames[0]), detector.model.observation_space.shape
+
+    def judge(batch: Array) -> Array:
+        maps = detector.map(batch)
+        scores.append(detector.score(batch))
+        steps.append(maps.reshape(len(maps), -1).argmax(1))
+        return maps
+
+    space = spaces.Box(-np.inf, np.inf, one.shape, np.float32)
+    output.stream("maps.npy", in_batches(frames, "scoring", judge), len(frames), space)
+    over_time = len(shape) == 2 and not is_image(detector.model.observation_space)
+    return np.concatenate(scores), np.concatenate(steps) if over_time else None
 
 
 def _measured(scores: Array, alarms: Array, anomalous: Array) -> Figures:
@@ -97,11 +121,14 @@ def _measured(scores: Array, alarms: Array, anomalous: Array) -> Figures:
 def _anomaly_picture(detector: AnomalyDetector, observations: Array, scores: Array) -> Array:
     model = detector.model
     maps = detector.map(observations)
-    high = max(float(np.quantile(maps, HEAT_QUANTILE)), float(maps.min()) + 1e-6)
-    rows = [model.preview(observations), model.reconstruct(observations)]
-    tiles = [*(shown(model, row) for row in rows), list(heat(maps, high=high))]
+    low, high = float(maps.min()), max(float(np.quantile(maps, HEAT_QUANTILE)), float(maps.min()) + 1e-6)
+    rows = model.preview(observations), model.reconstruct(observations)
     alarms = scores > detector.threshold
     captions = [f"{'alarm, ' if alarm else ''}{score:.1f}" for score, alarm in zip(scores, alarms, strict=True)]
+    if not is_image(model.observation_space):
+        shade = Shade("unexpected", (maps - low) / (high - low))
+        return compared(model, ("observed", "decoded"), [rows], columns=captions, shade=shade)
+    tiles = [*(shown(model, row) for row in rows), list(heat(maps, high=high))]
     return sheet(tiles, ["observed", "decoded", "unexpected"], captions, fold=True)
 
 
@@ -208,8 +235,9 @@ def _neighbours(chosen: Array, indices: Array, distances: Array) -> Iterator[tup
 
 
 def _neighbour_picture(model: Autoencoder, queries: Array, frames: Frames, indices: Array) -> Array:
-    rows = [
-        shown(model, model.preview(np.concatenate([query[None], frames[row]])))
-        for query, row in zip(queries, indices, strict=True)
+    found = [
+        model.preview(np.concatenate([query[None], frames[row]])) for query, row in zip(queries, indices, strict=True)
     ]
-    return sheet(rows, columns=["query", "nearest", *[""] * (indices.shape[1] - 1)], breaks=(1,))
+    paint = painter(model, *found)
+    columns = ["query", "nearest", *[""] * (indices.shape[1] - 1)]
+    return paint.titled(sheet([paint.tiles(row) for row in found], columns=columns, breaks=(1,)))

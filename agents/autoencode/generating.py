@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.autoencode.base import VERBS, Figures, Output, Verb, at_least
 from agents.autoencode.data import DataVerb, classes, open_data, spread
+from agents.autoencode.plots import painter
 from agents.autoencode.sheets import sheet
 from latentrl import Frames, generation
 from latentrl.analysis import latent_order
@@ -42,7 +43,8 @@ class Sample(Verb):
         """Write samples.npy and samples.png."""
         samples = generation.sample(model, self.count, self.temperature, self.seed)
         output.array("samples.npy", samples)
-        output.picture("samples.png", lambda: grid(_square(shown(model, samples))))
+        paint = painter(model, samples)
+        output.picture("samples.png", lambda: paint.titled(grid(_square(paint.tiles(samples)))))
         return {}
 
 
@@ -64,7 +66,8 @@ class Manifold(Verb):
         """Write manifold.npy and manifold.png."""
         decoded = generation.manifold(model, self.steps, self.dimensions)
         output.array("manifold.npy", decoded)
-        output.picture("manifold.png", lambda: grid([shown(model, row) for row in decoded]))
+        paint = painter(model, decoded)
+        output.picture("manifold.png", lambda: paint.titled(grid([paint.tiles(row) for row in decoded])))
         rows, columns = (int(k) for k in self.dimensions or latent_order(model)[:2])
         return {"dimension from row to row": rows, "dimension from column to column": columns}
 
@@ -92,7 +95,8 @@ class Traverse(DataVerb):
         moved = generation.traverse(model, start, self.dimensions, self.steps)
         output.array("traversals.npy", moved)
         names, ends = self._names(model), ["1 %", *[""] * (self.steps - 2), "99 %"]
-        output.picture("traversals.png", lambda: sheet([shown(model, row) for row in moved], names, ends))
+        paint = painter(model, moved)
+        output.picture("traversals.png", lambda: paint.titled(sheet([paint.tiles(row) for row in moved], names, ends)))
         output.movie("traversals.gif", lambda: traversal_gif(model, start, self.dimensions))
         return {"dimensions": " ".join(map(str, latent_order(model)[: self.dimensions]))}
 
@@ -147,12 +151,13 @@ class Interpolate(DataVerb):
 
     def _picture(self, model: Autoencoder, pairs: list[tuple[Array, Array]], decoded: Array) -> Array:
         ends = model.preview(np.concatenate([np.stack(pair) for pair in pairs]))
+        paint = painter(model, ends, decoded)
         rows = [
-            shown(model, np.concatenate([ends[2 * i : 2 * i + 1], row, ends[2 * i + 1 : 2 * i + 2]]))
+            paint.tiles(np.concatenate([ends[2 * i : 2 * i + 1], row, ends[2 * i + 1 : 2 * i + 2]]))
             for i, row in enumerate(decoded)
         ]
         columns = ["observed", "decoded", *[""] * (self.steps - 2), "decoded", "observed"]
-        return sheet(rows, columns=columns, breaks=(1, self.steps + 1))
+        return paint.titled(sheet(rows, columns=columns, breaks=(1, self.steps + 1)))
 
     def _movie(self, model: Autoencoder, decoded: Array) -> bytes:
         there = [grid(_square(shown(model, step))) for step in decoded.swapaxes(0, 1)]
@@ -207,8 +212,10 @@ class Arithmetic(DataVerb):
 
     def _picture(self, model: Autoencoder, chosen: Array, changed: Array) -> Array:
         before = model.preview(chosen)
-        rows = [shown(model, np.concatenate([[image], row])) for image, row in zip(before, changed, strict=True)]
-        return sheet(rows, columns=["observed", *[f"{s:+g}" if s else "0" for s in self.strength]], breaks=(1,))
+        paint = painter(model, before, changed)
+        rows = [paint.tiles(np.concatenate([[image], row])) for image, row in zip(before, changed, strict=True)]
+        columns = ["observed", *[f"{s:+g}" if s else "0" for s in self.strength]]
+        return paint.titled(sheet(rows, columns=columns, breaks=(1,)))
 
 
 def _few(values: Array) -> str:

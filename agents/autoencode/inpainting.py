@@ -12,12 +12,13 @@ from torch import Generator
 
 from agents.autoencode.base import VERBS, Figures, Output, at_least
 from agents.autoencode.data import DataVerb, Meter, by_value, in_batches, map_all, open_data, spread
+from agents.autoencode.plots import Shade, compared
 from agents.autoencode.sheets import sheet
 from latentrl import Frames, inpaint
 from latentrl.autoencoder import Autoencoder
 from latentrl.corruption import Cutout
 from latentrl.pictures import shown
-from latentrl.preprocessing import ImagePreprocessor, VectorPreprocessor
+from latentrl.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
 from latentrl.readers import ImageFolder, open_source
 from latentrl.types import Array
 
@@ -118,7 +119,11 @@ def _filled_plainly(model: Autoencoder, observations: Array, holes: Array) -> Ar
 
 
 def _hole_picture(model: Autoencoder, observed: Array, holes: Array) -> Array:
-    before, after = shown(model, observed), shown(model, inpaint(model, observed, holes))
+    filled = inpaint(model, observed, holes)
+    if not is_image(model.observation_space):
+        lost = holes.any(-1) if holes.ndim == 3 else holes
+        return compared(model, ("observed", "filled"), [(observed, filled)], shade=Shade("hole", lost.astype(float)))
+    before, after = shown(model, observed), shown(model, filled)
     damaged = [
         np.where(hole[..., None], np.array(HOLE, np.uint8), image) for hole, image in zip(holes, before, strict=True)
     ]

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from agents.autoencode.base import VERBS, Figures, Output, at_least
 from agents.autoencode.data import DataVerb, Meter, in_batches, open_data, quality, spread
+from agents.autoencode.plots import compared
 from agents.autoencode.sheets import sheet
 from agents.options import parse_value
 from latentrl import Frames, health
@@ -19,7 +20,7 @@ from latentrl.autoencoder import Autoencoder
 from latentrl.config import Spec
 from latentrl.corruption import CORRUPTIONS, Corruption
 from latentrl.pictures import shown
-from latentrl.preprocessing import ImagePreprocessor
+from latentrl.preprocessing import ImagePreprocessor, is_image
 from latentrl.types import Array, describe_space
 
 
@@ -39,7 +40,7 @@ class Reconstruct(DataVerb):
         output.stream("reconstructions.npy", restored, len(frames), model.preprocess.output_space)
         some = frames[spread(frames, self.count)]
         rows = [model.preview(some), model.reconstruct(some)]
-        output.picture("reconstructions.png", lambda: _named_rows(model, ["observed", "decoded"], rows))
+        output.picture("reconstructions.png", lambda: _pairs(model, ("observed", "decoded"), *rows))
         state = health(model, frames)
         similarity = {} if state.ssim is None else {"SSIM": state.ssim}
         figures = quality(model, "reconstruction", 10 ** (-state.psnr / 10))
@@ -98,8 +99,11 @@ class Denoise(DataVerb):
         chosen = spread(damaged, self.count)
         rows = [model.preview(damaged[chosen]), model.reconstruct(damaged[chosen])]
         if clean is None:
-            return _named_rows(model, ["damaged", "restored"], rows)
-        return _named_rows(model, ["clean", "damaged", "restored"], [model.preview(clean[chosen]), *rows])
+            return _pairs(model, ("damaged", "restored"), *rows)
+        target = model.preview(clean[chosen])
+        if is_image(model.observation_space):
+            return _named_rows(model, ["clean", "damaged", "restored"], [target, *rows])
+        return compared(model, ("damaged, restored", "clean"), [(row, target) for row in rows], ["damaged", "restored"])
 
 
 def _specs(text: str) -> list[Spec]:
@@ -147,6 +151,12 @@ def _scaled(model: Autoencoder, observations: Tensor) -> Tensor:
         return x.cpu()
     images = observations if observations.ndim == 4 else observations[..., None]
     return (images.permute(0, 3, 1, 2).float() - pre.low) / (pre.high - pre.low)
+
+
+def _pairs(model: Autoencoder, names: tuple[str, str], given: Array, made: Array) -> Array:
+    if is_image(model.observation_space):
+        return _named_rows(model, names, [given, made])
+    return compared(model, names, [(given, made)])
 
 
 def _named_rows(model: Autoencoder, names: Sequence[str], rows: Sequence[Array]) -> Array:

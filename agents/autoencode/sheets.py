@@ -40,7 +40,7 @@ def sheet(
         return _block(rows, names, columns, breaks)
     per_line = max(2, LINE_WIDTH // grid([rows[0][:1]]).shape[1])
     parts = [slice(start, start + per_line) for start in range(0, len(rows[0]), per_line)]
-    return _stack([_block([row[part] for row in rows], names, columns[part]) for part in parts])
+    return stack([_block([row[part] for row in rows], names, columns[part]) for part in parts])
 
 
 def _block(
@@ -58,7 +58,7 @@ def _block(
     font = ImageFont.load_default(FONT_SIZE)
     left = max(int(font.getlength(name)) + 2 * PAD if name else 0 for name in names)
     top = LINE_HEIGHT if columns else 0
-    canvas = _Canvas(left + tiles.shape[1], top + tiles.shape[0])
+    canvas = Canvas(left + tiles.shape[1], top + tiles.shape[0])
     canvas.image.paste(Image.fromarray(tiles), (left, top))
     for i, name in enumerate(names):
         canvas.write(left - PAD, top + GAP + (i + 0.5) * height, name, "rm")
@@ -72,7 +72,8 @@ def _spaced(image: Array, places: Sequence[int], gap: int, axis: int) -> Array:
     return np.insert(image, np.array(places, int).repeat(gap), WHITE, axis)
 
 
-def _stack(blocks: Sequence[Array]) -> Array:
+def stack(blocks: Sequence[Array]) -> Array:
+    """Lay RGB pictures of any width out below each other on white."""
     width = max(block.shape[1] for block in blocks)
     padded = [np.pad(b, ((0, BREAK), (0, width - b.shape[1]), (0, 0)), constant_values=WHITE) for b in blocks]
     return np.concatenate(padded)
@@ -82,7 +83,7 @@ def bars(values: Array, names: Sequence[str], title: str, marked: Array) -> Arra
     """Draw one bar for each non-negative value, in colour where ``marked``, with the names below."""
     count, top = len(values), max(float(values.max()), 1e-12)
     step = int(np.clip(LINE_WIDTH // count, 4, 40))
-    canvas = _Canvas(max(step * count, 320) + 2 * PAD, BAR_HEIGHT + 3 * LINE_HEIGHT)
+    canvas = Canvas(max(step * count, 320) + 2 * PAD, BAR_HEIGHT + 3 * LINE_HEIGHT)
     base = 2 * LINE_HEIGHT + BAR_HEIGHT
     canvas.write(PAD, LINE_HEIGHT / 2, title, "lm")
     for i, (value, mark) in enumerate(zip(values, marked, strict=True)):
@@ -99,7 +100,7 @@ def table(values: Array, rows: Sequence[str], columns: Sequence[str], title: str
     font = ImageFont.load_default(FONT_SIZE)
     left = max(int(font.getlength(name)) for name in rows) + 2 * PAD
     width = max(int(font.getlength(name)) for name in [*columns, "0.00"]) + 2 * PAD
-    canvas = _Canvas(max(left + width * len(columns), int(font.getlength(title))) + 2 * PAD, (len(rows) + 2) * CELL)
+    canvas = Canvas(max(left + width * len(columns), int(font.getlength(title))) + 2 * PAD, (len(rows) + 2) * CELL)
     canvas.write(PAD, CELL / 2, title, "lm")
     for k, name in enumerate(columns):
         canvas.write(left + (k + 0.5) * width, 1.5 * CELL, name, "mm")
@@ -110,23 +111,26 @@ def table(values: Array, rows: Sequence[str], columns: Sequence[str], title: str
     return canvas.pixels()
 
 
-def _cell(canvas: _Canvas, left: int, top: int, width: int, value: float) -> None:
+def _cell(canvas: Canvas, left: int, top: int, width: int, value: float) -> None:
     share = min(max(value, 0.0), 1.0)
     colour = tuple(round((1 - share) * 255 + share * channel) for channel in MARKED)
     canvas.draw.rectangle((left + 1, top + 1, left + width - 1, top + CELL - 1), colour)
     canvas.write(left + width / 2, top + CELL / 2, f"{value:.2f}", "mm", (255,) * 3 if share > 0.6 else INK)
 
 
-class _Canvas:
+class Canvas:
     """White paper to write on."""
 
     def __init__(self, width: int, height: int) -> None:
+        """Take a sheet of so many pixels."""
         self.image = Image.new("RGB", (width, height), "white")
         self.draw = ImageDraw.Draw(self.image)
         self.font = ImageFont.load_default(FONT_SIZE)
 
     def write(self, x: float, y: float, text: str, anchor: str, colour: tuple[int, ...] = INK) -> None:
+        """Write ``text`` with its ``anchor``, such as "lm" for the middle of its left side, at a place in pixels."""
         self.draw.text((x, y), text, colour, self.font, anchor=anchor)
 
     def pixels(self) -> Array:
+        """Return the picture, uint8 RGB."""
         return np.asarray(self.image)
