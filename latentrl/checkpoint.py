@@ -157,6 +157,6 @@ def _header_checksum(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -
 
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
     total = 0
-    for name in sorted(tensors):
+    for name in sorted(name for name, tensor in tensors.items() if tensor.numel()):
         total = zlib.crc32(tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy().data, total)
     return total
