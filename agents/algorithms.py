@@ -78,6 +78,31 @@ DQN_PIXELS: Settings = {
     "optimize_memory_usage": False,
 }
 
+# Sparse rewards and discrete actions: many short rollouts, entropy, small networks.
+PPO_MINIGRID: Settings = {
+    "n_envs": 32,
+    "timesteps": 1_000_000,
+    "n_steps": 128,
+    "batch_size": 512,
+    "n_epochs": 4,
+    "learning_rate": "lin_5e-4",
+    "gamma": 0.99,
+    "ent_coef": 0.01,
+    "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh"},
+}
+
+TUNED: Mapping[tuple[str, str, bool], Settings] = {("MiniGrid-", "ppo", True): PPO_MINIGRID}
+"""Settings that win over ``DEFAULTS``, by beginning of the environment's id, algorithm, and whether it sees codes."""
+
+
+def defaults(env_id: str, algo: str, latent: bool) -> Settings:
+    """Return the settings of an algorithm for an environment."""
+    for (prefix, *kind), settings in TUNED.items():
+        if env_id.startswith(prefix) and kind == [algo, latent]:
+            return settings
+    return DEFAULTS[algo, latent]
+
+
 DEFAULTS: Mapping[tuple[str, bool], Settings] = {
     ("ppo", True): PPO_LATENT,
     ("ppo", False): PPO_PIXELS,

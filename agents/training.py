@@ -13,18 +13,20 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.algorithms import DEFAULTS
+from agents.algorithms import defaults
 from agents.checkpoint import build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluation import Evaluation, play
+from agents.novelty import RECIPES, make_novelty, restore_novelty, save_novelty
 from agents.pretraining import newest_encoder
 from agents.runs import env_folder, new_run, newest_run
 from agents.vecenv import build_monitored, build_venv
 from envs import Environment, make_env, settings_for
 from latentrl import Preprocessing, load, save
 from latentrl.autoencoder import Autoencoder
-from latentrl.callbacks import EnvFrameCurves, Hyperparameters, LatentPictures, ProgressCallback
+from latentrl.callbacks import EnvFrameCurves, Hyperparameters, LatentPictures, NoveltyCurves, ProgressCallback
 from latentrl.files import read_json, write_json
+from latentrl.novelty import Scaled
 
 PIXEL_SIZE = (64, 64)
 TRAINING_SEEDS = 400_000
@@ -57,6 +59,10 @@ class TrainConfig:
     """See rendered images; an encoder that was pretrained on them says so itself."""
     key: str | None = None
     """Which observation of a Dict space to see; an encoder that was pretrained on one says so itself."""
+    novelty: str | None = None
+    """Bonus for new states: counts, elliptical, icm, reconstruction, rnd or simhash."""
+    novelty_weight: float | None = None
+    """Of the bonus in the reward, in units of its own returns."""
     backend: str = "auto"
     """auto (EnvPool where it has the environment), envpool or gymnasium."""
     eval_every: int = 50_000
@@ -78,6 +84,12 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.novelty is not None:
+            RECIPES[self.novelty]
+        if self.novelty is not None and not self.latent:
+            raise ValueError("novelty is made from codes: leave --no-latent out")
+        if self.novelty is None and self.novelty_weight is not None:
+            raise ValueError("novelty_weight is for a novelty: name one")
         if not 0 <= self.seed < TRAINING_SEEDS:
             raise ValueError(f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: others are for evaluation")
 
@@ -125,7 +137,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         key=pretrained.get("key") or config.key,
     )
     observation_space = _probe(config.algo, environment)
-    hyperparameters = dict(DEFAULTS[config.algo, config.latent])
+    hyperparameters = dict(defaults(config.env, config.algo, config.latent))
     for name in ("timesteps", "n_envs"):
         hyperparameters[name] = getattr(config, name) or hyperparameters[name]
     stack = config.stack or (settings.stack if config.latent else settings.pixel_stack)
@@ -151,6 +163,7 @@ class _Run:
     def __init__(self, config: TrainConfig, agent: AgentConfig, path: Path, encoder: Autoencoder | None) -> None:
         self.config, self.agent, self.path, self.encoder = config, agent, path, encoder
         self.total = int(agent.settings["timesteps"])
+        self.novelty: Scaled | None = None
         self.venv = self._venv(agent.settings["n_envs"], config.seed, training=True)
         self.model = build(agent, self.venv, config.seed, config.device)
         self.selection = Selection(self)
@@ -187,13 +200,26 @@ class _Run:
         encoder = load(path / "encoder", config.device) if agent.latent else None
         run = cls(begun, agent, path, encoder)
         restore(path / "last", run.model, run.venv)
+        if run.novelty is not None:
+            restore_novelty(path / "last", run.novelty)
         run.venv.seed(_seed_after(begun.seed, run.model.num_timesteps))
         run.selection.restore()
         return run
 
     def _venv(self, n_envs: int, seed: int, training: bool) -> VecNormalize:
         base = build_monitored(self.agent.environment, n_envs=n_envs, seed=seed, backend=self.config.backend)
-        return build_venv(self.agent, self.encoder, base, training)
+        novelty = self._novelty(base.action_space) if training else None  # evaluation never sees the bonus
+        return build_venv(self.agent, self.encoder, base, training, novelty)
+
+    def _novelty(self, action_space: spaces.Space[Any]) -> Scaled | None:
+        config = self.config
+        if config.novelty is None or self.encoder is None:
+            return None
+        gamma = self.agent.settings["gamma"]
+        self.novelty = make_novelty(
+            config.novelty, config.novelty_weight, self.encoder, action_space, gamma, config.seed
+        )
+        return self.novelty
 
     def learn(self) -> Trained:
         """Train to the end, or to Ctrl-C, and save either way."""
@@ -219,12 +245,15 @@ class _Run:
             ProgressCallback(self.total, skip),
             EnvFrameCurves(skip),
             LatentPictures(every=max(1, self.total // 10)),
+            *([] if self.novelty is None else [NoveltyCurves(self.novelty)]),
             self.selection,
         ]
 
     def save_last(self) -> None:
         """Write the checkpoint to resume from."""
         save_agent(self.path / "last", self.agent, self.model, self.venv, replay=True)
+        if self.novelty is not None:
+            save_novelty(self.path / "last", self.novelty)
 
 
 class Selection(BaseCallback):
@@ -283,7 +312,8 @@ def _seed_after(seed: int, decisions: int) -> int:
 
 
 def _name(config: TrainConfig) -> str:
-    return f"{config.algo}-{'latent' if config.latent else 'pixels'}"
+    novelty = "" if config.novelty is None else f"-{config.novelty}"
+    return f"{config.algo}-{'latent' if config.latent else 'pixels'}{novelty}"
 
 
 def _as_json(config: TrainConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from agents.config import AgentConfig
 from envs import Environment, make_vector
 from latentrl import wrap
 from latentrl.preprocessing import Preprocessing, make_preprocessor
-from latentrl.types import Array, Encoder
+from latentrl.types import Array, Encoder, Novelty
 from latentrl.wrappers.sb3 import GymnasiumVecEnv, LatentVecEnv
 
 
@@ -62,7 +62,13 @@ def build_monitored(
     return VecMonitor(venv)
 
 
-def build_venv(config: AgentConfig, encoder: Encoder | None, venv: VecEnv, training: bool = True) -> VecNormalize:
+def build_venv(
+    config: AgentConfig,
+    encoder: Encoder | None,
+    venv: VecEnv,
+    training: bool = True,
+    novelty: Novelty | None = None,
+) -> VecNormalize:
     """Show ``venv`` as the agent sees it: encoded, stacked, normalised.
 
     Codes are normalised; images are not. While ``training``, rewards are too and the statistics learn.
@@ -72,8 +78,9 @@ def build_venv(config: AgentConfig, encoder: Encoder | None, venv: VecEnv, train
         encoder: what turns frames into codes; None for an agent that learns from pixels.
         venv: what ``build_monitored`` made.
         training: False for evaluation.
+        novelty: whose bonus is added to the rewards; for an agent that sees codes.
     """
-    seen: VecEnv = wrap(venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder)
+    seen: VecEnv = wrap(venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder, novelty=novelty)
     if config.stack > 1:
         seen = VecFrameStack(seen, config.stack)
     if config.pixels is not None:

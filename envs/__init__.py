@@ -1,5 +1,7 @@
 """Environments and how to make them; importing this package registers its ids with Gymnasium."""
 
+from typing import Any
+
 import gymnasium as gym
 
 from envs.make import Environment, make_env, make_vector
@@ -8,17 +10,18 @@ from envs.settings import EnvSettings, settings_for
 __all__ = ["EnvSettings", "Environment", "make_env", "make_vector", "settings_for"]
 
 
-def _register() -> None:
-    # CarRacing-v2 left Gymnasium with 1.0; a Gymnasium that still has it keeps its own.
-    if "CarRacing-v2" not in gym.registry:
-        gym.register(
-            "CarRacing-v2",
-            entry_point="envs.car_racing:CarRacingV2",
-            max_episode_steps=1000,
-            reward_threshold=900,
-        )
-    if "PixelReach-v0" not in gym.registry:
-        gym.register("PixelReach-v0", entry_point="envs.pixels:PixelReach", max_episode_steps=20)
+OURS: dict[str, dict[str, Any]] = {
+    "CarRacing-v2": {
+        "entry_point": "envs.car_racing:CarRacingV2",
+        "max_episode_steps": 1000,
+        "reward_threshold": 900,
+    },
+    "PixelReach-v0": {"entry_point": "envs.pixels:PixelReach", "max_episode_steps": 20},
+    "KeyRooms-v0": {"entry_point": "envs.key_rooms:KeyRooms"},
+    "KeyRoomsNoisyTV-v0": {"entry_point": "envs.key_rooms:KeyRooms", "kwargs": {"noisy_tv": True}},
+    "KeyRoomsProcedural-v0": {"entry_point": "envs.key_rooms:KeyRooms", "kwargs": {"layouts": None}},
+}
 
-
-_register()
+for _id, _spec in OURS.items():
+    if _id not in gym.registry:  # CarRacing-v2 left Gymnasium with 1.0; one that still has it keeps its own
+        gym.register(_id, **_spec)

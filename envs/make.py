@@ -17,10 +17,14 @@ import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import AddRenderObservation, ResizeObservation
 
+from envs.envpool import SUPPORTED, EnvPoolVectorEnv
+from envs.minigrid import MiniGridVectorEnv, envpool_has, see_pixels
+from envs.packages import register_package
 from envs.settings import settings_for
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
 
 BACKENDS = ("auto", "envpool", "gymnasium")
+MINIGRID = "MiniGrid-"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Environment:
     id: str
     """A Gymnasium id, or ``module:Class`` of a custom environment."""
     frame_skip: int = 1
-    """Environment frames for each decision."""
+    """Environment frames for each decision; where the environment skips frames itself (ALE), 1 keeps its own skip."""
     discrete: bool = False
     """Discrete actions, for environments that offer both kinds (CarRacing)."""
     render_size: int | None = None
@@ -52,18 +56,11 @@ def make_env(environment: Environment, render_mode: str | None = None, seeds: Se
         seeds: seeds of its episodes, in order; none leaves them to ``reset``.
 
     Raises:
-        ValueError: ``module:Class`` names nothing that makes an environment.
+        ValueError: ``module:Class`` names nothing that makes an environment, or its package is not installed.
         gymnasium.error.Error: the id is unknown; the message lists similar ones.
     """
-    options = {"continuous": False} if environment.discrete and settings_for(environment.id).both_actions else {}
-    mode = "rgb_array" if environment.render_size else render_mode
-    env = _create(environment.id, {**options, **({"render_mode": mode} if mode else {})})
-    if environment.render_size:
-        env = AddRenderObservation(env, render_only=True)
-        env = ResizeObservation(env, (environment.render_size, environment.render_size))
-    if environment.key is not None:
-        env = PickObservation(env, environment.key)
-    if environment.frame_skip > 1:
+    env = _see(environment, _create(environment.id, _options(environment, render_mode)))
+    if environment.frame_skip > 1 and not settings_for(environment.id).skips_itself:
         env = FrameSkip(env, environment.frame_skip)
     return EpisodeSeeds(env, seeds) if seeds else env
 
@@ -88,7 +85,7 @@ def make_vector(
         render_mode: passed to Gymnasium.
 
     Raises:
-        ValueError: the backend is unknown, or EnvPool cannot make this environment.
+        ValueError: the backend is unknown, EnvPool cannot make this environment, or its package is not installed.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
@@ -100,11 +97,33 @@ def make_vector(
     return envs
 
 
+def _options(environment: Environment, render_mode: str | None) -> dict[str, Any]:
+    settings = settings_for(environment.id)
+    options: dict[str, Any] = {}
+    if environment.discrete and settings.both_actions:
+        options["continuous"] = False
+    if environment.frame_skip > 1 and settings.skips_itself:
+        options["frameskip"] = environment.frame_skip
+    if environment.render_size or render_mode:
+        options["render_mode"] = "rgb_array" if environment.render_size else render_mode
+    return options
+
+
+def _see(environment: Environment, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    if environment.render_size:
+        env = AddRenderObservation(env, render_only=True)
+        env = ResizeObservation(env, (environment.render_size, environment.render_size))
+    elif environment.id.startswith(MINIGRID):
+        env = see_pixels(env)
+    return env if environment.key is None else PickObservation(env, environment.key)
+
+
 def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     module, _, attribute = name.partition(":")
     if not attribute:
+        register_package(name)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)  # CarRacing-v2, by intention
+            warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)  # an older version by intention
             return gym.make(name, **options)
     maker = getattr(_import(module, name), attribute, None)
     if maker is None:
@@ -156,20 +175,20 @@ def _make_anywhere(environment: Environment, render_mode: str | None, seeds: Seq
 
 
 def _envpool_has(environment: Environment) -> bool:
-    if environment.render_size or importlib.util.find_spec("envpool") is None:
+    if environment.render_size or environment.key or importlib.util.find_spec("envpool") is None:
         return False
-    from envs.envpool import SUPPORTED
-
-    return environment.id in SUPPORTED
+    return envpool_has(environment.id) if environment.id.startswith(MINIGRID) else environment.id in SUPPORTED
 
 
 def _make_envpool(environment: Environment, n_envs: int, seed: int) -> VectorEnv[Any, Any, Any]:
     if importlib.util.find_spec("envpool") is None:
         raise ValueError("backend 'envpool' needs the package: pip install 'latentrl[fast]', or use 'gymnasium'")
-    from envs.envpool import SUPPORTED, EnvPoolVectorEnv
-
     if not _envpool_has(environment):
         raise ValueError(
-            f"EnvPool cannot serve {environment.id} here; it can serve {', '.join(SUPPORTED)}: use backend 'gymnasium'"
+            f"EnvPool cannot serve {environment.id} here; it can serve {', '.join(SUPPORTED)} and most of "
+            f"{MINIGRID}*: use backend 'gymnasium'"
         )
-    return EnvPoolVectorEnv(environment.id, n_envs, environment.frame_skip, environment.discrete, seed)
+    register_package(environment.id)
+    maker = MiniGridVectorEnv if environment.id.startswith(MINIGRID) else EnvPoolVectorEnv
+    discrete = environment.discrete and settings_for(environment.id).both_actions
+    return maker(environment.id, n_envs, environment.frame_skip, discrete, seed)

@@ -25,6 +25,8 @@ class EnvSettings:
     """How frames for pretraining are collected."""
     both_actions: bool = False
     """It takes ``continuous=False`` for discrete actions."""
+    skips_itself: bool = False
+    """It takes ``frameskip=n``; with a skip of 1 it keeps its own."""
     workers: bool = True
     """Step in worker processes; False where a step is cheaper than a pipe."""
 
@@ -33,14 +35,20 @@ class EnvSettings:
 CAR_RACING = EnvSettings(
     crop=(0, 12, 0, 0), frame_skip=4, stack=4, pixel_frame_skip=2, pixel_stack=2, both_actions=True
 )
-
 SETTINGS = {
     "CarRacing-v2": CAR_RACING,
     "CarRacing-v3": CAR_RACING,
     "PixelReach-v0": EnvSettings(size=None, workers=False),
 }
+FAMILIES = {
+    "KeyRooms": EnvSettings(size=None, policy="random", workers=False),
+    "MiniGrid-": EnvSettings(size=None, policy="random"),
+    "ALE/": EnvSettings(stack=4, pixel_stack=4, skips_itself=True),
+}
+"""How ids begin whose environments have one package and the same settings."""
 
 
 def settings_for(env_id: str) -> EnvSettings:
     """Return the settings of an environment, the general defaults where it has none of its own."""
-    return SETTINGS.get(env_id, EnvSettings())
+    family = next((settings for beginning, settings in FAMILIES.items() if env_id.startswith(beginning)), EnvSettings())
+    return SETTINGS.get(env_id, family)

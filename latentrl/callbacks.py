@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 from latentrl import pictures
 from latentrl.autoencoder import Autoencoder
 from latentrl.board import SHOWN, add_picture
+from latentrl.novelty import Scaled
 from latentrl.preprocessing import is_image
 from latentrl.progress import progress_bar
 from latentrl.wrappers.sb3 import LatentVecEnv
@@ -113,3 +114,25 @@ def _latent_host(venv: Any) -> LatentVecEnv | None:
             return venv
         venv = venv.venv
     return None
+
+
+class NoveltyCurves(BaseCallback):
+    """Curves of a scaled novelty: what it paid, its unit, its weight, and the figures of its parts."""
+
+    def __init__(self, novelty: Scaled) -> None:
+        """Log the figures of ``novelty`` after every rollout."""
+        super().__init__()
+        self.novelty = novelty
+        self._paid, self._steps = 0.0, 0
+
+    def _on_step(self) -> bool:
+        infos = self.locals["infos"]
+        self._paid += sum(info["novelty_bonus"] for info in infos)
+        self._steps += len(infos)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.logger.record("novelty/bonus", self._paid / max(1, self._steps))
+        for name, value in self.novelty.figures().items():
+            self.logger.record(f"novelty/{name}", value)
+        self._paid, self._steps = 0.0, 0

@@ -16,16 +16,17 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 import agents.evaluation
 import agents.training
 import latentrl as lrl
-from agents.algorithms import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT
+from agents.algorithms import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT, defaults
 from agents.checkpoint import REPLAY, WEIGHTS, build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluation import UNSEEN_SEED, Evaluation, agent_folder, evaluate_agent, evaluate_random, make_unseen, play
+from agents.novelty import RECIPES, make_novelty
 from agents.pretraining import PretrainConfig, build_model, newest_encoder, pretrain
 from agents.runs import env_folder, new_run, newest_run
 from agents.training import TrainConfig, describe_agent, train
 from agents.vecenv import PixelEncoder, build_monitored, build_venv, frames_seen
 from envs import Environment, make_env
-from latentrl.checkpoint import write_tensors
+from latentrl.checkpoint import read_tensors, write_tensors
 from latentrl.wrappers.sb3 import GymnasiumVecEnv
 
 REACH, CONTINUOUS = Environment("PixelReach-v0"), Environment("helpers:continuous_reach")
@@ -580,3 +581,39 @@ def test_flags_are_checked_before_frames_are_collected(tmp_path):
         with pytest.raises(ValueError, match=message):
             pretrain(PretrainConfig(**{"env": "PixelReach-v0", "out": tmp_path / "run", **flags}))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
+    torch.manual_seed(0)
+    model = lrl.ae((32, 32, 3), 6, body={"name": "conv", "channels": (8,), "hidden": 16})
+    result = tiny_train(monkeypatch, model, novelty=name)
+    assert result.path.name.startswith(f"ppo-latent-{name}")
+    assert (result.path / "last" / "novelty.safetensors").exists()
+    seen = int(read_tensors(result.path / "last" / "novelty.safetensors", "novelty")[0]["seen"])
+    again = train(TrainConfig(env="PixelReach-v0", timesteps=320, novelty=name, resume=True))
+    later = int(read_tensors(again.path / "last" / "novelty.safetensors", "novelty")[0]["seen"])
+    assert later > seen > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"novelty": "magic"}, "unknown novelty 'magic'; known: counts, elliptical, icm, reconstruction, rnd, simhash"),
+        ({"novelty": "counts", "latent": False}, "novelty is made from codes: leave --no-latent out"),
+        ({"novelty_weight": 0.1}, "novelty_weight is for a novelty: name one"),
+    ],
+)
+def test_impossible_novelties_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**flags)
+
+
+def test_icm_needs_discrete_actions():
+    with pytest.raises(ValueError, match="novelty 'icm' needs discrete actions, and these are Box"):
+        make_novelty("icm", None, lrl.random((8,), 3), spaces.Box(-1, 1, (2,)), 0.99, 0)
+
+
+def test_settings_of_an_environment_win():
+    assert defaults("MiniGrid-DoorKey-8x8-v0", "ppo", True)["n_envs"] == 32
+    assert defaults("CarRacing-v2", "ppo", True) == DEFAULTS["ppo", True]

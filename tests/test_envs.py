@@ -14,7 +14,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 from envs import Environment, EnvSettings, make_env, make_vector, settings_for
 from envs.pixels import AGENT, FLOOR, GOAL, PixelReach
-from envs.settings import SETTINGS
+from envs.settings import FAMILIES, SETTINGS
 from envs.wrappers import EpisodeSeeds, FrameSkip
 
 # CarRacing-v2
@@ -144,7 +144,8 @@ def test_unknown_backend():
 def test_envpool_cannot_serve_every_environment():
     pytest.importorskip("envpool")
     message = (
-        "EnvPool cannot serve PixelReach-v0 here; it can serve CarRacing-v2, CarRacing-v3: use backend 'gymnasium'"
+        r"EnvPool cannot serve PixelReach-v0 here; it can serve CarRacing-v2, CarRacing-v3 and most of MiniGrid-\*: "
+        "use backend 'gymnasium'"
     )
     with pytest.raises(ValueError, match=message):
         make_vector(Environment("PixelReach-v0"), 2, backend="envpool")
@@ -158,10 +159,10 @@ def test_envpool_is_missing(monkeypatch):
     assert isinstance(envs.unwrapped, SyncVectorEnv)
 
 
-def test_other_environments_need_neither_box2d_nor_envpool():
+def test_other_environments_need_no_extra_package():
     code = (
         "import sys; from envs import Environment, make_vector; make_vector(Environment('PixelReach-v0'), 2);"
-        "print([name for name in ('Box2D', 'envpool') if name in sys.modules])"
+        "print([name for name in ('Box2D', 'envpool', 'minigrid', 'ale_py', 'pygame') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -200,9 +201,9 @@ def test_rendered_images_in_place_of_observations():
 
 
 def test_settings_are_sound():
-    for name, settings in SETTINGS.items():
+    assert gym.registry.keys() >= SETTINGS.keys()
+    for settings in (*SETTINGS.values(), *FAMILIES.values()):
         assert min(settings.frame_skip, settings.stack, settings.pixel_frame_skip, settings.pixel_stack) >= 1
-        assert name in gym.registry
     assert settings_for("CarRacing-v2").crop == (0, 12, 0, 0)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from latentrl.types import Array, Encoder
+from latentrl.types import Array, Encoder, Novelty
+from latentrl.wrappers.payment import Payment
 from latentrl.wrappers.transform import LatentTransform
 from latentrl.wrappers.vector import final_indices
 
@@ -24,16 +25,35 @@ CLOSE_TIMEOUT = 5.0
 
 
 class LatentVecEnv(VecEnvWrapper):
-    """Replaces observations, and ``infos[i]["terminal_observation"]``, by their codes in one batch a step."""
+    """Replaces observations, and ``infos[i]["terminal_observation"]``, by their codes in one batch a step.
 
-    def __init__(self, venv: VecEnv, encoder: Encoder | str | Path, key: str | None = None) -> None:
+    A novelty's bonus is added to the rewards; the task's own reward stays in ``infos[i]["task_reward"]``.
+    """
+
+    def __init__(
+        self,
+        venv: VecEnv,
+        encoder: Encoder | str | Path,
+        key: str | None = None,
+        novelty: Novelty | None = None,
+    ) -> None:
         """Arguments and errors as in ``wrap``."""
         self.transform = LatentTransform(encoder, venv.observation_space, key)
+        self.payment = None if novelty is None else Payment(novelty, venv.num_envs)
         super().__init__(venv, observation_space=self.transform.space)
 
     def reset(self) -> Any:
         """Reset, and encode the first observations."""
-        return self.transform.batch(self.venv.reset())[0]
+        codes = self.transform.batch(self.venv.reset())[0]
+        if self.payment is not None:
+            self.payment.begin(self.transform, np.ones(self.num_envs, bool))
+        return codes
+
+    def step_async(self, actions: Array) -> None:
+        """Pass the actions on, to the novelty too."""
+        if self.payment is not None:
+            self.payment.act(actions)
+        self.venv.step_async(actions)
 
     def step_wait(self) -> Any:
         """Finish the step, and encode every observation together with the terminal ones."""
@@ -42,7 +62,16 @@ class LatentVecEnv(VecEnvWrapper):
         codes, finals = self.transform.batch(observations, [info["terminal_observation"] for info in ended])
         for info, final in zip(ended, finals, strict=True):
             info["terminal_observation"] = final
+        if self.payment is not None:
+            rewards = self._pay(self.payment, rewards, dones, infos)
         return codes, rewards, dones, infos
+
+    def _pay(self, payment: Payment, rewards: Array, dones: Array, infos: list[dict[str, Any]]) -> Array:
+        bonus = payment.pay(self.transform, np.flatnonzero(dones), np.ones(self.num_envs, bool))
+        payment.begin(self.transform, dones)
+        for info, reward, paid in zip(infos, rewards, bonus, strict=True):
+            info["task_reward"], info["novelty_bonus"] = float(reward), float(paid)
+        return (rewards + bonus).astype(np.float32)
 
 
 class GymnasiumVecEnv(VecEnv):

@@ -25,7 +25,10 @@ class LatentTransform:
             )
         self.key = key
         self.last_frames: Array = np.empty(0)
-        """The frames of the newest batch, for pictures."""
+        """The frames of the newest batch, ``(B, *observation_shape)``."""
+        self.last_codes: Array = np.empty(0)
+        """Their codes, ``(B, latent_dim)``."""
+        self._finals: tuple[Array, Array] = (np.empty(0), np.empty(0))
         check_observation_space(self.encoder, self._encoded_space(space))
         self.space = self._replace(space, self.encoder.latent_space)
 
@@ -57,14 +60,25 @@ class LatentTransform:
 
     def single(self, observation: Any) -> Any:
         """Encode one observation without a batch dimension."""
-        return self._replace(observation, self.encoder.encode(self._frames(observation)[None])[0])
+        self.last_frames = self._frames(observation)[None]
+        self.last_codes = self.encoder.encode(self.last_frames)
+        return self._replace(observation, self.last_codes[0])
 
     def batch(self, observations: Any, finals: Sequence[Any] = ()) -> tuple[Any, list[Any]]:
         """Encode batched ``observations`` and, in the same pass, single ``finals``."""
         frames = self._frames(observations)
         extra = [self._frames(final)[None] for final in finals]
-        self.last_frames = frames
-        codes = self.encoder.encode(np.concatenate([frames, *extra]) if extra else frames)
-        count = len(frames)
+        every = np.concatenate([frames, *extra]) if extra else frames
+        codes, count = self.encoder.encode(every), len(frames)
+        self.last_frames, self.last_codes = frames, codes[:count]
+        self._finals = every[count:], codes[count:]
         replaced = [self._replace(final, codes[count + i]) for i, final in enumerate(finals)]
         return self._replace(observations, codes[:count]), replaced
+
+    def reached(self, ended: Array) -> tuple[Array, Array]:
+        """Return frames and codes of the newest batch, with the final ones in the rows ``ended``."""
+        if not len(ended):
+            return self.last_frames, self.last_codes
+        frames, codes = self.last_frames.copy(), self.last_codes.copy()
+        frames[ended], codes[ended] = self._finals
+        return frames, codes

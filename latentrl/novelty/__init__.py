@@ -1,0 +1,23 @@
+"""Novelty: bonuses for states that an agent has not seen, made from frames and codes."""
+
+from latentrl.novelty.base import NOVELTIES, Bonus
+from latentrl.novelty.combine import Product, Sum
+from latentrl.novelty.counts import FirstVisits, HashCounts
+from latentrl.novelty.elliptical import Elliptical
+from latentrl.novelty.prediction import ICM, RND
+from latentrl.novelty.reconstruction import ReconstructionNovelty
+from latentrl.novelty.scaling import Scaled
+
+__all__ = [
+    "ICM",
+    "NOVELTIES",
+    "RND",
+    "Bonus",
+    "Elliptical",
+    "FirstVisits",
+    "HashCounts",
+    "Product",
+    "ReconstructionNovelty",
+    "Scaled",
+    "Sum",
+]

@@ -1,0 +1,155 @@
+"""Reconstruction error of a model that keeps learning: high where it has rarely been."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentrl.autoencoder import Autoencoder
+from latentrl.novelty.base import NOVELTIES, Bonus
+from latentrl.novelty.memory import Memory
+from latentrl.types import Array
+
+SCHEDULES_DONE = 1 << 62
+"""Gradient steps after which every schedule of a penalty is at its end: the model was trained before."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How the live model keeps learning."""
+
+    memory: int = 10_000
+    """Frames in the ring of the newest, and as many in the reservoir of all."""
+    learning_starts: int = 1_000
+    """Frames to see before the first step."""
+    train_freq: int = 256
+    """Frames between trainings."""
+    gradient_steps: int = 4
+    """Steps of each training."""
+    batch_size: int = 64
+    """Frames of a step, half newest and half remembered."""
+    learning_rate: float = 3e-4
+    """Adam's step size."""
+
+    def __post_init__(self) -> None:
+        """Refuse values without a meaning, by the field's name."""
+        for name in ("memory", "train_freq", "gradient_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.learning_starts < 0 or not self.learning_rate > 0:
+            raise ValueError(
+                "learning needs learning_starts >= 0 and a positive learning_rate, got "
+                f"learning_starts={self.learning_starts}, learning_rate={self.learning_rate}"
+            )
+
+
+def _trainable_copy(model: Autoencoder) -> Autoencoder:
+    """Copy a model, to train what ``fit`` would: a fixed sigma and a frozen model of features stay as they are."""
+    live = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        built = Autoencoder(model.config)
+    for weight, fresh in zip(live.parameters(), built.parameters(), strict=True):
+        weight.requires_grad_(fresh.requires_grad)
+    return live
+
+
+@NOVELTIES.register("reconstruction")
+class ReconstructionNovelty(Bonus):
+    """-log p of a state under a live copy of the model, in nats, less what any model would need.
+
+    The agent keeps the frozen model's codes; the live copy learns on, so that the bonus of a place
+    falls with its visits. A frozen model's error would never fall. With a decoder of a variance for
+    every value, noise that cannot be predicted costs its entropy and no more.
+    """
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        learning: Learning = Learning(),
+        floor: float | None = None,
+        latent_kl: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        """Copy ``model``, which stays as it is.
+
+        Args:
+            model: a pretrained model with a decoder.
+            learning: how the copy keeps learning.
+            floor: nats below which a state is not new; None takes the running mean, so that only what
+                is worse than usual is paid. The part above the floor is the bonus.
+            latent_kl: weight of the posterior's KL divergence beside the reconstruction.
+            seed: of memory and noise.
+
+        Raises:
+            ValueError: the model has no decoder, or ``latent_kl`` needs a Gaussian code.
+        """
+        if model.decoder is None:
+            raise ValueError(f"a {model.config.model!r} model has no decoder, and so no reconstruction error")
+        if latent_kl and not model.variational:
+            raise ValueError("latent_kl needs a model with a Gaussian code, such as 'beta_vae'")
+        self.live = _trainable_copy(model)
+        self.learning, self.floor, self.latent_kl = learning, floor, latent_kl
+        self.memory = Memory(learning.memory, seed)
+        self.generator = torch.Generator(model.device).manual_seed(seed)
+        weights = [weight for weight in self.live.parameters() if weight.requires_grad]
+        self.optimizer = torch.optim.Adam(weights, learning.learning_rate, fused=True)
+        self.steps, self.scored, self.usual, self._raw = 0, 0, 0.0, np.zeros(0, np.float32)
+
+    @torch.inference_mode()
+    def score(self, observations: Array, latents: Array) -> Array:
+        """Return the nats above the floor."""
+        frames = torch.from_numpy(np.require(observations, requirements=["C", "W"]))
+        x = self.live.preprocess(frames.to(self.live.device))
+        code, _, outputs = self.live.eval()(x)
+        nats = -self.live.likelihood.log_prob(outputs.float(), x).flatten(1).sum(1)
+        if self.latent_kl:
+            nats = nats + self.latent_kl * code.kl().sum(1)
+        self._raw = nats.float().cpu().numpy()
+        floor = self.usual if self.floor is None else self.floor
+        bonus: Array = np.maximum(self._raw - floor, 0)
+        return bonus
+
+    def update(self, observations: Array, latents: Array) -> None:
+        """Remember the frames; train when it is time."""
+        before = self.memory.seen
+        self.memory.add(observations)
+        self.scored += len(self._raw)
+        if len(self._raw):
+            self.usual += max(0.001, len(self._raw) / self.scored) * (float(self._raw.mean()) - self.usual)
+        period, seen = self.learning.train_freq, self.memory.seen
+        if seen >= self.learning.learning_starts and seen // period > before // period:
+            self.train()
+
+    def train(self) -> None:
+        """Take ``gradient_steps`` steps on remembered frames."""
+        for _ in range(self.learning.gradient_steps):
+            frames = torch.from_numpy(self.memory.sample(self.learning.batch_size)).to(self.live.device)
+            x = self.live.train().preprocess(frames)
+            terms, _ = self.live.losses(x, *self.live.draw(x, self.generator), SCHEDULES_DONE)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.live.parameters(), 1000.0)
+            self.optimizer.step()
+            self.steps += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the live weights and the running mean; memory and moments begin anew."""
+        weights = {f"live.{name}": tensor.clone() for name, tensor in self.live.state_dict().items()}
+        numbers = {"steps": torch.tensor(self.steps), "scored": torch.tensor(self.scored)}
+        return {**weights, **numbers, "usual": torch.tensor(self.usual, dtype=torch.float64)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take what ``state`` returned."""
+        prefix = "live."
+        weights = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+        self.live.load_state_dict(weights)
+        self.usual, self.steps, self.scored = float(state["usual"]), int(state["steps"]), int(state["scored"])
+
+    def figures(self) -> dict[str, float]:
+        """Return the newest mean error and the usual one, in nats."""
+        return {"nats": float(self._raw.mean()) if len(self._raw) else 0.0, "usual_nats": self.usual}
