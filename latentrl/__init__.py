@@ -26,27 +26,38 @@ from latentrl.models import (
     sparse_ae,
     vae,
 )
+from latentrl.novelty import ICM, RND, Elliptical, FirstVisits, HashCounts, Product, ReconstructionNovelty, Scaled, Sum
 from latentrl.preprocessing import Preprocessing
 from latentrl.readers import read_labels
 from latentrl.restoration import inpaint, score_field
 from latentrl.search import CodeIndex, hamming, pack_bits, unpack_bits
 from latentrl.training import FitConfig, History, fit
-from latentrl.types import Encoder
+from latentrl.types import Encoder, Novelty
 from latentrl.wrappers import wrap
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "ICM",
+    "RND",
     "AnomalyDetector",
     "Autoencoder",
     "AutoencoderConfig",
     "CodeIndex",
+    "Elliptical",
     "Encoder",
+    "FirstVisits",
     "FitConfig",
     "Frames",
+    "HashCounts",
     "Health",
     "History",
+    "Novelty",
     "Preprocessing",
+    "Product",
+    "ReconstructionNovelty",
+    "Scaled",
+    "Sum",
     "ae",
     "arithmetic",
     "as_frames",
