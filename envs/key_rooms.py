@@ -63,7 +63,7 @@ class KeyRooms(gym.Env[Array, Any]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
-        self, noisy_tv: bool = False, layouts: int | None = 4, max_steps: int = 100, render_mode: str | None = None
+        self, noisy_tv: bool = False, layouts: int | None = 4, max_steps: int = 64, render_mode: str | None = None
     ) -> None:
         """Build the rooms; ``ValueError`` where there are no layouts or no steps.
 

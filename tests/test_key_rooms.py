@@ -99,11 +99,11 @@ def test_the_reward_comes_at_the_goal_alone():
     for seed in range(20):
         results = solve(env, seed)
         _, rewards, terminated, truncated, _ = zip(*results, strict=True)
-        assert rewards[-1] == pytest.approx(1 - 0.9 * len(results) / 100)
+        assert rewards[-1] == pytest.approx(1 - 0.9 * len(results) / 64)
         assert not any(rewards[:-1])
         assert terminated[-1]
         assert not any([*terminated[:-1], *truncated])
-        assert len(results) <= 40
+        assert len(results) <= 34
 
 
 def test_every_state_has_its_own_picture():
@@ -222,5 +222,5 @@ def test_chance_finds_the_key_and_not_the_goal(layouts, monkeypatch):
                 break
         ends.append((factors(info)["has_key"], solved))
     key, goal = np.mean(ends, axis=0)
-    assert 0.05 < key < 0.3
+    assert 0.03 < key < 0.3
     assert goal < 0.01
