@@ -66,7 +66,7 @@ def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
     if is_single(model, source):
         source = source[None]
     for start in range(0, max(len(source), 1), CHUNK):
-        yield model._check_observations(source[start : start + CHUNK])
+        yield model.check_observations(source[start : start + CHUNK])
 
 
 def is_single(model: Autoencoder, observations: object) -> bool:

@@ -229,7 +229,7 @@ class Autoencoder(nn.Module):
         Raises:
             ValueError: shape, dtype or values do not belong to the observation space.
         """
-        return self._map(self._code_mean, self._check_observations(observations), self.observation_space.shape)
+        return self._map(self._code_mean, self.check_observations(observations), self.observation_space.shape)
 
     def decode(self, latents: Array) -> Array:
         """Return the decoder's mean for codes ``(B, latent_dim)`` or ``(latent_dim,)``.
@@ -248,7 +248,7 @@ class Autoencoder(nn.Module):
     def reconstruct(self, observations: Array) -> Array:
         """Return ``decode(encode(observations))`` in one pass; same arguments and errors."""
         self._decoder()
-        checked = self._check_observations(observations)
+        checked = self.check_observations(observations)
         return self._map(lambda x: self._decode(self._code_mean(x)), checked, self.observation_space.shape)
 
     def surprise(self, observations: Array) -> Array:
@@ -264,11 +264,11 @@ class Autoencoder(nn.Module):
         self._decoder()
         if self.features is not None:
             raise TypeError(f"a {self.config.model!r} model measures features, and knows no likelihood of values")
-        return self._map(self._surprise, self._check_observations(observations), self.observation_space.shape)
+        return self._map(self._surprise, self.check_observations(observations), self.observation_space.shape)
 
     def preview(self, observations: Array) -> Array:
         """Return the observations as the network sees them: cropped and resized, in the environment's units."""
-        checked = self._check_observations(observations)
+        checked = self.check_observations(observations)
         return self._map(lambda x: self._restore(self.preprocess(x)), checked, self.observation_space.shape)
 
     def _code_mean(self, observations: Tensor) -> Tensor:
@@ -304,7 +304,12 @@ class Autoencoder(nn.Module):
             chunk = np.require(array[start : start + CHUNK], requirements=["C", "W"])
             yield torch.from_numpy(chunk).to(self.device, non_blocking=True)
 
-    def _check_observations(self, observations: Array) -> Array:
+    def check_observations(self, observations: Array) -> Array:
+        """Return observations, one or ``(B, ...)``, as an array that the model takes.
+
+        Raises:
+            ValueError: shape, dtype or values do not belong to the observation space.
+        """
         space, array = self.observation_space, np.asarray(observations)
         if array.shape[-len(space.shape) :] != space.shape or array.ndim - len(space.shape) not in (0, 1):
             raise ValueError(

@@ -36,7 +36,7 @@ def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
     if is_single(model, observations):
         filled: Array = inpaint(model, observations[None], holes)[0]
         return filled
-    model._check_observations(observations[:0])  # not yet the values: missing ones may be NaN
+    model.check_observations(observations[:0])  # not yet the values: missing ones may be NaN
     holes = _check_holes(model, holes, len(observations))
     chunks = [slice(start, start + CHUNK) for start in range(0, max(len(observations), 1), CHUNK)]
     return np.concatenate([_fill(model, observations[chunk], holes[chunk]) for chunk in chunks])

@@ -63,8 +63,8 @@ class ReconstructionNovelty(Bonus):
     """-log p of a state under a live copy of the model, in nats, less what any model would need.
 
     The agent keeps the frozen model's codes; the live copy learns on, so that the bonus of a place
-    falls with its visits. A frozen model's error would never fall. With a decoder of a variance for
-    every value, noise that cannot be predicted costs its entropy and no more.
+    falls with its visits. A frozen model's error would never fall. A decoder with a variance for every
+    value pays less for noise in a part of the picture; a picture that is all noise is still paid for.
     """
 
     def __init__(
