@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from agents.checkpoint import WEIGHTS, build, read_agent, restore
 from agents.config import AgentConfig
 from agents.vecenv import build_monitored, build_venv, frames_seen
-from envs import Environment
+from envs import Environment, settings_for
 from latentrl import load
 from latentrl.autoencoder import Autoencoder
 from latentrl.files import write_json
@@ -30,7 +30,7 @@ from latentrl.types import Array
 
 UNSEEN_SEED = 1_000_000
 """First seed of evaluation; training seeds lie below."""
-ENVPOOL_ENVS = 16
+ENVS_IN_PROCESS = 16
 GIF_WIDTH = 400
 FRAMES_PER_SECOND = 50
 """What CarRacing runs at; videos of other environments play at this rate, too."""
@@ -63,9 +63,9 @@ class Evaluation:
         return f"{self.mean:.4g} +- {self.std:.4g} over {len(self.returns)} episodes (from {low:.4g} to {high:.4g})"
 
 
-def agent_folder(run: Path) -> Path:
+def agent_folder(run: Path, checkpoint: Literal["best", "last"] = "best") -> Path:
     """Return where in a run's folder the agent is: the best one, or the last where none was evaluated."""
-    for folder in (run / "best", run / "last"):
+    for folder in (run / checkpoint, run / "last"):
         if (folder / WEIGHTS).exists():
             return folder
     raise FileNotFoundError(f"no agent at {run}: expected {run / 'best' / WEIGHTS}")
@@ -83,6 +83,7 @@ def evaluate_agent(
     backend: str = "gymnasium",
     seed: int = UNSEEN_SEED,
     deterministic: bool = True,
+    checkpoint: Literal["best", "last"] = "best",
     device: str = "auto",
     video: Path | None = None,
     progress: bool = True,
@@ -95,6 +96,7 @@ def evaluate_agent(
         backend: "gymnasium" or "envpool".
         seed: the first seed.
         deterministic: take the policy's mode rather than a sample.
+        checkpoint: the best one, by the episodes that chose it, or the last.
         device: for the encoder.
         video: an .mp4 or .gif of one more episode, on Gymnasium.
         progress: whether to show a progress bar.
@@ -102,7 +104,7 @@ def evaluate_agent(
     Raises:
         FileNotFoundError: there is no agent.
     """
-    folder = agent_folder(run)
+    folder = agent_folder(run, checkpoint)
     config, _, notes = read_agent(folder)
     encoder = load_encoder(run, config, device)
     venv = build_venv(config, encoder, make_unseen(config.environment, episodes, backend, seed), training=False)
@@ -112,9 +114,9 @@ def evaluate_agent(
         result = play(venv, _acting(model, deterministic), episodes, progress)
     finally:
         venv.close()
-    conditions = {"backend": backend, "seed": seed, "deterministic": deterministic}
+    conditions = {"backend": backend, "seed": seed, "deterministic": deterministic, "checkpoint": checkpoint}
     write_json(
-        report_file(run, backend, episodes),
+        report_file(run, backend, episodes, deterministic),
         {
             "mean": result.mean,
             "std": result.std,
@@ -128,9 +130,9 @@ def evaluate_agent(
     return result
 
 
-def report_file(run: Path, backend: str, episodes: int) -> Path:
+def report_file(run: Path, backend: str, episodes: int, deterministic: bool = True) -> Path:
     """Return where the evaluation of so many episodes on a backend is written."""
-    return run / f"evaluation-{backend}-{episodes}.json"
+    return run / f"evaluation-{backend}-{episodes}{'' if deterministic else '-stochastic'}.json"
 
 
 def evaluate_random(
@@ -152,7 +154,8 @@ def make_unseen(environment: Environment, episodes: int, backend: str, seed: int
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, got {episodes}")
     fast = backend == "envpool"
-    n_envs = min(episodes, ENVPOOL_ENVS if fast else os.cpu_count() or 1)
+    in_process = fast or not settings_for(environment.id).workers
+    n_envs = min(episodes, ENVS_IN_PROCESS if in_process else os.cpu_count() or 1)
     seeds = [] if fast else [range(seed + i, seed + episodes, n_envs) for i in range(n_envs)]
     return build_monitored(environment, n_envs=n_envs, seed=seed, backend=backend, episode_seeds=seeds)
 

@@ -16,6 +16,7 @@ from latentrl.novelty import (
     Elliptical,
     FirstVisits,
     HashCounts,
+    PartVisits,
     Product,
     ReconstructionNovelty,
     Scaled,
@@ -27,16 +28,23 @@ STATE = "novelty.safetensors"
 DEFAULT_WEIGHT = 0.005
 
 
+@RECIPES.register("parts")
+def parts(encoder: Autoencoder, seed: int) -> Bonus:
+    """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions where there are none."""
+    return PartVisits(encoder.patches, seed=seed)
+
+
 @RECIPES.register("reconstruction")
 def reconstruction(encoder: Autoencoder, seed: int) -> Bonus:
     """Error of a copy of the encoder that keeps learning, at first visits in an episode."""
-    return Product([ReconstructionNovelty(encoder, seed=seed), FirstVisits(seed=seed)])
+    return Product([ReconstructionNovelty(encoder, seed=seed), FirstVisits(width=_width(encoder), seed=seed)])
 
 
 @RECIPES.register("counts")
-def counts(seed: int) -> Bonus:
+def counts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(visits) of the code, at first visits in an episode."""
-    return Product([HashCounts(seed=seed), FirstVisits(seed=seed)])
+    width = _width(encoder)
+    return Product([HashCounts(width=width, seed=seed), FirstVisits(width=width, seed=seed)])
 
 
 @RECIPES.register("simhash")
@@ -63,6 +71,11 @@ def icm(seed: int, action_space: spaces.Space[Any]) -> Bonus:
     if not isinstance(action_space, spaces.Discrete):
         raise ValueError(f"novelty 'icm' needs discrete actions, and these are {action_space}; use 'rnd'")
     return ICM(int(action_space.n), seed=seed)
+
+
+def _width(encoder: Autoencoder) -> float:
+    # A patch shows one of few tiles, each with one code; a code of a whole image changes with all in it.
+    return 1.0 if encoder.patches is None else 0.1
 
 
 def make_novelty(

@@ -12,6 +12,7 @@ import tyro
 from gymnasium import spaces
 
 from agents.options import default_latent_dim, has_argument, parse_options
+from envs import settings_for
 from latentrl import FitConfig, Frames
 from latentrl.files import read_json
 from latentrl.likelihoods import LIKELIHOODS
@@ -19,6 +20,7 @@ from latentrl.models import MODELS
 from latentrl.preprocessing import MIN_SIDE, is_image
 
 EPOCHS, LEAST_STEPS = 8, 1_500
+BATCH_SIZE, LEARNING_RATE = 128, 1e-3
 BATCH = 4_096
 """Observations that are looked at at once."""
 SUFFIXES = (".gz", ".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp")
@@ -37,10 +39,10 @@ class PretrainConfig:
     """Passes over the frames; 8, and on little data of your own as many as make 1,500 gradient steps."""
     steps: int | None = None
     """Gradient steps; replaces epochs."""
-    batch_size: int = 128
-    """Frames per gradient step."""
-    learning_rate: float = 1e-3
-    """Step size at the start."""
+    batch_size: int | None = None
+    """Frames per gradient step; 128, or the environment's own default."""
+    learning_rate: float | None = None
+    """Step size at the start; 1e-3, or the environment's own default."""
     latent_dim: int | None = None
     """Size of the code; the model's own default, and on data of your own at most half the size of an observation."""
     beta: float | None = None
@@ -73,8 +75,10 @@ class PretrainConfig:
 
 
 def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
-    """Fill in the defaults that depend on the model and on the data."""
+    """Fill in the defaults that depend on the model, the environment and the data."""
     bare = None if data is None or environment_of(data) else data
+    if bare is None and config.model == "beta_vae":
+        config = _as_suits(config, run_name(config, data))
     epochs = EPOCHS if bare is None else max(EPOCHS, _epochs_of_least_steps(config, bare))
     latent_dim = default_latent_dim(config.model, None if bare is None else bare.space)
     return dataclasses.replace(
@@ -85,8 +89,19 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     )
 
 
+def _as_suits(config: PretrainConfig, env_id: str) -> PretrainConfig:
+    """Fill in what suits the environment's own images, where no flag says otherwise."""
+    own = {} if config.size or config.crop or config.from_render else dict(settings_for(env_id).pretraining)
+    if config.epochs is not None:
+        own.pop("steps", None)
+    given = parse_options(config.model, config.option)
+    words = [word for word in own.pop("option", ()) if word.partition("=")[0] not in given]
+    own = {name: value for name, value in own.items() if getattr(config, name) is None and name not in given}
+    return dataclasses.replace(config, option=(*config.option, *words), **own)
+
+
 def _epochs_of_least_steps(config: PretrainConfig, data: Frames) -> int:
-    steps = math.ceil(len(data) * (1 - FitConfig.validation) / max(1, config.batch_size))
+    steps = math.ceil(len(data) * (1 - FitConfig.validation) / (config.batch_size or BATCH_SIZE))
     return math.ceil(LEAST_STEPS / max(1, steps))
 
 
@@ -150,8 +165,8 @@ def fit_config(config: PretrainConfig) -> FitConfig:
     return FitConfig(
         epochs=EPOCHS if config.epochs is None else config.epochs,
         steps=config.steps,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
+        batch_size=BATCH_SIZE if config.batch_size is None else config.batch_size,
+        learning_rate=LEARNING_RATE if config.learning_rate is None else config.learning_rate,
         seed=config.seed,
         device=config.device,
     )

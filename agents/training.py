@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger, make_output_format
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms import defaults
@@ -60,7 +60,7 @@ class TrainConfig:
     key: str | None = None
     """Which observation of a Dict space to see; an encoder that was pretrained on one says so itself."""
     novelty: str | None = None
-    """Bonus for new states: counts, elliptical, icm, reconstruction, rnd or simhash."""
+    """Bonus for new states: counts, elliptical, icm, parts, reconstruction, rnd or simhash."""
     novelty_weight: float | None = None
     """Of the bonus in the reward, in units of its own returns."""
     backend: str = "auto"
@@ -223,7 +223,7 @@ class _Run:
 
     def learn(self) -> Trained:
         """Train to the end, or to Ctrl-C, and save either way."""
-        self.model.set_logger(configure(str(self.path), ["tensorboard"]))
+        self.model.set_logger(self._logger())
         try:
             self.model.learn(
                 max(0, self.total - self.model.num_timesteps),
@@ -233,10 +233,16 @@ class _Run:
             if self.selection.evaluated_at != self.model.num_timesteps:
                 self.selection.evaluate()
         finally:
+            self.model.logger.close()
             self.save_last()
             self.venv.close()
             self.selection.close()
         return Trained(self.path, self.agent, self.model.num_timesteps, self.selection.best)
+
+    def _logger(self) -> Logger:
+        suffix = f"-{self.model.num_timesteps:09d}"  # a resumed run writes a table of its own
+        formats = [make_output_format(kind, str(self.path), suffix) for kind in ("tensorboard", "csv")]
+        return Logger(str(self.path), formats)
 
     def _callbacks(self) -> list[BaseCallback]:
         skip = self.agent.environment.frame_skip

@@ -18,7 +18,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from gymnasium.wrappers import AddRenderObservation, ResizeObservation
 
 from envs.envpool import SUPPORTED, EnvPoolVectorEnv
-from envs.minigrid import MiniGridVectorEnv, envpool_has, see_pixels
+from envs.minigrid import MULTI_ROOM, DrawnVectorEnv, MiniGridVectorEnv, envpool_has, see_pixels, see_surroundings
 from envs.packages import register_package
 from envs.settings import settings_for
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
@@ -47,19 +47,23 @@ class Environment:
         return asdict(self)
 
 
-def make_env(environment: Environment, render_mode: str | None = None, seeds: Sequence[int] = ()) -> gym.Env[Any, Any]:
+def make_env(
+    environment: Environment, render_mode: str | None = None, seeds: Sequence[int] = (), undrawn: bool = False
+) -> gym.Env[Any, Any]:
     """Make one environment.
 
     Args:
         environment: which.
         render_mode: passed to Gymnasium.
         seeds: seeds of its episodes, in order; none leaves them to ``reset``.
+        undrawn: leave the drawing of MiniGrid to ``DrawnVectorEnv``.
 
     Raises:
         ValueError: ``module:Class`` names nothing that makes an environment, or its package is not installed.
         gymnasium.error.Error: the id is unknown; the message lists similar ones.
     """
-    env = _see(environment, _create(environment.id, _options(environment, render_mode)))
+    see = see_surroundings if undrawn else see_pixels
+    env = _see(environment, _create(environment.id, _options(environment, render_mode)), see)
     if environment.frame_skip > 1 and not settings_for(environment.id).skips_itself:
         env = FrameSkip(env, environment.frame_skip)
     return EpisodeSeeds(env, seeds) if seeds else env
@@ -109,12 +113,14 @@ def _options(environment: Environment, render_mode: str | None) -> dict[str, Any
     return options
 
 
-def _see(environment: Environment, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+def _see(
+    environment: Environment, env: gym.Env[Any, Any], see_minigrid: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+) -> gym.Env[Any, Any]:
     if environment.render_size:
         env = AddRenderObservation(env, render_only=True)
         env = ResizeObservation(env, (environment.render_size, environment.render_size))
     elif environment.id.startswith(MINIGRID):
-        env = see_pixels(env)
+        env = see_minigrid(env)
     return env if environment.key is None else PickObservation(env, environment.key)
 
 
@@ -160,18 +166,23 @@ def _make_gymnasium(
     environment: Environment, n_envs: int, episode_seeds: Sequence[Sequence[int]], render_mode: str | None
 ) -> VectorEnv[Any, Any, Any]:
     seeds: Sequence[Sequence[int]] = episode_seeds or [()] * n_envs
+    undrawn = environment.id.startswith(MINIGRID) and not environment.render_size
     makers: list[Callable[[], gym.Env[Any, Any]]] = [
-        functools.partial(_make_anywhere, environment, render_mode, seeds[i]) for i in range(n_envs)
+        functools.partial(_make_anywhere, environment, render_mode, seeds[i], undrawn) for i in range(n_envs)
     ]
+    if undrawn:
+        return DrawnVectorEnv(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
     if n_envs == 1 or not settings_for(environment.id).workers:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     return AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def _make_anywhere(environment: Environment, render_mode: str | None, seeds: Sequence[int]) -> gym.Env[Any, Any]:
+def _make_anywhere(
+    environment: Environment, render_mode: str | None, seeds: Sequence[int], undrawn: bool
+) -> gym.Env[Any, Any]:
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which then closes the workers
-    return make_env(environment, render_mode, seeds)
+    return make_env(environment, render_mode, seeds, undrawn)
 
 
 def _envpool_has(environment: Environment) -> bool:
@@ -183,6 +194,11 @@ def _envpool_has(environment: Environment) -> bool:
 def _make_envpool(environment: Environment, n_envs: int, seed: int) -> VectorEnv[Any, Any, Any]:
     if importlib.util.find_spec("envpool") is None:
         raise ValueError("backend 'envpool' needs the package: pip install 'latentrl[fast]', or use 'gymnasium'")
+    if environment.id.startswith(MULTI_ROOM):
+        raise ValueError(
+            f"EnvPool's levels of {environment.id} are not MiniGrid's: rooms overlap, and many cannot be solved; "
+            "use backend 'gymnasium'"
+        )
     if not _envpool_has(environment):
         raise ValueError(
             f"EnvPool cannot serve {environment.id} here; it can serve {', '.join(SUPPORTED)} and most of "

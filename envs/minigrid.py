@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-import itertools
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 
 from envs.envpool import EnvPoolVectorEnv
+from envs.minigrid_views import CELL_SPACE, COLOURS, PIXEL_SPACE, PIXELS, STATES, Surroundings, draw_cells, hide_unseen
 from latentrl.types import Array
 
-VIEW, PIXELS = 7, 8
-"""Cells along a side of the view, and pixels along a side of a cell."""
-KINDS, COLOURS, STATES = 11, 6, 3
-"""Values of a cell's three numbers in a symbolic observation: object, colour, and state of a door."""
-AGENT_ROW, AGENT_COLUMN, UP = VIEW - 1, VIEW // 2, 3
-TASKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "MiniGrid-MultiRoom-N4-S5-v1": (
-        "MiniGrid-MultiRoom-N4-S5-v0",  # whose six rooms are a mistake that MiniGrid keeps
-        {"min_num_rooms": 4, "max_num_rooms": 4, "max_episode_steps": 80},
-    )
-}
-"""Ids that EnvPool does not have: the one it is made from, and what differs."""
+MULTI_ROOM = "MiniGrid-MultiRoom-"
 
 
 def see_pixels(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
@@ -33,6 +23,50 @@ def see_pixels(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
     wrappers: Any = importlib.import_module("minigrid.wrappers")  # which has no annotations
     pixels: gym.Env[Array, Any] = wrappers.ImgObsWrapper(wrappers.RGBImgPartialObsWrapper(env, tile_size=PIXELS))
     return pixels
+
+
+def see_surroundings(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
+    """Show a MiniGrid environment as ``(7, 7)`` cells, seen or not, for ``DrawnVectorEnv`` to hide and to draw."""
+    minigrid: Any = env.unwrapped
+    minigrid.observation_space, minigrid.gen_obs = CELL_SPACE, Surroundings(minigrid)
+    return env
+
+
+class DrawnVectorEnv(VectorWrapper):
+    """MiniGrid's own environments with the frames of ``see_pixels``, made for all of them at once."""
+
+    def __init__(self, envs: SyncVectorEnv) -> None:
+        """Draw what ``envs`` of ``see_surroundings`` show, with SAME_STEP autoreset."""
+        super().__init__(envs)
+        self.single_observation_space = PIXEL_SPACE
+        self.observation_space = batch_space(PIXEL_SPACE, envs.num_envs)
+        self._see_through = all(envs.get_attr("see_through_walls"))
+
+    def reset(self, **kwargs: Any) -> tuple[Array, dict[str, Any]]:
+        """Begin new episodes; arguments as in Gymnasium."""
+        cells, infos = self.env.reset(**kwargs)
+        return self._draw(cells), infos
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """Do one step everywhere."""
+        numbers: Any = np.asarray(actions).tolist()  # which MiniGrid compares faster than NumPy's
+        cells, rewards, terminated, truncated, infos = self.env.step(numbers)
+        for i in np.flatnonzero(infos.get("_final_obs", ())):
+            infos["final_obs"][i] = self._draw(infos["final_obs"][i][None])[0]
+        return self._draw(cells), rewards, terminated, truncated, infos
+
+    def _draw(self, cells: Array) -> Array:
+        return draw_cells(cells if self._see_through else hide_unseen(cells))
+
+
+class MiniGridVectorEnv(EnvPoolVectorEnv):
+    """EnvPool's MiniGrid, drawn from a table of MiniGrid's own tiles; a seed makes another level than it does there."""
+
+    def _space_seen(self) -> spaces.Space[Any]:
+        return PIXEL_SPACE
+
+    def _see(self, observations: Any) -> Array:
+        return draw_views(observations["image"])
 
 
 def draw_views(symbols: Array) -> Array:
@@ -44,46 +78,11 @@ def draw_views(symbols: Array) -> Array:
     Returns:
         ``(n, 56, 56, 3)`` uint8.
     """
-    lines, place = _lines()
-    cells = symbols.transpose(0, 2, 1, 3) @ np.array([COLOURS * STATES, STATES, 1]) * PIXELS  # (n, row, column)
-    views: Array = lines.take(cells[:, :, None] + place, axis=0, mode="clip")  # (n, row, line, column, 24)
-    return views.reshape(-1, VIEW * PIXELS, VIEW * PIXELS, 3)
-
-
-@functools.cache
-def _lines() -> tuple[Array, Array]:
-    """Return all lines of all tiles, without and then with the agent, and which line each line of a view takes."""
-    numbers = itertools.product(range(2), range(KINDS), range(COLOURS), range(STATES))
-    tiles = np.stack([_tile(*cell) for cell in numbers])
-    place = np.zeros((VIEW, PIXELS, VIEW), int) + np.arange(PIXELS)[:, None]
-    place[AGENT_ROW, :, AGENT_COLUMN] += len(tiles) // 2 * PIXELS
-    return tiles.reshape(-1, PIXELS * 3), place
-
-
-def _tile(agent: int, kind: int, colour: int, state: int) -> Array:
-    from minigrid.core.grid import Grid
-    from minigrid.core.world_object import WorldObj
-
-    thing = WorldObj.decode(kind, colour, state)
-    drawn = Grid.render_tile(thing, agent_dir=UP if agent else None, highlight=kind > 0, tile_size=PIXELS)
-    return drawn.astype(np.uint8)
-
-
-class MiniGridVectorEnv(EnvPoolVectorEnv):
-    """EnvPool's MiniGrid, drawn from a table of MiniGrid's own tiles; a seed makes another level than it does there."""
-
-    def _task(self) -> tuple[str, dict[str, Any]]:
-        return TASKS.get(self.env_id, (self.env_id, {}))
-
-    def _space_seen(self) -> spaces.Space[Any]:
-        return spaces.Box(0, 255, (VIEW * PIXELS, VIEW * PIXELS, 3), np.uint8)
-
-    def _see(self, observations: Any) -> Array:
-        return draw_views(observations["image"])
+    return draw_cells(symbols.transpose(0, 2, 1, 3) @ np.array([COLOURS * STATES, STATES, 1]))
 
 
 def envpool_has(env_id: str) -> bool:
-    """Whether EnvPool can play this environment of MiniGrid."""
+    """Whether EnvPool can play this environment of MiniGrid; not MultiRoom, where its rooms overlap."""
     import envpool
 
-    return env_id in TASKS or env_id in envpool.list_all_envs()
+    return not env_id.startswith(MULTI_ROOM) and env_id in envpool.list_all_envs()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,20 @@ class EnvSettings:
     """It takes ``frameskip=n``; with a skip of 1 it keeps its own."""
     workers: bool = True
     """Step in worker processes; False where a step is cheaper than a pipe."""
+    pretraining: Mapping[str, Any] = field(default_factory=dict)
+    """What ``PretrainConfig`` takes for a beta_vae where no flag says otherwise."""
+
+
+def tiles(count: int) -> dict[str, Any]:
+    """Return how to pretrain on images of ``count`` tiles, 8 by 8 pixels each: every tile a code of its own."""
+    return {
+        "latent_dim": 4 * count,
+        "beta": 0.1,
+        "option": ("body={name: patches}", "hardest=4.0"),
+        "steps": 3_000,
+        "batch_size": 16,
+        "learning_rate": 4e-3,
+    }
 
 
 # The pixel settings are those of RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0.
@@ -41,8 +57,8 @@ SETTINGS = {
     "PixelReach-v0": EnvSettings(size=None, workers=False),
 }
 FAMILIES = {
-    "KeyRooms": EnvSettings(size=None, policy="random", workers=False),
-    "MiniGrid-": EnvSettings(size=None, policy="random"),
+    "KeyRooms": EnvSettings(size=None, policy="random", workers=False, pretraining=tiles(8 * 8)),
+    "MiniGrid-": EnvSettings(size=None, policy="random", workers=False, pretraining=tiles(7 * 7)),
     "ALE/": EnvSettings(stack=4, pixel_stack=4, skips_itself=True),
 }
 """How ids begin whose environments have one package and the same settings."""

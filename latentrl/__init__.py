@@ -26,7 +26,18 @@ from latentrl.models import (
     sparse_ae,
     vae,
 )
-from latentrl.novelty import ICM, RND, Elliptical, FirstVisits, HashCounts, Product, ReconstructionNovelty, Scaled, Sum
+from latentrl.novelty import (
+    ICM,
+    RND,
+    Elliptical,
+    FirstVisits,
+    HashCounts,
+    PartVisits,
+    Product,
+    ReconstructionNovelty,
+    Scaled,
+    Sum,
+)
 from latentrl.preprocessing import Preprocessing
 from latentrl.readers import read_labels
 from latentrl.restoration import inpaint, score_field
@@ -53,6 +64,7 @@ __all__ = [
     "Health",
     "History",
     "Novelty",
+    "PartVisits",
     "Preprocessing",
     "Product",
     "ReconstructionNovelty",

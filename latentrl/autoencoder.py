@@ -125,6 +125,12 @@ class Autoencoder(nn.Module):
         return self.config.latent_dim
 
     @property
+    def patches(self) -> int | None:
+        """How many patches have a part of the code each, laid out ``(latent_dim / patches, patches)``; else None."""
+        shape = self.preprocess.shape
+        return BODIES.build(self.config.body or default_body(shape)).patches(shape)
+
+    @property
     def variational(self) -> bool:
         """Whether codes are distributions near N(0, I), so that new ones can be drawn."""
         return issubclass(self.head.code, GaussianCode)

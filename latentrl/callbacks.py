@@ -1,4 +1,4 @@
-"""SB3 callbacks: progress, settings, curves per environment frame, and pictures of what the agent sees."""
+"""SB3 callbacks: progress, settings, curves per environment frame, and pictures of what the agent sees and is paid."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnvWrapper
@@ -13,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 from latentrl import pictures
 from latentrl.autoencoder import Autoencoder
 from latentrl.board import SHOWN, add_picture
+from latentrl.heat import Visits, heat_map
 from latentrl.novelty import Scaled
 from latentrl.preprocessing import is_image
 from latentrl.progress import progress_bar
@@ -117,22 +119,78 @@ def _latent_host(venv: Any) -> LatentVecEnv | None:
 
 
 class NoveltyCurves(BaseCallback):
-    """Curves of a scaled novelty: what it paid, its unit, its weight, and the figures of its parts."""
+    """Curves of a scaled novelty: what it paid, its share, its unit, its weight, and the figures of its parts."""
 
     def __init__(self, novelty: Scaled) -> None:
         """Log the figures of ``novelty`` after every rollout."""
         super().__init__()
         self.novelty = novelty
-        self._paid, self._steps = 0.0, 0
+        self._rollout, self._point = np.zeros(4), np.zeros(4)
+        """Steps, bonus, size of the bonus and of the task reward: of this rollout, and since the curves' last point."""
 
     def _on_step(self) -> bool:
-        infos = self.locals["infos"]
-        self._paid += sum(info["novelty_bonus"] for info in infos)
-        self._steps += len(infos)
+        rewards = np.array([(info["novelty_bonus"], info["task_reward"]) for info in self.locals["infos"]])
+        self._rollout += (len(rewards), rewards[:, 0].sum(), *np.abs(rewards).sum(0))
         return True
 
     def _on_rollout_end(self) -> None:
-        self.logger.record("novelty/bonus", self._paid / max(1, self._steps))
+        pending = "novelty/bonus" in self.logger.name_to_value  # DQN's rollouts are shorter than the way to a point
+        self._point = self._rollout + pending * self._point
+        self._rollout = np.zeros(4)
+        steps, paid, bonus, task = self._point
+        self.logger.record("novelty/bonus", paid / max(1, steps))
+        self.logger.record("novelty/share", bonus / (bonus + task) if bonus else 0.0)
         for name, value in self.novelty.figures().items():
             self.logger.record(f"novelty/{name}", value)
-        self._paid, self._steps = 0.0, 0
+
+
+class NoveltyMap(BaseCallback):
+    """Now and then: the states visited since, in the plane of their codes, by what their novelty was paid."""
+
+    def __init__(self, every: int, size: int = 2_000, seed: int = 0) -> None:
+        """Write one picture every ``every`` decisions, of about ``size`` states drawn at random from those since.
+
+        Raises:
+            ValueError: ``every`` or ``size`` is less than 1.
+        """
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"a picture is written every 1 or more decisions, got every={every}")
+        self.every, self.visits, self.share = every, Visits(size), size / every
+        self.rng = np.random.default_rng(seed)
+
+    def _on_training_start(self) -> None:
+        host = _latent_host(self.training_env)
+        pays = host is not None and host.payment is not None and _frame_space(host) is not None
+        self.host = host if pays and summary_writer(self) is not None else None
+        self._next = self._after()
+
+    def _after(self) -> int:
+        return (self.num_timesteps // self.every + 1) * self.every
+
+    def _on_step(self) -> bool:
+        if self.host is not None:
+            self._remember(self.host)
+        return True
+
+    def _remember(self, host: LatentVecEnv) -> None:
+        rows = np.flatnonzero(self.rng.random(host.num_envs) < self.share)
+        if len(rows):
+            infos = self.locals["infos"]
+            frames, codes = host.transform.reached(np.flatnonzero(self.locals["dones"]))
+            self.visits.add(frames[rows], codes[rows], np.array([infos[i]["novelty_bonus"] for i in rows]))
+
+    def _on_rollout_end(self) -> None:
+        space = None if self.host is None else _frame_space(self.host)
+        if space is None or not self.visits.seen or self.num_timesteps < self._next:
+            return
+        self._next = self._after()
+        picture = heat_map(*self.visits.newest(), low=float(space.low.min()), high=float(space.high.max()))
+        add_picture(summary_writer(self), "novelty/heat_map", pictures.png(picture), self.num_timesteps)
+
+
+def _frame_space(host: LatentVecEnv) -> spaces.Box | None:
+    """Return the space of the frames that are encoded, None where they are no images."""
+    space, key = host.venv.observation_space, host.transform.key
+    space = space[key] if isinstance(space, spaces.Dict) and key is not None else space
+    return space if isinstance(space, spaces.Box) and is_image(space) else None

@@ -30,6 +30,10 @@ class Body(Protocol):
         """Share weights between the halves, where the body does."""
         return None  # noqa: RET501 - an empty body would make it abstract
 
+    def patches(self, shape: Shape) -> int | None:
+        """Return how many patches have a part of the code each; None where all of it knows the whole input."""
+        return None
+
 
 BODIES: Registry[Body] = Registry("body")
 
@@ -94,6 +98,62 @@ def _upwards(
     sizes: list[tuple[int, int]], widths: list[int]
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int], int, int]]:
     return zip(sizes[:0:-1], sizes[-2::-1], widths[:0:-1], widths[-2::-1], strict=True)
+
+
+@BODIES.register("patches")
+@dataclass(frozen=True)
+class Patches(Body):
+    """One small network for every patch of an image, as for the tokens of a ViT (arXiv:2010.11929).
+
+    Each part of the code knows one patch and each patch one part, so that nothing small is lost in
+    the whole: for tiles, text and sprites on a grid. Codes are laid out ``(latent_dim / patches, patches)``.
+    """
+
+    size: int = 8
+    """Side of a patch in pixels."""
+    hidden: int = 32
+
+    def encoder(self, shape: Shape, outputs: int) -> nn.Module:
+        """Return two hidden layers for every patch."""
+        channels, _ = self._plan(shape, outputs)
+        return nn.Sequential(
+            nn.Conv2d(shape[0], self.hidden, self.size, self.size),
+            nn.ReLU(),
+            nn.Conv2d(self.hidden, self.hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(self.hidden, channels, 1),
+            nn.Flatten(),
+        )
+
+    def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
+        """Return the mirror image of ``encoder``."""
+        channels, sides = self._plan(shape, latent_dim)
+        return nn.Sequential(
+            nn.Unflatten(1, (channels, *sides)),
+            nn.Conv2d(channels, self.hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(self.hidden, self.hidden, 1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(self.hidden, shape[0], self.size, self.size),
+        )
+
+    def patches(self, shape: Shape) -> int:
+        """Return how many patches there are."""
+        return shape[1] // self.size * (shape[2] // self.size)
+
+    def _plan(self, shape: Shape, values: int) -> tuple[int, tuple[int, int]]:
+        if len(shape) != 3 or shape[1] % self.size or shape[2] % self.size:
+            raise ValueError(
+                f"body 'patches' of size {self.size} is for images (C, H, W) that such patches fill, not inputs of "
+                f"shape {shape}; set size to a divisor of both sides"
+            )
+        patches = self.patches(shape)
+        if values % patches:
+            raise ValueError(
+                f"body 'patches' cuts these images into {patches}, and cannot share {values} values out evenly: "
+                f"use a latent_dim that is a multiple of {patches}"
+            )
+        return values // patches, (shape[1] // self.size, shape[2] // self.size)
 
 
 @BODIES.register("mlp")

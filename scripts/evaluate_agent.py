@@ -45,7 +45,7 @@ def main(config: EvaluateConfig) -> None:
         video=config.video,
     )
     print(f"\nreturn of the task itself: {result}")
-    print(f"every episode: {report_file(config.agent, config.backend, config.episodes)}")
+    print(f"every episode: {report_file(config.agent, config.backend, config.episodes, not config.stochastic)}")
     if config.video:
         print(f"video: {config.video}")
 

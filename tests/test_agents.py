@@ -363,7 +363,7 @@ def test_evaluation_in_words():
 
 
 def test_random_actions_on_the_unseen_episodes(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(agents.evaluation, "ENVS_IN_PROCESS", 2)
     result = evaluate_random(REACH, 5, seed=77, progress=False)
     expected = []
     sampler = make_env(REACH).action_space
@@ -405,7 +405,7 @@ def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(encoder, t
 
 
 def test_unseen_seeds_are_dealt_out(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(agents.evaluation, "ENVS_IN_PROCESS", 2)
     venv = make_unseen(REACH, 5, "gymnasium", 100)
     assert [list(env.seeds) for env in venv.unwrapped.envs.envs] == [[100, 102, 104], [101, 103]]
 
@@ -599,7 +599,10 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"novelty": "magic"}, "unknown novelty 'magic'; known: counts, elliptical, icm, reconstruction, rnd, simhash"),
+        (
+            {"novelty": "magic"},
+            "unknown novelty 'magic'; known: counts, elliptical, icm, parts, reconstruction, rnd, simhash",
+        ),
         ({"novelty": "counts", "latent": False}, "novelty is made from codes: leave --no-latent out"),
         ({"novelty_weight": 0.1}, "novelty_weight is for a novelty: name one"),
     ],

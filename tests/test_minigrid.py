@@ -10,7 +10,9 @@ from helpers import same
 from stable_baselines3.common.env_checker import check_env
 
 from envs import Environment, EnvSettings, make_env, make_vector, settings_for
-from envs.minigrid import COLOURS, KINDS, STATES, MiniGridVectorEnv, draw_views, envpool_has
+from envs.minigrid import DrawnVectorEnv, MiniGridVectorEnv, draw_views, envpool_has
+from envs.minigrid_views import COLOURS, KINDS, STATES
+from envs.settings import FAMILIES
 
 pytest.importorskip("minigrid")
 from minigrid.core.grid import Grid
@@ -34,7 +36,6 @@ DETERMINISTIC = [
     "MiniGrid-DoorKey-5x5-v0",
     "MiniGrid-LockedRoom-v0",
     "MiniGrid-LavaGapS5-v0",
-    "MiniGrid-MultiRoom-N4-S5-v1",
     "MiniGrid-KeyCorridorS3R2-v0",
     "MiniGrid-ObstructedMaze-1Dlh-v0",
 ]
@@ -104,18 +105,8 @@ def test_a_rendered_image_is_of_the_whole_grid():
     env.close()
 
 
-def test_workers_know_the_ids():
-    vector = make_vector(DOOR_KEY, 2, backend="gymnasium", episode_seeds=[[5], [6]])
-    try:
-        observations, _ = vector.reset()
-        assert same(observations[1], make_env(DOOR_KEY).reset(seed=6)[0])
-        assert vector.step(np.zeros(2, int))[0].shape == (2, 56, 56, 3)
-    finally:
-        vector.close()
-
-
 def test_settings_go_by_the_beginning_of_the_id():
-    assert settings_for("MiniGrid-Anything-v7") == EnvSettings(size=None, policy="random")
+    assert settings_for("MiniGrid-Anything-v7") == FAMILIES["MiniGrid-"]
     assert settings_for("MiniGridlock-v0") == EnvSettings()
 
 
@@ -190,19 +181,15 @@ def test_envpool_is_chosen_where_it_can_play(pool):
     assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     assert vector.metadata["environment"] == DOOR_KEY.to_json()
     assert vector.reset(seed=0)[0] in vector.observation_space
-    assert envpool_has("MiniGrid-MultiRoom-N4-S5-v1")
     assert not envpool_has("MiniGrid-NotYet-v0")
 
 
-def test_four_rooms_are_four(pool):
-    """MiniGrid's v0 of MultiRoom-N4-S5 has six rooms, v1 has four; EnvPool itself has v0 alone."""
-    for version, rooms in (("v0", 6), ("v1", 4)):
-        vector = pool(f"MiniGrid-MultiRoom-N4-S5-{version}", 2)
-        vector.reset(seed=0)
-        for state in vector._pool.debug_states():
-            kinds = np.array(state.grid).reshape(-1, 3)[:, 0]
-            assert (kinds == 4).sum() == rooms - 1  # doors
-            assert state.max_steps == 20 * rooms
+def test_envpool_does_not_play_multi_room(pool):
+    rooms = "MiniGrid-MultiRoom-N4-S5-v0"
+    assert type(pool(rooms, 1)) is DrawnVectorEnv
+    message = f"EnvPool's levels of {rooms} are not MiniGrid's: rooms overlap.*use backend 'gymnasium'"
+    with pytest.raises(ValueError, match=message):
+        pool(rooms, 1, backend="envpool")
 
 
 def test_what_envpool_cannot_play(pool):

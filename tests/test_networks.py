@@ -142,3 +142,36 @@ def test_the_last_step_is_decoded_first() -> None:
     whole = long(z)
     long.steps = 5
     torch.testing.assert_close(long(z), whole[:, -5:])
+
+
+def test_each_patch_has_its_own_part_of_the_code() -> None:
+    torch.manual_seed(0)
+    body = BODIES.build({"name": "patches", "size": 4})
+    encoder, decoder = body.encoder((3, 8, 12), 5 * 6), body.decoder(5 * 6, (3, 8, 12))
+    x = torch.rand(1, 3, 8, 12)
+    changed, swapped = x.clone(), x.clone()
+    changed[:, :, 4:, 4:8] = 0
+    swapped[:, :, :4, :4], swapped[:, :, 4:, 8:] = x[:, :, 4:, 8:], x[:, :, :4, :4]
+    code, other, exchanged = (encoder(image).reshape(5, 6) for image in (x, changed, swapped))
+    assert (code != other).any(0).tolist() == [False, False, False, False, True, False]
+    torch.testing.assert_close(exchanged, code[:, [5, 1, 2, 3, 4, 0]])
+    moved = code.clone()
+    moved[:, 1] += 1
+    difference = (decoder(moved.reshape(1, -1)) != decoder(code.reshape(1, -1))).any(1)[0]
+    assert difference[:4, 4:8].all()
+    assert difference.sum() == 16
+
+
+def test_patches_must_fill_the_image_and_share_the_code() -> None:
+    body = BODIES.build({"name": "patches"})
+    with pytest.raises(
+        ValueError, match=r"body 'patches' of size 8 is for images .* not inputs of shape \(3, 17, 31\)"
+    ):
+        body.encoder((3, 17, 31), 7)
+    with pytest.raises(ValueError, match="into 4, and cannot share 7 values out evenly: .* a multiple of 4"):
+        body.encoder((3, 16, 16), 7)
+
+
+@pytest.mark.parametrize("name", list(BODIES))
+def test_only_patches_has_patches(name: str) -> None:
+    assert (BODIES.build({"name": name}).patches((3, 16, 24)) == 6) == (name == "patches")

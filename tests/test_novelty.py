@@ -26,7 +26,7 @@ from latentrl.novelty import (
     Sum,
 )
 from latentrl.novelty.base import checked
-from latentrl.novelty.counts import EPISODE_SLOTS, Hasher
+from latentrl.novelty.tables import EPISODE_SLOTS, Hasher
 from latentrl.novelty.memory import Memory
 from latentrl.novelty.prediction import CLIP, Normalised
 from latentrl.novelty.reconstruction import Learning

@@ -394,3 +394,17 @@ def test_a_hole_is_part_of_the_reconstruction() -> None:
     plain, _ = terms_and_gradient(make_model(head="point"))
     terms, _ = terms_and_gradient(make_model({"name": "hole", "weight": 0.0}, head="point"))
     assert torch.equal(torch.stack(list(terms.values())).sum(), plain["reconstruction"])
+
+
+def test_the_hardest_values_count_again() -> None:
+    nll = torch.randn(16, 50)
+    expected = nll.sort(1, descending=True).values[:, :5].sum(1).mean()
+    batch = batch_of(Code(torch.zeros(16, 3)), nll=nll)
+    torch.testing.assert_close(build("hardest", weight=3.0, share=0.1)(batch), 3 * expected)
+    torch.testing.assert_close(build("hardest", weight=1.0, share=0.001)(batch), nll.max(1).values.mean())
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_the_share_of_the_hardest_is_a_share(share: float) -> None:
+    with pytest.raises(ValueError, match=rf"share must lie in \(0, 1\], got {share}"):
+        build("hardest", share=share)

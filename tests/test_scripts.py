@@ -169,7 +169,7 @@ def test_nothing_in_a_run_is_a_pickle(workspace):
     succeed(folder, "train_agent", *REACH, "--algo", "dqn", *TRAIN)
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert sum(file.name == "replay.safetensors" for file in files) >= 1
-    known = {".safetensors", ".json", ".png", ".gif", ".mp4", ".u8", ".bin", ".npy", ".jsonl"}
+    known = {".safetensors", ".json", ".png", ".gif", ".mp4", ".u8", ".bin", ".npy", ".jsonl", ".csv"}
     for file in files:
         assert file.suffix in known or file.name.startswith("events.out.tfevents"), file
         head = file.read_bytes()[:4]

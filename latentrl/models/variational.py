@@ -38,6 +38,7 @@ def beta_vae(
     capacity: float | None = None,
     gamma: float = 100.0,
     capacity_steps: int = 10_000,
+    hardest: float = 0.0,
     likelihood: Part = "gaussian",
     body: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
@@ -52,6 +53,8 @@ def beta_vae(
         capacity: nats that the KL divergence is held at; replaces ``beta`` by ``gamma * |KL - C|``.
         gamma: weight of the capacity term.
         capacity_steps: gradient steps over which C rises from 0 to ``capacity``.
+        hardest: weight of the 2 % of each observation's values that are reconstructed worst, on top of
+            all: for small things that a sum over pixels overlooks.
         likelihood: name or spec of the decoder's distribution.
         body: spec of the networks.
         preprocessing: crop, size and greyscale of images.
@@ -59,7 +62,8 @@ def beta_vae(
     penalty: Spec = {"name": "kl", "beta": beta, "free_bits": free_bits}
     if capacity is not None:
         penalty = {"name": "capacity", "gamma": gamma, "capacity": capacity, "steps": capacity_steps}
-    return build("beta_vae", space, latent_dim, likelihood, body, preprocessing, head=GAUSSIAN, penalties=[penalty])
+    penalties = [penalty, {"name": "hardest", "weight": hardest}] if hardest else [penalty]
+    return build("beta_vae", space, latent_dim, likelihood, body, preprocessing, head=GAUSSIAN, penalties=penalties)
 
 
 @MODELS.register("dae_beta_vae")

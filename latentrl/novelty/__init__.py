@@ -4,6 +4,7 @@ from latentrl.novelty.base import NOVELTIES, Bonus
 from latentrl.novelty.combine import Product, Sum
 from latentrl.novelty.counts import FirstVisits, HashCounts
 from latentrl.novelty.elliptical import Elliptical
+from latentrl.novelty.parts import PartVisits
 from latentrl.novelty.prediction import ICM, RND
 from latentrl.novelty.reconstruction import ReconstructionNovelty
 from latentrl.novelty.scaling import Scaled
@@ -16,6 +17,7 @@ __all__ = [
     "Elliptical",
     "FirstVisits",
     "HashCounts",
+    "PartVisits",
     "Product",
     "ReconstructionNovelty",
     "Scaled",

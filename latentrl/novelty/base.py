@@ -84,7 +84,7 @@ def rows_for(rows: Array | None, count: int) -> Array:
 
 def grown(array: Array, rows: Array, fresh: float | Array = 0) -> Array:
     """Return ``array``, one entry an environment, with ``fresh`` ones added where ``rows`` go beyond it."""
-    missing = int(rows.max()) + 1 - len(array)
+    missing = int(rows.max(initial=-1)) + 1 - len(array)
     if missing <= 0:
         return array
     more = np.broadcast_to(np.asarray(fresh, array.dtype), (missing, *array.shape[1:]))

@@ -1,0 +1,252 @@
+"""What bonuses are tested on: steps in known rooms, a television beside its own absence, agents that see noise."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+from agents.checkpoint import build
+from agents.novelty import make_novelty
+from agents.pretrain_config import completed, fit_config
+from agents.pretraining import PretrainConfig, build_model, collect_frames
+from agents.training import TrainConfig, describe_agent
+from agents.vecenv import build_monitored, build_venv
+from envs import Environment, make_vector
+from envs.key_rooms import ACTIONS, COLUMNS, MOVES, OFF, ROWS, SCREEN, WALL_COLUMN, Cell, KeyRooms
+from latentrl import fit, wrap
+from latentrl.autoencoder import Autoencoder
+from latentrl.novelty import Bonus
+from latentrl.types import Array, Encoder
+
+QUIET, NOISY_TV, DOOR_KEY = "KeyRooms-v0", "KeyRoomsNoisyTV-v0", "MiniGrid-DoorKey-5x5-v0"
+BATCH = 32
+"""Environments that step together."""
+NOISE = 0.1 * 255
+"""Standard deviation of the noise in the frames, in grey levels."""
+CHUNK = 1_000
+PROGRESS = ((False, False), (True, False), (True, True))
+"""Whether the key is in hand and whether the door is open, in the order in which they come about."""
+SWITCH = ACTIONS.index("switch")
+
+
+@functools.cache
+def encoder(env_id: str, frames: int, steps: int | None, noise: float = 0.0) -> Autoencoder:
+    """Return an encoder pretrained as the environment's defaults say, on the CPU.
+
+    Args:
+        env_id: whose frames, under random actions.
+        frames: how many.
+        steps: of the gradient; None takes the default.
+        noise: standard deviation of the noise that is added to them, in grey levels.
+    """
+    config = completed(PretrainConfig(env_id, frames=frames, steps=steps, device="cpu"), None)
+    collected = collect_frames(config)
+    model = build_model(config, collected.space, from_environment=True)
+    rng = np.random.default_rng(config.seed)
+    chunks = (collected[start : start + CHUNK] for start in range(0, len(collected), CHUNK))
+    data = np.concatenate([with_noise(chunk, noise, rng) for chunk in chunks]) if noise else collected
+    fit(model, data, fit_config(config), progress=False)
+    return model
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps of an environment, one a row."""
+
+    left: Array
+    """Frames that were left, uint8 ``(N, 64, 64, 3)``."""
+    left_codes: Array
+    """Their codes, float32 ``(N, latent_dim)``."""
+    actions: Array
+    """What was done there, int ``(N,)``."""
+    reached: Array
+    """Frames that were reached, as ``left``."""
+    reached_codes: Array
+    """Their codes."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.actions)
+
+    def __getitem__(self, rows: Array) -> Steps:
+        """Return the steps with these numbers."""
+        return Steps(*(array[rows] for array in vars(self).values()))
+
+    @classmethod
+    def of(cls, steps: Sequence[tuple[Array, int, Array]], encoder: Encoder) -> Steps:
+        """Encode steps (frame left, action, frame reached)."""
+        left, actions, reached = (np.stack(column) for column in zip(*steps, strict=True))
+        return cls(left, encoder.encode(left), actions, reached, encoder.encode(reached))
+
+
+class PlacedRooms(KeyRooms):
+    """KeyRooms in which the agent can be put anywhere."""
+
+    def put(self, cell: Cell, has_key: bool, is_open: bool) -> Array:
+        """Put the agent somewhere and return the picture."""
+        self._agent, self._has_key, self._open, self._steps = cell, has_key, is_open, 0
+        return self._paint()
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Steps into every state of the rooms at the left and at the right of the door, one for each state."""
+
+    taught: Steps
+    """At the left: what a bonus is to know."""
+    held_out: Steps
+    """At the left, a quarter of the states: the same rooms, with the agent, key and door as never before."""
+    unseen: Steps
+    """At the right, key in hand and door open."""
+
+
+def rooms(encoder: Encoder, seed: int) -> Rooms:
+    """Return the steps into the states of all layouts; chance chooses from where each is reached, and the split."""
+    rng = np.random.default_rng(seed)
+    every = list(_moves())
+    chosen = {state: (at_left, step) for state, at_left, step in (every[i] for i in rng.permutation(len(every)))}
+    left, right = ([step for side, step in chosen.values() if side is at_left] for at_left in (True, False))
+    seen = Steps.of(left, encoder)
+    quarter = len(seen) // 4
+    return Rooms(seen[np.arange(quarter, len(seen))], seen[np.arange(quarter)], Steps.of(right, encoder))
+
+
+def _moves() -> Iterator[tuple[bytes, bool, tuple[Array, int, Array]]]:
+    """Yield the state reached, whether it is at the left, and the step: every move within rooms and into gaps."""
+    env, layouts = PlacedRooms(), set[bytes]()
+    cells = [*itertools.product(itertools.chain(*ROWS), itertools.chain(*COLUMNS))]
+    for seed in itertools.count():
+        layout = env.reset(seed=seed)[1]["factors"][4:].tobytes()
+        if layout not in layouts:
+            layouts.add(layout)
+            for progress, cell, action in itertools.product(PROGRESS, cells, range(len(MOVES))):
+                before = env.put(cell, *progress)
+                after, *_, info = env.step(action)
+                row, column = map(int, info["factors"][:2])
+                at_left = column < WALL_COLUMN
+                if (row, column) != cell and column != WALL_COLUMN and (at_left or progress == PROGRESS[-1]):
+                    yield info["factors"].tobytes(), at_left, (before, action, after)
+        if len(layouts) == env.layouts:
+            return
+
+
+class Spectators(Bonus):
+    """Shows every step to bonuses with the television on, and to others as if it were off; pays nothing itself."""
+
+    def __init__(self, on: Sequence[Bonus], off: Sequence[Bonus], quiet: Encoder) -> None:
+        """Take both kinds, in the same order, and the encoder of frames without television."""
+        self.audiences, self.quiet = (on, off), quiet
+        self.paid: list[Array] = []
+        """For each step what each of them would pay, ``(2, bonuses, B)``."""
+        self._shown: tuple[tuple[Array, Array], ...] = ()
+
+    def _show(self, observations: Array, latents: Array) -> tuple[tuple[Array, Array], ...]:
+        dark = observations.copy()
+        dark[(slice(None), *SCREEN)] = OFF
+        return (observations, latents), (dark, self.quiet.encode(dark))
+
+    def score(self, observations: Array, latents: Array) -> Array:
+        """Keep what all would pay."""
+        self._shown = self._show(observations, latents)
+        pairs = zip(self.audiences, self._shown, strict=True)
+        self.paid.append(np.array([[bonus.score(*shown) for bonus in audience] for audience, shown in pairs]))
+        return np.zeros(len(latents), np.float32)
+
+    def update(self, observations: Array, latents: Array) -> None:
+        """Let all learn."""
+        for audience, shown in zip(self.audiences, self._shown, strict=True):
+            for bonus in audience:
+                bonus.update(*shown)
+
+    def act(self, actions: Array) -> None:
+        """Tell all."""
+        for bonus in itertools.chain(*self.audiences):
+            bonus.act(actions)
+
+    def begin(self, observations: Array, latents: Array, rows: Array) -> None:
+        """Tell all."""
+        for audience, shown in zip(self.audiences, self._show(observations, latents), strict=True):
+            for bonus in audience:
+                bonus.begin(*shown, rows)
+
+
+def watch(on: Sequence[Bonus], off: Sequence[Bonus], noisy: Encoder, quiet: Encoder, frames: int, seed: int) -> Array:
+    """Let random actions play before a noisy television.
+
+    Args:
+        on: bonuses that see it.
+        off: the same bonuses once more, who see it off; nothing else differs.
+        noisy: encoder for those that see it.
+        quiet: encoder for the others.
+        frames: to play, in all environments together.
+        seed: of environments and actions.
+
+    Returns:
+        Shares of the bonuses in the last tenth of the frames that were paid for the action ``switch``,
+        ``(2, bonuses)``; 0 where nothing was paid.
+    """
+    spectators, rng = Spectators(on, off, quiet), np.random.default_rng(seed)
+    envs = wrap(make_vector(Environment(NOISY_TV), BATCH), noisy, novelty=spectators)
+    envs.reset(seed=seed)
+    actions = rng.integers(len(ACTIONS), size=(frames // BATCH, BATCH))
+    for chosen in actions:
+        envs.step(chosen)
+    envs.close()
+    last = -len(actions) // 10
+    paid = np.array(spectators.paid[last:])
+    whole, switched = (np.einsum("tkbe->kb", part) for part in (paid, paid * (actions[last:, None, None] == SWITCH)))
+    return np.divide(switched, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def with_noise(frames: Array, std: float, rng: np.random.Generator) -> Array:
+    """Return uint8 frames with Gaussian noise of ``std`` grey levels, clipped."""
+    noise = std * rng.standard_normal(frames.shape, np.float32)
+    return (frames + noise).round().clip(0, 255).astype(np.uint8)
+
+
+class NoisyFrames(VecEnvWrapper):
+    """Adds noise to every frame, the last ones of episodes included."""
+
+    def __init__(self, venv: VecEnv, std: float, seed: int) -> None:
+        """Add noise of ``std`` grey levels to what ``venv`` shows."""
+        super().__init__(venv)
+        self.std, self.rng = std, np.random.default_rng(seed)
+
+    def reset(self) -> Array:
+        """Reset, with noise on the first frames."""
+        return with_noise(np.asarray(self.venv.reset()), self.std, self.rng)
+
+    def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, object]]]:
+        """Finish the step."""
+        frames, rewards, dones, infos = self.venv.step_wait()
+        for info in infos:
+            if "terminal_observation" in info:
+                info["terminal_observation"] = with_noise(info["terminal_observation"], self.std, self.rng)
+        return with_noise(np.asarray(frames), self.std, self.rng), rewards, dones, infos
+
+
+def trained_score(recipe: str, encoder: Autoencoder, noise: float, timesteps: int, seed: int) -> float:
+    """Train PPO on DoorKey with a bonus and return the mean task return of the last 100 training episodes.
+
+    Args:
+        recipe: name of the bonus.
+        encoder: pretrained on frames with the same noise.
+        noise: standard deviation in grey levels; 0 leaves the frames as they are.
+        timesteps: decisions in all.
+        seed: of environments, weights, noise and bonus.
+    """
+    agent = describe_agent(TrainConfig(DOOR_KEY, timesteps=timesteps), encoder)
+    venv: VecEnv = build_monitored(agent.environment, n_envs=agent.settings["n_envs"], seed=seed)
+    venv = NoisyFrames(venv, noise, seed) if noise else venv
+    novelty = make_novelty(recipe, None, encoder, venv.action_space, agent.settings["gamma"], seed)
+    seen = build_venv(agent, encoder, venv, novelty=novelty)
+    try:
+        episodes = build(agent, seen, seed, "cpu").learn(timesteps).ep_info_buffer
+    finally:
+        seen.close()
+    return float(np.mean([episode["r"] for episode in episodes or ()]))
