@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ STEPS = 500
 Recode = Callable[[Array], Array]
 
 
-def swap_encoder(model: BaseAlgorithm, encoder: Encoder) -> Encoder:
+def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder:
     """Let an agent see through ``encoder`` from now on; what it remembers is said in the new codes.
 
     Frames are not kept, so the codes of a replay buffer are decoded by the old encoder and encoded by the new one:
@@ -40,8 +41,8 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder) -> Encoder:
     Args:
         model: PPO, DQN or another algorithm of SB3, in ``VecNormalize`` over ``VecFrameStack`` over what ``wrap``
             returns; the first two may be absent.
-        encoder: one of the same observations, with codes of the same size. An ``Autoencoder`` is copied, so that
-            ``ReconstructionNovelty.live`` can be given and go on learning.
+        encoder: one of the same observations, with codes of the same size, or the folder of a saved one. An
+            ``Autoencoder`` is copied, so that ``ReconstructionNovelty.live`` can be given and go on learning.
 
     Returns:
         The encoder that the agent has now, a frozen copy of an ``Autoencoder``; save it with the agent.
@@ -52,8 +53,7 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder) -> Encoder:
             codes to translate and the old encoder cannot decode them to what the new one encodes.
     """
     view = _View.of(model)
-    new = _frozen(encoder)
-    _check_spaces(view.host, new)
+    new = _frozen(_fitting(view.host, encoder))
     buffer = _filled(model)
     recode = _translation(view.host, new) if buffer is not None or view.stack is not None else None
     if buffer is not None and recode is not None:
@@ -120,18 +120,19 @@ def _frozen(encoder: Encoder) -> Encoder:
     if not isinstance(encoder, Autoencoder):
         return encoder
     frozen = copy.deepcopy(encoder).requires_grad_(False).eval()
-    frozen.source = None  # its weights are on no disk
+    frozen.source = None  # a live copy names the folder that it began from
     return frozen
 
 
-def _check_spaces(host: LatentVecEnv, new: Encoder) -> None:
-    LatentTransform(new, host.venv.observation_space, host.transform.key)
+def _fitting(host: LatentVecEnv, encoder: Encoder | str | Path) -> Encoder:
+    new = LatentTransform(encoder, host.venv.observation_space, host.transform.key).encoder
     old_space, new_space = host.transform.encoder.latent_space, new.latent_space
     if (old_space.shape, old_space.dtype) != (new_space.shape, new_space.dtype):
         raise ValueError(
             f"the agent sees codes of {describe_space(old_space)}, those of the new encoder are "
             f"{describe_space(new_space)}; give one with codes of the same size"
         )
+    return new
 
 
 def _filled(model: BaseAlgorithm) -> ReplayBuffer | None:

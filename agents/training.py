@@ -24,7 +24,14 @@ from agents.vecenv import build_monitored, build_venv
 from envs import Environment, make_env, settings_for
 from latentrl import Preprocessing, load, save
 from latentrl.autoencoder import Autoencoder
-from latentrl.callbacks import EnvFrameCurves, Hyperparameters, LatentPictures, NoveltyCurves, ProgressCallback
+from latentrl.callbacks import (
+    EnvFrameCurves,
+    Hyperparameters,
+    LatentPictures,
+    NoveltyCurves,
+    NoveltyMap,
+    ProgressCallback,
+)
 from latentrl.files import read_json, write_json
 from latentrl.novelty import Scaled
 
@@ -245,13 +252,17 @@ class _Run:
         return Logger(str(self.path), formats)
 
     def _callbacks(self) -> list[BaseCallback]:
-        skip = self.agent.environment.frame_skip
+        skip, tenth = self.agent.environment.frame_skip, max(1, self.total // 10)
         return [
             Hyperparameters(_as_json(self.config)),
             ProgressCallback(self.total, skip),
             EnvFrameCurves(skip),
             LatentPictures(every=max(1, self.total // 10)),
-            *([] if self.novelty is None else [NoveltyCurves(self.novelty)]),
+            *(
+                []
+                if self.novelty is None
+                else [NoveltyCurves(self.novelty), NoveltyMap(every=max(1, self.total // 10))]
+            ),
             self.selection,
         ]
 

@@ -1,9 +1,9 @@
-"""Speed on this machine, and studies of how good the autoencoders are."""
+"""Speed on this machine, and studies of how good the autoencoders and the novelty bonuses are."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,22 +11,25 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.benchmarks import BENCHMARKS, STUDIES
+from agents.benchmarks import BENCHMARKS, NOVELTY_STUDIES, STUDIES
 from agents.benchmarks.report import print_study, write_page
+from agents.benchmarks.study import Study
 from agents.benchmarks.study import run as run_study
 from scripts.cli import run
 
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """Measure speed on this machine, or how good the autoencoders are."""
+    """Measure speed on this machine, or how good the autoencoders or the novelty bonuses are."""
 
     name: tyro.conf.Positional[str] = "speed"
-    """speed (all of fit, encode, step), one of them, or autoencoders."""
+    """speed (all of fit, encode, step), one of them, autoencoders, or novelty."""
     repeats: int = 5
     """Measurements of each row of speed; the median is printed."""
     study: str | None = None
     """One of the studies of the autoencoders; all where not given."""
+    noise: bool = False
+    """Of novelty, also the test that trains agents on noisy frames, which takes an hour."""
     fresh: bool = False
     """Make studies anew that are already in runs/benchmarks."""
     page: bool = False
@@ -34,21 +37,30 @@ class BenchmarkConfig:
 
 
 def main(config: BenchmarkConfig) -> None:
-    """Measure speed on this machine, or how good the autoencoders are."""
+    """Measure speed on this machine, or how good the autoencoders or the novelty bonuses are."""
     if config.name == "autoencoders":
-        judge(config)
+        judge_autoencoders(config)
+    elif config.name == "novelty":
+        judge(NOVELTY_STUDIES if config.noise else NOVELTY_STUDIES[:1], config.fresh)
     else:
         time_rows(config)
 
 
-def judge(config: BenchmarkConfig) -> None:
-    """Run or read the studies and print them."""
-    studies = {}
-    for name in STUDIES if config.study is None else [config.study]:
-        studies[name] = run_study(name, config.fresh)
-        print_study(name, studies[name])
+def judge_autoencoders(config: BenchmarkConfig) -> None:
+    """Judge the autoencoders by one study or all, and write the page."""
+    every = [name for name in STUDIES if name not in NOVELTY_STUDIES]
+    studies = judge(every if config.study is None else [config.study], config.fresh)
     if config.page and config.study is None:
         print(f"\n{write_page(studies)}")
+
+
+def judge(names: Sequence[str], fresh: bool) -> dict[str, Study]:
+    """Run or read the studies and print them."""
+    studies = {}
+    for name in names:
+        studies[name] = run_study(name, fresh)
+        print_study(name, studies[name])
+    return studies
 
 
 def time_rows(config: BenchmarkConfig) -> None:

@@ -23,6 +23,7 @@ from latentrl.callbacks import (
     ProgressCallback,
     summary_writer,
 )
+from latentrl.pictures import TILE
 
 STEPS = 64  # of each of 2 environments, four times
 CLOCK = functools.partial(Clock, 2, side=32)
@@ -262,9 +263,24 @@ def test_a_heat_map_goes_on_where_training_was_resumed(tmp_path):
     venv = lrl.wrap(VecMonitor(DummyVecEnv([CLOCK, CLOCK])), FakeEncoder(), novelty=Reached())
     model = PPO("MlpPolicy", venv, n_steps=STEPS, batch_size=STEPS, n_epochs=1, device="cpu")
     model.set_logger(configure(str(tmp_path), ["tensorboard"]))
-    model.num_timesteps = 3 * ROLLOUT
-    model.learn(3 * ROLLOUT, callback=NoveltyMap(every=2 * ROLLOUT), reset_num_timesteps=False)
+    model.num_timesteps = 2 * ROLLOUT
+    model.learn(4 * ROLLOUT, callback=NoveltyMap(every=2 * ROLLOUT), reset_num_timesteps=False)
     assert [image.step for image in read_events(tmp_path).Images("novelty/heat_map")] == [4 * ROLLOUT, 6 * ROLLOUT]
+
+
+def test_a_heat_map_of_frames_between_other_bounds(tmp_path):
+    class Grey(Clock):
+        def __init__(self):
+            super().__init__(side=8)
+            self.observation_space = gym.spaces.Box(-1, 1, (8, 8, 3), np.float32)
+
+        def _image(self):
+            return np.zeros((8, 8, 3), np.float32)
+
+    learn([NoveltyMap(every=1)], tmp_path, Grey, FakeEncoder(), rollouts=1, novelty=Mean())
+    image = read_events(tmp_path).Images("novelty/heat_map")[0]
+    picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+    assert (picture == 128).all(-1).sum() >= 3 * TILE**2
 
 
 @pytest.mark.parametrize("without", ["novelty", "codes", "images", "tensorboard"])

@@ -113,6 +113,13 @@ def test_a_disc_has_the_colour_of_its_mean_bonus_and_grows_with_its_states():
     assert rows.mean() in (pytest.approx(place(0.0), abs=1), pytest.approx(place(1.0), abs=1))
 
 
+def test_the_first_component_goes_to_the_right_and_the_second_up():
+    codes = np.array([[0, 0], [4, 0], [0, 1], [4, 1]], np.float32)
+    for k, (x, y) in enumerate([(0, 1), (1, 1), (0, 0), (1, 0)]):
+        picture = panel(heat_map(coloured(4), codes, np.eye(4)[k]))
+        assert picture[place(y), place(x)].tolist() == heat(np.ones(1), 0, 1)[0].tolist()
+
+
 @pytest.mark.parametrize("hot", [0, 1])
 def test_the_hottest_of_two_discs_is_on_top(hot):
     codes = np.array([0.0] * 64 + [0.05] * 64 + [1.0])[:, None]
@@ -143,9 +150,9 @@ def test_where_most_earn_nothing_the_middle_is_that_of_those_who_do():
 
 
 def test_no_two_frames_of_a_row_are_of_one_disc_and_crowds_come_first():
-    codes = apart(3)[[0, 0, 0, 1, 1, 2]]
+    codes = apart(3)[[0, 0, 0, 2, 1, 1]]
     rows = shown(heat_map(coloured(6), codes, np.array([5.0, 4.0, 1.0, 0.0, 4.5, 0.0])))
-    assert rows == [[0, 4, 5], [1, 4, 5], [3, 5, 2]]
+    assert rows == [[0, 4, 3], [1, 4, 3], [5, 3, 2]]
 
 
 @pytest.mark.parametrize("shape", [(10, 8, 8), (10, 8, 8, 1), (10, 30, 20, 3), (10, 210, 160, 3), (10, 16, 64, 9)])

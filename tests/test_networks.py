@@ -168,7 +168,7 @@ def test_patches_must_fill_the_image_and_share_the_code() -> None:
         ValueError, match=r"body 'patches' of size 8 is for images .* not inputs of shape \(3, 17, 31\)"
     ):
         body.encoder((3, 17, 31), 7)
-    with pytest.raises(ValueError, match="into 4, and cannot share 7 values out evenly: .* a multiple of 4"):
+    with pytest.raises(ValueError, match=r"into 4, and cannot share 7 values out evenly: .* a multiple of 4"):
         body.encoder((3, 16, 16), 7)
 
 

@@ -26,11 +26,11 @@ from latentrl.novelty import (
     Sum,
 )
 from latentrl.novelty.base import checked
-from latentrl.novelty.tables import EPISODE_SLOTS, Hasher
 from latentrl.novelty.memory import Memory
 from latentrl.novelty.prediction import CLIP, Normalised
 from latentrl.novelty.reconstruction import Learning
 from latentrl.novelty.scaling import RunningVariance
+from latentrl.novelty.tables import EPISODE_SLOTS, Hasher
 from latentrl.types import Novelty
 
 B, DIM, ACTIONS = 6, 4, 3
@@ -378,7 +378,9 @@ def test_product_and_sum_by_hand():
     assert visit(bonus, batch).tolist() == [7, 4, -4]
     assert bonus.score(*batch).dtype == np.float32
     assert [len(part.learned) for part in parts] == [2, 2]
-    assert bonus.figures() == {"mean_Fixed": pytest.approx(-1 / 6)}
+    assert bonus.figures() == pytest.approx(
+        {"mean_Fixed_1": 2.0, "mean_Fixed_2": -1 / 6, "share_Fixed_1": 12 / 17, "share_Fixed_2": 5 / 17}
+    )
 
 
 def test_a_combination_of_a_users_own_bonuses_takes_every_hook():

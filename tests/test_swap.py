@@ -331,12 +331,16 @@ def test_the_live_copy_of_a_novelty_goes_on_learning_and_the_agents_stays(reach)
     assert not np.allclose(novelty.live.encode(frames), live)
 
 
-def test_a_copy_does_not_pass_for_the_one_on_disk(reach, tmp_path):
-    _, encoder = reach
-    saved = lrl.load(lrl.save(encoder, tmp_path))
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_copy_does_not_pass_for_the_one_on_disk(reach, tmp_path, by_path):
+    frames, encoder = reach
+    folder = lrl.save(encoder, tmp_path)
+    saved = lrl.load(folder)
     model = make_ppo(see_through(saved, make=REACH))
-    assert swap_encoder(model, saved).source is None
+    new = swap_encoder(model, str(folder) if by_path else saved)
+    assert new.source is None
     assert saved.source == str(tmp_path)
+    assert np.array_equal(new.encode(frames), encoder.encode(frames))
 
 
 # Where nothing has to be translated.

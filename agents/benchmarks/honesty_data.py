@@ -24,8 +24,8 @@ from latentrl.novelty import Bonus
 from latentrl.types import Array, Encoder
 
 QUIET, NOISY_TV, DOOR_KEY = "KeyRooms-v0", "KeyRoomsNoisyTV-v0", "MiniGrid-DoorKey-5x5-v0"
-BATCH = 32
-"""Environments that step together."""
+BATCH, TAUGHT = 32, 160
+"""Environments that step together, and states that a bonus is taught, a multiple of them."""
 NOISE = 0.1 * 255
 """Standard deviation of the noise in the frames, in grey levels."""
 CHUNK = 1_000
@@ -54,6 +54,10 @@ def encoder(env_id: str, frames: int, steps: int | None, noise: float = 0.0) -> 
     return model
 
 
+Step = tuple[Array, int, Array]
+"""Frame that was left, action, frame that was reached."""
+
+
 @dataclass(frozen=True)
 class Steps:
     """Steps of an environment, one a row."""
@@ -78,8 +82,8 @@ class Steps:
         return Steps(*(array[rows] for array in vars(self).values()))
 
     @classmethod
-    def of(cls, steps: Sequence[tuple[Array, int, Array]], encoder: Encoder) -> Steps:
-        """Encode steps (frame left, action, frame reached)."""
+    def of(cls, steps: Sequence[Step], encoder: Encoder) -> Steps:
+        """Stack and encode."""
         left, actions, reached = (np.stack(column) for column in zip(*steps, strict=True))
         return cls(left, encoder.encode(left), actions, reached, encoder.encode(reached))
 
@@ -100,7 +104,7 @@ class Rooms:
     taught: Steps
     """At the left: what a bonus is to know."""
     held_out: Steps
-    """At the left, a quarter of the states: the same rooms, with the agent, key and door as never before."""
+    """Also at the left: known rooms, with agent, key and door as they never were in this layout."""
     unseen: Steps
     """At the right, key in hand and door open."""
 
@@ -111,27 +115,31 @@ def rooms(encoder: Encoder, seed: int) -> Rooms:
     every = list(_moves())
     chosen = {state: (at_left, step) for state, at_left, step in (every[i] for i in rng.permutation(len(every)))}
     left, right = ([step for side, step in chosen.values() if side is at_left] for at_left in (True, False))
-    seen = Steps.of(left, encoder)
-    quarter = len(seen) // 4
-    return Rooms(seen[np.arange(quarter, len(seen))], seen[np.arange(quarter)], Steps.of(right, encoder))
+    return Rooms(*(Steps.of(steps, encoder) for steps in (left[:TAUGHT], left[TAUGHT:], right)))
 
 
-def _moves() -> Iterator[tuple[bytes, bool, tuple[Array, int, Array]]]:
-    """Yield the state reached, whether it is at the left, and the step: every move within rooms and into gaps."""
-    env, layouts = PlacedRooms(), set[bytes]()
-    cells = [*itertools.product(itertools.chain(*ROWS), itertools.chain(*COLUMNS))]
+def _moves() -> Iterator[tuple[bytes, bool, Step]]:
+    """Yield the state reached, whether it is at the left, and the step: all moves within rooms and into gaps."""
+    cells = list(itertools.product(itertools.chain(*ROWS), itertools.chain(*COLUMNS)))
+    for env in _layouts():
+        for progress, cell, action in itertools.product(PROGRESS, cells, range(len(MOVES))):
+            left = env.put(cell, *progress)
+            reached, *_, info = env.step(action)
+            column = int(info["factors"][1])
+            at_left = column < WALL_COLUMN
+            moved = info["factors"][:2].tolist() != list(cell)
+            if moved and column != WALL_COLUMN and (at_left or progress == PROGRESS[-1]):
+                yield info["factors"].tobytes(), at_left, (left, action, reached)
+
+
+def _layouts() -> Iterator[PlacedRooms]:
+    env, known = PlacedRooms(), set[bytes]()
     for seed in itertools.count():
         layout = env.reset(seed=seed)[1]["factors"][4:].tobytes()
-        if layout not in layouts:
-            layouts.add(layout)
-            for progress, cell, action in itertools.product(PROGRESS, cells, range(len(MOVES))):
-                before = env.put(cell, *progress)
-                after, *_, info = env.step(action)
-                row, column = map(int, info["factors"][:2])
-                at_left = column < WALL_COLUMN
-                if (row, column) != cell and column != WALL_COLUMN and (at_left or progress == PROGRESS[-1]):
-                    yield info["factors"].tobytes(), at_left, (before, action, after)
-        if len(layouts) == env.layouts:
+        if layout not in known:
+            yield env
+        known.add(layout)
+        if len(known) == env.layouts:
             return
 
 
@@ -147,7 +155,7 @@ class Spectators(Bonus):
 
     def _show(self, observations: Array, latents: Array) -> tuple[tuple[Array, Array], ...]:
         dark = observations.copy()
-        dark[(slice(None), *SCREEN)] = OFF
+        dark[:, SCREEN[0], SCREEN[1]] = OFF
         return (observations, latents), (dark, self.quiet.encode(dark))
 
     def score(self, observations: Array, latents: Array) -> Array:
@@ -200,13 +208,15 @@ def watch(on: Sequence[Bonus], off: Sequence[Bonus], noisy: Encoder, quiet: Enco
     last = -len(actions) // 10
     paid = np.array(spectators.paid[last:])
     whole, switched = (np.einsum("tkbe->kb", part) for part in (paid, paid * (actions[last:, None, None] == SWITCH)))
-    return np.divide(switched, whole, out=np.zeros_like(whole), where=whole > 0)
+    shares: Array = np.divide(switched, whole, out=np.zeros_like(whole), where=whole > 0)
+    return shares
 
 
 def with_noise(frames: Array, std: float, rng: np.random.Generator) -> Array:
     """Return uint8 frames with Gaussian noise of ``std`` grey levels, clipped."""
     noise = std * rng.standard_normal(frames.shape, np.float32)
-    return (frames + noise).round().clip(0, 255).astype(np.uint8)
+    noisy: Array = (frames + noise).round().clip(0, 255).astype(np.uint8)
+    return noisy
 
 
 class NoisyFrames(VecEnvWrapper):

@@ -45,10 +45,10 @@ def write_page(studies: dict[str, Study]) -> Path:
 
 
 def _sections(name: str, study: Study) -> Iterator[str]:
-    yield _markdown(["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows])
+    yield as_markdown(["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows])
     for table in study.tables:
         yield f"{table.caption}:\n"
-        yield _markdown(table.columns, table.rows)
+        yield as_markdown(table.columns, table.rows)
     for number, (caption, picture) in enumerate(study.pictures.items()):
         file = PICTURES / f"{name}-{number}.png"
         write_atomically(file, functools.partial(_write_bytes, png(picture)))
@@ -61,7 +61,8 @@ def _cells(row: Row) -> list[str]:
     return [row.what, _figure(row.ours), others, row.goal, reached]
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 

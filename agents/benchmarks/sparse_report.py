@@ -1,0 +1,148 @@
+"""What the runs on sparse rewards reached: a table, and curves with bootstrapped intervals, in docs/novelty.md."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import importlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.benchmarks.report import as_markdown
+from agents.benchmarks.sparse import NO_BONUS, RESULTS, TASKS, Task
+from latentrl.files import write_atomically
+from latentrl.types import Array
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, PICTURE = DOCS / "novelty.md", DOCS / "images" / "novelty" / "curves.png"
+BEGIN, END = "<!-- results: python scripts/study_sparse.py --page -->", "<!-- end of results -->"
+COLUMNS = (
+    *("task", "bonus", "agents", "frames", "success, deterministic", "success, stochastic"),
+    *("return, deterministic", "return, stochastic", "goal", "reached"),
+)
+RESAMPLES, LEVEL = 5_000, 95
+POINTS = 200
+COLOURS = {"parts": "#2c6e9e", NO_BONUS: "#9a9a9a"}
+Record = dict[str, Any]
+
+
+def records(task: str, arm: str) -> list[Record]:
+    """Return what the runs of a task with a bonus have left, by seed."""
+    files = sorted((RESULTS / task).glob(f"{arm}-*.json"))
+    return [{**json.loads(file.read_text(encoding="utf-8")), "curve": file.with_suffix(".csv")} for file in files]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the bootstrapped 95 % interval of the mean over agents."""
+    low, high = _bounds(np.asarray(values, float)[:, None])
+    return float(low[0]), float(high[0])
+
+
+def _bounds(values: Array) -> Array:
+    """Return the lower and the upper bounds ``(2, T)`` of the mean of ``values (agents, T)``."""
+    chosen = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
+    bounds: Array = np.percentile(values[chosen].mean(1), [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
+    return bounds
+
+
+def rows() -> Iterator[list[str]]:
+    """Yield the cells of the table, for every task and bonus that has results."""
+    for name, task in TASKS.items():
+        for arm in _arms(name):
+            yield _row(name, task, arm, records(name, arm))
+
+
+def _arms(task: str) -> list[str]:
+    found = {file.stem.rpartition("-")[0] for file in (RESULTS / task).glob("*.json")}
+    return sorted(found, key=lambda arm: (arm == NO_BONUS, arm != "parts", arm))
+
+
+def _row(name: str, task: Task, arm: str, found: list[Record]) -> list[str]:
+    frames = {record["training"]["timesteps"] + record["pretraining"]["frames"] for record in found}
+    cells = [name, arm, str(len(found)), " or ".join(f"{count:,}" for count in sorted(frames))]
+    for measure in ("success", "return"):
+        cells += [_mean([record[mode][measure] for record in found]) for mode in ("deterministic", "stochastic")]
+    return [*cells, *_verdict(task, arm, found)]
+
+
+def _mean(values: Sequence[float]) -> str:
+    low, high = interval(values)
+    return f"{np.mean(values):.2f} ({low:.2f} to {high:.2f})"
+
+
+def _verdict(task: Task, arm: str, found: list[Record]) -> tuple[str, str]:
+    if arm == NO_BONUS:
+        return "", ""
+    means = [np.mean([record[mode][task.measure] for record in found]) for mode in ("deterministic", "stochastic")]
+    goal = f"{task.measure} >= {task.goal:.2f}" if task.goal else f"{task.measure} above 0"
+    reached = [mean >= task.goal if task.goal else mean > 0 for mean in means]
+    words = {(True, True): "yes", (False, True): "stochastic", (True, False): "deterministic", (False, False): "**no**"}
+    return goal, words[bool(reached[0]), bool(reached[1])]
+
+
+def draw() -> Path:
+    """Draw the return in training against all frames, one panel a task, and return the picture's file."""
+    plot = importlib.import_module("matplotlib.pyplot")
+    names = [name for name in TASKS if _arms(name)]
+    columns = min(4, len(names))
+    height = -(-len(names) // columns)
+    figure, panels = plot.subplots(height, columns, figsize=(3.6 * columns, 2.9 * height), squeeze=False)
+    for panel in panels.flat[len(names) :]:
+        panel.set_axis_off()
+    for name, panel in zip(names, panels.flat, strict=False):
+        _panel(panel, name)
+    figure.tight_layout()
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(PICTURE, lambda part: figure.savefig(part, dpi=110, format="png"))
+    plot.close(figure)
+    return PICTURE
+
+
+def _panel(panel: Any, name: str) -> None:
+    for number, arm in enumerate(_arms(name)):
+        frames, returns = _curves(records(name, arm))
+        colour = COLOURS.get(arm, f"C{number + 1}")
+        panel.plot(frames / 1e6, returns.mean(0), color=colour, label="no bonus" if arm == NO_BONUS else arm)
+        panel.fill_between(frames / 1e6, *_bounds(returns), color=colour, alpha=0.2, linewidth=0)
+    panel.set(title=name, ylim=(-0.03, 1.0), xlabel="million frames, pretraining included", ylabel="return in training")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def _curves(found: list[Record]) -> tuple[Array, Array]:
+    """Return frames ``(POINTS,)``, and at each the mean return of the last episodes of every agent."""
+    curves = []
+    for record in found:
+        with record["curve"].open(newline="", encoding="utf-8") as lines:
+            table = [row for row in csv.DictReader(lines) if row["return"]]
+        decisions, returns = (np.array([float(row[key]) for row in table]) for key in ("decisions", "return"))
+        curves.append((decisions + record["pretraining"]["frames"], returns))
+    begin = max(record["pretraining"]["frames"] for record in found)
+    frames = np.linspace(begin, min(decisions[-1] for decisions, _ in curves), POINTS)
+    return frames, np.stack([np.interp(frames, decisions, returns, left=0.0) for decisions, returns in curves])
+
+
+def write_section() -> Path:
+    """Write table and curves into the page, and return it."""
+    known = [f"- {name}: {task.known}." for name, task in TASKS.items() if task.known and _arms(name)]
+    picture = draw().relative_to(DOCS).as_posix()
+    parts = [
+        BEGIN,
+        f"![Return in training, with and without a bonus]({picture})\n",
+        as_markdown(COLUMNS, list(rows())),
+        "What others have reached there:\n",
+        *known,
+        END,
+    ]
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    text = before + "\n".join(parts) + rest.partition(END)[2]
+    write_atomically(PAGE, functools.partial(_write_text, text))
+    return PAGE
+
+
+def _write_text(text: str, file: Path) -> None:
+    file.write_text(text, encoding="utf-8")

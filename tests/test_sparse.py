@@ -1,0 +1,116 @@
+"""Studies of sparse rewards: what is run, kept and reported."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+
+import numpy as np
+import pytest
+
+import agents.benchmarks.sparse as sparse
+import agents.benchmarks.sparse_report as report
+from agents.benchmarks.sparse import TASKS, Run, Task, runs
+from agents.pretraining import PretrainConfig
+from envs import make_env
+from envs.make import Environment
+
+TINY = functools.partial(PretrainConfig, frames=64, steps=3, latent_dim=4)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Let studies be of one tiny task, in folders of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sparse, "FOLDER", tmp_path / "runs")
+    for module in (sparse, report):
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sparse, "PretrainConfig", TINY)
+    monkeypatch.setattr(sparse, "UNSEEN_EPISODES", 4)
+    monkeypatch.setitem(TASKS, "Tiny", Task("PixelReach-v0", 2_048, seeds=2))
+    return tmp_path
+
+
+def test_the_tasks_can_be_made():
+    for task in TASKS.values():
+        pytest.importorskip("minigrid")
+        make_env(Environment(task.env)).close()
+
+
+def test_runs_are_of_every_arm_and_seed():
+    found = list(runs(["DoorKey-8x8"], seeds=2))
+    assert [run.name for run in found] == [f"DoorKey-8x8/{arm}-{seed}" for arm in ("parts", "none") for seed in (0, 1)]
+    assert [run.arm for run in runs(["DoorKey-8x8"], ["rnd"])] == ["rnd"] * TASKS["DoorKey-8x8"].seeds
+    assert {run.task for run in runs()} == set(TASKS)
+    with pytest.raises(ValueError, match="unknown task 'Chess'; known: DoorKey-8x8, "):
+        list(runs(["Chess"]))
+
+
+@pytest.mark.filterwarnings("ignore:the code has collapsed")  # of so little training
+@pytest.mark.parametrize("arm", ["parts", "none"])
+def test_a_run_leaves_its_curve_and_its_configuration(tiny, arm):
+    file = sparse.perform(Run("Tiny", arm, 1))
+    record = json.loads(file.read_text())
+    assert record["training"] == {
+        "env": "PixelReach-v0",
+        "algo": "ppo",
+        "timesteps": 2_048,
+        "novelty": None if arm == "none" else "parts",
+        "seed": 1,
+    }
+    assert record["pretraining"]["frames"] == 64
+    assert record["encoder"]["latent_dim"] == 4
+    assert {record[mode]["episodes"] for mode in ("deterministic", "stochastic")} == {4}
+    rows = list(csv.DictReader(file.with_suffix(".csv").open()))
+    assert [row["decisions"] for row in rows] == ["2048"]
+    assert bool(rows[0]["bonus"]) == (arm == "parts")
+    before = file.stat().st_mtime_ns
+    assert sparse.perform(Run("Tiny", arm, 1)) == file
+    assert file.stat().st_mtime_ns == before
+
+
+def test_what_a_resumed_run_did_again_stands_once(tmp_path):
+    head = "time/total_timesteps,rollout/ep_rew_mean\n"
+    (tmp_path / "progress-000000000.csv").write_text(head + "100,0.1\n,0.3\n200,0.2\n300,0.9\n")
+    (tmp_path / "progress-000000200.csv").write_text(head + "300,0.4\n")
+    rows = sparse._logged(tmp_path)
+    assert [(row["time/total_timesteps"], row["rollout/ep_rew_mean"]) for row in rows] == [
+        ("100", "0.1"),
+        ("200", "0.2"),
+        ("300", "0.4"),
+    ]
+
+
+def test_the_interval_is_that_of_the_mean():
+    values = np.random.default_rng(0).normal(3.0, 1.0, 200)
+    low, high = report.interval(values)
+    error = 1.96 * values.std() / np.sqrt(len(values))
+    assert low == pytest.approx(values.mean() - error, abs=0.03)
+    assert high == pytest.approx(values.mean() + error, abs=0.03)
+    assert report.interval([0.5]) == (0.5, 0.5)
+
+
+def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkeypatch):
+    pytest.importorskip("matplotlib")
+    for arm, success in (("parts", 1.0), ("none", 0.0)):
+        for seed in range(2):
+            made = {"success": success, "return": success / 2, "episodes": 4}
+            file = Run("Tiny", arm, seed).result
+            file = tiny / "results" / "Tiny" / file.name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pretraining = {"frames": 64, "seconds": 1.0}
+            record = {"training": {"timesteps": 100}, "pretraining": pretraining}
+            file.write_text(json.dumps({**record, "deterministic": made, "stochastic": made}))
+            file.with_suffix(".csv").write_text("decisions,return,length,bonus\n50,,,\n60,0.1,3,\n100,0.2,3,\n")
+    monkeypatch.setattr(report, "DOCS", tiny)
+    monkeypatch.setattr(report, "PAGE", tiny / "page.md")
+    monkeypatch.setattr(report, "PICTURE", tiny / "curves.png")
+    (tiny / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    text = report.write_section().read_text()
+    assert text.startswith("before\n")
+    assert text.endswith(f"{report.END}\nafter\n")
+    assert "old" not in text
+    assert "| Tiny | parts | 2 | 164 | 1.00 (1.00 to 1.00) |" in text
+    assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
+    assert (tiny / "curves.png").stat().st_size > 1_000
