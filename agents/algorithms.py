@@ -82,7 +82,7 @@ DQN_PIXELS: Settings = {
 PPO_MINIGRID: Settings = {
     "n_envs": 32,
     "timesteps": 1_000_000,
-    "n_steps": 128,
+    "n_steps": 64,
     "batch_size": 512,
     "n_epochs": 4,
     "learning_rate": "lin_5e-4",

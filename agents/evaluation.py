@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agents.checkpoint import WEIGHTS, build, read_agent, restore
 from agents.config import AgentConfig
-from agents.vecenv import build_monitored, build_venv, frames_seen
+from agents.vecenv import build_monitored, build_venv, frames_seen, gymnasium_of
 from envs import Environment, settings_for
 from latentrl import load
 from latentrl.autoencoder import Autoencoder
@@ -33,7 +33,7 @@ UNSEEN_SEED = 1_000_000
 ENVS_IN_PROCESS = 16
 GIF_WIDTH = 400
 FRAMES_PER_SECOND = 50
-"""What CarRacing runs at; videos of other environments play at this rate, too."""
+"""Of videos of environments that do not say what they run at."""
 
 Act = Callable[[Any], Array]
 
@@ -207,7 +207,8 @@ def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = 
         observations, _, dones, _ = venv.step(act(observations))
         done = bool(dones[0])
     venv.close()
-    return _write_video(video, frames, max(1, FRAMES_PER_SECOND // config.environment.frame_skip))
+    rate = gymnasium_of(venv).metadata.get("render_fps", FRAMES_PER_SECOND)
+    return _write_video(video, frames, max(1, rate // config.environment.frame_skip))
 
 
 def _load_to_play(config: AgentConfig, venv: VecNormalize, folder: Path) -> BaseAlgorithm:

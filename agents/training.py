@@ -257,12 +257,8 @@ class _Run:
             Hyperparameters(_as_json(self.config)),
             ProgressCallback(self.total, skip),
             EnvFrameCurves(skip),
-            LatentPictures(every=max(1, self.total // 10)),
-            *(
-                []
-                if self.novelty is None
-                else [NoveltyCurves(self.novelty), NoveltyMap(every=max(1, self.total // 10))]
-            ),
+            LatentPictures(every=tenth),
+            *([] if self.novelty is None else [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]),
             self.selection,
         ]
 

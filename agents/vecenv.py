@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage
 
 from agents.config import AgentConfig
@@ -101,3 +102,10 @@ def frames_seen(venv: Any) -> Array:
     while not isinstance(venv, LatentVecEnv):
         venv = venv.venv
     return venv.transform.last_frames
+
+
+def gymnasium_of(venv: Any) -> VectorEnv[Any, Any, Any]:
+    """Return the Gymnasium vector at the bottom of ``build_venv``."""
+    while not isinstance(venv, GymnasiumVecEnv):
+        venv = venv.venv
+    return venv.envs

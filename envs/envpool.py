@@ -39,10 +39,6 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         self.observation_space = batch_space(self.single_observation_space, n_envs)
         self.action_space = batch_space(self.single_action_space, n_envs)
 
-    def _task(self) -> tuple[str, dict[str, Any]]:
-        """Return EnvPool's id for this environment, and options that differ from it."""
-        return self.env_id, {}
-
     def _space_seen(self) -> spaces.Space[Any]:
         """Return the space of what ``_see`` returns for one environment."""
         space: spaces.Space[Any] = self._pool.observation_space
@@ -56,17 +52,15 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     def _start(self, seed: int) -> None:
         import envpool
 
-        task, options = self._task()
         self._seed, self._begun = seed, False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the precision of its float64 bounds
             self._pool = envpool.make(
-                task,
+                self.env_id,
                 env_type="gymnasium",
                 num_envs=self.num_envs,
                 seed=seed,
                 num_threads=min(self.num_envs, os.cpu_count() or 1),
-                **options,
             )
             self._pool.observation_space, self._pool.action_space  # noqa: B018 - computed once, here
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import inspect
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -796,19 +797,43 @@ def test_latent_kl_is_added_with_its_weight():
     assert with_kl.score(*states(0)) - plain.score(*states(0)) == pytest.approx(20 * kl, rel=1e-2)
 
 
-def test_the_usual_error_is_the_mean_of_the_stream_also_after_resuming(tmp_path):
+def test_the_usual_error_is_a_low_quantile_of_the_newest_also_after_resuming(tmp_path):
     never = Learning(learning_starts=10**9)
     bonus, stream = ReconstructionNovelty(tiny_model(), never), []
     for seed in range(5):
         visit(bonus, states(seed))
         stream.append(tiny_model().surprise(states(seed)[0]).reshape(B, -1).sum(1))
-    assert bonus.usual == pytest.approx(np.mean(stream), rel=1e-4)
+    assert bonus.usual == pytest.approx(np.quantile(stream, 0.1), rel=1e-4)
+    familiar = bonus.score(*states(0)) == 0
+    assert familiar.any()
+    assert not familiar.all()
     restored = ReconstructionNovelty(tiny_model(), never)
     restored.load_state(on_disk(bonus.state(), tmp_path))
     visit(bonus, states(5))
     visit(restored, states(5))
     assert restored.usual == pytest.approx(bonus.usual)
     assert bonus.figures()["usual_nats"] == bonus.usual
+
+
+def test_what_is_hard_to_draw_is_taken_off():
+    model, frames = tiny_model(), np.stack([np.zeros((8, 8, 3), np.uint8), states(0)[0][0]])
+    sizes = [8 * np.log(2) * len(cv2.imencode(".png", frame)[1]) for frame in frames]
+    assert sizes[1] > sizes[0]
+    plain, corrected = (ReconstructionNovelty(model, floor=-1e5, complexity=weight) for weight in (0.0, 0.5))
+    codes = model.encode(frames)
+    lost = plain.score(frames, codes).astype(float) - corrected.score(frames, codes)
+    np.testing.assert_allclose(lost, 0.5 * np.array(sizes), atol=0.1)
+
+
+def test_complexity_is_that_of_images():
+    with pytest.raises(ValueError, match="complexity is that of images of uint8, as PNG files"):
+        ReconstructionNovelty(lrl.vae((5,), latent_dim=2), complexity=1.0)
+
+
+def test_a_model_of_features_has_no_error_in_pixels():
+    model = lrl.dae_beta_vae((8, 8, 3), latent_dim=2, body=MLP)
+    with pytest.raises(ValueError, match="a 'dae_beta_vae' model measures features, and knows no likelihood of pixels"):
+        ReconstructionNovelty(model)
 
 
 def places(seed, count, dims):

@@ -20,6 +20,8 @@ from agents.benchmarks.honesty_data import (
     NOISE,
     NOISY_TV,
     QUIET,
+    TAUGHT,
+    Rooms,
     Steps,
     encoder,
     rooms,
@@ -99,10 +101,10 @@ ASIDE = {
 
 @STUDIES.register("novelty")
 def novelty() -> Study:
-    """Every bonus of train_agent.py --novelty before scaling, on codes of the default encoder of KeyRooms-v0.
+    """Every bonus of train_agent.py --novelty before scaling, on codes of KeyRooms' default encoder.
 
-    It is taught 20 visits of 160 states at the left of the door, then asked about the others there and about the
-    rooms at the right, where the agent never was; each visit is the first step of an episode of its own.
+    It is taught states at the left of the door, then asked about others there and about the rooms at
+    the right, where the agent never was. Each visit is the first step of an episode of its own.
     """
     return compared(Extent())
 
@@ -111,21 +113,20 @@ def compared(extent: Extent) -> Study:
     """Return the tables of all bonuses, but for the test that trains agents."""
     quiet, noisy = (encoder(env_id, extent.frames, extent.steps) for env_id in (QUIET, NOISY_TV))
     shares = television(noisy, quiet, extent.television)
-    figures = {name: {**shares[name], **_figures(name, quiet, extent)} for name in RECIPES}
+    places = [rooms(quiet, seed) for seed in range(extent.seeds)]
+    figures = {name: {**shares[name], **_figures(name, quiet, places, extent)} for name in RECIPES}
     tests = [[str(goal), *(goal.cell(each[test]) for each in figures.values())] for test, goal in GOALS.items()]
-    cost = [
-        f"processor time a step in microseconds, {BATCH} together",
-        *(f"{each['cost']:.1f}" for each in figures.values()),
-    ]
+    cost = [f"microseconds a step, {BATCH} together", *(f"{each['cost']:.1f}" for each in figures.values())]
     aside = [[what, *(f"{each[test]:.3f}" for each in figures.values())] for test, what in ASIDE.items()]
-    columns = ["", *RECIPES]
-    return Study([], [Table("Honesty and cost", columns, [*tests, cost]), Table("Beside them", columns, aside)])
+    several = f"medians over {extent.seeds} seeds of PNG and AUROC, one seed of the others"
+    caption = f"After {extent.rounds} visits of each of {TAUGHT} states; {several}"
+    return Study([], [Table(caption, ["", *RECIPES], [*tests, cost]), Table("Beside them", ["", *RECIPES], aside)])
 
 
-def _figures(name: str, encoder: Autoencoder, extent: Extent) -> Figures:
+def _figures(name: str, encoder: Autoencoder, places: Sequence[Rooms], extent: Extent) -> Figures:
     found: list[Figures] = []
-    for seed in range(extent.seeds):
-        states, bonus = rooms(encoder, seed), build(name, encoder, seed)
+    for seed, states in enumerate(places):
+        bonus = build(name, encoder, seed)
         teach(bonus, states.taught, extent.rounds, seed)
         against = {"rooms": states.held_out, "known": states.taught}
         areas = {key: room_auroc(bonus, seen, states.unseen) for key, seen in against.items()}
@@ -173,7 +174,8 @@ def decay(bonus: Bonus, steps: Steps, visits: int) -> float:
     """Return the largest ``b(n) sqrt(n) / b(1)`` for n up to ``visits``; infinity where the first visit pays nothing.
 
     b(n) is the mean bonus at the n-th visit of the ``BATCH`` steps that it would pay most. It is 1 for
-    ``1 / sqrt(n)``, and ``sqrt(visits)`` for a bonus that forgets with the episode.
+    ``1 / sqrt(n)``, and ``sqrt(visits)`` for a bonus that forgets with the episode. What learns by
+    gradient steps gets one batch a visit, the least that there can be.
     """
     newest = steps[np.argsort(-scores(bonus, steps), kind="stable")[:BATCH]]
     means = np.array([visit(bonus, newest).mean() for _ in range(visits)], np.float64)
@@ -200,7 +202,10 @@ def room_auroc(bonus: Bonus, seen: Steps, unseen: Steps) -> float:
 
 
 def cost(bonus: Bonus, steps: Steps) -> float:
-    """Return the processor's microseconds for ``score`` and ``update`` of one of ``BATCH`` environments, a median."""
+    """Return the microseconds of ``score`` and ``update`` for one of ``BATCH`` environments, the median of repeats.
+
+    They are the processor's, so that other work on the machine does not count.
+    """
     batches, times = [steps[rows] for rows in _batches(np.arange(COST_BATCHES * BATCH) % len(steps))], []
     visit(bonus, batches[0])
     for _ in range(COST_REPEATS):
@@ -219,11 +224,8 @@ def television(noisy: Autoencoder, quiet: Autoencoder, frames: int) -> dict[str,
     the same recipe pays for the same actions with the television off, each with an encoder of its own.
     """
     on, off = ([build(name, model, 0) for name in RECIPES] for model in (noisy, quiet))
-    shares = watch(on, off, noisy, quiet, frames, seed=0)
-    return {
-        name: {"on": float(shares[0, i]), "off": float(shares[1, i]), "television": float(shares[0, i] - shares[1, i])}
-        for i, name in enumerate(RECIPES)
-    }
+    shares = watch(on, off, noisy, quiet, frames, seed=0).tolist()
+    return {name: {"on": a, "off": b, "television": a - b} for name, a, b in zip(RECIPES, *shares, strict=True)}
 
 
 @STUDIES.register("novelty_noise")
@@ -241,15 +243,16 @@ def endured(extent: Extent, recipes: Sequence[str]) -> Study:
         for noise, model in encoders.items()
         for seed in range(extent.agents)
     }
-    begun = FOLDER / "novelty_noise" / "begun"
+    begun = FOLDER / "novelty_noise" / f"begun-{extent.timesteps}"
     kept = {key: _kept(begun / "-".join(map(str, key)), train) for key, train in trainings.items()}
     shutil.rmtree(begun)
     reached = {noise: [[kept[name, noise, i] for i in range(extent.agents)] for name in recipes] for noise in encoders}
-    lost = [np.mean(quiet) - np.mean(noisy) for quiet, noisy in zip(*reached.values(), strict=True)]
+    means = ([statistics.mean(returns) for returns in reached[noise]] for noise in encoders)
+    lost = [without - noisy for without, noisy in zip(*means, strict=True)]
     rows = [
         ["return without noise", *map(_spread, reached[0.0])],
         ["return with noise", *map(_spread, reached[NOISE])],
-        [str(LOST), *(LOST.cell(float(loss)) for loss in lost)],
+        [str(LOST), *map(LOST.cell, lost)],
     ]
     caption = f"Mean of the last 100 training episodes of {extent.timesteps:,} decisions, over {extent.agents} agents"
     return Study([], [Table(f"{caption} (least to most)", ["", *recipes], rows)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -241,14 +242,9 @@ class NoisyFrames(VecEnvWrapper):
 
 
 def trained_score(recipe: str, encoder: Autoencoder, noise: float, timesteps: int, seed: int) -> float:
-    """Train PPO on DoorKey with a bonus and return the mean task return of the last 100 training episodes.
+    """Train PPO on DoorKey with a bonus, and return the mean task return of the last 100 training episodes.
 
-    Args:
-        recipe: name of the bonus.
-        encoder: pretrained on frames with the same noise.
-        noise: standard deviation in grey levels; 0 leaves the frames as they are.
-        timesteps: decisions in all.
-        seed: of environments, weights, noise and bonus.
+    The ``encoder`` was pretrained with the same ``noise``, in grey levels; ``timesteps`` are decisions in all.
     """
     agent = describe_agent(TrainConfig(DOOR_KEY, timesteps=timesteps), encoder)
     venv: VecEnv = build_monitored(agent.environment, n_envs=agent.settings["n_envs"], seed=seed)
@@ -259,4 +255,4 @@ def trained_score(recipe: str, encoder: Autoencoder, noise: float, timesteps: in
         episodes = build(agent, seen, seed, "cpu").learn(timesteps).ep_info_buffer
     finally:
         seen.close()
-    return float(np.mean([episode["r"] for episode in episodes or ()]))
+    return statistics.mean(float(episode["r"]) for episode in episodes or ())

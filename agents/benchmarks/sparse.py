@@ -74,7 +74,7 @@ TASKS = {
     "ObstructedMaze-2Dlh": Task(
         "MiniGrid-ObstructedMaze-2Dlh-v0", 2_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"
     ),
-    "KeyRooms": Task("KeyRooms-v0", 200_000, algo="dqn"),
+    "KeyRooms": Task("KeyRooms-v0", 200_000, algo="dqn", arms=("counts", NO_BONUS)),
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,10 +15,14 @@ from torch import Tensor
 from latentrl.autoencoder import Autoencoder
 from latentrl.novelty.base import NOVELTIES, Bonus
 from latentrl.novelty.memory import Memory
+from latentrl.preprocessing import is_image
 from latentrl.types import Array
 
 SCHEDULES_DONE = 1 << 62
 """Gradient steps after which every schedule of a penalty is at its end: the model was trained before."""
+RECENT, FAMILIAR = 2_000, 0.1
+"""How many of the newest scores say what is usual, and which quantile of them a familiar state is taken to have."""
+NATS_PER_BYTE = 8 * math.log(2)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,12 @@ class Learning:
             )
 
 
+def png_nats(images: Array) -> Array:
+    """Return the sizes of uint8 ``images (B, H, W, C)`` as PNG files, in nats, float32 ``(B,)``."""
+    sizes = [len(cv2.imencode(".png", image)[1]) for image in images]
+    return np.array(sizes, np.float32) * NATS_PER_BYTE
+
+
 def _trainable_copy(model: Autoencoder) -> Autoencoder:
     """Copy a model, to train what ``fit`` would: a fixed sigma and a frozen model of features stay as they are."""
     live = copy.deepcopy(model)
@@ -73,6 +85,7 @@ class ReconstructionNovelty(Bonus):
         learning: Learning = Learning(),
         floor: float | None = None,
         latent_kl: float = 0.0,
+        complexity: float = 0.0,
         seed: int = 0,
     ) -> None:
         """Copy ``model``, which stays as it is.
@@ -80,25 +93,35 @@ class ReconstructionNovelty(Bonus):
         Args:
             model: a pretrained model with a decoder.
             learning: how the copy keeps learning.
-            floor: nats below which a state is not new; None takes the running mean, so that only what
-                is worse than usual is paid. The part above the floor is the bonus.
+            floor: nats below which a state is not new; None takes the lowest tenth of the newest scores,
+                what familiar states need. The part above the floor is the bonus.
             latent_kl: weight of the posterior's KL divergence beside the reconstruction.
+            complexity: weight of the image's size as a PNG, in nats, which is taken off: what is hard to
+                draw is not therefore new (Serra et al. 2020, arXiv:1909.11480).
             seed: of memory and noise.
 
         Raises:
-            ValueError: the model has no decoder, or ``latent_kl`` needs a Gaussian code.
+            ValueError: the model has no decoder or measures features, ``latent_kl`` needs a Gaussian code, or
+                ``complexity`` 8-bit images.
         """
         if model.decoder is None:
             raise ValueError(f"a {model.config.model!r} model has no decoder, and so no reconstruction error")
+        if model.features is not None:
+            raise ValueError(f"a {model.config.model!r} model measures features, and knows no likelihood of pixels")
+        space = model.observation_space
+        if complexity and not (is_image(space) and space.dtype == np.uint8):
+            raise ValueError("complexity is that of images of uint8, as PNG files")
         if latent_kl and not model.variational:
             raise ValueError("latent_kl needs a model with a Gaussian code, such as 'beta_vae'")
         self.live = _trainable_copy(model)
-        self.learning, self.floor, self.latent_kl = learning, floor, latent_kl
+        self.learning, self.floor, self.latent_kl, self.complexity = learning, floor, latent_kl, complexity
         self.memory = Memory(learning.memory, seed)
         self.generator = torch.Generator(model.device).manual_seed(seed)
         weights = [weight for weight in self.live.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.Adam(weights, learning.learning_rate, fused=True)
-        self.steps, self.scored, self.usual, self._raw = 0, 0, 0.0, np.zeros(0, np.float32)
+        self.steps, self.usual = 0, 0.0
+        self._raw: Array = np.zeros(0, np.float32)
+        self._recent: Array = np.zeros(0, np.float32)
 
     @torch.inference_mode()
     def score(self, observations: Array, latents: Array) -> Array:
@@ -110,6 +133,8 @@ class ReconstructionNovelty(Bonus):
         if self.latent_kl:
             nats = nats + self.latent_kl * code.kl().sum(1)
         self._raw = nats.float().cpu().numpy()
+        if self.complexity:
+            self._raw = self._raw - self.complexity * png_nats(observations)
         floor = self.usual if self.floor is None else self.floor
         bonus: Array = np.maximum(self._raw - floor, 0)
         return bonus
@@ -118,9 +143,9 @@ class ReconstructionNovelty(Bonus):
         """Remember the frames; train when it is time."""
         before = self.memory.seen
         self.memory.add(observations)
-        self.scored += len(self._raw)
         if len(self._raw):
-            self.usual += max(0.001, len(self._raw) / self.scored) * (float(self._raw.mean()) - self.usual)
+            self._recent = np.concatenate([self._recent, self._raw])[-RECENT:]
+            self.usual = float(np.quantile(self._recent, FAMILIAR))
         period, seen = self.learning.train_freq, self.memory.seen
         if seen >= self.learning.learning_starts and seen // period > before // period:
             self.train()
@@ -138,17 +163,17 @@ class ReconstructionNovelty(Bonus):
             self.steps += 1
 
     def state(self) -> dict[str, Tensor]:
-        """Return the live weights and the running mean; memory and moments begin anew."""
+        """Return the live weights and the newest scores; memory and moments begin anew."""
         weights = {f"live.{name}": tensor.clone() for name, tensor in self.live.state_dict().items()}
-        numbers = {"steps": torch.tensor(self.steps), "scored": torch.tensor(self.scored)}
-        return {**weights, **numbers, "usual": torch.tensor(self.usual, dtype=torch.float64)}
+        return {**weights, "steps": torch.tensor(self.steps), "recent": torch.from_numpy(self._recent.copy())}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         prefix = "live."
         weights = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
         self.live.load_state_dict(weights)
-        self.usual, self.steps, self.scored = float(state["usual"]), int(state["steps"]), int(state["scored"])
+        self.steps, self._recent = int(state["steps"]), state["recent"].numpy().copy()
+        self.usual = float(np.quantile(self._recent, FAMILIAR)) if len(self._recent) else 0.0
 
     def figures(self) -> dict[str, float]:
         """Return the newest mean error and the usual one, in nats."""
