@@ -55,6 +55,19 @@ def test_it_pays_what_sets_and_counters_say(alike):
     assert bonus.figures() == {"distinct_parts": len(episodes)}
 
 
+def test_what_never_comes_back_earns_nothing():
+    bonus, start = PartVisits(1, recurring=2), np.zeros((1, 2), np.float32)
+    thing, paid = np.ones((1, 2), np.float32), []
+    for episode in range(4):
+        bonus.begin(NONE, start, np.ones(1, bool))
+        noise = np.full((1, 2), 7.0 + episode, np.float32)
+        assert bonus.score(NONE, noise) == 0
+        bonus.update(NONE, noise)
+        paid.append(float(bonus.score(NONE, thing)[0]))
+        bonus.update(NONE, thing)
+    assert paid == pytest.approx([0, 0, 1 / np.sqrt(3), 1 / 2])
+
+
 def test_dimensions_are_parts_where_there_are_no_others():
     bonus = PartVisits(width=0.5)
     codes = np.zeros((1, 3), np.float32)
@@ -93,6 +106,8 @@ def test_the_codes_of_patches_fall_into_its_parts():
 def test_impossible_parts_are_refused():
     with pytest.raises(ValueError, match="a code has at least 1 part, got parts=0"):
         PartVisits(0)
+    with pytest.raises(ValueError, match="recurring is a number of episodes, got -1"):
+        PartVisits(recurring=-1)
     with pytest.raises(ValueError, match="positive width, got bits=32, width=0"):
         PartVisits(width=0)
     with pytest.raises(ValueError, match="codes of 12 values do not fall into 5 parts: set parts to a divisor"):

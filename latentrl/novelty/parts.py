@@ -24,7 +24,9 @@ class PartVisits(Bonus):
     Codes are laid out ``(latent_dim / parts, parts)``, as those of the body 'patches' are.
     """
 
-    def __init__(self, parts: int | None = None, alike: bool = True, width: float = 0.1, seed: int = 0) -> None:
+    def __init__(
+        self, parts: int | None = None, alike: bool = True, width: float = 0.1, recurring: int = 0, seed: int = 0
+    ) -> None:
         """Count ``parts`` of each code.
 
         Args:
@@ -32,14 +34,18 @@ class PartVisits(Bonus):
             alike: whether the same values mean the same in every part, as in patches; dimensions of one
                 code are never alike.
             width: steps to which values are rounded, in units of the code.
+            recurring: episodes that must have had a part before it pays. What never comes back, such as
+                noise in steps that are fine enough, then earns nothing.
             seed: of the hash.
 
         Raises:
-            ValueError: there are no parts, or the width is not positive.
+            ValueError: there are no parts, the width is not positive, or ``recurring`` is negative.
         """
         if parts is not None and parts < 1:
             raise ValueError(f"a code has at least 1 part, got parts={parts}")
-        self.parts, self.alike = parts, alike and parts is not None
+        if recurring < 0:
+            raise ValueError(f"recurring is a number of episodes, got {recurring}")
+        self.parts, self.alike, self.recurring = parts, alike and parts is not None, recurring
         self.hasher = Hasher("grid", width=width, seed=seed)
         self.seen, self.tally = Seen(), Tally()
         self._rng_seed = seed
@@ -48,7 +54,9 @@ class PartVisits(Bonus):
     def score(self, observations: Array, latents: Array) -> Array:
         """Return the sum over the new parts; what a view shows twice counts once."""
         keys, new = self._new(latents)
-        bonus: Array = (new / np.sqrt(self.tally.of(keys) + 1.0)).sum(1).astype(np.float32)
+        episodes = self.tally.of(keys)
+        paid = new & (episodes >= self.recurring)
+        bonus: Array = (paid / np.sqrt(episodes + 1.0)).sum(1).astype(np.float32)
         return bonus
 
     def update(self, observations: Array, latents: Array) -> None:
