@@ -12,7 +12,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.benchmarks import BENCHMARKS, NOVELTY_STUDIES, STUDIES
-from agents.benchmarks.report import print_study, write_page
+from agents.benchmarks.report import print_study, write_novelty, write_page
 from agents.benchmarks.study import Study
 from agents.benchmarks.study import run as run_study
 from scripts.cli import run
@@ -33,7 +33,7 @@ class BenchmarkConfig:
     fresh: bool = False
     """Make studies anew that are already in runs/benchmarks."""
     page: bool = False
-    """Write docs/autoencoders.md and its pictures from all studies."""
+    """Write the studies into docs/autoencoders.md with their pictures, or into docs/novelty.md."""
 
 
 def main(config: BenchmarkConfig) -> None:
@@ -41,7 +41,9 @@ def main(config: BenchmarkConfig) -> None:
     if config.name == "autoencoders":
         judge_autoencoders(config)
     elif config.name == "novelty":
-        judge(NOVELTY_STUDIES if config.noise else NOVELTY_STUDIES[:1], config.fresh)
+        studies = judge(NOVELTY_STUDIES if config.noise else NOVELTY_STUDIES[:1], config.fresh)
+        if config.page:
+            print(f"\n{write_novelty(studies)}")
     else:
         time_rows(config)
 

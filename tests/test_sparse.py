@@ -114,3 +114,6 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
     assert "| Tiny | parts | 2 | 164 | 1.00 (1.00 to 1.00) |" in text
     assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
     assert (tiny / "curves.png").stat().st_size > 1_000
+    (tiny / "page.md").write_text("no lines")
+    with pytest.raises(ValueError, match=r"page\.md lacks the lines '<!-- results"):
+        report.write_section()

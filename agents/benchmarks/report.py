@@ -11,6 +11,7 @@ from latentrl.files import write_atomically
 from latentrl.pictures import png
 
 PAGE, PICTURES = Path("docs/autoencoders.md"), Path("docs/images/autoencoders")
+NOVELTY, HONESTY = Path("docs/novelty.md"), "<!-- honesty: python scripts/benchmark.py novelty --page -->"
 INTRODUCTION = """# How good the autoencoders are
 
 Every figure and picture on this page is written by
@@ -44,8 +45,31 @@ def write_page(studies: dict[str, Study]) -> Path:
     return PAGE
 
 
+def replace_section(page: Path, begin: str, text: str, end: str) -> Path:
+    """Put ``text`` between the lines ``begin`` and ``end`` of a page, and return it.
+
+    Raises:
+        ValueError: the page lacks one of them.
+    """
+    before, opening, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closing, after = rest.partition(end)
+    if not (opening and closing):
+        raise ValueError(f"{page} lacks the lines {begin!r} and {end!r}, between which the results go")
+    write_atomically(page, functools.partial(_write_text, f"{before}{begin}\n{text}\n{end}{after}"))
+    return page
+
+
+def write_novelty(studies: dict[str, Study]) -> Path:
+    """Write the studies of the bonuses into their page, and return it."""
+    parts = [f"Machine: {machine()}.\n"]
+    for name, study in studies.items():
+        parts += [f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
+    return replace_section(NOVELTY, HONESTY, "\n".join(parts), "<!-- end of honesty -->")
+
+
 def _sections(name: str, study: Study) -> Iterator[str]:
-    yield as_markdown(["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows])
+    if study.rows:
+        yield as_markdown(["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows])
     for table in study.tables:
         yield f"{table.caption}:\n"
         yield as_markdown(table.columns, table.rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import importlib
 import json
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.benchmarks.report import as_markdown
+from agents.benchmarks.report import as_markdown, replace_section
 from agents.benchmarks.sparse import NO_BONUS, RESULTS, TASKS, Task
 from latentrl.files import write_atomically
 from latentrl.types import Array
@@ -131,18 +130,9 @@ def write_section() -> Path:
     known = [f"- {name}: {task.known}." for name, task in TASKS.items() if task.known and _arms(name)]
     picture = draw().relative_to(DOCS).as_posix()
     parts = [
-        BEGIN,
         f"![Return in training, with and without a bonus]({picture})\n",
         as_markdown(COLUMNS, list(rows())),
         "What others have reached there:\n",
         *known,
-        END,
     ]
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    text = before + "\n".join(parts) + rest.partition(END)[2]
-    write_atomically(PAGE, functools.partial(_write_text, text))
-    return PAGE
-
-
-def _write_text(text: str, file: Path) -> None:
-    file.write_text(text, encoding="utf-8")
+    return replace_section(PAGE, BEGIN, "\n".join(parts), END)
