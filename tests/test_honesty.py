@@ -29,7 +29,7 @@ from agents.benchmarks.honesty_data import (
     with_noise,
 )
 from agents.novelty import RECIPES
-from envs.key_rooms import ACTIONS, AGENT, CELLS, COLUMNS, PIXELS, SCREEN, KeyRooms
+from envs.key_rooms import ACTIONS, AGENT, CELLS, COLUMNS, GOAL, PIXELS, SCREEN, KeyRooms
 from latentrl.novelty import Bonus
 
 # Models that saw so few frames may well not use their code.
@@ -91,20 +91,20 @@ def steps():
         (lambda frames, visits: visits**-0.25, 100**0.25),
         (lambda frames, visits: 1, 10),
         (lambda frames, visits: 0, np.inf),
-        (lambda frames, visits: visits, 100 * 10),
+        (lambda frames, visits: visits, 10),
+        (lambda frames, visits: (visits > 3) / np.sqrt(visits), 2),
     ],
-    ids=["root", "faster", "slower", "never", "nothing", "rising"],
+    ids=["root", "faster", "slower", "never", "nothing", "rising", "withheld"],
 )
 def test_decay(pay, ratio, steps):
     assert honesty.decay(Toy(pay), steps, 100) == pytest.approx(ratio, rel=1e-5)
 
 
-def test_decay_is_of_the_states_that_pay_most(steps):
-    newest = {frame.tobytes() for frame in steps.reached[::3]}
-    assert len(newest) == BATCH
+def test_decay_is_of_the_first_states(steps):
+    first = {frame.tobytes() for frame in steps.reached[:BATCH]}
 
     def pay(frames, visits):
-        return np.where([frame.tobytes() in newest for frame in frames], 1 / np.sqrt(visits), 0.5)
+        return np.where([frame.tobytes() in first for frame in frames], 1 / np.sqrt(visits), 0.5)
 
     assert honesty.decay(Toy(pay), steps, 20) == pytest.approx(1, rel=1e-5)
 
@@ -162,6 +162,10 @@ def test_rooms_are_split_as_they_say(states):
     assert not at_right(states.taught).any()
     assert not at_right(states.held_out).any()
     assert at_right(states.unseen).all()
+    corners = states.unseen.left[:, PIXELS // 2 :: PIXELS, PIXELS // 2 :: PIXELS]
+    goals = np.argwhere((corners == GOAL).all(-1))[:, 1:]
+    at_goal = (agent_cells(states.unseen.reached) == goals).all(1)
+    assert at_goal.tolist() == [i < 4 for i in range(len(states.unseen))]
     pictures = [frame.tobytes() for part in (states.taught, states.held_out, states.unseen) for frame in part.reached]
     layouts, gap = 4, 1
     left, right = (6 * len(columns) + gap for columns in COLUMNS)

@@ -86,7 +86,7 @@ class Goal:
 
 
 GOALS = {
-    "decay": Goal("decay: largest b(n) sqrt(n) / b(1)", 2.0),
+    "decay": Goal("decay: largest b(n) sqrt(n) / largest b(n)", 2.0),
     "size": Goal("|rank correlation| with the size of the PNG", 0.2),
     "television": Goal("share that a noisy television takes", 0.05),
     "rooms": Goal("AUROC of rooms never seen", 0.95, least=True),
@@ -171,15 +171,15 @@ def scores(bonus: Bonus, steps: Steps) -> Array:
 
 
 def decay(bonus: Bonus, steps: Steps, visits: int) -> float:
-    """Return the largest ``b(n) sqrt(n) / b(1)`` for n up to ``visits``; infinity where the first visit pays nothing.
+    """Return the largest ``b(n) sqrt(n)`` over the largest b(n), for n up to ``visits``; infinity where nothing is paid.
 
-    b(n) is the mean bonus at the n-th visit of the ``BATCH`` steps that it would pay most. It is 1 for
-    ``1 / sqrt(n)``, and ``sqrt(visits)`` for a bonus that forgets with the episode. What learns by
-    gradient steps gets one batch a visit, the least that there can be.
+    b(n) is the mean bonus at the n-th visit of the first ``BATCH`` steps, largest at the first unless it
+    is withheld. The ratio is 1 for ``1 / sqrt(n)``, and ``sqrt(visits)`` for a bonus that forgets with
+    the episode. What learns by gradient steps gets one batch a visit, the least that there can be.
     """
-    newest = steps[np.argsort(-scores(bonus, steps), kind="stable")[:BATCH]]
-    means = np.array([visit(bonus, newest).mean() for _ in range(visits)], np.float64)
-    return float((means * np.sqrt(1 + np.arange(visits))).max() / means[0]) if means[0] > 0 else float("inf")
+    first = steps[np.arange(BATCH)]
+    means = np.array([visit(bonus, first).mean() for _ in range(visits)], np.float64)
+    return float((means * np.sqrt(1 + np.arange(visits))).max() / means.max()) if means.any() else float("inf")
 
 
 def size_correlation(bonus: Bonus, steps: Steps) -> float:

@@ -107,30 +107,31 @@ class Rooms:
     held_out: Steps
     """Also at the left: known rooms, with agent, key and door as they never were in this layout."""
     unseen: Steps
-    """At the right, key in hand and door open."""
+    """At the right, key in hand and door open; those at the goal come first."""
 
 
 def rooms(encoder: Encoder, seed: int) -> Rooms:
     """Return the steps into the states of all layouts; chance chooses from where each is reached, and the split."""
     rng = np.random.default_rng(seed)
     every = list(_moves())
-    chosen = {state: (at_left, step) for state, at_left, step in (every[i] for i in rng.permutation(len(every)))}
-    left, right = ([step for side, step in chosen.values() if side is at_left] for at_left in (True, False))
-    return Rooms(*(Steps.of(steps, encoder) for steps in (left[:TAUGHT], left[TAUGHT:], right)))
+    chosen = {state: (place, step) for state, place, step in (every[i] for i in rng.permutation(len(every)))}
+    places = ([step for place, step in chosen.values() if place == wanted] for wanted in ("left", "goal", "right"))
+    left, goals, right = places
+    return Rooms(*(Steps.of(steps, encoder) for steps in (left[:TAUGHT], left[TAUGHT:], goals + right)))
 
 
-def _moves() -> Iterator[tuple[bytes, bool, Step]]:
-    """Yield the state reached, whether it is at the left, and the step: all moves within rooms and into gaps."""
+def _moves() -> Iterator[tuple[bytes, str, Step]]:
+    """Yield the state reached, whether it is left, right or goal, and the step: moves within rooms and into gaps."""
     cells = list(itertools.product(itertools.chain(*ROWS), itertools.chain(*COLUMNS)))
     for env in _layouts():
         for progress, cell, action in itertools.product(PROGRESS, cells, range(len(MOVES))):
             left = env.put(cell, *progress)
-            reached, *_, info = env.step(action)
+            reached, _, ended, _, info = env.step(action)
             column = int(info["factors"][1])
-            at_left = column < WALL_COLUMN
+            place = "left" if column < WALL_COLUMN else "goal" if ended else "right"
             moved = info["factors"][:2].tolist() != list(cell)
-            if moved and column != WALL_COLUMN and (at_left or progress == PROGRESS[-1]):
-                yield info["factors"].tobytes(), at_left, (left, action, reached)
+            if moved and column != WALL_COLUMN and (place == "left" or progress == PROGRESS[-1]):
+                yield info["factors"].tobytes(), place, (left, action, reached)
 
 
 def _layouts() -> Iterator[PlacedRooms]:

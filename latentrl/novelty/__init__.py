@@ -6,7 +6,7 @@ from latentrl.novelty.counts import FirstVisits, HashCounts
 from latentrl.novelty.elliptical import Elliptical
 from latentrl.novelty.parts import PartVisits
 from latentrl.novelty.prediction import ICM, RND
-from latentrl.novelty.reconstruction import ReconstructionNovelty
+from latentrl.novelty.reconstruction import Learning, ReconstructionNovelty
 from latentrl.novelty.scaling import Scaled
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Elliptical",
     "FirstVisits",
     "HashCounts",
+    "Learning",
     "PartVisits",
     "Product",
     "ReconstructionNovelty",
