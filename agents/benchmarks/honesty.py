@@ -171,11 +171,11 @@ def scores(bonus: Bonus, steps: Steps) -> Array:
 
 
 def decay(bonus: Bonus, steps: Steps, visits: int) -> float:
-    """Return the largest ``b(n) sqrt(n)`` over the largest b(n), for n up to ``visits``; infinity where nothing is paid.
+    """Return the largest ``b(n) sqrt(n)`` over the largest b(n), for n up to ``visits``; infinity for no bonus at all.
 
-    b(n) is the mean bonus at the n-th visit of the first ``BATCH`` steps, largest at the first unless it
-    is withheld. The ratio is 1 for ``1 / sqrt(n)``, and ``sqrt(visits)`` for a bonus that forgets with
-    the episode. What learns by gradient steps gets one batch a visit, the least that there can be.
+    b(n) is the mean bonus at the n-th visit of the first ``BATCH`` steps, largest at the first unless
+    bonuses grow or are withheld. The ratio is 1 for ``1 / sqrt(n)``, ``sqrt(visits)`` for what forgets
+    with the episode. What learns by gradient steps gets one batch a visit, the least that there can be.
     """
     first = steps[np.arange(BATCH)]
     means = np.array([visit(bonus, first).mean() for _ in range(visits)], np.float64)

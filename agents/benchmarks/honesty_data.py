@@ -97,6 +97,11 @@ class PlacedRooms(KeyRooms):
         self._agent, self._has_key, self._open, self._steps = cell, has_key, is_open, 0
         return self._paint()
 
+    def cells(self) -> list[Cell]:
+        """Return the cells of all rooms but the goal, where episodes end."""
+        every = itertools.product(itertools.chain(*ROWS), itertools.chain(*COLUMNS))
+        return [cell for cell in every if cell != self._goal]
+
 
 @dataclass(frozen=True)
 class Rooms:
@@ -122,15 +127,13 @@ def rooms(encoder: Encoder, seed: int) -> Rooms:
 
 def _moves() -> Iterator[tuple[bytes, str, Step]]:
     """Yield the state reached, whether it is left, right or goal, and the step: moves within rooms and into gaps."""
-    cells = list(itertools.product(itertools.chain(*ROWS), itertools.chain(*COLUMNS)))
     for env in _layouts():
-        for progress, cell, action in itertools.product(PROGRESS, cells, range(len(MOVES))):
+        for progress, cell, action in itertools.product(PROGRESS, env.cells(), range(len(MOVES))):
             left = env.put(cell, *progress)
             reached, _, ended, _, info = env.step(action)
-            column = int(info["factors"][1])
+            row, column = info["factors"][:2].tolist()
             place = "left" if column < WALL_COLUMN else "goal" if ended else "right"
-            moved = info["factors"][:2].tolist() != list(cell)
-            if moved and column != WALL_COLUMN and (place == "left" or progress == PROGRESS[-1]):
+            if (row, column) != cell and column != WALL_COLUMN and (place == "left" or progress == PROGRESS[-1]):
                 yield info["factors"].tobytes(), place, (left, action, reached)
 
 
