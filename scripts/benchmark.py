@@ -11,7 +11,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.benchmarks import BENCHMARKS, NOVELTY_STUDIES, STUDIES
+from agents.benchmarks import BENCHMARKS, NOVELTY_STUDIES, OF_AGENTS, STUDIES
 from agents.benchmarks.report import print_study, write_novelty, write_page
 from agents.benchmarks.study import Study
 from agents.benchmarks.study import run as run_study
@@ -23,7 +23,7 @@ class BenchmarkConfig:
     """Measure speed on this machine, or how good the autoencoders or the novelty bonuses are."""
 
     name: tyro.conf.Positional[str] = "speed"
-    """speed (all of fit, encode, step), one of them, autoencoders, or novelty."""
+    """speed (all of fit, encode, step), one of them, autoencoders, novelty, or probe (what codes of MiniGrid tell)."""
     repeats: int = 5
     """Measurements of each row of speed; the median is printed."""
     study: str | None = None
@@ -44,13 +44,15 @@ def main(config: BenchmarkConfig) -> None:
         studies = judge(NOVELTY_STUDIES if config.noise else NOVELTY_STUDIES[:1], config.fresh)
         if config.page:
             print(f"\n{write_novelty(studies)}")
+    elif config.name == "probe":
+        judge([config.name], config.fresh)
     else:
         time_rows(config)
 
 
 def judge_autoencoders(config: BenchmarkConfig) -> None:
     """Judge the autoencoders by one study or all, and write the page."""
-    every = [name for name in STUDIES if name not in NOVELTY_STUDIES]
+    every = [name for name in STUDIES if name not in OF_AGENTS]
     studies = judge(every if config.study is None else [config.study], config.fresh)
     if config.page and config.study is None:
         print(f"\n{write_page(studies)}")

@@ -10,7 +10,7 @@ import pytest
 
 import agents.benchmarks.report as report
 import agents.benchmarks.study as study_module
-from agents.benchmarks import NOVELTY_STUDIES, STUDIES
+from agents.benchmarks import OF_AGENTS, STUDIES
 from agents.benchmarks.coding import _changes, _nearest
 from agents.benchmarks.data import psnr
 from agents.benchmarks.report import print_study, write_page
@@ -69,7 +69,7 @@ def test_every_study_says_what_it_asks_and_stands_on_the_page() -> None:
     page = (ROOT / "docs" / "autoencoders.md").read_text()
     for name in STUDIES:
         assert question(name)
-        assert (question(name) in page) == (name not in NOVELTY_STUDIES)
+        assert (question(name) in page) == (name not in OF_AGENTS)
 
 
 def test_an_unknown_study_is_named() -> None:

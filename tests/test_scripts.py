@@ -514,7 +514,8 @@ def pretend_studies(folder):
     [
         (["novelty"], {"novelty"}),
         (["novelty", "--noise"], {"novelty", "novelty_noise"}),
-        (["autoencoders"], {*STUDIES} - {"novelty", "novelty_noise"}),
+        (["probe"], {"probe"}),
+        (["autoencoders"], {*STUDIES} - {"novelty", "novelty_noise", "probe"}),
         (["autoencoders", "--study", "anomaly"], {"anomaly"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.benchmarks.study import Row, Study, Table
+from agents.benchmarks.study import STUDIES, Row, Study, Table
 from agents.pretrain_config import completed, fit_config
 from agents.pretraining import PretrainConfig, build_model, collect_frames
 from envs import Environment, make_env
@@ -61,6 +61,7 @@ class Views:
     """Number of the level of each, int ``(N,)``."""
 
 
+@STUDIES.register("probe")
 def probe() -> Study:
     """What logistic regression reads from codes of MiniGrid-DoorKey-8x8-v0, in levels that it was not trained on.
 
