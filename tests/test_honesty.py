@@ -245,12 +245,13 @@ def test_shares_of_the_television():
     """64 steps are an episode, so that the last tenth of 100 lies within the second."""
     make = [lambda: Screen(200), lambda: Screen(80), lambda: Toy(lambda *_: 2), lambda: Toy(lambda *_: 0)]
     on, off = ([each() for each in make] for _ in range(2))
-    shares = watch(on, off, FakeEncoder(), FakeEncoder(), 100 * BATCH, seed=3)
+    shares, means = watch(on, off, FakeEncoder(), FakeEncoder(), 100 * BATCH, seed=3)
     actions = np.random.default_rng(3).integers(len(ACTIONS), size=(100, BATCH))
     usual = (actions[-10:] == SWITCH).mean()
     assert shares[:, 0].tolist() == [1, 0], "all of it for what pays only a new picture"
     assert shares[:, 1:3].ravel().tolist() == pytest.approx([usual] * 4), "what was paid before does not count"
     assert shares[:, 3].tolist() == [0, 0]
+    assert means.T.ravel().tolist() == pytest.approx([usual, 0, 1, 1, 2, 2, 0, 0])
 
 
 def test_half_of_the_spectators_see_the_same_steps_with_the_television_off():

@@ -96,6 +96,8 @@ ASIDE = {
     "known": "AUROC of rooms never seen, against the very states that were taught",
     "on": "share paid for switching channels, television on",
     "off": "share paid for switching channels, television off",
+    "paid_on": "bonus a step, television on",
+    "paid_off": "bonus a step, television off",
 }
 
 
@@ -117,7 +119,7 @@ def compared(extent: Extent) -> Study:
     figures = {name: {**shares[name], **_figures(name, quiet, places, extent)} for name in RECIPES}
     tests = [[str(goal), *(goal.cell(each[test]) for each in figures.values())] for test, goal in GOALS.items()]
     cost = [f"microseconds a step, {BATCH} together", *(f"{each['cost']:.1f}" for each in figures.values())]
-    aside = [[what, *(f"{each[test]:.3f}" for each in figures.values())] for test, what in ASIDE.items()]
+    aside = [[what, *(f"{each[test]:.3g}" for each in figures.values())] for test, what in ASIDE.items()]
     several = f"medians over {extent.seeds} seeds of PNG and AUROC, one seed of the others"
     caption = f"After {extent.rounds} visits of each of {TAUGHT} states; {several}"
     return Study([], [Table(caption, ["", *RECIPES], [*tests, cost]), Table("Beside them", ["", *RECIPES], aside)])
@@ -224,8 +226,10 @@ def television(noisy: Autoencoder, quiet: Autoencoder, frames: int) -> dict[str,
     the same recipe pays for the same actions with the television off, each with an encoder of its own.
     """
     on, off = ([build(name, model, 0) for name in RECIPES] for model in (noisy, quiet))
-    shares = watch(on, off, noisy, quiet, frames, seed=0).tolist()
-    return {name: {"on": a, "off": b, "television": a - b} for name, a, b in zip(RECIPES, *shares, strict=True)}
+    shares, means = watch(on, off, noisy, quiet, frames, seed=0)
+    rows = np.array([*shares, *means, shares[0] - shares[1]])
+    keys = ("on", "off", "paid_on", "paid_off", "television")
+    return {name: dict(zip(keys, row, strict=True)) for name, row in zip(RECIPES, rows.T.tolist(), strict=True)}
 
 
 @STUDIES.register("novelty_noise")

@@ -188,7 +188,9 @@ class Spectators(Bonus):
                 bonus.begin(*shown, rows)
 
 
-def watch(on: Sequence[Bonus], off: Sequence[Bonus], noisy: Encoder, quiet: Encoder, frames: int, seed: int) -> Array:
+def watch(
+    on: Sequence[Bonus], off: Sequence[Bonus], noisy: Encoder, quiet: Encoder, frames: int, seed: int
+) -> tuple[Array, Array]:
     """Let random actions play before a noisy television.
 
     Args:
@@ -200,8 +202,8 @@ def watch(on: Sequence[Bonus], off: Sequence[Bonus], noisy: Encoder, quiet: Enco
         seed: of environments and actions.
 
     Returns:
-        Shares of the bonuses in the last tenth of the frames that were paid for the action ``switch``,
-        ``(2, bonuses)``; 0 where nothing was paid.
+        Of the last tenth of the frames, ``(2, bonuses)`` each: shares of the bonuses that were paid for the
+        action ``switch``, 0 where nothing was paid; and bonuses a step.
     """
     spectators, rng = Spectators(on, off, quiet), np.random.default_rng(seed)
     envs = wrap(make_vector(Environment(NOISY_TV), BATCH), noisy, novelty=spectators)
@@ -214,7 +216,7 @@ def watch(on: Sequence[Bonus], off: Sequence[Bonus], noisy: Encoder, quiet: Enco
     paid = np.array(spectators.paid[last:])
     whole, switched = (np.einsum("tkbe->kb", part) for part in (paid, paid * (actions[last:, None, None] == SWITCH)))
     shares: Array = np.divide(switched, whole, out=np.zeros_like(whole), where=whole > 0)
-    return shares
+    return shares, paid.mean((0, 3))
 
 
 def with_noise(frames: Array, std: float, rng: np.random.Generator) -> Array:
