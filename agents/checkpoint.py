@@ -76,15 +76,22 @@ def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict
     return AgentConfig.from_json(notes["config"]), tensors, notes
 
 
-def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize) -> None:
-    """Load what ``save_agent`` wrote into a freshly built algorithm and its wrapper."""
+def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize, replay: bool = True) -> None:
+    """Load what ``save_agent`` wrote into a freshly built algorithm and its wrapper.
+
+    Args:
+        folder: where it is.
+        model: the algorithm; with as many environments as it was saved with, where the buffer is loaded.
+        venv: its normalising wrapper.
+        replay: whether to load the replay buffer, too, where there is one.
+    """
     _, tensors, notes = read_agent(folder)
     model.set_parameters(_unflatten(tensors, notes["groups"]), device=model.device)
     _set_statistics(venv, tensors)
     model.num_timesteps, model._n_updates = notes["decisions"], notes["updates"]
     if isinstance(model, DQN):
         model._n_calls = notes["calls"]
-    if isinstance(model, OffPolicyAlgorithm) and (folder / REPLAY).exists():
+    if replay and isinstance(model, OffPolicyAlgorithm) and (folder / REPLAY).exists():
         _load_replay(folder / REPLAY, model)
 
 

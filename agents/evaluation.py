@@ -215,7 +215,7 @@ def _load_to_play(config: AgentConfig, venv: VecNormalize, folder: Path) -> Base
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You have specified a mini-batch size")  # nothing is trained
         model = build(config, venv)
-    restore(folder, model, venv)
+    restore(folder, model, venv, replay=False)  # which has another number of environments
     return model
 
 

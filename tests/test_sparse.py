@@ -62,12 +62,19 @@ def test_a_run_leaves_its_curve_and_its_configuration(tiny, arm):
     assert record["pretraining"]["frames"] == 64
     assert record["encoder"]["latent_dim"] == 4
     assert {record[mode]["episodes"] for mode in ("deterministic", "stochastic")} == {4}
-    rows = list(csv.DictReader(file.with_suffix(".csv").open()))
+    rows = list(csv.DictReader(file.with_suffix(".csv").read_text().splitlines()))
     assert [row["decisions"] for row in rows] == ["2048"]
     assert bool(rows[0]["bonus"]) == (arm == "parts")
     before = file.stat().st_mtime_ns
     assert sparse.perform(Run("Tiny", arm, 1)) == file
     assert file.stat().st_mtime_ns == before
+
+
+@pytest.mark.filterwarnings("ignore:the code has collapsed")
+def test_the_last_agent_of_dqn_is_evaluated_without_its_buffer(tiny, monkeypatch):
+    monkeypatch.setitem(TASKS, "Tiny", Task("PixelReach-v0", 160, seeds=1, algo="dqn"))
+    record = json.loads(sparse.perform(Run("Tiny", "none", 0)).read_text())
+    assert record["stochastic"]["episodes"] == 4
 
 
 def test_what_a_resumed_run_did_again_stands_once(tmp_path):

@@ -187,7 +187,7 @@ def accuracies(codes: Array, truth: Array, levels: Array) -> Array:
         told, right = column[training], column[~training]
         fitted = plain.fit(known, told), search.fit(known, told, groups=levels[training])
         found.append([metrics.balanced_accuracy_score(right, classifier.predict(asked)) for classifier in fitted])
-    return np.array(found).T
+    return np.stack(found, 1)
 
 
 def _prepared(known: Array, asked: Array) -> tuple[Array, Array]:

@@ -160,7 +160,9 @@ def _training(run: Run, encoder: Path) -> TrainConfig:
 
 
 def _write_curve(folder: Path, file: Path) -> None:
-    rows = [[row.get(source, "") for source in CURVE.values()] for row in _logged(folder) if row[CURVE["decisions"]]]
+    rows = [
+        [row.get(source, "") for source in CURVE.values()] for row in _logged(folder) if row.get(CURVE["decisions"])
+    ]
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, lambda part: _write_rows(part, [list(CURVE), *rows]))
 
@@ -170,7 +172,7 @@ def _logged(folder: Path) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     for file in sorted(folder.glob("progress-*.csv")):
         begin = int(file.stem.removeprefix("progress-"))
-        rows = [row for row in rows if row[CURVE["decisions"]] and int(row[CURVE["decisions"]]) <= begin]
+        rows = [row for row in rows if 0 < int(row.get(CURVE["decisions"]) or 0) <= begin]
         with file.open(newline="", encoding="utf-8") as lines:
             rows += list(csv.DictReader(lines))
     return rows
