@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import agents.algorithms
 import agents.benchmarks.honesty as honesty
+import agents.benchmarks.honesty_data as honesty_data
 import latentrl as lrl
-from agents.benchmarks.honesty import GOALS, LOST, Extent, Goal, compared, endured
+from agents.benchmarks.honesty import GOALS, LOST, Extent, Goal, _figures, compared, endured
 from agents.benchmarks.honesty_data import (
     BATCH,
     DOOR_KEY,
@@ -201,17 +204,28 @@ def test_room_auroc(pay, area, states):
     assert honesty.room_auroc(Toy(pay), states.held_out, states.unseen) == area
 
 
-def test_a_perfect_counter_knows_what_it_was_taught(states):
-    class Pictures(FakeEncoder):
-        def encode(self, observations):
-            return np.array([[hash(frame.tobytes()) % 2**24] for frame in observations], np.float32)
+class Pictures(FakeEncoder):
+    """Gives every picture a code of its own."""
 
-    told = [Steps.of(list(zip(part.left, part.actions, part.reached, strict=True)), Pictures()) for part in (
-        states.taught, states.held_out, states.unseen)]  # fmt: skip
-    counter = Toy(lambda frames, visits: 1 / np.sqrt(visits))
-    honesty.teach(counter, told[0], 3, seed=0)
-    assert honesty.room_auroc(counter, told[0], told[2]) == 1
-    assert honesty.room_auroc(counter, told[1], told[2]) == 0.5
+    def encode(self, observations):
+        return np.array([[zlib.crc32(frame.tobytes()) % 2**24] for frame in observations], np.float32)
+
+
+COUNTER = {"size": 0, "rooms": 0.5, "known": 1, "decay": 1}
+SMALLEST = {"size": 1, "decay": 9**0.5}
+
+
+@pytest.mark.parametrize(
+    ("pay", "expected"),
+    [(lambda frames, visits: 1 / np.sqrt(visits), COUNTER), (lambda frames, visits: 1 / png_size(frames), SMALLEST)],
+    ids=["a perfect counter", "small pictures"],
+)
+def test_figures_of_known_bonuses(pay, expected, monkeypatch):
+    monkeypatch.setattr(honesty, "build", lambda name, encoder, seed: Toy(pay))
+    monkeypatch.setattr(honesty, "cost", lambda bonus, steps: 3)
+    found = _figures("toy", Pictures(), [rooms(Pictures(), seed) for seed in range(2)], Extent(rounds=3, visits=9))
+    assert found["cost"] == 3
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
 
 
 # Television
@@ -445,7 +459,13 @@ def test_an_agent_trains_on_noisy_frames(tmp_path, monkeypatch):
     settings = {**agents.algorithms.PPO_LATENT, **small}
     monkeypatch.setattr(agents.algorithms, "TUNED", {("MiniGrid-", "ppo", True): settings})
     monkeypatch.chdir(tmp_path)
-    encoded = []
+    taught, encoded, fit = [], [], honesty_data.fit
+
+    def watched_fit(model, frames, config, progress):
+        taught.append(frames[0])
+        fit(model, frames, config, progress=progress)
+
+    monkeypatch.setattr(honesty_data, "fit", watched_fit)
 
     class Watched:
         def __init__(self, model):
@@ -463,5 +483,6 @@ def test_an_agent_trains_on_noisy_frames(tmp_path, monkeypatch):
         assert isinstance(model, lrl.Autoencoder)
         score = trained_score("counts", Watched(model), noise, 600, seed=0)  # episodes last 250 at most
         assert 0 <= score <= 1
-        colours = len(np.unique(encoded[-1].reshape(-1, 3), axis=0))
-        assert (colours > 500) == (noise > 0)
+        for frame in (taught[-1], encoded[-1]):
+            colours = len(np.unique(frame.reshape(-1, 3), axis=0))
+            assert (colours > 500) == (noise > 0)

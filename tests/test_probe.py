@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import agents.benchmarks.probe as probe
 from agents.benchmarks.probe import (
     ASKED,
     CONV,
@@ -119,10 +121,11 @@ def test_errors_are_those_of_the_cells_of_a_kind() -> None:
 @pytest.mark.filterwarnings("ignore:the code has collapsed")  # too short to learn
 def test_the_study_of_short_trainings_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    short = {"frames": 200, "steps": 2, "device": "cpu"}
-    conv = PretrainConfig(ENV, latent_dim=8, option=("body={name: conv}",), **short)  # type: ignore[arg-type]
-    blind = PretrainConfig(ENV, model="random", latent_dim=8, **short)  # type: ignore[arg-type]
-    study = compared({DEFAULT: PretrainConfig(ENV, **short), CONV: conv, "random": blind}, 20, 10)  # type: ignore[arg-type]
+    monkeypatch.setattr(probe, "STRENGTHS", (1.0,))
+    default = PretrainConfig(ENV, frames=200, steps=2, device="cpu")
+    conv = dataclasses.replace(default, latent_dim=8, option=("body={name: conv}",))
+    blind = dataclasses.replace(default, model="random", latent_dim=8)
+    study = compared({DEFAULT: default, CONV: conv, "random": blind}, 20, 10)
     assert [row.reached for row in study.rows] == [row.ours >= 0.95 for row in study.rows]
     *read, errors = study.tables
     for table in read:
