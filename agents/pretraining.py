@@ -179,6 +179,9 @@ def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessi
 
 
 def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
+    check_learnable(frames)
+    if environment_of(frames):
+        frames = frames.distinct()  # so that what is seen often, an empty room, does not drown what is rare
     with FitBoard(path, as_json(config)) as board:
         return fit(
             model, frames, fit_config(config), path=path, resume=config.resume and begun(path), listeners=[board]

@@ -17,6 +17,7 @@ from latentrl.store import Shard, episode_numbers, read_manifest, step_dtype
 from latentrl.types import Array, as_space, describe_space, space_from_json
 
 CHUNK_BYTES = 2**24
+CHUNK = 1_024
 EXPECTED = (
     "expected uint8 images (N, H, W) or (N, H, W, C), or floats: vectors (N, D), sequences (N, T, D) "
     "or images (N, H, W, C) in [0, 1]"
@@ -114,6 +115,14 @@ class Frames:
     def subset(self, indices: Array) -> Frames:
         """Return a view of some of these observations."""
         return Frames(self.space, self._sources, self._episodes, self._steps, self.indices[indices], self.metadata)
+
+    def distinct(self) -> Frames:
+        """Return a view in which equal observations come once, the first of them; reads them in pieces."""
+        first: dict[bytes, int] = {}
+        for start in range(0, len(self), CHUNK):
+            for i, observation in enumerate(self[start : start + CHUNK], start):
+                first.setdefault(hashlib.blake2b(observation.tobytes(), digest_size=16).digest(), i)
+        return self.subset(np.array([*first.values()], int))
 
     def split(self, validation: float = 0.1, seed: int = 0) -> tuple[Frames, Frames]:
         """Split by episode into training and validation; both get at least one episode.

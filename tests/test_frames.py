@@ -218,3 +218,12 @@ def test_reading_ends_at_the_first_difference() -> None:
 
 def test_too_few_are_left_to_split() -> None:
     check_learnable(lrl.as_frames(np.zeros((1, 8))))
+
+
+def test_equal_observations_come_once() -> None:
+    values = np.array([[3], [1], [3], [2], [1], [3]], np.float32)
+    frames = Frames(spaces.Box(0, 9, (1,), np.float32), [values[:4], values[4:]], np.arange(6) // 2)
+    view = frames.subset(np.array([5, 1, 0, 4, 3])).distinct()
+    assert view[:].ravel().tolist() == [3, 1, 2]
+    assert view.indices.tolist() == [5, 1, 3]
+    assert view.distinct().indices.tolist() == [5, 1, 3]

@@ -50,7 +50,7 @@ def encoder(env_id: str, frames: int, steps: int | None, noise: float = 0.0) -> 
     model = build_model(config, collected.space, from_environment=True)
     rng = np.random.default_rng(config.seed)
     chunks = (collected[start : start + CHUNK] for start in range(0, len(collected), CHUNK))
-    data = np.concatenate([with_noise(chunk, noise, rng) for chunk in chunks]) if noise else collected
+    data = np.concatenate([with_noise(chunk, noise, rng) for chunk in chunks]) if noise else collected.distinct()
     fit(model, data, fit_config(config), progress=False)
     return model
 

@@ -102,7 +102,7 @@ def encoder(config: PretrainConfig) -> Autoencoder:
     config = completed(config, None)
     frames = collect_frames(config)
     model = build_model(config, frames.space, from_environment=True)
-    fit(model, frames, fit_config(config), progress=False)
+    fit(model, frames.distinct(), fit_config(config), progress=False)
     return model
 
 
