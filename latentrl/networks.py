@@ -107,20 +107,21 @@ class Patches(Body):
 
     Each part of the code knows one patch and each patch one part, so that nothing small is lost in
     the whole: for tiles, text and sprites on a grid. Codes are laid out ``(latent_dim / patches, patches)``.
+    With units that never die (GELU: arXiv:1606.08415): few numbers a patch need all of them.
     """
 
     size: int = 8
     """Side of a patch in pixels."""
-    hidden: int = 32
+    hidden: int = 64
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
         """Return two hidden layers for every patch."""
         channels, _ = self._plan(shape, outputs)
         return nn.Sequential(
             nn.Conv2d(shape[0], self.hidden, self.size, self.size),
-            nn.ReLU(),
+            nn.GELU(),
             nn.Conv2d(self.hidden, self.hidden, 1),
-            nn.ReLU(),
+            nn.GELU(),
             nn.Conv2d(self.hidden, channels, 1),
             nn.Flatten(),
         )
@@ -131,9 +132,9 @@ class Patches(Body):
         return nn.Sequential(
             nn.Unflatten(1, (channels, *sides)),
             nn.Conv2d(channels, self.hidden, 1),
-            nn.ReLU(),
+            nn.GELU(),
             nn.Conv2d(self.hidden, self.hidden, 1),
-            nn.ReLU(),
+            nn.GELU(),
             nn.ConvTranspose2d(self.hidden, shape[0], self.size, self.size),
         )
 
