@@ -31,13 +31,13 @@ DEFAULT_WEIGHT = 0.005
 @RECIPES.register("parts")
 def parts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions where there are none."""
-    return PartVisits(encoder.patches, seed=seed)
+    return PartVisits(encoder.patches, width=0.1 * _width(encoder), seed=seed)
 
 
-@RECIPES.register("recurring")
-def recurring(encoder: Autoencoder, seed: int) -> Bonus:
-    """As ``parts``, but ten times as fine, and paid for only once three episodes had them: noise never comes back."""
-    return PartVisits(encoder.patches, width=0.01, recurring=3, seed=seed)
+@RECIPES.register("places")
+def places(encoder: Autoencoder, seed: int) -> Bonus:
+    """As ``parts``, with the same patch at another place another part: for a camera that never moves."""
+    return PartVisits(encoder.patches, alike=False, width=0.1 * _width(encoder), seed=seed)
 
 
 @RECIPES.register("reconstruction")

@@ -29,22 +29,34 @@ def pieces(row: np.ndarray, alike: bool) -> list[tuple]:
     return found if alike else [(place, *part) for place, part in enumerate(found)]
 
 
+def first_places(row: np.ndarray, alike: bool, known: set) -> dict:
+    """Return the new pieces, each with the first place where it is."""
+    found = pieces(row, alike)
+    return {part: found.index(part) for part in found if part not in known}
+
+
 @pytest.mark.parametrize("alike", [True, False])
 def test_it_pays_what_sets_and_counters_say(alike):
     bonus, rng = PartVisits(PARTS, alike=alike, width=0.5), np.random.default_rng(0)
     seen, episodes, paid = [set() for _ in range(B)], Counter(), 0.0
+    events, unseen = np.zeros(PARTS), np.zeros(PARTS)
     first = views(rng)
     bonus.begin(NONE, first, np.ones(B, bool))
     seen = [set(pieces(row, alike)) for row in first]
     for _ in range(300):
         codes = views(rng)
-        new = [set(pieces(row, alike)) - known for row, known in zip(codes, seen, strict=True)]
-        expected = [sum(1 / np.sqrt(episodes[part] + 1) for part in parts) for parts in new]
+        new = [first_places(row, alike, known) for row, known in zip(codes, seen, strict=True)]
+        factor = (1 - unseen / (events + 1)) ** 2
+        expected = [sum(factor[at] / np.sqrt(episodes[part] + 1) for part, at in parts.items()) for parts in new]
         np.testing.assert_allclose(bonus.score(NONE, codes), expected, rtol=1e-5)
         bonus.update(NONE, codes)
         for known, parts in zip(seen, new, strict=True):
-            known |= parts
-            episodes.update(parts)
+            known |= set(parts)
+            for part, at in parts.items():
+                events[at] += 1
+                unseen[at] += episodes[part] == 0
+        for parts in new:
+            episodes.update(list(parts))
         paid += sum(expected)
         ended = rng.random(B) < 0.2
         starts = views(rng)
@@ -52,20 +64,19 @@ def test_it_pays_what_sets_and_counters_say(alike):
         for row in np.flatnonzero(ended):
             seen[row] = set(pieces(starts[row], alike))
     assert paid > 10
-    assert bonus.figures() == {"distinct_parts": len(episodes)}
+    assert bonus.figures() == {"distinct_parts": len(episodes), "unseen_share": unseen.sum() / events.sum()}
 
 
-def test_what_never_comes_back_earns_nothing():
-    bonus, start = PartVisits(1, recurring=2), np.zeros((1, 2), np.float32)
-    thing, paid = np.ones((1, 2), np.float32), []
-    for episode in range(4):
+@pytest.mark.parametrize("alike", [True, False])
+def test_what_never_comes_back_earns_nothing(alike):
+    bonus, start, rng = PartVisits(2, alike=alike), np.zeros((1, 4), np.float32), np.random.default_rng(0)
+    for _ in range(300):
         bonus.begin(NONE, start, np.ones(1, bool))
-        noise = np.full((1, 2), 7.0 + episode, np.float32)
-        assert bonus.score(NONE, noise) == 0
-        bonus.update(NONE, noise)
-        paid.append(float(bonus.score(NONE, thing)[0]))
-        bonus.update(NONE, thing)
-    assert paid == pytest.approx([0, 0, 1 / np.sqrt(3), 1 / 2])
+        bonus.update(NONE, np.array([[rng.normal(), 0, rng.normal(), 0]], np.float32))
+    bonus.begin(NONE, start, np.ones(1, bool))
+    noise, thing = np.array([[7, 0, 7, 0]], np.float32), np.array([[0, 1, 0, 1]], np.float32)
+    assert bonus.score(NONE, noise) < 1e-4
+    assert bonus.score(NONE, thing) == 1, "nothing was ever new at this place, and so it is not noise"
 
 
 def test_dimensions_are_parts_where_there_are_no_others():
@@ -106,8 +117,6 @@ def test_the_codes_of_patches_fall_into_its_parts():
 def test_impossible_parts_are_refused():
     with pytest.raises(ValueError, match="a code has at least 1 part, got parts=0"):
         PartVisits(0)
-    with pytest.raises(ValueError, match="recurring is a number of episodes, got -1"):
-        PartVisits(recurring=-1)
     with pytest.raises(ValueError, match="positive width, got bits=32, width=0"):
         PartVisits(width=0)
     with pytest.raises(ValueError, match="codes of 12 values do not fall into 5 parts: set parts to a divisor"):
