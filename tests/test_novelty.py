@@ -181,6 +181,13 @@ def test_selected_rows_score_as_in_the_full_batch(name):
     assert bonus.score(frames, codes).shape == (B,)
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_a_smaller_batch_may_begin(name):
+    bonus = visited(name, times=2)
+    start(bonus, states(1, B - 2))
+    assert visit(bonus, states(2, B - 2)).shape == (B - 2,)
+
+
 @pytest.mark.parametrize("name", ["first_visits", "elliptical"])
 def test_rows_seen_later_do_not_disturb_those_seen_before(name):
     bonus, rows = build(name), np.array([0, 2])

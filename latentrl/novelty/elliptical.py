@@ -43,8 +43,8 @@ class Elliptical(Bonus):
 
     def begin(self, observations: Array, latents: Array, rows: Array) -> None:
         """Forget the episodes of these environments."""
-        self._fit_to(latents)
-        self.inverse[rows] = np.eye(latents.shape[1]) / self.ridge
+        places = self._fit_to(latents)
+        self.inverse[places[rows]] = np.eye(latents.shape[1]) / self.ridge
 
     def select(self, rows: Array) -> None:
         """Take the next batch for these environments."""
