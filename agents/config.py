@@ -24,6 +24,8 @@ class AgentConfig:
     """Arguments of the algorithm, and ``n_envs``."""
     pixels: Preprocessing | None = None
     """What is done to images for an agent that learns from pixels; None for one that sees codes."""
+    visits: bool = False
+    """Whether it sees, beside a code, how often its episode has had it."""
 
     @property
     def latent(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gymnasium import spaces
 
+from agents.vecenv import cell_width
 from latentrl.autoencoder import Autoencoder
 from latentrl.checkpoint import read_tensors, write_tensors
 from latentrl.novelty import (
@@ -31,25 +32,25 @@ DEFAULT_WEIGHT = 0.005
 @RECIPES.register("parts")
 def parts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions where there are none."""
-    return PartVisits(encoder.patches, width=0.1 * _width(encoder), seed=seed)
+    return PartVisits(encoder.patches, width=0.1 * cell_width(encoder), seed=seed)
 
 
 @RECIPES.register("places")
 def places(encoder: Autoencoder, seed: int) -> Bonus:
     """As ``parts``, with the same patch at another place another part: for a camera that never moves."""
-    return PartVisits(encoder.patches, alike=False, width=0.1 * _width(encoder), seed=seed)
+    return PartVisits(encoder.patches, alike=False, width=0.1 * cell_width(encoder), seed=seed)
 
 
 @RECIPES.register("reconstruction")
 def reconstruction(encoder: Autoencoder, seed: int) -> Bonus:
     """Error of a copy of the encoder that keeps learning, at first visits in an episode."""
-    return Product([ReconstructionNovelty(encoder, seed=seed), FirstVisits(width=_width(encoder), seed=seed)])
+    return Product([ReconstructionNovelty(encoder, seed=seed), FirstVisits(width=cell_width(encoder), seed=seed)])
 
 
 @RECIPES.register("counts")
 def counts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(visits) of the code, at first visits in an episode."""
-    width = _width(encoder)
+    width = cell_width(encoder)
     return Product([HashCounts(width=width, seed=seed), FirstVisits(width=width, seed=seed)])
 
 
@@ -77,11 +78,6 @@ def icm(seed: int, action_space: spaces.Space[Any]) -> Bonus:
     if not isinstance(action_space, spaces.Discrete):
         raise ValueError(f"novelty 'icm' needs discrete actions, and these are {action_space}; use 'rnd'")
     return ICM(int(action_space.n), seed=seed)
-
-
-def _width(encoder: Autoencoder) -> float:
-    # A patch shows one of few tiles, each with one code; a code of a whole image changes with all in it.
-    return 1.0 if encoder.patches is None else 0.1
 
 
 def make_novelty(

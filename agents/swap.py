@@ -19,6 +19,7 @@ from latentrl.preprocessing import is_image
 from latentrl.types import Array, Encoder, describe_space
 from latentrl.wrappers.sb3 import LatentVecEnv
 from latentrl.wrappers.transform import LatentTransform
+from latentrl.wrappers.visits import VecVisits
 
 STEPS = 500
 """Steps of all environments that are translated at once: neighbours share most of their codes."""
@@ -82,6 +83,8 @@ class _View:
             raise ValueError(
                 f"the agent sees a Dict with codes under {host.transform.key!r}; only codes alone can be swapped"
             )
+        if any(isinstance(wrapper, VecVisits) for wrapper in wrappers):
+            raise ValueError("visits were counted of the old codes: only an agent without them can swap its encoder")
         kinds = [type(wrapper) for wrapper in wrappers if isinstance(wrapper, VecNormalize | VecFrameStack)]
         if kinds not in ([], [VecNormalize], [VecFrameStack], [VecNormalize, VecFrameStack]):
             raise ValueError(

@@ -62,6 +62,8 @@ class TrainConfig:
     """Environment frames for each decision; the environment's own default."""
     stack: int | None = None
     """Codes (or images) that the agent sees at once; the environment's own default."""
+    visits: bool | None = None
+    """See how often the episode has had the code, a memory of one number; the environment's own default."""
     from_render: bool = False
     """See rendered images; an encoder that was pretrained on them says so itself."""
     key: str | None = None
@@ -93,6 +95,8 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if self.novelty is not None:
             RECIPES[self.novelty]
+        if self.visits and not self.latent:
+            raise ValueError("visits are counted of codes: leave --no-latent out")
         if self.novelty is not None and not self.latent:
             raise ValueError("novelty is made from codes: leave --no-latent out")
         if self.novelty is None and self.novelty_weight is not None:
@@ -153,7 +157,8 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         if config.latent
         else Preprocessing(size=PIXEL_SIZE, greyscale=(observation_space.shape or ())[-1:] == (3,))
     )
-    return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
+    visits = config.latent and (settings.visits if config.visits is None else config.visits)
+    return AgentConfig(environment, config.algo, stack, hyperparameters, pixels, visits)
 
 
 def _probe(algo: str, environment: Environment) -> spaces.Space[Any]:

@@ -1,4 +1,4 @@
-"""The environments as an agent sees them: monitored, encoded, stacked, normalised."""
+"""The environments as an agent sees them: monitored, encoded, with visits, stacked, normalised."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from latentrl import wrap
 from latentrl.preprocessing import Preprocessing, make_preprocessor
 from latentrl.types import Array, Encoder, Novelty
 from latentrl.wrappers.sb3 import GymnasiumVecEnv, LatentVecEnv
+from latentrl.wrappers.visits import VecVisits
 
 
 class PixelEncoder:
@@ -82,6 +83,8 @@ def build_venv(
         novelty: whose bonus is added to the rewards; for an agent that sees codes.
     """
     seen: VecEnv = wrap(venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder, novelty=novelty)
+    if config.visits:
+        seen = VecVisits(seen, cell_width(encoder))
     if config.stack > 1:
         seen = VecFrameStack(seen, config.stack)
     if config.pixels is not None:
@@ -89,6 +92,14 @@ def build_venv(
     return VecNormalize(
         seen, training=training, norm_obs=config.latent, norm_reward=training, gamma=config.settings["gamma"]
     )
+
+
+def cell_width(encoder: Encoder | None) -> float:
+    """Return to what steps codes are rounded to tell whether two are the same.
+
+    A patch shows one of few tiles, each with one code; a code of a whole image changes with all in it.
+    """
+    return 1.0 if getattr(encoder, "patches", None) is None else 0.1
 
 
 def _pixel_encoder(venv: VecEnv, preprocessing: Preprocessing | None) -> PixelEncoder:

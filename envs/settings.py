@@ -19,6 +19,8 @@ class EnvSettings:
     """Environment frames for each decision."""
     stack: int = 1
     """Codes that an agent sees at once."""
+    visits: bool = False
+    """Whether an agent sees how often its episode has had a code."""
     pixel_frame_skip: int = 1
     """Environment frames for each decision of an agent that learns from pixels."""
     pixel_stack: int = 1
@@ -58,7 +60,7 @@ SETTINGS = {
 }
 FAMILIES = {
     "KeyRooms": EnvSettings(size=None, policy="random", workers=False, pretraining=tiles(8 * 8)),
-    "MiniGrid-": EnvSettings(size=None, policy="random", workers=False, pretraining=tiles(7 * 7)),
+    "MiniGrid-": EnvSettings(size=None, visits=True, policy="random", workers=False, pretraining=tiles(7 * 7)),
     "ALE/": EnvSettings(stack=4, pixel_stack=4, skips_itself=True),
 }
 """How ids begin whose environments have one package and the same settings."""

@@ -68,7 +68,7 @@ TASKS = {
         "MiniGrid-MultiRoom-N6-v0", 2_000_000, measure="return", goal=0.6, known="SB3 PPO + RND .316 at 2M"
     ),
     "KeyCorridorS3R3": Task(
-        "MiniGrid-KeyCorridorS3R3-v0", 3_000_000, 3, measure="return", goal=0.8, known="SB3 with any bonus 0 at 3M"
+        "MiniGrid-KeyCorridorS3R3-v0", 2_000_000, 3, measure="return", goal=0.8, known="SB3 with any bonus 0 at 3M"
     ),
     "LockedRoom": Task("MiniGrid-LockedRoom-v0", 2_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"),
     "ObstructedMaze-2Dlh": Task(

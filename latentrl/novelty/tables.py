@@ -88,32 +88,60 @@ class Tally:
         self.counts[state["slots"].numpy()] = state["counts"].numpy()
 
 
-class Seen:
-    """Which keys each environment's episode has seen.
+class _Episodes:
+    """A small table for each environment, which ends with the episode.
 
     Of two keys one in 16,384 pairs shares a slot, so that after a thousand keys in an episode 6 % of
     the new ones pass for seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[np.generic]) -> None:
         """Start with no environments."""
-        self.marks = np.zeros((0, EPISODE_SLOTS), bool)
+        self._table: Array = np.zeros((0, EPISODE_SLOTS), kind)
 
-    def has(self, rows: Array, keys: Array) -> Array:
-        """Return whether ``keys (B, ...)`` were seen in the environments ``rows (B,)``, in the shape of ``keys``."""
-        self.marks = grown(self.marks, rows)
-        seen: Array = self.marks[_along(rows, keys), _slots(keys, EPISODE_SLOTS)]
-        return seen
-
-    def add(self, rows: Array, keys: Array) -> None:
-        """Mark ``keys (B, ...)`` as seen in the environments ``rows (B,)``."""
-        self.marks = grown(self.marks, rows)
-        self.marks[_along(rows, keys), _slots(keys, EPISODE_SLOTS)] = True
+    def _of(self, rows: Array, keys: Array) -> Array:
+        self._table = grown(self._table, rows)
+        values: Array = self._table[_along(rows, keys), _slots(keys, EPISODE_SLOTS)]
+        return values
 
     def forget(self, rows: Array) -> None:
         """Begin new episodes in the environments ``rows``."""
-        self.marks = grown(self.marks, rows)
-        self.marks[rows] = False
+        self._table = grown(self._table, rows)
+        self._table[rows] = 0
+
+
+class Seen(_Episodes):
+    """Which keys each environment's episode has seen."""
+
+    def __init__(self) -> None:
+        """Start with no environments."""
+        super().__init__(np.bool_)
+
+    def has(self, rows: Array, keys: Array) -> Array:
+        """Return whether ``keys (B, ...)`` were seen in the environments ``rows (B,)``, in the shape of ``keys``."""
+        return self._of(rows, keys)
+
+    def add(self, rows: Array, keys: Array) -> None:
+        """Mark ``keys (B, ...)`` as seen in the environments ``rows (B,)``."""
+        self._table = grown(self._table, rows)
+        self._table[_along(rows, keys), _slots(keys, EPISODE_SLOTS)] = True
+
+
+class Visits(_Episodes):
+    """How often each environment's episode has seen a key."""
+
+    def __init__(self) -> None:
+        """Start with no environments."""
+        super().__init__(np.uint32)
+
+    def of(self, rows: Array, keys: Array) -> Array:
+        """Return the visits of ``keys (B,)`` in the environments ``rows (B,)``."""
+        return self._of(rows, keys)
+
+    def add(self, rows: Array, keys: Array) -> None:
+        """Count one visit of each of ``keys (B,)`` in the different environments ``rows (B,)``."""
+        self._table = grown(self._table, rows)
+        self._table[rows, _slots(keys, EPISODE_SLOTS)] += 1
 
 
 def _along(rows: Array, keys: Array) -> Array:
