@@ -22,7 +22,7 @@ FORMAT = 1
 WEIGHTS = "agent.safetensors"
 REPLAY = "replay.safetensors"
 REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
-NOT_ARGUMENTS = ("n_envs", "timesteps")
+NOT_ARGUMENTS = ("n_envs", "timesteps", "normalise_codes")
 
 
 def build(config: AgentConfig, venv: VecNormalize, seed: int = 0, device: str = "auto") -> BaseAlgorithm:

@@ -307,7 +307,7 @@ class Selection(BaseCallback):
             n_envs = min(run.config.eval_episodes, run.agent.settings["n_envs"])
             self._venv = run._venv(n_envs, SELECTION_SEED, training=False)
         self._venv.seed(SELECTION_SEED)  # the same episodes every time
-        if run.agent.latent:
+        if run.venv.norm_obs:
             self._venv.obs_rms = run.venv.obs_rms
         result = play(self._venv, lambda seen: run.model.predict(seen, deterministic=True)[0], run.config.eval_episodes)
         run.model.logger.record("eval/mean_return", result.mean)

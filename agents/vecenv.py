@@ -71,9 +71,10 @@ def build_venv(
     training: bool = True,
     novelty: Novelty | None = None,
 ) -> VecNormalize:
-    """Show ``venv`` as the agent sees it: encoded, stacked, normalised.
+    """Show ``venv`` as the agent sees it: encoded, with visits, stacked, normalised.
 
-    Codes are normalised; images are not. While ``training``, rewards are too and the statistics learn.
+    Codes are normalised, unless the settings say ``normalise_codes=False``; images are not. While ``training``,
+    rewards are too and the statistics learn.
 
     Args:
         config: the agent.
@@ -90,7 +91,11 @@ def build_venv(
     if config.pixels is not None:
         seen = VecTransposeImage(seen)  # below VecNormalize, whose original observations DQN's buffer keeps
     return VecNormalize(
-        seen, training=training, norm_obs=config.latent, norm_reward=training, gamma=config.settings["gamma"]
+        seen,
+        training=training,
+        norm_obs=config.latent and config.settings.get("normalise_codes", True),
+        norm_reward=training,
+        gamma=config.settings["gamma"],
     )
 
 

@@ -281,7 +281,36 @@ def test_flags_win_over_defaults(encoder):
     assert config.settings == {**PPO_LATENT, "timesteps": 10, "n_envs": 3}
 
 
+def test_visits_are_the_environments_default(encoder):
+    pytest.importorskip("minigrid")
+    levels, model = "MiniGrid-Empty-5x5-v0", lrl.random((56, 56, 3), latent_dim=6)
+    assert describe_agent(TrainConfig(levels), model).visits
+    assert not describe_agent(TrainConfig(levels, visits=False), model).visits
+    assert not describe_agent(TrainConfig(levels, latent=False), None).visits
+    assert not describe_agent(TrainConfig("PixelReach-v0"), encoder).visits
+    assert describe_agent(TrainConfig("PixelReach-v0", visits=True), encoder).visits
+
+
 # The environments as an agent sees them
+
+
+def test_an_agent_can_see_visits_beside_codes_that_are_not_normalised(encoder, tmp_path):
+    config = dataclasses.replace(
+        small_config("dqn", settings={**SMALL["dqn"], "normalise_codes": False}), stack=1, visits=True
+    )
+    venv = make_venv(config, encoder)
+    assert not venv.norm_obs
+    first = venv.reset()
+    assert first.shape == (2, encoder.latent_dim + 1)
+    assert first[:, -1].tolist() == [1, 1]
+    np.testing.assert_allclose(first[:, :-1], encoder.encode(frames_seen(venv)), rtol=1e-5)
+    model = build(config, venv)
+    save_agent(tmp_path, config, model, venv)
+    again, _, _ = read_agent(tmp_path)
+    assert again == config
+    restored = build(again, make_venv(again, encoder))
+    restore(tmp_path, restored, restored.get_vec_normalize_env())
+    assert (restored.predict(first, deterministic=True)[0] == model.predict(first, deterministic=True)[0]).all()
 
 
 def test_codes_and_rewards_are_normalised_and_returns_are_the_tasks_own(encoder):
@@ -605,6 +634,7 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
         ),
         ({"novelty": "counts", "latent": False}, "novelty is made from codes: leave --no-latent out"),
         ({"novelty_weight": 0.1}, "novelty_weight is for a novelty: name one"),
+        ({"visits": True, "latent": False}, "visits are counted of codes: leave --no-latent out"),
     ],
 )
 def test_impossible_novelties_are_refused(flags, message):

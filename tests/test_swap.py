@@ -20,6 +20,7 @@ import latentrl as lrl
 from agents.swap import swap_encoder
 from latentrl.novelty.reconstruction import Learning
 from latentrl.wrappers.sb3 import LatentVecEnv
+from latentrl.wrappers.visits import VecVisits
 
 N, DIM, SIZE = 3, 4, 60
 """Environments, size of codes, and steps that a replay buffer holds."""
@@ -434,4 +435,10 @@ def test_codes_in_a_dict():
 def test_wrappers_in_another_order(wrap, kinds):
     model = make_ppo(wrap(lrl.wrap(DummyVecEnv([Drift]), Linear(1))))
     with pytest.raises(ValueError, match=rf"once; here, from the outside, there are {kinds}: make VecNormalize\("):
+        swap_encoder(model, Linear(2))
+
+
+def test_visits_were_counted_of_the_old_codes():
+    model = make_ppo(VecVisits(lrl.wrap(DummyVecEnv([Drift]), Linear(1))))
+    with pytest.raises(ValueError, match="only an agent without them can swap its encoder"):
         swap_encoder(model, Linear(2))
