@@ -91,7 +91,22 @@ PPO_MINIGRID: Settings = {
     "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh"},
 }
 
-TUNED: Mapping[tuple[str, str, bool], Settings] = {("MiniGrid-", "ppo", True): PPO_MINIGRID}
+# Few steps to a goal, which the reward counts: a short horizon tells one step's Q-value from the next's.
+DQN_KEY_ROOMS: Settings = {
+    **DQN_LATENT,
+    "timesteps": 100_000,
+    "gamma": 0.95,
+    "n_steps": 5,
+    "target_update_interval": 1_000,
+    "exploration_fraction": 0.05,
+    "exploration_final_eps": 0.1,
+    "normalise_codes": False,
+}
+
+TUNED: Mapping[tuple[str, str, bool], Settings] = {
+    ("MiniGrid-", "ppo", True): PPO_MINIGRID,
+    ("KeyRooms", "dqn", True): DQN_KEY_ROOMS,
+}
 """Settings that win over ``DEFAULTS``, by beginning of the environment's id, algorithm, and whether it sees codes."""
 
 

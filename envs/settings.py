@@ -59,7 +59,7 @@ SETTINGS = {
     "PixelReach-v0": EnvSettings(size=None, workers=False),
 }
 FAMILIES = {
-    "KeyRooms": EnvSettings(size=None, policy="random", workers=False, pretraining=tiles(8 * 8)),
+    "KeyRooms": EnvSettings(size=None, visits=True, policy="random", workers=False, pretraining=tiles(8 * 8)),
     "MiniGrid-": EnvSettings(size=None, visits=True, policy="random", workers=False, pretraining=tiles(7 * 7)),
     "ALE/": EnvSettings(stack=4, pixel_stack=4, skips_itself=True),
 }

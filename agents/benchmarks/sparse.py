@@ -49,6 +49,8 @@ class Task:
     """Algorithm."""
     arms: Sequence[str] = ("parts", NO_BONUS)
     """Bonuses to compare."""
+    weight: float | None = None
+    """Of the bonus; None is the default."""
     measure: Literal["success", "return"] = "success"
     """What the goal is about: the share of episodes with a reward, or the mean return."""
     goal: float = 0.9
@@ -74,7 +76,7 @@ TASKS = {
     "ObstructedMaze-2Dlh": Task(
         "MiniGrid-ObstructedMaze-2Dlh-v0", 2_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"
     ),
-    "KeyRooms": Task("KeyRooms-v0", 200_000, algo="dqn", arms=("counts", NO_BONUS)),
+    "KeyRooms": Task("KeyRooms-v0", 100_000, algo="dqn", arms=("places", NO_BONUS), weight=0.05),
 }
 
 
@@ -151,6 +153,7 @@ def _training(run: Run, encoder: Path) -> TrainConfig:
         algo=task.algo,
         timesteps=task.decisions,
         novelty=None if run.arm == NO_BONUS else run.arm,
+        novelty_weight=None if run.arm == NO_BONUS else task.weight,
         backend="gymnasium",  # whose levels they are; EnvPool's threads disturb runs side by side
         eval_every=max(50_000, task.decisions // 10),
         out=out,

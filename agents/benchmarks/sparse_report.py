@@ -25,7 +25,7 @@ COLUMNS = (
 )
 RESAMPLES, LEVEL = 5_000, 95
 POINTS = 200
-COLOURS = {"parts": "#2c6e9e", NO_BONUS: "#9a9a9a"}
+COLOURS = {"parts": "#2c6e9e", "places": "#2c6e9e", NO_BONUS: "#9a9a9a"}
 Record = dict[str, Any]
 
 
