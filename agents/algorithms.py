@@ -11,6 +11,8 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.features import PatchFeatures
+from latentrl.autoencoder import Autoencoder
 from latentrl.registry import Registry
 
 Builder = Callable[..., BaseAlgorithm]
@@ -88,7 +90,7 @@ PPO_MINIGRID: Settings = {
     "learning_rate": "lin_5e-4",
     "gamma": 0.99,
     "ent_coef": 0.01,
-    "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh"},
+    "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh", "patch_width": 8},
 }
 
 # Few steps to a goal, which the reward counts: a short horizon tells one step's Q-value from the next's.
@@ -160,6 +162,17 @@ def dqn(venv: VecEnv, latent: bool, seed: int, device: str, **settings: Any) -> 
     return DQN(policy, venv, policy_kwargs=kwargs, seed=seed, device=_device(latent, device), **settings)
 
 
+def for_codes(settings: Settings, encoder: Autoencoder | None, stack: int) -> Settings:
+    """Return the settings with a policy's ``patch_width`` made features of the encoder's patches, if it has any."""
+    kwargs = dict(settings.get("policy_kwargs", {}))
+    width = kwargs.pop("patch_width", None)
+    if width is None:
+        return settings
+    if encoder is not None and encoder.patches is not None:
+        kwargs["patches"] = {"patches": encoder.patches, "stack": stack, "width": width}
+    return {**settings, "policy_kwargs": kwargs}
+
+
 def _device(latent: bool, device: str) -> str:
     # A small MLP is faster on the CPU than the copies to a GPU are.
     return "cpu" if latent else device
@@ -167,6 +180,8 @@ def _device(latent: bool, device: str) -> str:
 
 def _networks(kwargs: dict[str, Any]) -> dict[str, Any]:
     names = {"gelu": torch.nn.GELU, "relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
+    if "patches" in kwargs:
+        kwargs |= {"features_extractor_class": PatchFeatures, "features_extractor_kwargs": kwargs.pop("patches")}
     if "activation_fn" in kwargs:
         kwargs["activation_fn"] = names[kwargs["activation_fn"]]
     return kwargs

@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.algorithms import defaults
+from agents.algorithms import defaults, for_codes
 from agents.checkpoint import build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluation import Evaluation, play
@@ -158,7 +158,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         else Preprocessing(size=PIXEL_SIZE, greyscale=(observation_space.shape or ())[-1:] == (3,))
     )
     visits = config.latent and (settings.visits if config.visits is None else config.visits)
-    return AgentConfig(environment, config.algo, stack, hyperparameters, pixels, visits)
+    return AgentConfig(environment, config.algo, stack, for_codes(hyperparameters, encoder, stack), pixels, visits)
 
 
 def _probe(algo: str, environment: Environment) -> spaces.Space[Any]:

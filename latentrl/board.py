@@ -38,13 +38,17 @@ def add_hyperparameters(writer: SummaryWriter, values: Mapping[str, Any], curves
 
 
 class FitBoard:
-    """A listener that writes losses, KL in total and per dimension, and pictures after every epoch."""
+    """A listener that writes losses and KL, in total and per dimension, after every epoch.
+
+    Pictures come when a tenth more steps have been made than at the last ones: epochs may be short.
+    """
 
     def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any]) -> None:
         """Write to ``folder``; a resumed run adds to what is there."""
         self.writer = SummaryWriter(str(folder))
         self.hyperparameters = hyperparameters
         self._logged = False
+        self._next_pictures = 0.0
 
     def on_epoch(self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health) -> None:
         """Write the figures of one epoch, and pictures where observations are images."""
@@ -55,7 +59,8 @@ class FitBoard:
         if model.variational:
             for dimension, nats in enumerate(health.kl):
                 self._scalar(f"kl_per_dimension/{dimension:02d}", nats, step)
-        if is_image(model.observation_space) and model.fitted:
+        if is_image(model.observation_space) and model.fitted and step >= self._next_pictures:
+            self._next_pictures = 1.1 * step
             self._pictures(model, validation, step)
 
     def _scalar(self, tag: str, value: float, step: int) -> None:
