@@ -527,6 +527,11 @@ def test_what_a_novelty_may_not_return(answer, message):
             call(Fixed(answer))
 
 
+def test_only_a_novelty_can_be_scaled():
+    with pytest.raises(TypeError, match="a novelty has score.* and update.*; int lacks one"):
+        Scaled(3)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"weight": -1.0}, {"gamma": 1.0}, {"gamma": -0.1}, {"clip": 0.0}, {"warmup": -1}, {"decay_steps": 0}],

@@ -57,6 +57,15 @@ class Bonus(ABC):
 NOVELTIES: Registry[Bonus] = Registry("novelty")
 
 
+def check_novelty(novelty: Any) -> None:
+    """Raise ``TypeError`` for what is no novelty."""
+    if not isinstance(novelty, Novelty):
+        raise TypeError(
+            "a novelty has score(observations, latents) and update(observations, latents); "
+            f"{type(novelty).__name__} lacks one"
+        )
+
+
 def checked(novelty: Novelty, bonus: Array, count: int) -> Array:
     """Return a bonus as float32 ``(count,)``.
 

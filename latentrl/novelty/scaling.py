@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.novelty.base import checked, grown, hook, rows_for
+from latentrl.novelty.base import check_novelty, checked, grown, hook, rows_for
 from latentrl.types import Array, Novelty
 
 
@@ -59,8 +59,10 @@ class Scaled:
             decay_steps: states over which the weight falls to 0, linearly; None keeps it.
 
         Raises:
+            TypeError: ``novelty`` is none.
             ValueError: a value has no meaning.
         """
+        check_novelty(novelty)
         ends = 1 if decay_steps is None else decay_steps
         if min(weight, warmup) < 0 or not 0 <= gamma < 1 or not clip > 0 or ends < 1:
             raise ValueError(

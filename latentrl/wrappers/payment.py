@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentrl.novelty.base import checked, hook
+from latentrl.novelty.base import check_novelty, checked, hook
 from latentrl.types import Array, Novelty
 from latentrl.wrappers.transform import LatentTransform
 
@@ -18,11 +18,7 @@ class Payment:
         Raises:
             TypeError: it lacks ``score`` or ``update``.
         """
-        if not isinstance(novelty, Novelty):
-            raise TypeError(
-                "a novelty has score(observations, latents) and update(observations, latents); "
-                f"{type(novelty).__name__} lacks one"
-            )
+        check_novelty(novelty)
         self.novelty, self.num_envs = novelty, num_envs
         self.bonus = np.zeros(num_envs, np.float32)
         """What the newest step paid, ``(num_envs,)``."""
