@@ -12,7 +12,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.benchmarks import BENCHMARKS, NOVELTY_STUDIES, OF_AGENTS, STUDIES
-from agents.benchmarks.report import print_study, write_novelty, write_page
+from agents.benchmarks.report import SECTIONS, print_study, write_page, write_section
 from agents.benchmarks.study import Study
 from agents.benchmarks.study import run as run_study
 from scripts.cli import run
@@ -29,23 +29,22 @@ class BenchmarkConfig:
     study: str | None = None
     """One of the studies of the autoencoders; all where not given."""
     noise: bool = False
-    """Of novelty, also the test that trains agents on noisy frames, which takes an hour."""
+    """Of novelty, also the test that trains agents on noisy frames, which takes most of an hour."""
     fresh: bool = False
     """Make studies anew that are already in runs/benchmarks."""
     page: bool = False
-    """Write the studies into docs/autoencoders.md with their pictures, or into docs/novelty.md."""
+    """Write the studies into docs/autoencoders.md with their pictures, docs/novelty.md or docs/pretraining.md."""
 
 
 def main(config: BenchmarkConfig) -> None:
     """Measure speed on this machine, or how good the autoencoders or the novelty bonuses are."""
     if config.name == "autoencoders":
         judge_autoencoders(config)
-    elif config.name == "novelty":
-        studies = judge(NOVELTY_STUDIES if config.noise else NOVELTY_STUDIES[:1], config.fresh)
+    elif config.name in SECTIONS:
+        names = NOVELTY_STUDIES if config.name == "novelty" else [config.name]
+        studies = judge(names if config.noise else names[:1], config.fresh)
         if config.page:
-            print(f"\n{write_novelty(studies)}")
-    elif config.name == "probe":
-        judge([config.name], config.fresh)
+            print(f"\n{write_section(config.name, studies)}")
     else:
         time_rows(config)
 

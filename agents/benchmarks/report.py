@@ -11,7 +11,8 @@ from latentrl.files import write_atomically
 from latentrl.pictures import png
 
 PAGE, PICTURES = Path("docs/autoencoders.md"), Path("docs/images/autoencoders")
-NOVELTY, HONESTY = Path("docs/novelty.md"), "<!-- honesty: python scripts/benchmark.py novelty --page -->"
+SECTIONS = {"novelty": Path("docs/novelty.md"), "probe": Path("docs/pretraining.md")}
+"""Pages with a section for studies of agents, by the benchmark that writes it."""
 INTRODUCTION = """# How good the autoencoders are
 
 Every figure and picture on this page is written by
@@ -59,12 +60,13 @@ def replace_section(page: Path, begin: str, text: str, end: str) -> Path:
     return page
 
 
-def write_novelty(studies: dict[str, Study]) -> Path:
-    """Write the studies of the bonuses into their page, and return it."""
+def write_section(benchmark: str, studies: dict[str, Study]) -> Path:
+    """Write studies of agents into the section that the page has for their benchmark, and return the page."""
     parts = [f"Machine: {machine()}.\n"]
     for name, study in studies.items():
         parts += [f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
-    return replace_section(NOVELTY, HONESTY, "\n".join(parts), "<!-- end of honesty -->")
+    begin = f"<!-- {benchmark}: python scripts/benchmark.py {benchmark} --page -->"
+    return replace_section(SECTIONS[benchmark], begin, "\n".join(parts), f"<!-- end of {benchmark} -->")
 
 
 def _sections(name: str, study: Study) -> Iterator[str]:
