@@ -528,7 +528,7 @@ def test_what_a_novelty_may_not_return(answer, message):
 
 
 def test_only_a_novelty_can_be_scaled():
-    with pytest.raises(TypeError, match="a novelty has score.* and update.*; int lacks one"):
+    with pytest.raises(TypeError, match=r"a novelty has score.* and update.*; int lacks one"):
         Scaled(3)
 
 
