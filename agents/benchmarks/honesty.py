@@ -63,7 +63,7 @@ class Extent:
     """Frames before the television."""
     agents: int = 3
     """Seeds of agents that see noise, and of those that do not."""
-    timesteps: int = 50_000
+    timesteps: int = 100_000
     """Decisions of each of them."""
 
 
