@@ -87,7 +87,7 @@ def draw() -> Path:
     """Draw the return in training against all frames, one panel a task, and return the picture's file."""
     plot = importlib.import_module("matplotlib.pyplot")
     names = [name for name in TASKS if _arms(name)]
-    columns = min(4, len(names))
+    columns = min(3, len(names))
     height = -(-len(names) // columns)
     figure, panels = plot.subplots(height, columns, figsize=(3.6 * columns, 2.9 * height), squeeze=False)
     for panel in panels.flat[len(names) :]:
