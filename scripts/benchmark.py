@@ -29,7 +29,7 @@ class BenchmarkConfig:
     study: str | None = None
     """One of the studies of the autoencoders; all where not given."""
     noise: bool = False
-    """Of novelty, also the test that trains agents on noisy frames, which takes most of an hour."""
+    """Of novelty, also the test that trains agents on noisy frames, which takes long."""
     fresh: bool = False
     """Make studies anew that are already in runs/benchmarks."""
     page: bool = False

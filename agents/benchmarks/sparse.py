@@ -60,9 +60,7 @@ class Task:
 
 
 TASKS = {
-    "DoorKey-8x8": Task(
-        "MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR .91 return at 123k frames, RE3 .49 at 2.4M (symbols)"
-    ),
+    "DoorKey-8x8": Task("MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR .91 return at 123k frames, RE3 .49 at 2.4M"),
     "MultiRoom-N4-S5": Task(
         "MiniGrid-MultiRoom-N4-S5-v0", 400_000, measure="return", goal=0.7, known="RL Zoo PPO 0.000 at 10M (symbols)"
     ),

@@ -49,8 +49,10 @@ class PartVisits(Bonus):
         self.parts, self.alike = parts, alike and parts is not None
         self.hasher = Hasher("grid", width=width, seed=seed)
         self.seen, self.tally = Seen(), Tally()
-        self._rng_seed = seed
+        self._rng = np.random.default_rng(seed)
         self._rows: Array | None = None
+        self._offsets: Array = np.empty(0, np.uint64)
+        """What sets the keys of each place apart."""
         self._events = np.zeros((2, parts or 0))
         """At each place, how many parts were new in their episode, and how many of them in any."""
 
@@ -109,12 +111,14 @@ class PartVisits(Bonus):
         parts = self.parts or size
         if size % parts:
             raise ValueError(f"codes of {size} values do not fall into {parts} parts: set parts to a divisor")
-        if not self._events.size:
-            self._events = np.zeros((2, parts))
+        if not len(self._offsets):
+            self._prepare(parts)
         values = latents.reshape(count, size // parts, parts).transpose(0, 2, 1)
         keys = self.hasher(values.reshape(count * parts, -1)).reshape(count, parts)
-        if self.alike:
-            return keys
-        places = np.random.default_rng(self._rng_seed).integers(1 << 63, size=parts, dtype=np.uint64)
-        own: Array = keys + places
+        own: Array = keys if self.alike else keys + self._offsets
         return own
+
+    def _prepare(self, parts: int) -> None:
+        self._offsets = self._rng.integers(1 << 63, size=parts, dtype=np.uint64)
+        if not self._events.size:
+            self._events = np.zeros((2, parts))

@@ -50,18 +50,18 @@ class VecVisits(VecEnvWrapper):
         ended = np.flatnonzero(dones)
         if len(ended):
             finals = np.stack([infos[i]["terminal_observation"] for i in ended])
-            for i, final in zip(ended, self._told(finals, ended), strict=True):
+            for i, final in zip(ended, self._told(finals, ended, self._hasher(finals)), strict=True):
                 infos[i]["terminal_observation"] = final
             self._visits.forget(ended)
         return self._visit(np.asarray(codes)), rewards, dones, infos
 
     def _visit(self, codes: Array) -> Array:
-        every = np.arange(self.num_envs)
-        told = self._told(codes, every)
-        self._visits.add(every, self._hasher(codes))
+        every, keys = np.arange(self.num_envs), self._hasher(codes)
+        told = self._told(codes, every, keys)
+        self._visits.add(every, keys)
         return told
 
-    def _told(self, codes: Array, rows: Array) -> Array:
-        visits = self._visits.of(rows, self._hasher(codes))
+    def _told(self, codes: Array, rows: Array, keys: Array) -> Array:
+        visits = self._visits.of(rows, keys)
         told: Array = np.column_stack([codes, 1 / np.sqrt(visits + 1.0)]).astype(np.float32)
         return told
