@@ -70,9 +70,9 @@ TASKS = {
     "KeyCorridorS3R3": Task(
         "MiniGrid-KeyCorridorS3R3-v0", 800_000, 3, measure="return", goal=0.8, known="SB3 with any bonus 0 at 3M"
     ),
-    "LockedRoom": Task("MiniGrid-LockedRoom-v0", 1_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"),
+    "LockedRoom": Task("MiniGrid-LockedRoom-v0", 3_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"),
     "ObstructedMaze-2Dlh": Task(
-        "MiniGrid-ObstructedMaze-2Dlh-v0", 1_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"
+        "MiniGrid-ObstructedMaze-2Dlh-v0", 3_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"
     ),
     "KeyRooms": Task("KeyRooms-v0", 100_000, algo="dqn", arms=("places", NO_BONUS), weight=0.05),
 }
