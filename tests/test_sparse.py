@@ -18,6 +18,8 @@ from envs.make import Environment
 
 TINY = functools.partial(PretrainConfig, frames=64, steps=3, latent_dim=4)
 
+SUCCESSES = (0.0, 0.0, 0.3), (0.2, 0.3, 0.3)
+
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
@@ -96,6 +98,14 @@ def test_the_interval_is_that_of_the_mean():
     assert low == pytest.approx(values.mean() - error, abs=0.03)
     assert high == pytest.approx(values.mean() + error, abs=0.03)
     assert report.interval([0.5]) == (0.5, 0.5)
+
+
+def test_above_zero_means_that_the_interval_is():
+    task = Task("PixelReach-v0", 1, goal=0.0)
+    luck, skill = [[{mode: {"success": x} for mode in ("deterministic", "stochastic")} for x in xs] for xs in SUCCESSES]
+    assert report._verdict(task, "parts", luck) == ("success above 0", "**no**")
+    assert report._verdict(task, "parts", skill) == ("success above 0", "yes")
+    assert report._verdict(task, "none", skill) == ("", "")
 
 
 def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkeypatch):

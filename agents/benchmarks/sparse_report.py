@@ -76,9 +76,9 @@ def _mean(values: Sequence[float]) -> str:
 def _verdict(task: Task, arm: str, found: list[Record]) -> tuple[str, str]:
     if arm == NO_BONUS:
         return "", ""
-    means = [np.mean([record[mode][task.measure] for record in found]) for mode in ("deterministic", "stochastic")]
+    values = ([record[mode][task.measure] for record in found] for mode in ("deterministic", "stochastic"))
+    reached = [np.mean(each) >= task.goal if task.goal else interval(each)[0] > 0 for each in values]
     goal = f"{task.measure} >= {task.goal:.2f}" if task.goal else f"{task.measure} above 0"
-    reached = [mean >= task.goal if task.goal else mean > 0 for mean in means]
     words = {(True, True): "yes", (False, True): "stochastic", (True, False): "deterministic", (False, False): "**no**"}
     return goal, words[bool(reached[0]), bool(reached[1])]
 
