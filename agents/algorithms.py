@@ -93,6 +93,9 @@ PPO_MINIGRID: Settings = {
     "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh", "patch_width": 8},
 }
 
+# The key is far from all that is easily found: picking things up must not die out before it has paid once.
+PPO_LOCKED_ROOM: Settings = {**PPO_MINIGRID, "timesteps": 3_000_000, "ent_coef": 0.03}
+
 # Few steps to a goal, which the reward counts: a short horizon tells one step's Q-value from the next's.
 DQN_KEY_ROOMS: Settings = {
     **DQN_LATENT,
@@ -106,10 +109,14 @@ DQN_KEY_ROOMS: Settings = {
 }
 
 TUNED: Mapping[tuple[str, str, bool], Settings] = {
+    ("MiniGrid-LockedRoom", "ppo", True): PPO_LOCKED_ROOM,
     ("MiniGrid-", "ppo", True): PPO_MINIGRID,
     ("KeyRooms", "dqn", True): DQN_KEY_ROOMS,
 }
-"""Settings that win over ``DEFAULTS``, by beginning of the environment's id, algorithm, and whether it sees codes."""
+"""Settings that win over ``DEFAULTS``, by beginning of the environment's id, algorithm, and whether it sees codes.
+
+The first that fits wins.
+"""
 
 
 def defaults(env_id: str, algo: str, latent: bool) -> Settings:

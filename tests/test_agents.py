@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 import agents.evaluation
 import agents.training
 import latentrl as lrl
-from agents.algorithms import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT, defaults
+from agents.algorithms import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT, TUNED, defaults
 from agents.checkpoint import REPLAY, WEIGHTS, build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluation import UNSEEN_SEED, Evaluation, agent_folder, evaluate_agent, evaluate_random, make_unseen, play
@@ -650,3 +650,5 @@ def test_icm_needs_discrete_actions():
 def test_settings_of_an_environment_win():
     assert defaults("MiniGrid-DoorKey-8x8-v0", "ppo", True)["n_envs"] == 32
     assert defaults("CarRacing-v2", "ppo", True) == DEFAULTS["ppo", True]
+    for kind, settings in TUNED.items():
+        assert defaults(*kind) is settings  # none hides another
