@@ -163,3 +163,7 @@ def _load_replay(file: Path, model: OffPolicyAlgorithm) -> None:
     for name, tensor in tensors.items():
         getattr(buffer, name)[: len(tensor)] = tensor.numpy()
     buffer.pos, buffer.full = notes["position"], notes["full"]
+    if buffer.size():
+        newest = buffer.pos - 1
+        # The episodes that were under way are not gone on with: a return over n steps must not run into the next ones.
+        buffer.timeouts[newest] = np.maximum(buffer.timeouts[newest], 1 - buffer.dones[newest])

@@ -7,12 +7,13 @@ import itertools
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
+from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
@@ -35,6 +36,7 @@ GIF_WIDTH = 400
 FRAMES_PER_SECOND = 50
 """Of videos of environments that do not say what they run at."""
 
+Checkpoint = Literal["best", "last"]
 Act = Callable[[Any], Array]
 
 
@@ -63,7 +65,7 @@ class Evaluation:
         return f"{self.mean:.4g} +- {self.std:.4g} over {len(self.returns)} episodes (from {low:.4g} to {high:.4g})"
 
 
-def agent_folder(run: Path, checkpoint: Literal["best", "last"] = "best") -> Path:
+def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
     """Return where in a run's folder the agent is: the best one, or the last where none was evaluated."""
     for folder in (run / checkpoint, run / "last"):
         if (folder / WEIGHTS).exists():
@@ -83,7 +85,8 @@ def evaluate_agent(
     backend: str = "gymnasium",
     seed: int = UNSEEN_SEED,
     deterministic: bool = True,
-    checkpoint: Literal["best", "last"] = "best",
+    checkpoint: Checkpoint = "best",
+    env: str | None = None,
     device: str = "auto",
     video: Path | None = None,
     progress: bool = True,
@@ -95,8 +98,10 @@ def evaluate_agent(
         episodes: how many; episode i has the seed ``seed + i`` on Gymnasium.
         backend: "gymnasium" or "envpool".
         seed: the first seed.
-        deterministic: take the policy's mode rather than a sample.
+        deterministic: take the policy's mode rather than a sample; of DQN, the greedy action rather than the
+            exploration that training ended with.
         checkpoint: the best one, by the episodes that chose it, or the last.
+        env: another environment of the same observations and actions; None is the one it was trained in.
         device: for the encoder.
         video: an .mp4 or .gif of one more episode, on Gymnasium.
         progress: whether to show a progress bar.
@@ -105,7 +110,7 @@ def evaluate_agent(
         FileNotFoundError: there is no agent.
     """
     folder = agent_folder(run, checkpoint)
-    config, _, notes = read_agent(folder)
+    config, decisions = _playing(folder, env)
     encoder = load_encoder(run, config, device)
     venv = build_venv(config, encoder, make_unseen(config.environment, episodes, backend, seed), training=False)
     model = _load_to_play(config, venv, folder)
@@ -114,25 +119,47 @@ def evaluate_agent(
         result = play(venv, _acting(model, deterministic), episodes, progress)
     finally:
         venv.close()
-    conditions = {"backend": backend, "seed": seed, "deterministic": deterministic, "checkpoint": checkpoint}
+    conditions = {
+        "env": config.environment.id,
+        "backend": backend,
+        "seed": seed,
+        "deterministic": deterministic,
+        "checkpoint": checkpoint,
+    }
     write_json(
-        report_file(run, backend, episodes, deterministic),
+        report_file(run, backend, episodes, deterministic, checkpoint, env),
         {
             "mean": result.mean,
             "std": result.std,
             **asdict(result),
             **conditions,
-            "decisions_trained": notes["decisions"],
+            "decisions_trained": decisions,
         },
     )
     if video is not None:
-        record_video(run, video, seed, device)
+        record_video(run, video, seed, device, checkpoint, env)
     return result
 
 
-def report_file(run: Path, backend: str, episodes: int, deterministic: bool = True) -> Path:
-    """Return where the evaluation of so many episodes on a backend is written."""
-    return run / f"evaluation-{backend}-{episodes}{'' if deterministic else '-stochastic'}.json"
+def _playing(folder: Path, env: str | None) -> tuple[AgentConfig, int]:
+    """Return the agent in an environment that may be another, and how many decisions it was trained for."""
+    config, _, notes = read_agent(folder)
+    environment = config.environment if env is None else replace(config.environment, id=env)
+    return replace(config, environment=environment), int(notes["decisions"])
+
+
+def report_file(
+    run: Path,
+    backend: str,
+    episodes: int,
+    deterministic: bool = True,
+    checkpoint: Checkpoint = "best",
+    env: str | None = None,
+) -> Path:
+    """Return where the evaluation of so many episodes is written; arguments as in ``evaluate_agent``."""
+    words = ["" if deterministic else "stochastic", "" if checkpoint == "best" else checkpoint, env or ""]
+    name = "-".join(["evaluation", backend, str(episodes), *filter(None, words)])
+    return run / f"{name.replace('/', '_').replace(':', '.')}.json"
 
 
 def evaluate_random(
@@ -183,16 +210,24 @@ def play(venv: VecEnv, act: Act, episodes: int, progress: bool = False) -> Evalu
     return Evaluation([float(e["r"]) for e in ordered], [int(e["l"]) for e in ordered])
 
 
-def record_video(run: Path, video: Path, seed: int = UNSEEN_SEED, device: str = "auto") -> Path:
+def record_video(
+    run: Path,
+    video: Path,
+    seed: int = UNSEEN_SEED,
+    device: str = "auto",
+    checkpoint: Checkpoint = "best",
+    env: str | None = None,
+) -> Path:
     """Write an .mp4 or .gif of one episode with the seed ``seed``, on Gymnasium, one picture a decision.
 
-    Beside the game stands what the agent's code keeps of it, where the encoder can tell.
+    Checkpoint and environment are as in ``evaluate_agent``. Beside the game stands what the agent's code keeps of
+    it, where the encoder can tell.
 
     Raises:
         ValueError: the file cannot be written, or the environment renders nothing.
     """
-    folder = agent_folder(run)
-    config, _, _ = read_agent(folder)
+    folder = agent_folder(run, checkpoint)
+    config, _ = _playing(folder, env)
     base = build_monitored(
         config.environment, n_envs=1, seed=seed, backend="gymnasium", episode_seeds=[[seed]], render_mode="rgb_array"
     )
@@ -216,6 +251,8 @@ def _load_to_play(config: AgentConfig, venv: VecNormalize, folder: Path) -> Base
         warnings.filterwarnings("ignore", "You have specified a mini-batch size")  # nothing is trained
         model = build(config, venv)
     restore(folder, model, venv, replay=False)  # which has another number of environments
+    if isinstance(model, DQN):
+        model.exploration_rate = model.exploration_final_eps
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +39,8 @@ from latentrl.novelty import Scaled
 PIXEL_SIZE = (64, 64)
 TRAINING_SEEDS = 400_000
 """Seeds below this are for training."""
+MAY_CHANGE = ("vae", "timesteps", "out", "device", "resume")
+"""Flags that a resumed run takes anew, or has kept a copy of."""
 SELECTION_SEED = 500_000
 """First seed of the episodes that choose the best checkpoint: neither training's nor evaluation's."""
 
@@ -198,13 +201,14 @@ class _Run:
     @classmethod
     def resumed(cls, config: TrainConfig) -> _Run:
         """Pick up an interrupted run where its last checkpoint is."""
-        path = config.out or newest_run("agents", config.env, "training.json", f"{_name(config)}-*")
+        path = config.out or newest_run("agents", config.env, "training.json", f"{_name(config)}-[0-9]*")
         if path is None or not (path / "training.json").exists():
             raise FileNotFoundError(
                 f"nothing to resume for {config.env}: no {_name(config)} run in "
                 f"{path or env_folder('agents', config.env)}"
             )
         saved = read_json(path / "training.json")
+        _check_same(config, saved)
         begun = TrainConfig(**{**saved, "vae": None, "out": path, "device": config.device})
         agent, _, _ = read_agent(path / "last")
         if config.timesteps:
@@ -301,7 +305,7 @@ class Selection(BaseCallback):
         return True
 
     def evaluate(self) -> None:
-        """Play the selection episodes; a better mean than ever before becomes ``best``."""
+        """Play the selection episodes; a mean as good as any before makes the agent ``best``: of equals, the newest."""
         run, self.evaluated_at = self.run, self.run.model.num_timesteps
         if self._venv is None:
             n_envs = min(run.config.eval_episodes, run.agent.settings["n_envs"])
@@ -313,7 +317,7 @@ class Selection(BaseCallback):
         run.model.logger.record("eval/mean_return", result.mean)
         run.model.logger.record("eval/std_return", result.std)
         run.model.logger.dump(run.model.num_timesteps)
-        if self.best is None or result.mean > self.best.mean:
+        if self.best is None or result.mean >= self.best.mean:
             self.best = result
             save_agent(run.path / "best", run.agent, run.model, run.venv)
             write_json(run.path / "selection.json", dataclasses.asdict(result))
@@ -327,6 +331,14 @@ class Selection(BaseCallback):
 def _seed_after(seed: int, decisions: int) -> int:
     """Return a seed for the environments of a resumed run, so that it meets other episodes than before."""
     return int(np.random.SeedSequence([seed, decisions]).generate_state(1)[0]) % TRAINING_SEEDS
+
+
+def _check_same(config: TrainConfig, saved: Mapping[str, Any]) -> None:
+    """Refuse flags that a resumed run would not heed."""
+    asked, usual = _as_json(config), _as_json(TrainConfig())
+    for name, value in asked.items():
+        if name not in MAY_CHANGE and value not in (usual[name], saved[name]):
+            raise ValueError(f"the run was begun with {name}={saved[name]}, and goes on with it: {value} is refused")
 
 
 def _name(config: TrainConfig) -> str:

@@ -26,7 +26,11 @@ class EvaluateConfig:
     seed: int = UNSEEN_SEED
     """Seed of the first episode; the others follow."""
     stochastic: bool = False
-    """Sample the policy instead of taking its mode."""
+    """Sample the policy instead of taking its mode; of DQN, explore as at the end of training."""
+    checkpoint: Literal["best", "last"] = "best"
+    """The best one, by the episodes that chose it, or the last."""
+    env: str | None = None
+    """Another environment of the same observations and actions; the one it was trained in where not given."""
     device: str = "auto"
     """Of the encoder; auto is the GPU where there is one."""
     video: Path | None = None
@@ -41,11 +45,14 @@ def main(config: EvaluateConfig) -> None:
         backend=config.backend,
         seed=config.seed,
         deterministic=not config.stochastic,
+        checkpoint=config.checkpoint,
+        env=config.env,
         device=config.device,
         video=config.video,
     )
     print(f"\nreturn of the task itself: {result}")
-    print(f"every episode: {report_file(config.agent, config.backend, config.episodes, not config.stochastic)}")
+    mode = (not config.stochastic, config.checkpoint, config.env)
+    print(f"every episode: {report_file(config.agent, config.backend, config.episodes, *mode)}")
     if config.video:
         print(f"video: {config.video}")
 

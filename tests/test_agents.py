@@ -109,13 +109,34 @@ def check_replay(model, other):
     assert (old.pos, old.full) == (new.pos, new.full)
     assert old.full == (model.num_timesteps > 80)
     filled = old.buffer_size if old.full else old.pos
-    for name in ("observations", "next_observations", "actions", "rewards", "dones", "timeouts"):
+    for name in ("observations", "next_observations", "actions", "rewards", "dones"):
         assert same(getattr(old, name)[:filled], getattr(new, name)[:filled])
+    newest = np.arange(filled) == (old.pos - 1) % filled
+    assert same(old.timeouts[:filled][~newest], new.timeouts[:filled][~newest])
     other.set_logger(configure(None, []))
     for algorithm in (model, other):  # and learning goes on from there in the same way
         np.random.seed(3)  # noqa: NPY002 - what SB3's buffer draws from
         algorithm.train(gradient_steps=5, batch_size=8)
     assert same(model.policy.state_dict(), other.policy.state_dict())
+
+
+def test_a_return_over_several_steps_ends_where_a_run_was_cut_off(encoder, tmp_path):
+    config = small_config("dqn", settings={**SMALL["dqn"], "n_steps": 5})
+    model, venv = trained(config, encoder, 40)
+    save_agent(tmp_path, config, model, venv, replay=True)
+    other = build(config, make_venv(config, encoder))
+    restore(tmp_path, other, other.get_vec_normalize_env())
+    buffer = other.replay_buffer
+    cut, nothing = buffer.pos - 1, np.zeros_like(buffer.observations[0])
+    buffer.dones[cut], buffer.rewards[cut] = 0, 0
+    for _ in range(5):
+        buffer.add(nothing, nothing, np.zeros((2, 1)), np.ones(2), np.zeros(2), [{}, {}])
+    found = buffer._get_samples(np.array([cut]))
+    assert found.rewards.item() == 0
+    assert found.dones.item() == 0
+    assert same(found.next_observations[0].numpy(), buffer.next_observations[cut, 0]) or same(
+        found.next_observations[0].numpy(), buffer.next_observations[cut, 1]
+    )
 
 
 def test_a_checkpoint_without_replay_buffer(encoder, tmp_path):
@@ -433,6 +454,34 @@ def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(encoder, t
     assert (report["backend"], report["seed"], report["decisions_trained"]) == ("gymnasium", UNSEEN_SEED, 123)
 
 
+def test_checkpoint_and_environment_can_be_chosen(encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    (run / "best").rename(run / "last")
+    other = "envs.pixels:PixelReach"
+    result = evaluate_agent(run, 2, checkpoint="last", env=other, deterministic=False, progress=False)
+    report = json.loads((run / "evaluation-gymnasium-2-stochastic-last-envs.pixels.PixelReach.json").read_text())
+    assert report["returns"] == result.returns
+    assert (report["env"], report["checkpoint"], report["deterministic"]) == (other, "last", False)
+
+
+def test_a_stochastic_dqn_explores_as_at_the_end_of_its_training(tmp_path):
+    encoder = lrl.random((64, 64, 3), latent_dim=4)
+    rates = []
+    for rate in (0.0, 1.0):
+        settings = {**SMALL["dqn"], "exploration_final_eps": rate}
+        config = small_config("dqn", Environment("KeyRooms-v0"), settings=settings)
+        venv = build_venv(config, encoder, make_unseen(config.environment, 8, "gymnasium", 0), training=False)
+        folder = tmp_path / str(rate)
+        save_agent(folder, config, build(config, venv), venv)
+        model = agents.evaluation._load_to_play(config, venv, folder)
+        seen = venv.reset()
+        greedy = model.predict(seen, deterministic=True)[0]
+        rates.append(np.mean([(model.predict(seen)[0] != greedy).mean() for _ in range(20)]))
+        venv.close()
+    assert rates[0] == 0
+    assert rates[1] > 0.5
+
+
 def test_unseen_seeds_are_dealt_out(monkeypatch):
     monkeypatch.setattr(agents.evaluation, "ENVS_IN_PROCESS", 2)
     venv = make_unseen(REACH, 5, "gymnasium", 100)
@@ -568,6 +617,21 @@ def test_the_best_checkpoint_is_kept(monkeypatch, encoder):
     assert read_agent(result.path / "last")[2]["decisions"] == 192
     assert json.loads((result.path / "selection.json").read_text()) == dataclasses.asdict(result.best)
     assert not (result.path / "best" / REPLAY).exists()
+
+
+def test_of_equals_the_newest_is_best(monkeypatch, encoder):
+    monkeypatch.setattr(agents.training, "play", lambda *_: Evaluation([0.0] * 2, [1, 1]))
+    assert read_agent(tiny_train(monkeypatch, encoder).path / "best")[2]["decisions"] == 192
+
+
+def test_a_run_with_a_bonus_is_not_resumed_as_one_without(monkeypatch, encoder):
+    plain = tiny_train(monkeypatch, encoder)
+    bonus = tiny_train(monkeypatch, encoder, novelty="counts")
+    for first, flags in ((plain, {}), (bonus, {"novelty": "counts"})):
+        again = train(TrainConfig(env="PixelReach-v0", timesteps=256, resume=True, **flags))
+        assert again.path == first.path
+    with pytest.raises(ValueError, match="begun with novelty_weight=None, and goes on with it: 0.5 is refused"):
+        train(TrainConfig(env="PixelReach-v0", novelty="counts", novelty_weight=0.5, resume=True))
 
 
 def test_resume_remembers_what_was_best(monkeypatch, encoder):

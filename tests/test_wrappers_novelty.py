@@ -46,6 +46,29 @@ class Recorder:
         self.learned.append(latents.copy())
 
 
+class OneInfo(Clock):
+    """Returns one and the same dict at every step, as some environments do."""
+
+    def __init__(self, ident=0):
+        super().__init__(ident)
+        self.info = {}
+
+    def reset(self, **kwargs):
+        return super().reset(**kwargs)[0], self.info
+
+    def step(self, action):
+        return (*super().step(action)[:4], self.info)
+
+
+def test_an_info_that_outlives_its_step_says_nothing():
+    novelty = Recorder()
+    venv = lrl.wrap(DummyVecEnv([OneInfo, lambda: OneInfo(1)]), FakeEncoder(), novelty=novelty)
+    venv.reset()
+    for _ in range(12):
+        codes, _, dones, _ = venv.step(np.zeros(2, int))
+        assert np.array_equal(novelty.learned[-1][~dones], codes[~dones])
+
+
 class Listener(Recorder):
     """One with every hook, which keeps what it hears and in which order."""
 

@@ -58,7 +58,7 @@ class LatentVecEnv(VecEnvWrapper):
     def step_wait(self) -> Any:
         """Finish the step, and encode every observation together with the terminal ones."""
         observations, rewards, dones, infos = self.venv.step_wait()
-        ended = [info for info in infos if "terminal_observation" in info]
+        ended = [infos[i] for i in np.flatnonzero(dones)]
         codes, finals = self.transform.batch(observations, [info["terminal_observation"] for info in ended])
         for info, final in zip(ended, finals, strict=True):
             info["terminal_observation"] = final
