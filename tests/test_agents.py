@@ -122,21 +122,20 @@ def check_replay(model, other):
 
 def test_a_return_over_several_steps_ends_where_a_run_was_cut_off(encoder, tmp_path):
     config = small_config("dqn", settings={**SMALL["dqn"], "n_steps": 5})
-    model, venv = trained(config, encoder, 40)
+    model, venv = trained(config, encoder, 30)
     save_agent(tmp_path, config, model, venv, replay=True)
     other = build(config, make_venv(config, encoder))
     restore(tmp_path, other, other.get_vec_normalize_env())
-    buffer = other.replay_buffer
-    cut, nothing = buffer.pos - 1, np.zeros_like(buffer.observations[0])
-    buffer.dones[cut], buffer.rewards[cut] = 0, 0
+    buffer, cut = other.replay_buffer, model.replay_buffer.pos - 1
+    assert not model.replay_buffer.dones[cut].any()
+    nothing = np.zeros_like(buffer.observations[0])
     for _ in range(5):
         buffer.add(nothing, nothing, np.zeros((2, 1)), np.ones(2), np.zeros(2), [{}, {}])
-    found = buffer._get_samples(np.array([cut]))
-    assert found.rewards.item() == 0
-    assert found.dones.item() == 0
-    assert same(found.next_observations[0].numpy(), buffer.next_observations[cut, 0]) or same(
-        found.next_observations[0].numpy(), buffer.next_observations[cut, 1]
-    )
+    for _ in range(5):  # the buffer draws an environment
+        found = buffer._get_samples(np.array([cut]))
+        assert found.rewards.item() in buffer.rewards[cut]
+        assert found.next_observations.numpy()[0] in buffer.next_observations[cut]
+        assert found.dones.item() == 0
 
 
 def test_a_checkpoint_without_replay_buffer(encoder, tmp_path):
@@ -630,7 +629,7 @@ def test_a_run_with_a_bonus_is_not_resumed_as_one_without(monkeypatch, encoder):
     for first, flags in ((plain, {}), (bonus, {"novelty": "counts"})):
         again = train(TrainConfig(env="PixelReach-v0", timesteps=256, resume=True, **flags))
         assert again.path == first.path
-    with pytest.raises(ValueError, match="begun with novelty_weight=None, and goes on with it: 0.5 is refused"):
+    with pytest.raises(ValueError, match=r"begun with novelty_weight=None, and goes on with it: 0\.5 is refused"):
         train(TrainConfig(env="PixelReach-v0", novelty="counts", novelty_weight=0.5, resume=True))
 
 

@@ -39,6 +39,8 @@ MLP = {"name": "mlp", "hidden": (16,)}
 EAGER = Learning(memory=64, learning_starts=0, train_freq=B, gradient_steps=4, batch_size=16, learning_rate=3e-3)
 QUICK = {"rnd": {"learning_rate": 3e-3, "share": 1.0}, "icm": {"learning_rate": 3e-3}, "reconstruction": {"floor": 0.0}}
 EVERY = [*NOVELTIES, "product", "sum"]
+GROWING = ("rnd", "icm", "sum", "reconstruction")
+"""What is built at the first batch, or has moments after the first step."""
 NO_FRAMES = np.zeros((B, 1), np.uint8)
 
 
@@ -133,6 +135,29 @@ def test_state_restores_the_scores_of_a_new_episode(name, tmp_path):
     for seed in (0, 1):
         assert np.array_equal(bonus.score(*states(seed)), restored.score(*states(seed)))
         assert np.array_equal(bonus.score(*states(seed)), ready.score(*states(seed)))
+    if name != "reconstruction":  # which draws other frames
+        for other in (bonus, restored, ready):
+            for seed in (2, 0, 3):
+                visit(other, states(seed))
+        assert np.array_equal(bonus.score(*states(1)), restored.score(*states(1)))
+        assert np.array_equal(bonus.score(*states(1)), ready.score(*states(1)))
+
+
+def test_a_live_model_remembers_across_a_resumption(tmp_path):
+    bonus, restored = visited("reconstruction", times=15), build("reconstruction")
+    restored.load_state(on_disk(bonus.state(), tmp_path))
+    assert (restored.steps, restored.memory.seen) == (bonus.steps, bonus.memory.seen) == (60, 15 * B)
+    frames = {frame.tobytes() for frame in states(0)[0]}
+    assert {frame.tobytes() for frame in restored.memory.sample(200)} == frames
+    before, after = (each.optimizer.state_dict()["state"] for each in (bonus, restored))
+    assert before.keys() == after.keys() != set()
+    assert all(torch.equal(before[i][key], after[i][key]) for i in before for key in before[i])
+    for other in (bonus, restored):
+        visit(other, states(1))
+    assert restored.steps == bonus.steps
+    assert restored.memory.seen == bonus.memory.seen
+    with pytest.raises(ValueError, match="a memory of 9 frames cannot take the 64 frames of another"):
+        Memory(9).load_state(bonus.memory.state())
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -144,7 +169,7 @@ def test_a_state_is_a_snapshot(name):
     other.load_state(state)
     visit(bonus, states(1))
     assert all(torch.equal(state[key], kept[key]) for key in kept)
-    assert state.keys() == build(name).state().keys() or name in ("rnd", "icm", "sum")  # those are built on sight
+    assert state.keys() == build(name).state().keys() or name in GROWING
 
 
 @pytest.mark.parametrize("name", ["counts", "product"])

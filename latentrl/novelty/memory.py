@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from latentrl.types import Array
 
@@ -18,7 +22,7 @@ class Memory:
         """
         if size < 1:
             raise ValueError(f"a memory holds at least 1 frame, got {size}")
-        self.size, self.seen = size, 0
+        self.size, self.seed, self.seen = size, seed, 0
         self.rng = np.random.default_rng(seed)
         self.recent = self.reservoir = np.empty(0)
 
@@ -32,6 +36,28 @@ class Memory:
         kept = places < self.size
         self.reservoir[places[kept]] = frames[kept]
         self.seen += len(frames)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return copies of the frames in both halves, and how many have been seen."""
+        filled = min(self.seen, self.size)
+        halves = {name: torch.from_numpy(getattr(self, name)[:filled].copy()) for name in ("recent", "reservoir")}
+        return {**halves, "seen": torch.tensor(self.seen)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take what ``state`` returned; what chance draws from here on is new.
+
+        Raises:
+            ValueError: it is of a memory of another size.
+        """
+        self.seen = int(state["seen"])
+        for name in ("recent", "reservoir"):
+            kept = state[name].numpy()
+            if len(kept) != min(self.seen, self.size):
+                raise ValueError(f"a memory of {self.size} frames cannot take the {len(kept)} frames of another")
+            half = np.empty((self.size, *kept.shape[1:]), kept.dtype)
+            half[: len(kept)] = kept
+            setattr(self, name, half)
+        self.rng = np.random.default_rng([self.seed, self.seen])
 
     def sample(self, count: int) -> Array:
         """Return ``count`` frames, half of them from each half, with replacement."""

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from latentrl.networks import BODIES, default_body, dense
 from latentrl.novelty.base import NOVELTIES, Bonus
+from latentrl.novelty.moments import is_moment, load_moments, moments
 from latentrl.types import Array
 
 CLIP = 5.0
 """Normalised inputs lie in -5 to 5, as in both papers' code."""
+GENERATOR = "generator"
 
 
 class Normalised(nn.Module):
@@ -88,7 +90,7 @@ class _Predicting(Bonus):
         self.optimizer = torch.optim.Adam(weights, self.learning_rate)
         self.ready = True
         if self._pending:
-            self.networks.load_state_dict(self._pending)
+            self._restore()
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """Return the networks for inputs of ``shape``."""
@@ -101,15 +103,23 @@ class _Predicting(Bonus):
         self.optimizer.step()
 
     def state(self) -> dict[str, Tensor]:
-        """Return the networks; the optimizer's moments begin anew."""
-        weights = self.networks.state_dict() if self.ready else self._pending
-        return {name: weight.clone() for name, weight in weights.items()}
+        """Return the networks, the optimizer's moments and where the random numbers stand."""
+        if not self.ready:
+            return dict(self._pending)
+        weights = {name: weight.clone() for name, weight in self.networks.state_dict().items()}
+        return {**weights, **moments(self.optimizer), GENERATOR: self.generator.get_state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         self._pending = dict(state)
         if self.ready:
-            self.networks.load_state_dict(self._pending)
+            self._restore()
+
+    def _restore(self) -> None:
+        own = (name for name in self._pending if name != GENERATOR and not is_moment(name))
+        self.networks.load_state_dict({name: self._pending[name] for name in own})
+        load_moments(self.optimizer, self._pending)
+        self.generator.set_state(self._pending[GENERATOR])
 
     def figures(self) -> dict[str, float]:
         """Return the newest mean error."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from latentrl.autoencoder import Autoencoder
 from latentrl.novelty.base import NOVELTIES, Bonus
 from latentrl.novelty.memory import Memory
+from latentrl.novelty.moments import load_moments, moments
 from latentrl.preprocessing import is_image
 from latentrl.types import Array
 
@@ -58,6 +59,10 @@ def png_nats(images: Array) -> Array:
     """Return the sizes of uint8 ``images (B, H, W, C)`` as PNG files, in nats, float32 ``(B,)``."""
     sizes = [len(cv2.imencode(".png", image)[1]) for image in images]
     return np.array(sizes, np.float32) * NATS_PER_BYTE
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _trainable_copy(model: Autoencoder) -> Autoencoder:
@@ -163,16 +168,19 @@ class ReconstructionNovelty(Bonus):
             self.steps += 1
 
     def state(self) -> dict[str, Tensor]:
-        """Return the live weights and the newest scores; memory and moments begin anew."""
+        """Return the live weights, the optimizer's moments, the remembered frames and the newest scores."""
         weights = {f"live.{name}": tensor.clone() for name, tensor in self.live.state_dict().items()}
-        return {**weights, "steps": torch.tensor(self.steps), "recent": torch.from_numpy(self._recent.copy())}
+        remembered = {f"memory.{name}": tensor for name, tensor in self.memory.state().items()}
+        own = {"steps": torch.tensor(self.steps), "recent": torch.from_numpy(self._recent.copy())}
+        return {**weights, **moments(self.optimizer), **remembered, **own}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
-        prefix = "live."
-        weights = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-        self.live.load_state_dict(weights)
+        self.live.load_state_dict(_below("live.", state))
+        self.memory.load_state(_below("memory.", state))
+        load_moments(self.optimizer, state)
         self.steps, self._recent = int(state["steps"]), state["recent"].numpy().copy()
+        self.generator.manual_seed(self.memory.seed + self.steps)
         self.usual = float(np.quantile(self._recent, FAMILIAR)) if len(self._recent) else 0.0
 
     def figures(self) -> dict[str, float]:
