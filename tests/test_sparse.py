@@ -11,6 +11,7 @@ import pytest
 
 import agents.benchmarks.sparse as sparse
 import agents.benchmarks.sparse_report as report
+from agents.algorithms import PPO_LATENT
 from agents.benchmarks.sparse import TASKS, Run, Task, runs
 from agents.pretraining import PretrainConfig
 from envs import make_env
@@ -47,6 +48,10 @@ def test_runs_are_of_every_arm_and_seed():
     assert {run.task for run in runs()} == set(TASKS)
     with pytest.raises(ValueError, match="unknown task 'Chess'; known: DoorKey-8x8, "):
         list(runs(["Chess"]))
+    with pytest.raises(ValueError, match="unknown arm 'luck'; known: parts, places, .*, none"):
+        list(runs(arms=["luck"]))
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        list(runs(seeds=0))
 
 
 @pytest.mark.filterwarnings("ignore:the code has collapsed")  # of so little training
@@ -54,14 +59,11 @@ def test_runs_are_of_every_arm_and_seed():
 def test_a_run_leaves_its_curve_and_its_configuration(tiny, arm):
     file = sparse.perform(Run("Tiny", arm, 1))
     record = json.loads(file.read_text())
-    assert record["training"] == {
-        "env": "PixelReach-v0",
-        "algo": "ppo",
-        "timesteps": 2_048,
-        "novelty": None if arm == "none" else "parts",
-        "seed": 1,
-    }
-    assert record["pretraining"]["frames"] == 64
+    training = {"env": "PixelReach-v0", "timesteps": 2_048, "novelty": None if arm == "none" else "parts", "seed": 1}
+    assert training.items() <= record["training"].items()
+    assert record["decisions"] == 2_048
+    assert (record["agent"]["algo"], record["agent"]["settings"]["n_envs"]) == ("ppo", PPO_LATENT["n_envs"])
+    assert (record["pretraining"]["frames"], record["pretraining"]["settings"]["steps"]) == (64, 3)
     assert record["encoder"]["latent_dim"] == 4
     assert {record[mode]["episodes"] for mode in ("deterministic", "stochastic")} == {4}
     rows = list(csv.DictReader(file.with_suffix(".csv").read_text().splitlines()))
@@ -100,6 +102,15 @@ def test_the_interval_is_that_of_the_mean():
     assert report.interval([0.5]) == (0.5, 0.5)
 
 
+def test_long_curves_are_thinned_and_keep_their_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(sparse, "MOST_ROWS", 4)
+    numbers = [str(number) for number in range(1, 11)]
+    (tmp_path / "progress-000.csv").write_text("\n".join(["time/total_timesteps", *numbers]))
+    sparse._write_curve(tmp_path, tmp_path / "curve.csv")
+    rows = list(csv.DictReader((tmp_path / "curve.csv").read_text().splitlines()))
+    assert [row["decisions"] for row in rows] == ["1", "4", "7", "10"]
+
+
 def test_above_zero_means_that_the_interval_is():
     task = Task("PixelReach-v0", 1, goal=0.0)
     luck, skill = [[{mode: {"success": x} for mode in ("deterministic", "stochastic")} for x in xs] for xs in SUCCESSES]
@@ -117,7 +128,7 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
             file = tiny / "results" / "Tiny" / file.name
             file.parent.mkdir(parents=True, exist_ok=True)
             pretraining = {"frames": 64, "seconds": 1.0}
-            record = {"training": {"timesteps": 100}, "pretraining": pretraining}
+            record = {"decisions": 100, "agent": {"algo": "ppo"}, "pretraining": pretraining}
             file.write_text(json.dumps({**record, "deterministic": made, "stochastic": made}))
             file.with_suffix(".csv").write_text("decisions,return,length,bonus\n50,,,\n60,0.1,3,\n100,0.2,3,\n")
     monkeypatch.setattr(report, "DOCS", tiny)
@@ -131,6 +142,11 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
     assert "| Tiny | parts | 2 | 164 | 1.00 (1.00 to 1.00) |" in text
     assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
     assert (tiny / "curves.png").stat().st_size > 1_000
+    odd = {**record, "agent": {"algo": "dqn"}, "deterministic": made, "stochastic": made}
+    file.write_text(json.dumps(odd))
+    with pytest.raises(ValueError, match="agents of Tiny with none differ in their settings: delete the older"):
+        report.write_section()
+    file.unlink()
     (tiny / "page.md").write_text("no lines")
     with pytest.raises(ValueError, match=r"page\.md lacks the lines '<!-- results"):
         report.write_section()

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from agents.evaluation import Evaluation, evaluate_agent
+from agents.checkpoint import read_agent
+from agents.evaluation import evaluate_agent
+from agents.novelty import RECIPES
 from agents.pretraining import PretrainConfig, pretrain
 from agents.runs import RUNS
 from agents.training import TrainConfig, train
@@ -26,13 +27,16 @@ FOLDER = RUNS / "studies" / "sparse"
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "sparse"
 NO_BONUS = "none"
 UNSEEN_EPISODES = 200
+MOST_ROWS = 500
+"""Of a CSV, evenly spaced."""
 CURVE = {
     "decisions": "time/total_timesteps",
     "return": "rollout/ep_rew_mean",
     "length": "rollout/ep_len_mean",
     "bonus": "novelty/bonus",
+    "seconds": "time/time_elapsed",
 }
-"""Columns of a run's CSV, and where its training logged them."""
+"""Columns of a run's CSV, and where its training logged them; seconds since it was begun, or gone on with."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +108,15 @@ def runs(tasks: Sequence[str] = (), arms: Sequence[str] = (), seeds: int | None 
     """Yield the runs of these tasks, arms and first seeds; all of them where not given.
 
     Raises:
-        ValueError: a task is unknown.
+        ValueError: a task or an arm is unknown, or there are no seeds.
     """
+    for kind, given, known in (("task", tasks, list(TASKS)), ("arm", arms, [*RECIPES, NO_BONUS])):
+        for name in given:
+            if name not in known:
+                raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
     for name in tasks or TASKS:
-        if name not in TASKS:
-            raise ValueError(f"unknown task {name!r}; known: {', '.join(TASKS)}")
         task = TASKS[name]
         for arm in arms or task.arms:
             yield from (Run(name, arm, seed) for seed in range(seeds or task.seeds))
@@ -119,14 +127,14 @@ def perform(run: Run) -> Path:
     if run.result.exists():
         return run.result
     torch.set_num_threads(1)  # as many runs as cores are faster than many threads
-    folder, start = FOLDER / run.name, time.perf_counter()
+    folder = FOLDER / run.name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
         encoder = _encoder(TASKS[run.task], run.seed)
         config = _training(run, encoder)
         train(config)
         _write_curve(folder, run.result.with_suffix(".csv"))
-        write_json(run.result, _record(run, config, encoder, time.perf_counter() - start))
+        write_json(run.result, _record(run, encoder))
     return run.result
 
 
@@ -164,8 +172,9 @@ def _write_curve(folder: Path, file: Path) -> None:
     rows = [
         [row.get(source, "") for source in CURVE.values()] for row in _logged(folder) if row.get(CURVE["decisions"])
     ]
+    thinned = rows[:: -max(1, -(-len(rows) // MOST_ROWS))][::-1]  # from the end, which is always kept
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, lambda part: _write_rows(part, [list(CURVE), *rows]))
+    write_atomically(file, lambda part: _write_rows(part, [list(CURVE), *thinned]))
 
 
 def _logged(folder: Path) -> list[dict[str, str]]:
@@ -184,27 +193,24 @@ def _write_rows(file: Path, rows: list[list[str]]) -> None:
         csv.writer(lines, lineterminator="\n").writerows(rows)
 
 
-def _record(run: Run, config: TrainConfig, encoder: Path, seconds: float) -> dict[str, Any]:
-    evaluations = {
-        name: _figures(
-            evaluate_agent(
-                FOLDER / run.name, UNSEEN_EPISODES, deterministic=mode, checkpoint="last", progress=False, device="cpu"
-            )
-        )
-        for name, mode in (("deterministic", True), ("stochastic", False))
-    }
-    own = ("env", "algo", "timesteps", "novelty", "seed")
+def _record(run: Run, encoder: Path) -> dict[str, Any]:
+    folder = FOLDER / run.name
+    agent, _, notes = read_agent(folder / "last")
     return {
         "run": dataclasses.asdict(run),
-        "training": {name: getattr(config, name) for name in own},
-        "settings": read_json(FOLDER / run.name / "training.json"),
+        "decisions": notes["decisions"],
+        "training": read_json(folder / "training.json"),
+        "agent": agent.to_json(),
         "encoder": dataclasses.asdict(load(encoder, "cpu").config),
-        "pretraining": read_json(encoder / "done.json"),
-        "seconds": seconds,
-        **evaluations,
+        "pretraining": {**read_json(encoder / "done.json"), "settings": read_json(encoder / "pretraining.json")},
+        "deterministic": _played(folder, deterministic=True),
+        "stochastic": _played(folder, deterministic=False),
     }
 
 
-def _figures(result: Evaluation) -> dict[str, float]:
+def _played(folder: Path, deterministic: bool) -> dict[str, float]:
+    result = evaluate_agent(
+        folder, UNSEEN_EPISODES, deterministic=deterministic, checkpoint="last", progress=False, device="cpu"
+    )
     returns = np.array(result.returns)
     return {"success": float((returns > 0).mean()), "return": float(returns.mean()), "episodes": len(returns)}

@@ -61,7 +61,9 @@ def _arms(task: str) -> list[str]:
 
 
 def _row(name: str, task: Task, arm: str, found: list[Record]) -> list[str]:
-    frames = {record["training"]["timesteps"] + record["pretraining"]["frames"] for record in found}
+    if any(record["agent"] != found[0]["agent"] for record in found):
+        raise ValueError(f"the agents of {name} with {arm} differ in their settings: delete the older results")
+    frames = {record["decisions"] + record["pretraining"]["frames"] for record in found}
     cells = [name, arm, str(len(found)), " or ".join(f"{count:,}" for count in sorted(frames))]
     for measure in ("success", "return"):
         cells += [_mean([record[mode][measure] for record in found]) for mode in ("deterministic", "stochastic")]
