@@ -341,7 +341,14 @@ def test_every_recipe_is_judged_by_every_test(tmp_path, monkeypatch):
     shares = {row[0]: np.array(row[1:], float) for row in aside.rows}
     taken = np.array([cell.split()[0] for cell in tests.rows[2][1:]], float)
     on, off = (shares[honesty.ASIDE[key]] for key in ("on", "off"))
-    assert taken == pytest.approx(on - off, abs=2e-3)
+    paid_on, paid_off = (shares[honesty.ASIDE[key]] for key in ("paid_on", "paid_off"))
+    raised = [1 - off / on if on else 0 for on, off in zip(paid_on, paid_off, strict=True)]
+    assert taken == pytest.approx(np.maximum(on - off, raised), abs=6e-3)
+
+
+def test_what_the_television_takes():
+    shares, means = np.array([[0.5, 0.2, 0.0], [0.1, 0.2, 0.0]]), np.array([[2.0, 4.0, 0.0], [3.0, 1.0, 0.0]])
+    assert honesty.taken(shares, means).tolist() == pytest.approx([0.4, 0.75, 0])
 
 
 # Noise

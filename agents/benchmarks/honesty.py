@@ -222,14 +222,22 @@ def cost(bonus: Bonus, steps: Steps) -> float:
 def television(noisy: Autoencoder, quiet: Autoencoder, frames: int) -> dict[str, Figures]:
     """Return for every recipe what share of the bonus a television takes from random actions in KeyRoomsNoisyTV-v0.
 
-    That is the share paid for the action ``switch`` in the last tenth of the frames, less the share that
-    the same recipe pays for the same actions with the television off, each with an encoder of its own.
+    In the last tenth of the frames the same recipe pays for the same actions with the television on and with it
+    off, each with an encoder of its own. What the television takes is by how much it raises the share paid for the
+    action ``switch``, or, as the picture stays on the wall, all that is paid: whichever is more.
     """
     on, off = ([build(name, model, 0) for name in RECIPES] for model in (noisy, quiet))
     shares, means = watch(on, off, noisy, quiet, frames, seed=0)
-    rows = np.array([*shares, *means, shares[0] - shares[1]])
+    rows = np.array([*shares, *means, taken(shares, means)])
     keys = ("on", "off", "paid_on", "paid_off", "television")
     return {name: dict(zip(keys, row, strict=True)) for name, row in zip(RECIPES, rows.T.tolist(), strict=True)}
+
+
+def taken(shares: Array, means: Array) -> Array:
+    """Return what the television takes ``(bonuses,)``, of shares and means ``(2, bonuses)`` with it on and off."""
+    raised = np.divide(means[0] - means[1], means[0], out=np.zeros_like(means[0]), where=means[0] > 0)
+    more: Array = np.maximum(shares[0] - shares[1], raised)
+    return more
 
 
 @STUDIES.register("novelty_noise")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from agents.benchmarks.study import Row, Study, machine, question, seconds
+from agents.benchmarks.study import Row, Study, made_on, question, seconds
 from latentrl.files import write_atomically
 from latentrl.pictures import png
 
@@ -39,7 +39,7 @@ def print_study(name: str, study: Study) -> None:
 
 def write_page(studies: dict[str, Study]) -> Path:
     """Write the page and its pictures into ``docs/``, and return its path."""
-    parts = [INTRODUCTION, f"Machine: {machine()}.\n"]
+    parts = [INTRODUCTION, _machines(studies)]
     for name, study in studies.items():
         parts += [f"## {name.capitalize()}\n", f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
     write_atomically(PAGE, functools.partial(_write_text, "\n".join(parts)))
@@ -62,11 +62,16 @@ def replace_section(page: Path, begin: str, text: str, end: str) -> Path:
 
 def write_section(benchmark: str, studies: dict[str, Study]) -> Path:
     """Write studies of agents into the section that the page has for their benchmark, and return the page."""
-    parts = [f"Machine: {machine()}.\n"]
+    parts = [_machines(studies)]
     for name, study in studies.items():
         parts += [f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
     begin = f"<!-- {benchmark}: python scripts/benchmark.py {benchmark} --page -->"
     return replace_section(SECTIONS[benchmark], begin, "\n".join(parts), f"<!-- end of {benchmark} -->")
+
+
+def _machines(names: Iterable[str]) -> str:
+    found = dict.fromkeys(map(made_on, names))
+    return f"Machine: {'; '.join(found)}.\n"
 
 
 def _sections(name: str, study: Study) -> Iterator[str]:

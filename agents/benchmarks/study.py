@@ -94,6 +94,11 @@ def seconds(name: str) -> float:
     return float(read_json(FOLDER / name / "study.json")["seconds"])
 
 
+def made_on(name: str) -> str:
+    """Return the machine that made the study, as ``machine`` names it."""
+    return str(read_json(FOLDER / name / "study.json")["machine"])
+
+
 def machine() -> str:
     """Return what a figure of speed depends on: processor, cores, versions."""
     cpu = Path("/proc/cpuinfo")
