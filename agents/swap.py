@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,10 @@ from latentrl.wrappers.visits import VecVisits
 STEPS = 500
 """Steps of all environments that are translated at once: neighbours share most of their codes."""
 
+ORDER = (VecNormalize, VecFrameStack, VecVisits)
+"""Wrappers over the one that encodes, from the outside."""
+
+Wrapper = TypeVar("Wrapper", bound=VecEnvWrapper)
 Recode = Callable[[Array], Array]
 
 
@@ -34,14 +39,15 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder
     what the old codes had lost stays lost. The newest frame of each environment is at hand and is encoded itself;
     the codes before it in a stack are translated. Zeros that fill a stack after a reset stay zeros. The statistics
     of ``VecNormalize`` stay and follow the new codes in time, and a novelty keeps what it learned of the old ones.
+    Visits that are remembered stay, and are counted anew from here.
 
     Call it outside ``learn``, or from a callback's ``_on_rollout_start`` or ``_on_rollout_end``. Elsewhere SB3 is in
     the middle of a step, whose transition would mix both codes. A rollout that PPO has collected is learned from as
     it was seen.
 
     Args:
-        model: PPO, DQN or another algorithm of SB3, in ``VecNormalize`` over ``VecFrameStack`` over what ``wrap``
-            returns; the first two may be absent.
+        model: PPO, DQN or another algorithm of SB3, in ``VecNormalize`` over ``VecFrameStack`` over ``VecVisits``
+            over what ``wrap`` returns; the first three may be absent.
         encoder: one of the same observations, with codes of the same size, or the folder of a saved one. An
             ``Autoencoder`` is copied, so that ``ReconstructionNovelty.live`` can be given and go on learning.
 
@@ -70,6 +76,7 @@ class _View:
     """The wrappers through which an agent sees codes."""
 
     host: LatentVecEnv
+    visits: VecVisits | None
     stack: VecFrameStack | None
     normalise: VecNormalize | None
 
@@ -83,31 +90,40 @@ class _View:
             raise ValueError(
                 f"the agent sees a Dict with codes under {host.transform.key!r}; only codes alone can be swapped"
             )
-        if any(isinstance(wrapper, VecVisits) for wrapper in wrappers):
-            raise ValueError("visits were counted of the old codes: only an agent without them can swap its encoder")
-        kinds = [type(wrapper) for wrapper in wrappers if isinstance(wrapper, VecNormalize | VecFrameStack)]
-        if kinds not in ([], [VecNormalize], [VecFrameStack], [VecNormalize, VecFrameStack]):
+        known = [wrapper for wrapper in wrappers if isinstance(wrapper, ORDER)]
+        if [type(wrapper) for wrapper in known] != [kind for kind in ORDER if _only(kind, known)]:
             raise ValueError(
-                "codes are stacked once and then normalised once; here, from the outside, there are "
-                f"{', '.join(kind.__name__ for kind in kinds)}: make VecNormalize(VecFrameStack(wrap(...), n))"
+                "codes get their visits, are stacked and then normalised, each once at most; here, from the outside, "
+                f"there are {', '.join(type(wrapper).__name__ for wrapper in known)}: make "
+                "VecNormalize(VecFrameStack(VecVisits(wrap(...)), n))"
             )
-        stack = next((wrapper for wrapper in wrappers if isinstance(wrapper, VecFrameStack)), None)
-        return cls(host, stack, next((wrapper for wrapper in wrappers if isinstance(wrapper, VecNormalize)), None))
+        return cls(host, _only(VecVisits, known), _only(VecFrameStack, known), _only(VecNormalize, known))
 
     @property
     def size(self) -> int:
         return int(np.prod(self.host.transform.encoder.latent_space.shape))
 
+    @property
+    def width(self) -> int:
+        """Values of a code with its visits, if they are counted."""
+        return self.size + (self.visits is not None)
+
     def said_again(self, stacked: Array, recode: Recode) -> Array:
-        """Return codes ``(..., stack * size)`` in the words of the new encoder; padding stays zero."""
-        codes = stacked.reshape(-1, stacked.shape[-1] // self.size, self.size)
+        """Return codes ``(..., stack * width)`` in the words of the new encoder; padding stays zero, visits stay."""
+        entries = stacked.reshape(-1, stacked.shape[-1] // self.width, self.width)
+        codes = entries[..., : self.size]
         seen = np.logical_or.accumulate(codes.any(-1), axis=1)
         seen[:, -1] = True  # the newest code is never padding, though it may be zero
         distinct, places = _distinct(codes[seen])
         chunks = [recode(distinct[start : start + CHUNK]) for start in range(0, len(distinct), CHUNK)]
-        said = np.zeros_like(codes)
-        said[seen] = np.concatenate(chunks)[places]
-        return said.reshape(stacked.shape)
+        said = entries.copy()
+        said[seen, : self.size] = np.concatenate(chunks)[places]
+        again: Array = said.reshape(stacked.shape)
+        return again
+
+
+def _only(kind: type[Wrapper], wrappers: Sequence[VecEnvWrapper]) -> Wrapper | None:
+    return next((wrapper for wrapper in wrappers if isinstance(wrapper, kind)), None)
 
 
 def _wrappers(venv: VecEnv | None) -> Sequence[VecEnvWrapper]:
@@ -202,9 +218,11 @@ def _look_again(model: BaseAlgorithm, view: _View, recode: Recode | None) -> Non
     """Show the agent the newest frames through the new encoder."""
     transform = view.host.transform
     transform.last_codes = seen = transform.encoder.encode(transform.last_frames)
+    if view.visits is not None:
+        seen = view.visits.restart(seen)
     if view.stack is not None and recode is not None:
-        seen = view.said_again(view.stack.stacked_obs.stacked_obs, recode)
-        seen[:, -view.size :] = transform.last_codes
+        newest, seen = seen, view.said_again(view.stack.stacked_obs.stacked_obs, recode)
+        seen[:, -view.width :] = newest
         view.stack.stacked_obs.stacked_obs = seen
     if view.normalise is None:
         model._last_obs = seen.copy()

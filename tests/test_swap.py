@@ -72,8 +72,9 @@ class Blind(Linear):
     decode = None
 
 
-def see_through(encoder, stack=1, normalised=True, make=Drift, **wrapping):
+def see_through(encoder, stack=1, normalised=True, visits=False, make=Drift, **wrapping):
     venv = lrl.wrap(DummyVecEnv([make] * N), encoder, **wrapping)
+    venv = VecVisits(venv) if visits else venv
     venv = VecFrameStack(venv, stack) if stack > 1 else venv
     return VecNormalize(venv, norm_reward=False, clip_obs=1e3) if normalised else venv
 
@@ -102,7 +103,9 @@ def same_memory(model, other):
     return all(np.abs(mine[name] - theirs[name]).max() < 1e-5 for name in theirs)
 
 
-CHAINS = pytest.mark.parametrize("chain", [(1, True), (3, True), (1, False), (3, False)], ids=str)
+CHAINS = pytest.mark.parametrize(
+    "chain", [(1, True), (3, True), (1, False), (3, False), (1, True, True), (3, False, True)], ids=str
+)
 
 
 @CHAINS
@@ -201,7 +204,8 @@ def test_a_buffer_that_keeps_observations_once(steps):
 @CHAINS
 def test_the_agent_sees_the_newest_frames_through_the_new_encoder(make, chain):
     model, new = make(see_through(Linear(1), *chain)).learn(24), Linear(2)
-    host = find(model)
+    host, visits = find(model), len(chain) == 3
+    newest = slice(-DIM - visits, -1 if visits else None)
     frames = host.transform.last_frames
     swap_encoder(model, new)
     assert host.transform.encoder is new
@@ -211,11 +215,11 @@ def test_the_agent_sees_the_newest_frames_through_the_new_encoder(make, chain):
     if normalise is not None:
         original = normalise.get_original_obs()
         assert np.array_equal(model._last_obs, normalise.normalize_obs(original))
-    assert np.array_equal(original[:, -DIM:], new.encode(frames))
+    assert np.array_equal(original[:, newest], new.encode(frames))
     assert model.predict(model._last_obs)[0].shape == (N,)
     codes = model.get_env().step(np.zeros(N, int))[0]
     if normalise is None:
-        assert np.array_equal(codes[:, -DIM:], new.encode(host.transform.last_frames))
+        assert np.array_equal(codes[:, newest], new.encode(host.transform.last_frames))
     model.learn(24, reset_num_timesteps=False)
 
 
@@ -430,15 +434,26 @@ def test_codes_in_a_dict():
         (lambda venv: VecFrameStack(VecNormalize(venv), 2), "VecFrameStack, VecNormalize"),
         (lambda venv: VecFrameStack(VecFrameStack(venv, 2), 2), "VecFrameStack, VecFrameStack"),
         (lambda venv: VecNormalize(VecNormalize(venv)), "VecNormalize, VecNormalize"),
+        (lambda venv: VecVisits(VecNormalize(venv)), "VecVisits, VecNormalize"),
     ],
 )
 def test_wrappers_in_another_order(wrap, kinds):
     model = make_ppo(wrap(lrl.wrap(DummyVecEnv([Drift]), Linear(1))))
-    with pytest.raises(ValueError, match=rf"once; here, from the outside, there are {kinds}: make VecNormalize\("):
+    with pytest.raises(ValueError, match=rf"here, from the outside, there are {kinds}: make VecNormalize\("):
         swap_encoder(model, Linear(2))
 
 
-def test_visits_were_counted_of_the_old_codes():
-    model = make_ppo(VecVisits(lrl.wrap(DummyVecEnv([Drift]), Linear(1))))
-    with pytest.raises(ValueError, match="only an agent without them can swap its encoder"):
-        swap_encoder(model, Linear(2))
+def test_visits_are_counted_anew():
+    class Still(Drift):
+        def see(self):
+            return np.ones(DIM, np.float32)
+
+    model = make_dqn(see_through(Linear(1), 1, False, True, make=Still)).learn(2 * N)
+    before, told = memory(model)["observations"][:2, :, -1].copy(), model._last_obs[:, -1].copy()
+    assert before.ravel().tolist() == pytest.approx([1] * N + [0.5**0.5] * N)
+    assert told.tolist() == pytest.approx([3**-0.5] * N)
+    swap_encoder(model, Linear(2))
+    assert np.array_equal(memory(model)["observations"][:2, :, -1], before)
+    assert model._last_obs[:, -1].tolist() == [1] * N
+    model.learn(N, reset_num_timesteps=False)  # takes two steps
+    assert model._last_obs[:, -1].min() == pytest.approx(3**-0.5)

@@ -40,9 +40,12 @@ class VecVisits(VecEnvWrapper):
 
     def reset(self) -> Array:
         """Begin new episodes everywhere."""
-        every = np.arange(self.num_envs)
-        self._visits.forget(every)
-        return self._visit(np.asarray(self.venv.reset()))
+        return self.restart(np.asarray(self.venv.reset()))
+
+    def restart(self, codes: Array) -> Array:
+        """Forget all visits but those of ``codes (B, latent_dim)``, and return these with theirs."""
+        self._visits.forget(np.arange(self.num_envs))
+        return self._visit(codes)
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
         """Finish the step; the last code of an episode is told how often the episode had had it, too."""
