@@ -27,6 +27,8 @@ from latentrl.registry import Registry
 RECIPES: Registry[Bonus] = Registry("novelty")
 STATE = "novelty.safetensors"
 DEFAULT_WEIGHT = 0.005
+DEFAULT_NOVELTY = "reconstruction"
+"""What ``--novelty`` without a name means: it needs neither cells nor counts, only the autoencoder that is there."""
 
 
 @RECIPES.register("parts")

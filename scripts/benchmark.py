@@ -23,7 +23,7 @@ class BenchmarkConfig:
     """Measure speed on this machine, or how good the autoencoders or the novelty bonuses are."""
 
     name: tyro.conf.Positional[str] = "speed"
-    """speed (all of fit, encode, step), one of them, autoencoders, novelty, or probe (what codes of MiniGrid tell)."""
+    """speed (all of encode, fit, sparse, step), one of them, autoencoders, novelty, or probe (what codes tell)."""
     repeats: int = 5
     """Measurements of each row of speed; the median is printed."""
     study: str | None = None
@@ -45,8 +45,11 @@ def main(config: BenchmarkConfig) -> None:
         studies = judge(names if config.noise else names[:1], config.fresh)
         if config.page:
             print(f"\n{write_section(config.name, studies)}")
-    else:
+    elif config.name == "speed" or config.name in BENCHMARKS:
         time_rows(config)
+    else:
+        known = ", ".join(["speed", *BENCHMARKS, "autoencoders", *SECTIONS])
+        raise ValueError(f"unknown benchmark {config.name!r}; known: {known}")
 
 
 def judge_autoencoders(config: BenchmarkConfig) -> None:

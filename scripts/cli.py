@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +16,16 @@ import yaml
 Config = TypeVar("Config")
 
 
-def run(config: type[Config], main: Callable[[Config], None]) -> None:
+def run(config: type[Config], main: Callable[[Config], None], bare: Mapping[str, str] | None = None) -> None:
     """Call ``main`` with the command line's settings.
 
     ``--config FILE`` names a YAML file of flags, without their dashes; flags win over it. A user's
-    mistake is printed and ends with status 2; Ctrl-C prints how to go on and ends with 130.
+    mistake is printed and ends with status 2; Ctrl-C prints how to go on and ends with 130. ``bare``
+    holds flags that may stand without a value, and the value that they have then.
     """
     sys.path.insert(0, str(Path.cwd()))  # for custom environments, module:Class
     description = f"{main.__doc__} Flags can stand in a YAML file, too, as 'name: value': --config FILE."
-    settings = tyro.cli(config, description=description, args=_arguments(sys.argv[1:]))
+    settings = tyro.cli(config, description=description, args=_valued(_arguments(sys.argv[1:]), bare or {}))
     try:
         main(settings)
     except (ValueError, FileNotFoundError, FloatingPointError, gym.error.Error) as error:
@@ -43,6 +44,13 @@ def _arguments(arguments: list[str]) -> list[str]:
             verb = next((k for k, word in enumerate(given) if word.startswith("-")), len(given))
             return given[:verb] + _flags(Path(arguments[i + 1])) + given[verb:]
     return arguments
+
+
+def _valued(arguments: list[str], bare: Mapping[str, str]) -> list[str]:
+    words: list[str] = []
+    for word, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        words += [word, bare[word]] if word in bare and following.startswith("--") else [word]
+    return words
 
 
 def _split(argument: str) -> list[str]:

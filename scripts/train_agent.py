@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from agents.novelty import DEFAULT_NOVELTY
 from agents.training import TrainConfig, Trained, train
 from scripts.cli import run
 
@@ -27,4 +28,4 @@ def report(result: Trained) -> None:
 
 
 if __name__ == "__main__":
-    run(TrainConfig, main)
+    run(TrainConfig, main, bare={"--novelty": DEFAULT_NOVELTY})

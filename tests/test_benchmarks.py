@@ -10,13 +10,15 @@ import pytest
 
 import agents.benchmarks.report as report
 import agents.benchmarks.study as study_module
-from agents.benchmarks import OF_AGENTS, STUDIES
+from agents.algorithms import PPO_MINIGRID, TUNED
+from agents.benchmarks import OF_AGENTS, STUDIES, speed
 from agents.benchmarks.coding import _changes, _nearest
 from agents.benchmarks.data import psnr
 from agents.benchmarks.report import print_study, write_page
 from agents.benchmarks.restoring import _holes
 from agents.benchmarks.study import Row, Study, Table, question, run
 from latentrl.registry import Registry
+from scripts import benchmark
 from tests.helpers import ROOT
 
 
@@ -119,3 +121,19 @@ def test_changes_are_measured_in_the_factors_spread() -> None:
     changes = _changes(Shifted(), images, np.ones(1))  # type: ignore[arg-type]
     assert changes["x"] > 0.5
     assert changes["area"] == changes["y"] == changes["angle"] == 0
+
+
+def test_an_unknown_benchmark_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown benchmark 'novel'; known: speed, encode, fit, sparse, step, autoe"):
+        benchmark.main(benchmark.BenchmarkConfig("novel"))
+
+
+def test_speed_on_sparse_tasks_is_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("minigrid")
+    monkeypatch.setattr(speed.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(TUNED, ("MiniGrid-", "ppo", True), {**PPO_MINIGRID, "n_envs": 2, "n_steps": 8, "batch_size": 8})
+    rows = dict(speed.sparse_rate(1))
+    assert list(rows) == [
+        f"gymnasium, {what}" for what in ("frames", "codes", "codes and bonus", "codes and bonus, PPO")
+    ]
+    assert all(rate > 0 for rate in rows.values())

@@ -166,6 +166,15 @@ def test_training_in_codes_then_evaluation(workspace, algo):
     assert (folder / "drive.gif").stat().st_size > 100
 
 
+@pytest.mark.parametrize(
+    ("flags", "novelty"), [(["--novelty", "--algo", "dqn"], "reconstruction"), (["--novelty=rnd"], "rnd"), ([], None)]
+)
+def test_a_bonus_without_a_name_is_the_reconstruction(workspace, flags, novelty):
+    folder, _ = workspace
+    succeed(folder, "train_agent", *REACH, *TRAIN, "--timesteps", 64, "--out", folder / f"bare-{novelty}", *flags)
+    assert json.loads((folder / f"bare-{novelty}" / "training.json").read_text())["novelty"] == novelty
+
+
 def test_nothing_in_a_run_is_a_pickle(workspace):
     folder, _ = workspace
     succeed(folder, "train_agent", *REACH, "--algo", "dqn", *TRAIN)

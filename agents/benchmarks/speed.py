@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import statistics
 import time
@@ -10,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from agents.checkpoint import build
+from agents.config import AgentConfig
+from agents.novelty import make_novelty
+from agents.pretrain_config import completed
+from agents.pretraining import PretrainConfig, build_model
+from agents.training import TrainConfig, describe_agent
+from agents.vecenv import build_monitored, build_venv
 from envs import Environment, make_vector
+from envs.minigrid_views import PIXEL_SPACE
 from latentrl import FitConfig, Preprocessing, beta_vae, fit, wrap
 from latentrl.autoencoder import Autoencoder
 from latentrl.checkpoint import pick_device
@@ -23,6 +32,8 @@ BENCHMARKS: Registry[Rows] = Registry("benchmark")
 WORLD_MODELS = {"name": "conv", "channels": (32, 64, 128, 256)}
 SPACE, CROPPED = (96, 96, 3), Preprocessing(crop=(0, 12, 0, 0), size=(64, 64))
 BATCH = 128
+DOOR_KEY = "MiniGrid-DoorKey-8x8-v0"
+"""Of the benchmark of sparse rewards."""
 
 
 def _median_rate(work: Callable[[], Any], count: int, repeats: int) -> float:
@@ -93,9 +104,37 @@ def step_rate(repeats: int) -> Rows:
     return rows
 
 
-def _stepping(envs: Any, actions: Any, repeats: int, steps: int = 8) -> float:
+def _stepping(envs: Any, actions: Any, repeats: int, steps: int = 8, skip: int = 4) -> float:
     def work() -> None:
         for _ in range(steps):
             envs.step(actions)
 
-    return _median_rate(work, steps * envs.num_envs * 4, repeats)
+    return _median_rate(work, steps * envs.num_envs * skip, repeats)
+
+
+@BENCHMARKS.register("sparse")
+def sparse_rate(repeats: int) -> Rows:
+    """Environment frames a second of MiniGrid: frames alone, codes with visits, the bonus too, PPO and all."""
+    pretraining = completed(PretrainConfig(DOOR_KEY), None)
+    encoder = build_model(pretraining, PIXEL_SPACE, from_environment=True).to(pick_device())
+    agent, rows = describe_agent(TrainConfig(DOOR_KEY), encoder), []
+    for backend in ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",):
+        for what, seen, paid in (("frames", False, False), ("codes", True, False), ("codes and bonus", True, True)):
+            venv = _sparse_venv(agent, encoder, backend, seen, paid)
+            venv.reset()
+            rate = _stepping(venv, np.zeros(venv.num_envs, int), repeats, steps=64, skip=1)
+            rows.append((f"{backend}, {what}", rate))
+            venv.close()
+        venv = _sparse_venv(agent, encoder, backend)
+        model, rollouts = build(agent, venv), 2 * venv.num_envs * agent.settings["n_steps"]
+        learn = functools.partial(model.learn, rollouts, reset_num_timesteps=False)
+        rows.append((f"{backend}, codes and bonus, PPO", _median_rate(learn, rollouts, repeats)))
+        venv.close()
+    return rows
+
+
+def _sparse_venv(agent: AgentConfig, encoder: Autoencoder, backend: str, seen: bool = True, paid: bool = True) -> Any:
+    n_envs, gamma = agent.settings["n_envs"], agent.settings["gamma"]
+    venv = build_monitored(agent.environment, n_envs=n_envs, seed=0, backend=backend)
+    novelty = make_novelty("parts", None, encoder, venv.action_space, gamma, 0) if paid else None
+    return build_venv(agent, encoder, venv, novelty=novelty) if seen else venv
