@@ -134,13 +134,16 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
     monkeypatch.setattr(report, "DOCS", tiny)
     monkeypatch.setattr(report, "PAGE", tiny / "page.md")
     monkeypatch.setattr(report, "PICTURE", tiny / "curves.png")
-    (tiny / "page.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    monkeypatch.setattr(report, "README", tiny / "README.md")
+    for page in ("page.md", "README.md"):
+        (tiny / page).write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     text = report.write_section().read_text()
     assert text.startswith("before\n")
     assert text.endswith(f"{report.END}\nafter\n")
     assert "old" not in text
     assert "| Tiny | parts | 2 | 164 | 1.00 (1.00 to 1.00) |" in text
     assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
+    assert "| Tiny | 164 | **1.00 (2)** | 0.00 (2) |  |" in (tiny / "README.md").read_text()
     assert (tiny / "curves.png").stat().st_size > 1_000
     odd = {**record, "agent": {"algo": "dqn"}, "deterministic": made, "stochastic": made}
     file.write_text(json.dumps(odd))

@@ -64,19 +64,33 @@ class Task:
 
 
 TASKS = {
-    "DoorKey-8x8": Task("MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR .91 return at 123k frames, RE3 .49 at 2.4M"),
+    "DoorKey-8x8": Task("MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR: return .91 after 123k, RE3 .49 after 2.4M"),
     "MultiRoom-N4-S5": Task(
-        "MiniGrid-MultiRoom-N4-S5-v0", 400_000, measure="return", goal=0.7, known="RL Zoo PPO 0.000 at 10M (symbols)"
+        "MiniGrid-MultiRoom-N4-S5-v0",
+        400_000,
+        measure="return",
+        goal=0.7,
+        known="RL Zoo's PPO, from symbols: return 0.000 after 10M",
     ),
     "MultiRoom-N6": Task(
-        "MiniGrid-MultiRoom-N6-v0", 1_000_000, measure="return", goal=0.6, known="SB3 PPO + RND .316 at 2M"
+        "MiniGrid-MultiRoom-N6-v0",
+        1_000_000,
+        measure="return",
+        goal=0.6,
+        known="SB3's PPO with RND: return .316 after 2M",
     ),
     "KeyCorridorS3R3": Task(
-        "MiniGrid-KeyCorridorS3R3-v0", 800_000, 3, measure="return", goal=0.8, known="SB3 with any bonus 0 at 3M"
+        "MiniGrid-KeyCorridorS3R3-v0", 800_000, 3, measure="return", goal=0.8, known="SB3 with any bonus: 0 after 3M"
     ),
-    "LockedRoom": Task("MiniGrid-LockedRoom-v0", 3_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"),
+    "LockedRoom": Task(
+        "MiniGrid-LockedRoom-v0", 3_000_000, 3, goal=0.0, known="RL Zoo's PPO, from symbols: return 0.000 after 10M"
+    ),
     "ObstructedMaze-2Dlh": Task(
-        "MiniGrid-ObstructedMaze-2Dlh-v0", 3_000_000, 3, goal=0.0, known="RL Zoo PPO 0.000 at 10M (symbols)"
+        "MiniGrid-ObstructedMaze-2Dlh-v0",
+        3_000_000,
+        3,
+        goal=0.0,
+        known="RL Zoo's PPO, from symbols: return 0.000 after 10M",
     ),
     "KeyRooms": Task("KeyRooms-v0", 100_000, algo="dqn", arms=("places", NO_BONUS), weight=0.05),
 }

@@ -17,12 +17,14 @@ from latentrl.files import write_atomically
 from latentrl.types import Array
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+README = DOCS.parent / "README.md"
 PAGE, PICTURE = DOCS / "novelty.md", DOCS / "images" / "novelty" / "curves.png"
 BEGIN, END = "<!-- results: python scripts/study_sparse.py --page -->", "<!-- end of results -->"
 COLUMNS = (
     *("task", "bonus", "agents", "frames", "success, deterministic", "success, stochastic"),
     *("return, deterministic", "return, stochastic", "goal", "reached"),
 )
+SHORT = "task", "frames", "with the bonus", "without", "others"
 RESAMPLES, LEVEL = 5_000, 95
 POINTS = 200
 COLOURS = {"parts": "#2c6e9e", "places": "#2c6e9e", NO_BONUS: "#9a9a9a"}
@@ -53,6 +55,19 @@ def rows() -> Iterator[list[str]]:
     for name, task in TASKS.items():
         for arm in _arms(name):
             yield _row(name, task, arm, records(name, arm))
+
+
+def summary() -> Iterator[list[str]]:
+    """Yield the cells of the short table: for every task the share of episodes with a reward, the policy's mode."""
+    for name, task in TASKS.items():
+        bonus, none = (records(name, arm) for arm in (task.arms[0], NO_BONUS))
+        if bonus:
+            frames = _row(name, task, task.arms[0], bonus)[COLUMNS.index("frames")]
+            yield [name, frames, f"**{_success(bonus)}**", _success(none) if none else "", task.known]
+
+
+def _success(found: list[Record]) -> str:
+    return f"{np.mean([record['deterministic']['success'] for record in found]):.2f} ({len(found)})"
 
 
 def _arms(task: str) -> list[str]:
@@ -128,7 +143,7 @@ def _curves(found: list[Record]) -> tuple[Array, Array]:
 
 
 def write_section() -> Path:
-    """Write table and curves into the page, and return it."""
+    """Write table and curves into the page, a short table into the README, and return the page."""
     known = [f"- {name}: {task.known}." for name, task in TASKS.items() if task.known and _arms(name)]
     picture = draw().relative_to(DOCS).as_posix()
     parts = [
@@ -137,4 +152,5 @@ def write_section() -> Path:
         "What others have reached there:\n",
         *known,
     ]
+    replace_section(README, BEGIN, as_markdown(SHORT, list(summary())), END)
     return replace_section(PAGE, BEGIN, "\n".join(parts), END)
