@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import AddRenderObservation, ResizeObservation
 
 from envs.envpool import SUPPORTED, EnvPoolVectorEnv
@@ -22,6 +22,7 @@ from envs.minigrid import MULTI_ROOM, DrawnVectorEnv, MiniGridVectorEnv, envpool
 from envs.packages import register_package
 from envs.settings import settings_for
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
+from latentrl.workers import in_workers
 
 BACKENDS = ("auto", "envpool", "gymnasium")
 MINIGRID = "MiniGrid-"
@@ -174,7 +175,7 @@ def _make_gymnasium(
         return DrawnVectorEnv(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
     if n_envs == 1 or not settings_for(environment.id).workers:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
-    return AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    return in_workers(makers, AutoresetMode.SAME_STEP)
 
 
 def _make_anywhere(

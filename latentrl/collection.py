@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from latentrl.frames import Frames
 from latentrl.progress import progress_bar
 from latentrl.registry import Registry
 from latentrl.store import FrameWriter, check_same
 from latentrl.types import Array, describe_space
+from latentrl.workers import in_workers
 
 EnvironmentLike = str | Callable[[], gym.Env[Any, Any]] | VectorEnv[Any, Any, Any]
 
@@ -134,7 +135,7 @@ def collect(
 
 def _make_vector(env: str | Callable[[], gym.Env[Any, Any]], n_envs: int) -> VectorEnv[Any, Any, Any]:
     factory = functools.partial(gym.make, env) if isinstance(env, str) else env
-    envs: VectorEnv[Any, Any, Any] = SyncVectorEnv([factory]) if n_envs == 1 else AsyncVectorEnv([factory] * n_envs)
+    envs: VectorEnv[Any, Any, Any] = SyncVectorEnv([factory]) if n_envs == 1 else in_workers([factory] * n_envs)
     # Neither kind knows what it is a vector of, and the store must, whatever the number.
     probe = factory()
     described = {"id": _name(probe), **envs.metadata.get("environment", {})}
