@@ -93,9 +93,8 @@ PPO_MINIGRID: Settings = {
     "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh", "patch_width": 8},
 }
 
-# The key is far from all that is easily found: picking things up must not die out before it has paid once. Until then
-# every episode lasts 190 steps and all end together, so that rollouts are as long, or each would show one part only.
-PPO_LOCKED_ROOM: Settings = {**PPO_MINIGRID, "timesteps": 3_000_000, "n_steps": 192, "ent_coef": 0.03}
+# The key is far from all that is easily found: picking things up must not die out before it has paid once.
+PPO_LOCKED_ROOM: Settings = {**PPO_MINIGRID, "timesteps": 3_000_000, "ent_coef": 0.03}
 
 # Few steps to a goal, which the reward counts: a short horizon tells one step's Q-value from the next's.
 DQN_KEY_ROOMS: Settings = {
