@@ -27,6 +27,7 @@ FOLDER = RUNS / "studies" / "sparse"
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "sparse"
 NO_BONUS = "none"
 UNSEEN_EPISODES = 200
+RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 MOST_ROWS = 500
 """Of a CSV, evenly spaced."""
 CURVE = {
@@ -70,7 +71,7 @@ TASKS = {
         400_000,
         measure="return",
         goal=0.7,
-        known="RL Zoo's PPO, from symbols: return 0.000 after 10M",
+        known=RL_ZOO,
     ),
     "MultiRoom-N6": Task(
         "MiniGrid-MultiRoom-N6-v0",
@@ -82,15 +83,13 @@ TASKS = {
     "KeyCorridorS3R3": Task(
         "MiniGrid-KeyCorridorS3R3-v0", 800_000, 3, measure="return", goal=0.8, known="SB3 with any bonus: 0 after 3M"
     ),
-    "LockedRoom": Task(
-        "MiniGrid-LockedRoom-v0", 3_000_000, 3, goal=0.0, known="RL Zoo's PPO, from symbols: return 0.000 after 10M"
-    ),
+    "LockedRoom": Task("MiniGrid-LockedRoom-v0", 3_000_000, 3, goal=0.0, known=RL_ZOO),
     "ObstructedMaze-2Dlh": Task(
         "MiniGrid-ObstructedMaze-2Dlh-v0",
         3_000_000,
         3,
         goal=0.0,
-        known="RL Zoo's PPO, from symbols: return 0.000 after 10M",
+        known=RL_ZOO,
     ),
     "KeyRooms": Task("KeyRooms-v0", 100_000, algo="dqn", arms=("places", NO_BONUS), weight=0.05),
 }

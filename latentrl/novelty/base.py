@@ -86,6 +86,11 @@ def hook(novelty: Novelty, name: str, *arguments: Any) -> Any:
     return None if method is None else method(*arguments)
 
 
+def below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the part of a state whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
 def rows_for(rows: Array | None, count: int) -> Array:
     """Return the numbers of the environments of a batch: those that ``select`` named, or all ``count``."""
     return np.arange(count) if rows is None else rows

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from latentrl.novelty.base import Bonus, checked, hook
+from latentrl.novelty.base import Bonus, below, checked, hook
 from latentrl.types import Array, Novelty
 
 HORIZON = 1_000
@@ -74,9 +74,7 @@ class Combined(Bonus):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         for i, part in enumerate(self.parts):
-            prefix = f"{i}."
-            inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-            hook(part, "load_state", inner)
+            hook(part, "load_state", below(f"{i}.", state))
 
     def figures(self) -> dict[str, float]:
         """Return the parts' own figures, and the mean score of each; equal names get numbers."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latentrl.autoencoder import Autoencoder
-from latentrl.novelty.base import NOVELTIES, Bonus
+from latentrl.novelty.base import NOVELTIES, Bonus, below
 from latentrl.novelty.memory import Memory
 from latentrl.novelty.moments import load_moments, moments
 from latentrl.preprocessing import is_image
@@ -59,10 +59,6 @@ def png_nats(images: Array) -> Array:
     """Return the sizes of uint8 ``images (B, H, W, C)`` as PNG files, in nats, float32 ``(B,)``."""
     sizes = [len(cv2.imencode(".png", image)[1]) for image in images]
     return np.array(sizes, np.float32) * NATS_PER_BYTE
-
-
-def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _trainable_copy(model: Autoencoder) -> Autoencoder:
@@ -176,8 +172,8 @@ class ReconstructionNovelty(Bonus):
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
-        self.live.load_state_dict(_below("live.", state))
-        self.memory.load_state(_below("memory.", state))
+        self.live.load_state_dict(below("live.", state))
+        self.memory.load_state(below("memory.", state))
         load_moments(self.optimizer, state)
         self.steps, self._recent = int(state["steps"]), state["recent"].numpy().copy()
         self.generator.manual_seed(self.memory.seed + self.steps)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.novelty.base import check_novelty, checked, grown, hook, rows_for
+from latentrl.novelty.base import below, check_novelty, checked, grown, hook, rows_for
 from latentrl.types import Array, Novelty
 
 
@@ -126,9 +126,7 @@ class Scaled:
         """Take what ``state`` returned."""
         self.seen, self._sums = int(state["seen"]), state["sums"].numpy().copy()
         self.unit.count, self.unit.mean, self.unit.squares = map(float, state["unit"])
-        prefix = "novelty."
-        inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-        hook(self.novelty, "load_state", inner)
+        hook(self.novelty, "load_state", below("novelty.", state))
 
     def figures(self) -> dict[str, float]:
         """Return the raw mean, the unit, the weight, and the novelty's own figures."""
