@@ -90,11 +90,17 @@ PPO_MINIGRID: Settings = {
     "learning_rate": "lin_5e-4",
     "gamma": 0.99,
     "ent_coef": 0.01,
-    "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh", "patch_width": 8},
+    "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh", "patch_features": {"width": 8}},
 }
 
-# The key is far from all that is easily found: picking things up must not die out before it has paid once.
-PPO_LOCKED_ROOM: Settings = {**PPO_MINIGRID, "timesteps": 3_000_000, "ent_coef": 0.03}
+# The key is far from all that is easily found: picking things up must not die out before it has paid once, and no
+# network may begin blind to some of its six colours.
+PPO_LOCKED_ROOM: Settings = {
+    **PPO_MINIGRID,
+    "timesteps": 3_000_000,
+    "ent_coef": 0.03,
+    "policy_kwargs": {**PPO_MINIGRID["policy_kwargs"], "patch_features": {"width": 8, "rectified": False}},
+}
 
 # Few steps to a goal, which the reward counts: a short horizon tells one step's Q-value from the next's.
 DQN_KEY_ROOMS: Settings = {
@@ -170,13 +176,13 @@ def dqn(venv: VecEnv, latent: bool, seed: int, device: str, **settings: Any) -> 
 
 
 def for_codes(settings: Settings, encoder: Autoencoder | None, stack: int) -> Settings:
-    """Return the settings with a policy's ``patch_width`` made features of the encoder's patches, if it has any."""
+    """Return the settings with a policy's ``patch_features`` made those of the encoder's patches, if it has any."""
     kwargs = dict(settings.get("policy_kwargs", {}))
-    width = kwargs.pop("patch_width", None)
-    if width is None:
+    features = kwargs.pop("patch_features", None)
+    if features is None:
         return settings
     if encoder is not None and encoder.patches is not None:
-        kwargs["patches"] = {"patches": encoder.patches, "stack": stack, "width": width}
+        kwargs["patches"] = {"patches": encoder.patches, "stack": stack, **features}
     return {**settings, "policy_kwargs": kwargs}
 
 

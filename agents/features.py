@@ -15,7 +15,9 @@ class PatchFeatures(BaseFeaturesExtractor):
     out as those of the body 'patches' are. Visits go by as they are.
     """
 
-    def __init__(self, observation_space: spaces.Box, patches: int, stack: int = 1, width: int = 8) -> None:
+    def __init__(
+        self, observation_space: spaces.Box, patches: int, stack: int = 1, width: int = 8, rectified: bool = True
+    ) -> None:
         """Share one network among all patches.
 
         Args:
@@ -23,12 +25,15 @@ class PatchFeatures(BaseFeaturesExtractor):
             patches: how many each code has.
             stack: codes that it sees at once.
             width: features of a patch.
+            rectified: whether negative features are cut off. Some networks begin with hardly a feature that
+                is positive for some object, never see it, and never learn to.
         """
         seen = observation_space.shape[0] // stack
         size = seen // patches
         super().__init__(observation_space, stack * (patches * width + seen - patches * size))
         self.patches, self.stack, self.size = patches, stack, size
-        self.network = nn.Sequential(nn.Linear(size, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), nn.ReLU())
+        last = [nn.ReLU()] if rectified else []
+        self.network = nn.Sequential(nn.Linear(size, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), *last)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return the features ``(B, features_dim)`` of all patches, and what is beside them."""

@@ -21,12 +21,15 @@ from latentrl.novelty import (
     Product,
     ReconstructionNovelty,
     Scaled,
+    Sum,
 )
 from latentrl.registry import Registry
 
 RECIPES: Registry[Bonus] = Registry("novelty")
 STATE = "novelty.safetensors"
 DEFAULT_WEIGHT = 0.005
+COUNTS_BESIDE_PARTS = 0.01
+"""Weight of new views where parts have 1: views are new at most steps, parts at few."""
 DEFAULT_NOVELTY = "reconstruction"
 """What ``--novelty`` without a name means: it needs neither cells nor counts, only the autoencoder that is there."""
 
@@ -54,6 +57,12 @@ def counts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(visits) of the code, at first visits in an episode."""
     width = cell_width(encoder)
     return Product([HashCounts(width=width, seed=seed), FirstVisits(width=width, seed=seed)])
+
+
+@RECIPES.register("parts_counts")
+def parts_counts(encoder: Autoencoder, seed: int) -> Bonus:
+    """``parts`` and a hundredth of ``counts``: events, and where none is near, going on to look for one."""
+    return Sum([parts(encoder, seed), counts(encoder, seed)], weights=[1.0, COUNTS_BESIDE_PARTS])
 
 
 @RECIPES.register("simhash")

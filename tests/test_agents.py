@@ -693,7 +693,7 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
     [
         (
             {"novelty": "magic"},
-            "unknown novelty 'magic'; known: counts, elliptical, icm, parts, places, reconstruction, rnd, simhash",
+            "unknown novelty 'magic'; known: counts, elliptical, icm, parts, parts_counts, places, reconstruction, rnd, simhash",
         ),
         ({"novelty": "counts", "latent": False}, "novelty is made from codes: leave --no-latent out"),
         ({"novelty_weight": 0.1}, "novelty_weight is for a novelty: name one"),

@@ -143,11 +143,11 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
     assert "old" not in text
     assert "| Tiny | parts | 2 | 164 | 1.00 (1.00 to 1.00) |" in text
     assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
-    assert "| Tiny | 164 | **1.00 (2)** | 0.00 (2) |  |" in (tiny / "README.md").read_text()
+    assert "| Tiny | 164 | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |" in (tiny / "README.md").read_text()
     assert (tiny / "curves.png").stat().st_size > 1_000
     odd = {**record, "agent": {"algo": "dqn"}, "deterministic": made, "stochastic": made}
     file.write_text(json.dumps(odd))
-    with pytest.raises(ValueError, match="agents of Tiny with none differ in their settings: delete the older"):
+    with pytest.raises(ValueError, match="agents of Tiny differ in more than their bonus: delete the older results"):
         report.write_section()
     file.unlink()
     (tiny / "page.md").write_text("no lines")

@@ -27,7 +27,8 @@ COLUMNS = (
 SHORT = "task", "frames", "with the bonus", "without", "others"
 RESAMPLES, LEVEL = 5_000, 95
 POINTS = 200
-COLOURS = {"parts": "#2c6e9e", "places": "#2c6e9e", NO_BONUS: "#9a9a9a"}
+COLOURS = "#2c6e9e", "#c9772b", "#5b8c3a"
+NO_BONUS_COLOUR = "#9a9a9a"
 Record = dict[str, Any]
 
 
@@ -53,12 +54,15 @@ def _bounds(values: Array) -> Array:
 def rows() -> Iterator[list[str]]:
     """Yield the cells of the table, for every task and bonus that has results."""
     for name, task in TASKS.items():
-        for arm in _arms(name):
-            yield _row(name, task, arm, records(name, arm))
+        arms = {arm: records(name, arm) for arm in _arms(name)}
+        agents = [record["agent"] for found in arms.values() for record in found]
+        if any(agent != agents[0] for agent in agents):
+            raise ValueError(f"the agents of {name} differ in more than their bonus: delete the older results")
+        yield from (_row(name, task, arm, found) for arm, found in arms.items())
 
 
 def summary() -> Iterator[list[str]]:
-    """Yield the cells of the short table: for every task the share of episodes with a reward, the policy's mode."""
+    """Yield the cells of the short table: for every task the share of episodes with a reward, in both modes."""
     for name, task in TASKS.items():
         bonus, none = (records(name, arm) for arm in (task.arms[0], NO_BONUS))
         if bonus:
@@ -67,17 +71,16 @@ def summary() -> Iterator[list[str]]:
 
 
 def _success(found: list[Record]) -> str:
-    return f"{np.mean([record['deterministic']['success'] for record in found]):.2f} ({len(found)})"
+    modes = (np.mean([record[mode]["success"] for record in found]) for mode in ("deterministic", "stochastic"))
+    return " / ".join(f"{mean:.2f}" for mean in modes) + f" ({len(found)})"
 
 
 def _arms(task: str) -> list[str]:
     found = {file.stem.rpartition("-")[0] for file in (RESULTS / task).glob("*.json")}
-    return sorted(found, key=lambda arm: (arm == NO_BONUS, arm != "parts", arm))
+    return sorted(found, key=lambda arm: (arm == NO_BONUS, arm not in TASKS[task].arms, arm))
 
 
 def _row(name: str, task: Task, arm: str, found: list[Record]) -> list[str]:
-    if any(record["agent"] != found[0]["agent"] for record in found):
-        raise ValueError(f"the agents of {name} with {arm} differ in their settings: delete the older results")
     frames = {record["decisions"] + record["pretraining"]["frames"] for record in found}
     cells = [name, arm, str(len(found)), " or ".join(f"{count:,}" for count in sorted(frames))]
     for measure in ("success", "return"):
@@ -121,7 +124,7 @@ def draw() -> Path:
 def _panel(panel: Any, name: str) -> None:
     for number, arm in enumerate(_arms(name)):
         frames, returns = _curves(records(name, arm))
-        colour = COLOURS.get(arm, f"C{number + 1}")
+        colour = NO_BONUS_COLOUR if arm == NO_BONUS else COLOURS[number % len(COLOURS)]
         panel.plot(frames / 1e6, returns.mean(0), color=colour, label="no bonus" if arm == NO_BONUS else arm)
         panel.fill_between(frames / 1e6, *_bounds(returns), color=colour, alpha=0.2, linewidth=0)
     panel.set(title=name, ylim=(-0.03, 1.0), xlabel="million frames, pretraining included", ylabel="return in training")
