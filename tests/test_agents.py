@@ -20,7 +20,7 @@ from agents.algorithms import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT, TUNE
 from agents.checkpoint import REPLAY, WEIGHTS, build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluation import UNSEEN_SEED, Evaluation, agent_folder, evaluate_agent, evaluate_random, make_unseen, play
-from agents.novelty import RECIPES, make_novelty
+from agents.novelty import COUNTS_BESIDE_PARTS, RECIPES, make_novelty
 from agents.pretraining import PretrainConfig, build_model, newest_encoder, pretrain
 from agents.runs import env_folder, new_run, newest_run
 from agents.training import TrainConfig, describe_agent, train
@@ -693,7 +693,8 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
     [
         (
             {"novelty": "magic"},
-            "unknown novelty 'magic'; known: counts, elliptical, icm, parts, parts_counts, places, reconstruction, rnd, simhash",
+            "unknown novelty 'magic'; known: counts, elliptical, icm, parts, parts_counts, places, reconstruction, "
+            "rnd, simhash",
         ),
         ({"novelty": "counts", "latent": False}, "novelty is made from codes: leave --no-latent out"),
         ({"novelty_weight": 0.1}, "novelty_weight is for a novelty: name one"),
@@ -703,6 +704,22 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
 def test_impossible_novelties_are_refused(flags, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**flags)
+
+
+def test_parts_counts_are_parts_and_a_little_of_counts():
+    torch.manual_seed(0)
+    model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, body={"name": "patches"})
+    names = "parts", "counts", "parts_counts"
+    parts, counts, both = (RECIPES.build({"name": name}, encoder=model, seed=3, action_space=None) for name in names)
+    rng = np.random.default_rng(0)
+    frames = np.zeros((5, 24, 16, 3), np.uint8)
+    for step in range(4):
+        codes = rng.integers(0, 2, (5, 24)).astype(np.float32)
+        expected = parts.score(frames, codes) + COUNTS_BESIDE_PARTS * counts.score(frames, codes)
+        np.testing.assert_allclose(both.score(frames, codes), expected, rtol=1e-5)
+        for bonus in (parts, counts, both):
+            bonus.update(frames, codes)
+        assert expected.any(), step
 
 
 def test_icm_needs_discrete_actions():

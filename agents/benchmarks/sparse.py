@@ -83,9 +83,7 @@ TASKS = {
     "KeyCorridorS3R3": Task(
         "MiniGrid-KeyCorridorS3R3-v0", 800_000, 3, measure="return", goal=0.8, known="SB3 with any bonus: 0 after 3M"
     ),
-    "LockedRoom": Task(
-        "MiniGrid-LockedRoom-v0", 3_000_000, 3, arms=("parts_counts", NO_BONUS), goal=0.0, known=RL_ZOO
-    ),
+    "LockedRoom": Task("MiniGrid-LockedRoom-v0", 3_000_000, 3, arms=("parts_counts", NO_BONUS), goal=0.0, known=RL_ZOO),
     "ObstructedMaze-2Dlh": Task(
         "MiniGrid-ObstructedMaze-2Dlh-v0",
         3_000_000,
