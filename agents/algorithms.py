@@ -93,8 +93,8 @@ PPO_MINIGRID: Settings = {
     "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh", "patch_features": {"width": 8}},
 }
 
-# The key is far from all that is easily found: picking things up must not die out before it has paid once, and no
-# network may begin blind to some of its six colours.
+# The key is far from all that is easily found: picking things up must not die out before it has paid once, and
+# features that are cut off may begin at 0 for some of its six colours.
 PPO_LOCKED_ROOM: Settings = {
     **PPO_MINIGRID,
     "timesteps": 3_000_000,

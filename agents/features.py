@@ -25,8 +25,8 @@ class PatchFeatures(BaseFeaturesExtractor):
             patches: how many each code has.
             stack: codes that it sees at once.
             width: features of a patch.
-            rectified: whether negative features are cut off. Some networks begin with hardly a feature that
-                is positive for some object, never see it, and never learn to.
+            rectified: whether negative features are cut off. A network may begin with none that is positive
+                for some object, which then teaches it nothing.
         """
         seen = observation_space.shape[0] // stack
         size = seen // patches

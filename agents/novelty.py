@@ -31,7 +31,7 @@ DEFAULT_WEIGHT = 0.005
 COUNTS_BESIDE_PARTS = 0.01
 """Weight of new views where parts have 1: views are new at most steps, parts at few."""
 DEFAULT_NOVELTY = "reconstruction"
-"""What ``--novelty`` without a name means: it needs neither cells nor counts, only the autoencoder that is there."""
+"""What ``--novelty`` without a name means: what is paid falls as the autoencoder learns, and nothing counts visits."""
 
 
 @RECIPES.register("parts")

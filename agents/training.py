@@ -72,7 +72,8 @@ class TrainConfig:
     key: str | None = None
     """Which observation of a Dict space to see; an encoder that was pretrained on one says so itself."""
     novelty: str | None = None
-    """Bonus for new states: counts, elliptical, icm, parts, parts_counts, places, reconstruction, rnd or simhash."""
+    """Bonus for new states: counts, elliptical, icm, parts, parts_counts, places, reconstruction (without a name),
+    rnd or simhash."""
     novelty_weight: float | None = None
     """Of the bonus in the reward, in units of its own returns."""
     backend: str = "auto"

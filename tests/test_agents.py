@@ -20,7 +20,7 @@ from agents.algorithms import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT, TUNE
 from agents.checkpoint import REPLAY, WEIGHTS, build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluation import UNSEEN_SEED, Evaluation, agent_folder, evaluate_agent, evaluate_random, make_unseen, play
-from agents.novelty import COUNTS_BESIDE_PARTS, RECIPES, make_novelty
+from agents.novelty import RECIPES, make_novelty
 from agents.pretraining import PretrainConfig, build_model, newest_encoder, pretrain
 from agents.runs import env_folder, new_run, newest_run
 from agents.training import TrainConfig, describe_agent, train
@@ -715,7 +715,7 @@ def test_parts_counts_are_parts_and_a_little_of_counts():
     frames = np.zeros((5, 24, 16, 3), np.uint8)
     for step in range(4):
         codes = rng.integers(0, 2, (5, 24)).astype(np.float32)
-        expected = parts.score(frames, codes) + COUNTS_BESIDE_PARTS * counts.score(frames, codes)
+        expected = parts.score(frames, codes) + 0.01 * counts.score(frames, codes)
         np.testing.assert_allclose(both.score(frames, codes), expected, rtol=1e-5)
         for bonus in (parts, counts, both):
             bonus.update(frames, codes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import functools
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,8 +129,10 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
             file = Run("Tiny", arm, seed).result
             file = tiny / "results" / "Tiny" / file.name
             file.parent.mkdir(parents=True, exist_ok=True)
-            pretraining = {"frames": 64, "seconds": 1.0}
-            record = {"decisions": 100, "agent": {"algo": "ppo"}, "pretraining": pretraining}
+            flags = {"env": "Tiny", "seed": seed, "novelty": arm}
+            pretraining = {"frames": 64, "seconds": 1.0, "settings": {"beta": 1.0, "seed": seed}}
+            record = {"decisions": 100, "agent": {"algo": "ppo"}, "encoder": {}, "training": flags}
+            record |= {"pretraining": pretraining}
             file.write_text(json.dumps({**record, "deterministic": made, "stochastic": made}))
             file.with_suffix(".csv").write_text("decisions,return,length,bonus\n50,,,\n60,0.1,3,\n100,0.2,3,\n")
     monkeypatch.setattr(report, "DOCS", tiny)
@@ -145,11 +149,38 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
     assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
     assert "| Tiny | 164 | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |" in (tiny / "README.md").read_text()
     assert (tiny / "curves.png").stat().st_size > 1_000
-    odd = {**record, "agent": {"algo": "dqn"}, "deterministic": made, "stochastic": made}
-    file.write_text(json.dumps(odd))
-    with pytest.raises(ValueError, match="agents of Tiny differ in more than their bonus: delete the older results"):
+    drawn = (tiny / "curves.png").read_bytes()
+    file.write_text(json.dumps({**record, "agent": {"algo": "dqn"}, "deterministic": made, "stochastic": made}))
+    file.with_suffix(".csv").write_text("decisions,return,length,bonus\n50,0.9,,\n")
+    with pytest.raises(ValueError, match="parts-0 and none-1 of Tiny differ"):
         report.write_section()
+    assert (tiny / "curves.png").read_bytes() == drawn
     file.unlink()
     (tiny / "page.md").write_text("no lines")
     with pytest.raises(ValueError, match=r"page\.md lacks the lines '<!-- results"):
         report.write_section()
+
+
+def test_agents_that_differ_in_more_than_seed_and_bonus_are_refused(tiny):
+    def agents(arm: str, **other: Any) -> list[dict[str, Any]]:
+        same = {"decisions": 1, "agent": 1, "encoder": 1, "pretraining": {"settings": {"beta": 1}}, **other}
+        flags = [{"seed": seed, "novelty": arm, "novelty_weight": 1.0} for seed in range(2)]
+        return [{**same, "training": each, "curve": Path(f"{arm}-{each['seed']}.csv")} for each in flags]
+
+    parts, none = agents("parts"), agents("none")
+    report._check("Tiny", {"parts": parts, "none": none})
+    report._check("Tiny", {})
+    for key, value in {"decisions": 2, "agent": 2, "encoder": 2, "pretraining": {"settings": {"beta": 2}}}.items():
+        with pytest.raises(ValueError, match="parts-0 and none-0 of Tiny differ in more than seed and bonus: delete"):
+            report._check("Tiny", {"parts": parts, "none": agents("none", **{key: value})})
+    parts[1]["training"]["novelty_weight"] = 2.0
+    with pytest.raises(ValueError, match="parts-0 and parts-1 of Tiny differ in more than seed and bonus: delete"):
+        report._check("Tiny", {"parts": parts, "none": none})
+
+
+def test_a_tasks_own_bonuses_come_first_and_none_last(tiny, monkeypatch):
+    monkeypatch.setitem(TASKS, "Tiny", Task("PixelReach-v0", 1, arms=("places", "parts", "none")))
+    (tiny / "results" / "Tiny").mkdir(parents=True)
+    for arm in ("counts", "none", "parts", "places"):
+        (tiny / "results" / "Tiny" / f"{arm}-0.json").touch()
+    assert report._arms("Tiny") == ["places", "parts", "counts", "none"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,13 @@ COLUMNS = (
 SHORT = "task", "frames", "with the bonus", "without", "others"
 RESAMPLES, LEVEL = 5_000, 95
 POINTS = 200
-COLOURS = "#2c6e9e", "#c9772b", "#5b8c3a"
+COLOURS = "#2c6e9e", "#c9772b", "#5b8c3a", "#8a5a9e"
+"""Of a task's own bonuses, then of others."""
 NO_BONUS_COLOUR = "#9a9a9a"
+OWN = "seed", "out", "resume", "vae"
+"""Flags in which agents of one task and their encoders may differ."""
+BONUS = "novelty", "novelty_weight"
+"""Flags in which the arms of a task differ."""
 Record = dict[str, Any]
 
 
@@ -55,10 +60,25 @@ def rows() -> Iterator[list[str]]:
     """Yield the cells of the table, for every task and bonus that has results."""
     for name, task in TASKS.items():
         arms = {arm: records(name, arm) for arm in _arms(name)}
-        agents = [record["agent"] for found in arms.values() for record in found]
-        if any(agent != agents[0] for agent in agents):
-            raise ValueError(f"the agents of {name} differ in more than their bonus: delete the older results")
+        _check(name, arms)
         yield from (_row(name, task, arm, found) for arm, found in arms.items())
+
+
+def _check(task: str, arms: Mapping[str, list[Record]]) -> None:
+    """Raise ``ValueError`` unless seeds and bonuses are all that the agents of a task differ in."""
+    every = [record for found in arms.values() for record in found]
+    pairs: list[tuple[Record, Record, Sequence[str]]] = [(every[0], record, (*OWN, *BONUS)) for record in every]
+    pairs += [(found[0], record, OWN) for found in arms.values() for record in found]
+    for one, other, free in pairs:
+        if _settings(one, free) != _settings(other, free):
+            names = " and ".join(record["curve"].stem for record in (one, other))
+            raise ValueError(f"{names} of {task} differ in more than seed and bonus: delete the older results")
+
+
+def _settings(record: Record, free: Sequence[str]) -> dict[str, Any]:
+    flags = {"training": record["training"], "pretraining": record["pretraining"]["settings"]}
+    kept = {of: {key: value for key, value in given.items() if key not in free} for of, given in flags.items()}
+    return {**kept, **{key: record[key] for key in ("agent", "encoder", "decisions")}}
 
 
 def summary() -> Iterator[list[str]]:
@@ -76,8 +96,10 @@ def _success(found: list[Record]) -> str:
 
 
 def _arms(task: str) -> list[str]:
+    """Return the arms that have results: the task's own in their order, others after them, no bonus last."""
     found = {file.stem.rpartition("-")[0] for file in (RESULTS / task).glob("*.json")}
-    return sorted(found, key=lambda arm: (arm == NO_BONUS, arm not in TASKS[task].arms, arm))
+    own = [arm for arm in TASKS[task].arms if arm != NO_BONUS]
+    return [arm for arm in (*own, *sorted(found - {*own, NO_BONUS}), NO_BONUS) if arm in found]
 
 
 def _row(name: str, task: Task, arm: str, found: list[Record]) -> list[str]:
@@ -147,13 +169,8 @@ def _curves(found: list[Record]) -> tuple[Array, Array]:
 
 def write_section() -> Path:
     """Write table and curves into the page, a short table into the README, and return the page."""
+    table, short = as_markdown(COLUMNS, list(rows())), as_markdown(SHORT, list(summary()))
     known = [f"- {name}: {task.known}." for name, task in TASKS.items() if task.known and _arms(name)]
-    picture = draw().relative_to(DOCS).as_posix()
-    parts = [
-        f"![Return in training, with and without a bonus]({picture})\n",
-        as_markdown(COLUMNS, list(rows())),
-        "What others have reached there:\n",
-        *known,
-    ]
-    replace_section(README, BEGIN, as_markdown(SHORT, list(summary())), END)
-    return replace_section(PAGE, BEGIN, "\n".join(parts), END)
+    picture = f"![Return in training, with and without a bonus]({draw().relative_to(DOCS).as_posix()})\n"
+    replace_section(README, BEGIN, short, END)
+    return replace_section(PAGE, BEGIN, "\n".join([picture, table, "What others have reached there:\n", *known]), END)
