@@ -163,14 +163,14 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
 
 def test_agents_that_differ_in_more_than_seed_and_bonus_are_refused(tiny):
     def agents(arm: str, **other: Any) -> list[dict[str, Any]]:
-        same = {"decisions": 1, "agent": 1, "encoder": 1, "pretraining": {"settings": {"beta": 1}}, **other}
+        same = {"agent": 1, "encoder": 1, "pretraining": {"settings": {"beta": 1}}, **other}
         flags = [{"seed": seed, "novelty": arm, "novelty_weight": 1.0} for seed in range(2)]
         return [{**same, "training": each, "curve": Path(f"{arm}-{each['seed']}.csv")} for each in flags]
 
     parts, none = agents("parts"), agents("none")
     report._check("Tiny", {"parts": parts, "none": none})
     report._check("Tiny", {})
-    for key, value in {"decisions": 2, "agent": 2, "encoder": 2, "pretraining": {"settings": {"beta": 2}}}.items():
+    for key, value in {"agent": 2, "encoder": 2, "pretraining": {"settings": {"beta": 2}}}.items():
         with pytest.raises(ValueError, match="parts-0 and none-0 of Tiny differ in more than seed and bonus: delete"):
             report._check("Tiny", {"parts": parts, "none": agents("none", **{key: value})})
     parts[1]["training"]["novelty_weight"] = 2.0

@@ -78,7 +78,7 @@ def _check(task: str, arms: Mapping[str, list[Record]]) -> None:
 def _settings(record: Record, free: Sequence[str]) -> dict[str, Any]:
     flags = {"training": record["training"], "pretraining": record["pretraining"]["settings"]}
     kept = {of: {key: value for key, value in given.items() if key not in free} for of, given in flags.items()}
-    return {**kept, **{key: record[key] for key in ("agent", "encoder", "decisions")}}
+    return {**kept, **{key: record[key] for key in ("agent", "encoder")}}
 
 
 def summary() -> Iterator[list[str]]:
