@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 import latentrl as lrl
 
 torch.set_num_threads(1)  # networks this small run slower on several threads
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, and so do its children
 
 SMALL = {"name": "conv", "channels": (8, 8), "hidden": 32}
 
