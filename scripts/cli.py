@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,7 +49,7 @@ def _arguments(arguments: list[str]) -> list[str]:
 
 def _valued(arguments: list[str], bare: Mapping[str, str]) -> list[str]:
     words: list[str] = []
-    for word, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for word, following in pairwise([*arguments, "--"]):
         words += [word, bare[word]] if word in bare and following.startswith("--") else [word]
     return words
 

@@ -175,6 +175,15 @@ def test_a_bonus_without_a_name_is_the_reconstruction(workspace, flags, novelty)
     assert json.loads((folder / f"bare-{novelty}" / "training.json").read_text())["novelty"] == novelty
 
 
+def test_the_demo_needs_no_flags(tmp_path, monkeypatch):
+    def stop(config):
+        raise ValueError(f"this would play {config.env}")
+
+    monkeypatch.setattr("agents.demo.demo", stop)
+    done = script(tmp_path, "demo")
+    assert (done.code, done.err) == (2, "error: this would play CarRacing-v2\n")
+
+
 def test_nothing_in_a_run_is_a_pickle(workspace):
     folder, _ = workspace
     succeed(folder, "train_agent", *REACH, "--algo", "dqn", *TRAIN)
