@@ -14,9 +14,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.algorithms import ALGORITHMS
+from agents.algorithms.base import ALGORITHMS
 from agents.config import AgentConfig
-from latentrl.checkpoint import read_tensors, write_tensors
+from latentrl.training.checkpoint import read_tensors, write_tensors
 
 FORMAT = 1
 WEIGHTS = "agent.safetensors"

@@ -17,7 +17,7 @@ class AgentConfig:
     environment: Environment
     """What it acts in."""
     algo: str
-    """Name of a function in ``agents.algorithms``."""
+    """Name of a function in ``agents.algorithms.base``."""
     stack: int
     """Codes, or images, that it sees at once."""
     settings: Mapping[str, Any]

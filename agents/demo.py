@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from agents.evaluation import Evaluation, evaluate_agent, evaluate_random
-from agents.pretraining import PretrainConfig, Pretrained, pretrain
-from agents.training import TrainConfig, Trained, train
+from agents.evaluate import Evaluation, evaluate_agent, evaluate_random
+from agents.pretrain import PretrainConfig, Pretrained, pretrain
+from agents.train import TrainConfig, Trained, train
 
 
 @dataclass(frozen=True)

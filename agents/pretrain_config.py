@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import tyro
 from gymnasium import spaces
 
-from agents.options import default_latent_dim, has_argument, parse_options
 from envs import settings_for
 from latentrl import FitConfig, Frames
-from latentrl.files import read_json
-from latentrl.likelihoods import LIKELIHOODS
+from latentrl.cli.options import default_latent_dim, has_argument, parse_options
 from latentrl.models import MODELS
-from latentrl.preprocessing import MIN_SIDE, is_image
+from latentrl.models.likelihoods import LIKELIHOODS
+from latentrl.models.preprocessing import MIN_SIDE, is_image
+from latentrl.utils.io import read_json
 
 EPOCHS, LEAST_STEPS = 8, 1_500
 BATCH_SIZE, LEARNING_RATE = 128, 1e-3

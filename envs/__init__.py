@@ -4,8 +4,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from envs.families import EnvSettings, settings_for
 from envs.make import Environment, make_env, make_vector
-from envs.settings import EnvSettings, settings_for
 
 __all__ = ["EnvSettings", "Environment", "make_env", "make_vector", "settings_for"]
 
@@ -16,7 +16,7 @@ OURS: dict[str, dict[str, Any]] = {
         "max_episode_steps": 1000,
         "reward_threshold": 900,
     },
-    "PixelReach-v0": {"entry_point": "envs.pixels:PixelReach", "max_episode_steps": 20},
+    "PixelReach-v0": {"entry_point": "envs.pixel_reach:PixelReach", "max_episode_steps": 20},
     "KeyRooms-v0": {"entry_point": "envs.key_rooms:KeyRooms"},
     "KeyRoomsNoisyTV-v0": {"entry_point": "envs.key_rooms:KeyRooms", "kwargs": {"noisy_tv": True}},
     "KeyRoomsProcedural-v0": {"entry_point": "envs.key_rooms:KeyRooms", "kwargs": {"layouts": None}},

@@ -18,11 +18,18 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import AddRenderObservation, ResizeObservation
 
 from envs.envpool import SUPPORTED, EnvPoolVectorEnv
-from envs.minigrid import MULTI_ROOM, DrawnVectorEnv, MiniGridVectorEnv, envpool_has, see_pixels, see_surroundings
-from envs.packages import register_package
-from envs.settings import settings_for
+from envs.families import settings_for
+from envs.minigrid.vector import (
+    MULTI_ROOM,
+    DrawnVectorEnv,
+    MiniGridVectorEnv,
+    envpool_has,
+    see_pixels,
+    see_surroundings,
+)
+from envs.registry import register_package
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
-from latentrl.workers import in_workers
+from latentrl.utils.workers import in_workers
 
 BACKENDS = ("auto", "envpool", "gymnasium")
 MINIGRID = "MiniGrid-"

@@ -1,14 +1,13 @@
 """Train Stable-Baselines3 agents in the latent space of a disentangled VAE."""
 
-from latentrl.analysis import Health, health
-from latentrl.anomaly import AnomalyDetector, auroc
-from latentrl.autoencoder import Autoencoder
-from latentrl.checkpoint import load, save
-from latentrl.collection import collect
-from latentrl.config import AutoencoderConfig
-from latentrl.disentanglement import disentanglement_scores
-from latentrl.frames import Frames, as_frames
-from latentrl.generation import arithmetic, direction, interpolate, manifold, sample, traverse
+from latentrl.data.collect import collect
+from latentrl.data.frames import Frames, as_frames
+from latentrl.data.readers import read_labels
+from latentrl.latents.anomaly import AnomalyDetector, auroc
+from latentrl.latents.disentanglement import disentanglement_scores
+from latentrl.latents.generate import arithmetic, direction, interpolate, manifold, sample, traverse
+from latentrl.latents.index import CodeIndex, hamming, pack_bits, unpack_bits
+from latentrl.latents.restore import inpaint, score_field
 from latentrl.models import (
     ae,
     beta_tcvae,
@@ -26,6 +25,9 @@ from latentrl.models import (
     sparse_ae,
     vae,
 )
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.config import AutoencoderConfig
+from latentrl.models.preprocessing import Preprocessing
 from latentrl.novelty import (
     ICM,
     RND,
@@ -38,11 +40,9 @@ from latentrl.novelty import (
     Scaled,
     Sum,
 )
-from latentrl.preprocessing import Preprocessing
-from latentrl.readers import read_labels
-from latentrl.restoration import inpaint, score_field
-from latentrl.search import CodeIndex, hamming, pack_bits, unpack_bits
-from latentrl.training import FitConfig, History, fit
+from latentrl.training.checkpoint import load, save
+from latentrl.training.fit import FitConfig, History, fit
+from latentrl.training.health import Health, health
 from latentrl.types import Encoder, Novelty
 from latentrl.wrappers import wrap
 

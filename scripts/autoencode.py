@@ -10,7 +10,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.autoencode import Report, Verb, perform, verbs
+from latentrl.cli import Report, Verb, perform, verbs
 from scripts.cli import run
 
 NAMED = tuple(Annotated[verb, tyro.conf.subcommand(name)] for name, verb in verbs())

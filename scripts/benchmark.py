@@ -11,11 +11,11 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.benchmarks import BENCHMARKS, NOVELTY_STUDIES, OF_AGENTS, STUDIES
-from agents.benchmarks.report import SECTIONS, print_study, write_page, write_section
-from agents.benchmarks.study import Study
-from agents.benchmarks.study import run as run_study
 from scripts.cli import run
+from scripts.studies import BENCHMARKS, NOVELTY_STUDIES, OF_AGENTS, STUDIES
+from scripts.studies.core import Study
+from scripts.studies.core import run as run_study
+from scripts.studies.report import SECTIONS, print_study, write_page, write_section
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.evaluation import UNSEEN_SEED, evaluate_agent, report_file
+from agents.evaluate import UNSEEN_SEED, evaluate_agent, report_file
 from scripts.cli import run
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.autoencode import suggestions
+from agents.pretrain import PretrainConfig, Pretrained, pretrain
 from agents.pretrain_config import environment_of, kind, may_be_grey
-from agents.pretraining import PretrainConfig, Pretrained, pretrain
 from agents.runs import newest_run
 from latentrl import Autoencoder
-from latentrl.preprocessing import is_image
+from latentrl.cli import suggestions
+from latentrl.models.preprocessing import is_image
 from scripts.cli import run
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.benchmarks.sparse import perform, runs
-from agents.benchmarks.sparse_report import write_section
 from scripts.cli import run
+from scripts.studies.sparse_rewards.report import write_section
+from scripts.studies.sparse_rewards.sparse_rewards import perform, runs
 
 
 @dataclass(frozen=True)

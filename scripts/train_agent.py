@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.novelty import DEFAULT_NOVELTY
-from agents.training import TrainConfig, Trained, train
+from agents.bonuses import DEFAULT_NOVELTY
+from agents.train import TrainConfig, Trained, train
 from scripts.cli import run
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from envs.pixels import PixelReach
+from envs.pixel_reach import PixelReach
 
 with warnings.catch_warnings():
     # SWIG's module dies of a segmentation fault where its DeprecationWarning is an error, so it is imported here first.

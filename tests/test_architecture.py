@@ -15,7 +15,7 @@ import latentrl
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ["latentrl", "envs", "agents", "scripts"]  # each may import those before it
-SB3_FILES = {"latentrl/wrappers/sb3.py", "latentrl/callbacks.py", "latentrl/wrappers/visits.py"}
+SB3_FILES = {"latentrl/wrappers/sb3.py", "latentrl/viz/sb3_callbacks.py", "latentrl/wrappers/episodic_count.py"}
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 SOURCES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
 LIBRARY = [file for file in SOURCES if file.is_relative_to(ROOT / "latentrl")]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from latentrl.autoencoder import Autoencoder
-from latentrl.config import Spec
-from latentrl.models.base import MODELS, POINT, Space, build
-from latentrl.preprocessing import Preprocessing
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.builder import MODELS, POINT, Space, build
+from latentrl.models.config import Spec
+from latentrl.models.preprocessing import Preprocessing
 
 
 @MODELS.register("pca")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from latentrl.autoencoder import Autoencoder
-from latentrl.config import Spec
-from latentrl.models.base import GAUSSIAN, MODELS, Part, Space, build
-from latentrl.models.points import denoising_ae
-from latentrl.preprocessing import Preprocessing, make_preprocessor
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.builder import GAUSSIAN, MODELS, Part, Space, build
+from latentrl.models.config import Spec
+from latentrl.models.deterministic import denoising_ae
+from latentrl.models.preprocessing import Preprocessing, make_preprocessor
 from latentrl.types import as_space
 
 FEATURES = 100

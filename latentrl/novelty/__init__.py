@@ -1,13 +1,13 @@
 """Novelty: bonuses for states that an agent has not seen, made from frames and codes."""
 
 from latentrl.novelty.base import NOVELTIES, Bonus
-from latentrl.novelty.combine import Product, Sum
+from latentrl.novelty.composite import Product, Sum
 from latentrl.novelty.counts import FirstVisits, HashCounts
 from latentrl.novelty.elliptical import Elliptical
-from latentrl.novelty.parts import PartVisits
-from latentrl.novelty.prediction import ICM, RND
+from latentrl.novelty.normalize import Scaled
 from latentrl.novelty.reconstruction import Learning, ReconstructionNovelty
-from latentrl.novelty.scaling import Scaled
+from latentrl.novelty.rnd import ICM, RND
+from latentrl.novelty.token_counts import PartVisits
 
 __all__ = [
     "ICM",

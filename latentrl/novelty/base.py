@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from latentrl.registry import Registry
 from latentrl.types import Array, Novelty
+from latentrl.utils.registry import Registry
 
 
 class Bonus(ABC):

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from latentrl.novelty.base import NOVELTIES, Bonus, rows_for
-from latentrl.novelty.tables import Hash, Hasher, Seen, Tally
+from latentrl.novelty.counters import Hash, Hasher, Seen, Tally
 from latentrl.types import Array
 
 

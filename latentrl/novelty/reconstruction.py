@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.autoencoder import Autoencoder
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import is_image
 from latentrl.novelty.base import NOVELTIES, Bonus, below
-from latentrl.novelty.memory import Memory
-from latentrl.novelty.moments import load_moments, moments
-from latentrl.preprocessing import is_image
+from latentrl.novelty.frame_buffer import Memory
+from latentrl.training.optimizer_state import load_moments, moments
 from latentrl.types import Array
 
 SCHEDULES_DONE = 1 << 62

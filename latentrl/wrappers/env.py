@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from latentrl.types import Encoder, Novelty
-from latentrl.wrappers.payment import Payment
-from latentrl.wrappers.transform import LatentTransform
+from latentrl.wrappers.encode import LatentTransform
+from latentrl.wrappers.intrinsic import Payment
 
 
 class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):

@@ -12,8 +12,8 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from latentrl.types import Array, Encoder, Novelty
-from latentrl.wrappers.payment import Payment
-from latentrl.wrappers.transform import LatentTransform
+from latentrl.wrappers.encode import LatentTransform
+from latentrl.wrappers.intrinsic import Payment
 from latentrl.wrappers.vector import final_indices
 
 __all__ = ["GymnasiumVecEnv", "LatentVecEnv", "VecEnv"]

@@ -10,8 +10,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from latentrl.types import Array, Encoder, Novelty
-from latentrl.wrappers.payment import Payment
-from latentrl.wrappers.transform import LatentTransform
+from latentrl.wrappers.encode import LatentTransform
+from latentrl.wrappers.intrinsic import Payment
 
 
 class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):

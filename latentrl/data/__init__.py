@@ -1,0 +1,1 @@
+"""Observations: collected into stores, read from files, indexed by number."""

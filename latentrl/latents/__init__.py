@@ -1,0 +1,1 @@
+"""Uses of a trained model's latents: generation, search, anomalies, restoration, metrics."""

@@ -1,0 +1,78 @@
+"""AutoencoderConfig: everything that defines a model but its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any, Literal, get_args
+
+from latentrl.models.preprocessing import Preprocessing
+
+Spec = Mapping[str, Any]
+Training = Literal["gradient", "pca", "none"]
+TRAINING = get_args(Training)
+REQUIRED = {"model", "space", "latent_dim", "head", "preprocessing"}
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Everything that defines a model but its weights; goes to JSON and back."""
+
+    model: str
+    """Name of the function in ``latentrl.models`` that made this config."""
+    space: Spec
+    """Observation space, as ``space_to_json`` describes it."""
+    latent_dim: int
+    """Size of the code."""
+    head: Spec
+    """Spec of the head."""
+    likelihood: Spec = field(default_factory=lambda: {"name": "gaussian", "sigma": 0.1})
+    """Spec of the decoder's distribution."""
+    body: Spec | None = None
+    """Spec of the networks; None chooses from the observation's shape."""
+    preprocessing: Preprocessing = Preprocessing()
+    """Crop, size and greyscale of images."""
+    corruption: Sequence[Spec] = ()
+    """Specs of the corruptions of training inputs, applied in order."""
+    penalties: Sequence[Spec] = ()
+    """Specs of the terms beside the reconstruction."""
+    inference: Spec | None = None
+    """Spec of what improves the codes while training; None decodes the encoder's own."""
+    features: Mapping[str, Any] | None = None
+    """Config, as JSON, of a frozen model in whose codes the reconstruction is measured; None takes the values."""
+    training: Training = "gradient"
+    """How ``fit`` finds the weights; "none" keeps the random encoder and has no decoder."""
+
+    def __post_init__(self) -> None:
+        """Check what does not need the observation's shape."""
+        if self.training not in TRAINING:
+            raise ValueError(f"unknown training {self.training!r}; known: {', '.join(TRAINING)}")
+        if not isinstance(self.latent_dim, Integral):
+            raise TypeError(f"latent_dim is a whole number, got {self.latent_dim!r}")
+        if self.latent_dim < 1:
+            raise ValueError(f"latent_dim is a number of values, at least 1; got {self.latent_dim}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists, dicts and numbers."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AutoencoderConfig:
+        """Rebuild the config that ``to_json`` described.
+
+        Raises:
+            ValueError: a field is missing or unknown.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise ValueError(f"unknown model setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        missing = sorted(REQUIRED - set(data))
+        if missing:
+            raise ValueError(f"the model settings lack {missing[0]!r}")
+        pre = data["preprocessing"]
+        size = None if pre["size"] is None else tuple(pre["size"])
+        preprocessing = Preprocessing(tuple(pre["crop"]), size, pre["greyscale"])
+        return cls(**{**data, "preprocessing": preprocessing})

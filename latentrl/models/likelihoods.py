@@ -1,0 +1,134 @@
+"""Likelihoods: the distribution over observations that the decoder's outputs stand for."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latentrl.utils.registry import Registry
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Likelihood(Protocol):
+    """Reads a distribution from the decoder's outputs."""
+
+    images_only: bool
+    """Whether it needs targets in [0, 1]."""
+    outputs_per_value: int
+    """How many outputs the decoder gives for each value, ``C`` becoming ``outputs_per_value * C``."""
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return log p of each value of ``x (B, *shape)`` in nats, ``(B, *shape)``."""
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the mean, in the units of ``x``, ``(B, *shape)``."""
+
+    def std(self, outputs: Tensor) -> Tensor:
+        """Return the standard deviation, in the units of ``x``, ``(B, *shape)``."""
+
+
+LIKELIHOODS: Registry[Likelihood] = Registry("likelihood")
+
+
+@LIKELIHOODS.register("bernoulli")
+class Bernoulli:
+    """Independent Bernoulli values; outputs are logits. For targets in [0, 1]."""
+
+    images_only = True
+    outputs_per_value = 1
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return minus the binary cross-entropy in nats."""
+        return -F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the probabilities."""
+        return outputs.sigmoid()
+
+    def std(self, outputs: Tensor) -> Tensor:
+        """Return sqrt(p (1 - p))."""
+        mean = outputs.sigmoid()
+        return (mean * (1 - mean)).sqrt()
+
+
+@LIKELIHOODS.register("gaussian")
+class GaussianLikelihood(nn.Module):
+    """A normal distribution with one standard deviation for all values, fixed or learned."""
+
+    images_only = False
+    outputs_per_value = 1
+
+    def __init__(self, sigma: float = 0.1, learned: bool = False) -> None:
+        """Start from ``sigma``, in units of the scaled observation.
+
+        Raises:
+            ValueError: ``sigma`` is not positive.
+        """
+        super().__init__()
+        _check_sigma(sigma)
+        log_sigma = torch.tensor(math.log(sigma))
+        self.log_sigma = nn.Parameter(log_sigma, requires_grad=learned)
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the log density of each value in nats."""
+        return -0.5 * (outputs - x).square() * (-2 * self.log_sigma).exp() - (self.log_sigma + 0.5 * LOG_2PI)
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the outputs as they are."""
+        return outputs
+
+    def std(self, outputs: Tensor) -> Tensor:
+        """Return sigma for every value."""
+        return self.log_sigma.exp().expand_as(outputs)
+
+
+@LIKELIHOODS.register("diagonal_gaussian")
+class DiagonalGaussian:
+    """A normal distribution with a mean and a standard deviation for every value, both decoded.
+
+    The standard deviation has a floor, without which a value that is constant in the data would
+    have an unbounded density (Kingma & Welling 2014, appendix C.2, arXiv:1312.6114).
+    """
+
+    images_only = False
+    outputs_per_value = 2
+
+    def __init__(self, sigma: float = 0.1, floor: float = 0.01) -> None:
+        """Begin training near ``sigma``; never go below ``floor``, in units of the scaled observation.
+
+        Raises:
+            ValueError: one of them is not positive, or ``sigma`` is not above ``floor``.
+        """
+        _check_sigma(sigma)
+        if not 0 < floor < sigma:
+            raise ValueError(f"sigma must be above its floor, and that above 0; got sigma={sigma}, floor={floor}")
+        self.floor = floor
+        self.shift = math.log(math.expm1(sigma - floor))
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Return the log density of each value in nats."""
+        mean, std = self.mean(outputs), self.std(outputs)
+        return -0.5 * ((mean - x) / std).square() - std.log() - 0.5 * LOG_2PI
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the first half of the outputs' channels."""
+        return outputs.chunk(2, dim=channel_axis(outputs.ndim))[0]
+
+    def std(self, outputs: Tensor) -> Tensor:
+        """Return the floor plus the softplus of the second half."""
+        return self.floor + F.softplus(outputs.chunk(2, dim=channel_axis(outputs.ndim))[1] + self.shift)
+
+
+def channel_axis(ndim: int) -> int:
+    """Return where a batch of ``ndim`` axes has its channels: ``(B, C, H, W)``, ``(B, T, D)``, ``(B, D)``."""
+    return 2 if ndim == 3 else 1
+
+
+def _check_sigma(sigma: float) -> None:
+    if not sigma > 0:
+        raise ValueError(f"sigma is a standard deviation and must be positive, got {sigma}")

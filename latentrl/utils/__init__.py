@@ -1,0 +1,1 @@
+"""Registries, atomic files, progress bars, signals, workers."""

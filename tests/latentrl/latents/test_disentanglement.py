@@ -1,0 +1,306 @@
+"""Metrics against closed forms, scikit-learn and loops; what every metric must do with good and bad codes."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec, module_from_spec
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import entropy
+from sklearn.metrics import mutual_info_score
+
+from latentrl.latents.disentanglement import (
+    METRICS,
+    _draw,
+    _information,
+    _split,
+    concentration,
+    disentanglement_scores,
+    mig,
+    modularity,
+    mutual_information,
+)
+
+VOTES = {"train": 3000, "test": 1500}
+SIZES = {"dci": {"train": 600, "test": 300}, "factor_vae": VOTES, "beta_vae": VOTES}
+SPECS = [{"name": name, **SIZES.get(name, {})} for name in METRICS]
+NEEDS_SKLEARN = {"beta_vae": "linear_model", "dci": "ensemble", "sap": "svm"}
+GRID = np.stack(np.meshgrid(range(4), range(4), range(25), indexing="ij"), -1).reshape(-1, 3)[:, :2]  # all pairs, 25 x
+
+
+def draw(values: int = 4, rows: int = 900, count: int = 3) -> Any:
+    return np.random.default_rng(0).integers(0, values, (rows, count))
+
+
+def noise(rows: int = 900, dimensions: int = 3, seed: int = 1) -> Any:
+    return np.random.default_rng(seed).standard_normal((rows, dimensions))
+
+
+def scores(codes: Any, factors: Any, seed: int = 0) -> dict[str, float]:
+    return disentanglement_scores(codes, factors, seed, SPECS)
+
+
+FACTORS = draw()
+PERFECT = FACTORS[:, [2, 0, 1]] * [1.0, -3.0, 0.5] + [0, 5, -1]
+NOISY = np.concatenate([FACTORS[:, ::-1] + 2 * noise(), noise(seed=2)], 1)
+
+
+@pytest.fixture(scope="module")
+def perfect() -> dict[str, float]:
+    return scores(PERFECT, FACTORS)
+
+
+@pytest.fixture(scope="module")
+def noisy() -> dict[str, float]:
+    return scores(NOISY, FACTORS)
+
+
+def test_all_metrics_run_by_default_and_names_are_flat(perfect: dict[str, float]) -> None:
+    dci = [f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness", "informativeness_train")]
+    assert list(perfect) == ["beta_vae", *dci, "factor_vae", "mig", "modularity", "sap"]
+    assert list(disentanglement_scores(noise(100), draw(2, 100))) == list(perfect)
+
+
+def test_a_perfect_code_scores_one(perfect: dict[str, float]) -> None:
+    perfect = perfect | disentanglement_scores(draw(2), draw(2), metrics=["sap"])
+    assert perfect.pop("sap") == pytest.approx(0.5, abs=0.05)  # the most that two equally frequent values allow
+    assert perfect == pytest.approx(dict.fromkeys(perfect, 1.0), abs=0.03)
+
+
+def test_a_random_code_scores_by_chance() -> None:
+    factors = draw(rows=3000)
+    found = scores(noise(3000, 5), factors)
+    chance = {"mig": 0, "sap": 0, "dci_disentanglement": 0, "dci_completeness": 0, "dci_informativeness": 1 / 4}
+    chance |= {"factor_vae": 1 / 3, "beta_vae": 1 / 3}
+    assert {name: found[name] for name in chance} == pytest.approx(chance, abs=0.07)
+
+
+def test_few_rows_do_not_flatter_a_random_code() -> None:
+    factors = np.random.default_rng(0).integers(0, 8, (10, 300, 4))
+    metrics = [spec for spec in SPECS if spec["name"] in ("factor_vae", "beta_vae")]
+    found = [disentanglement_scores(noise(300, 10, seed), f, seed, metrics) for seed, f in enumerate(factors)]
+    for name in ("factor_vae", "beta_vae"):
+        assert np.mean([score[name] for score in found]) == pytest.approx(1 / 4, abs=0.04)
+
+
+def test_a_rotated_code_scores_lower(perfect: dict[str, float]) -> None:
+    turn = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
+    factors = FACTORS[:, :2]
+    straight, rotated = scores(factors * 1.0, factors), scores(factors @ turn, factors)
+    for name in ("mig", "dci_disentanglement", "dci_completeness", "sap"):
+        assert rotated[name] < straight[name] - 0.1, name
+
+
+def test_a_duplicated_code_has_no_gap() -> None:
+    found = scores(np.concatenate([PERFECT, PERFECT], 1), FACTORS)
+    assert (found["mig"], found["sap"]) == (0, 0)
+    assert found["dci_completeness"] < 0.8
+    assert found["modularity"] > 0.97
+
+
+def test_a_seed_decides_everything(noisy: dict[str, float]) -> None:
+    assert scores(NOISY, FACTORS) == noisy
+    other = scores(NOISY, FACTORS, seed=1)
+    assert {name for name in noisy if noisy[name] == other[name]} <= {"mig", "modularity"}  # they use all 900 rows
+
+
+def test_the_order_of_the_dimensions_does_not_matter(noisy: dict[str, float]) -> None:
+    assert scores(NOISY[:, [4, 2, 0, 5, 1, 3]], FACTORS) == pytest.approx(noisy, abs=0.01)
+
+
+def test_mig_ignores_the_scale_of_each_dimension() -> None:
+    affine = NOISY * [1, -2, 1e-6, 1e6, 3, -0.1] + [0, 1, 2, 3, 1e3, -5]
+    assert mig(affine, FACTORS) == pytest.approx(mig(NOISY, FACTORS), abs=1e-9)
+
+
+def test_a_constant_dimension_is_worth_nothing(noisy: dict[str, float]) -> None:
+    found = scores(np.insert(NOISY, 2, 0.1, axis=1), FACTORS)
+    assert found.pop("modularity") == pytest.approx(noisy["modularity"] * 6 / 7)
+    base = np.log(6) / np.log(7)  # of the entropy over the dimensions, which are one more
+    expected = noisy | {"dci_completeness": 1 - (1 - noisy["dci_completeness"]) * base}
+    assert found == pytest.approx({name: expected[name] for name in found}, abs=0.01)
+
+
+def test_a_collapsed_code_scores_nothing() -> None:
+    found = scores(np.full((900, 4), 0.3), FACTORS)
+    assert found["beta_vae"] == pytest.approx(1 / 3, abs=0.06)
+    zero = ("mig", "modularity", "sap", "dci_disentanglement", "dci_completeness", "factor_vae")
+    assert {name: found[name] for name in zero} == dict.fromkeys(zero, 0)
+
+
+def test_fits_converge_on_any_scale() -> None:
+    found = scores(NOISY * np.logspace(-4, 4, 6), FACTORS)  # warnings are errors
+    assert np.isfinite(list(found.values())).all()
+
+
+def test_mutual_information_equals_scikit_learn() -> None:
+    column = NOISY[:, 0]
+    binned = np.digitize(column, np.histogram(column, 20)[1][:-1])
+    information, factor_entropy = _information(NOISY, FACTORS, 0, 900, 20)
+    for k, factor in enumerate(FACTORS.T):
+        assert mutual_information(binned, factor) == pytest.approx(mutual_info_score(binned, factor))
+        assert information[0, k] == pytest.approx(mutual_info_score(binned, factor))
+        assert factor_entropy[k] == pytest.approx(entropy(np.bincount(factor)))
+    assert mutual_information(np.zeros(900), FACTORS[:, 0]) == 0
+
+
+def test_mig_of_a_coarse_copy_is_half() -> None:
+    fine, coarse = GRID[:, 0], GRID[:, 0] // 2  # log 4 and log 2 nats about factor 0, nothing about factor 1
+    assert mig(np.stack([fine, coarse], 1), GRID) == pytest.approx((0.5 + 0) / 2)
+
+
+def test_modularity_of_a_shared_dimension_is_zero() -> None:
+    both = GRID @ [4, 1]
+    assert modularity(np.stack([GRID[:, 0], both], 1), GRID) == pytest.approx((1 + 0) / 2)
+
+
+def test_concentration_equals_the_formula() -> None:
+    importance = np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.4], [0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
+    by_hand = sum(row.sum() * (1 - entropy(row, base=3)) for row in importance if row.any()) / importance.sum()
+    assert concentration(importance) == pytest.approx(by_hand)
+    assert concentration(np.eye(3)) == pytest.approx(1)
+    assert concentration(np.ones((2, 3))) == pytest.approx(0)
+    assert concentration(np.zeros((2, 3))) == 0
+
+
+def test_factor_vae_equals_a_loop_over_votes(noisy: dict[str, float]) -> None:
+    rng = np.random.default_rng(5)
+    factors = draw(rows=4000)
+    codes = factors[:, [0, 1, 2, 0]] + [2.0, 4.0, 4.0, 0.5] * noise(4000, 4)
+
+    def vote() -> tuple[int, int]:
+        k = rng.integers(3)
+        alike = np.flatnonzero(factors[:, k] == factors[rng.integers(4000), k])
+        batch = codes[rng.choice(alike, 64)]
+        return k, int(np.argmin(batch.var(0, ddof=1) / codes.var(0, ddof=1)))
+
+    votes = [vote() for _ in range(3000)]
+    majority = [np.bincount([k for k, vote in votes if vote == i], minlength=3).argmax() for i in range(4)]
+    by_hand = np.mean([majority[i] == k for k, i in [vote() for _ in range(2000)]])
+    assert 0.45 < by_hand < 0.95
+    assert METRICS["factor_vae"](codes, factors) == pytest.approx(by_hand, abs=0.04)
+
+
+def test_small_dimensions_take_no_part_in_factor_vae() -> None:
+    tiny = FACTORS / np.linspace(0.1, 1, 900)[:, None] * 0.01
+    codes = np.concatenate([PERFECT, tiny], 1)
+    assert METRICS["factor_vae"](codes, FACTORS) == METRICS["factor_vae"](PERFECT, FACTORS)
+
+
+def test_draws_share_a_value_and_pairs_differ() -> None:
+    factor = np.array([7, 3, 3, 7, 9, 7, 7])
+    rows = _draw(factor, (2000, 5, 2), np.random.default_rng(0))
+    assert rows.shape == (2000, 5, 2)
+    assert (factor[rows[..., 0]] == factor[rows[..., 1]]).all()
+    assert (rows[..., 0] != rows[..., 1]).all()
+    assert np.bincount(rows.ravel(), minlength=7) / rows.size == pytest.approx(
+        np.array([1, 1, 1, 1, 0, 1, 1]) / 6, abs=0.01
+    )
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(900, (100, 50)), (300, (200, 100))])
+def test_rows_are_drawn_or_split(rows: int, sizes: tuple[int, int]) -> None:
+    train, test = (100, 50) if rows == 900 else (10_000, 5_000)
+    codes = np.arange(2.0 * rows).reshape(rows, 2)
+    parts = _split(codes, draw(rows=rows), 0, train=train, test=test)
+    assert tuple(len(z) for z, _ in parts) == sizes
+    drawn = np.concatenate([z[:, 0] for z, _ in parts])
+    assert len(np.unique(drawn)) == sum(sizes)
+    for z, values in parts:
+        np.testing.assert_array_equal(values, draw(rows=rows)[(z[:, 0] / 2).astype(int)])
+
+
+def test_more_rows_than_points_are_subsampled() -> None:
+    assert mig(NOISY, FACTORS, seed=0, points=300) != mig(NOISY, FACTORS, seed=1, points=300)
+    assert mig(NOISY, FACTORS, seed=0) == pytest.approx(mig(NOISY[::-1], FACTORS[::-1], seed=1))
+
+
+WHOLE = r"factors must be whole numbers, got {}; number categories with np\.unique and bin continuous ones"
+ROWS = "codes and factors need one row per observation and at least 100, got {} and {} rows"
+
+
+@pytest.mark.parametrize(
+    ("codes", "factors", "message"),
+    [
+        (noise()[:, 0], FACTORS, r"codes must be \(N, latent_dim\) with 2 columns or more to compare, got \(900,\)"),
+        (noise()[:, :1], FACTORS, r"codes must be \(N, latent_dim\) .* got \(900, 1\)"),
+        (noise(), FACTORS[:, 0], r"factors must be \(N, F\) with 2 columns or more to compare, got \(900,\)"),
+        (noise(), FACTORS[:-1], ROWS.format(900, 899)),
+        (noise()[:99], FACTORS[:99], ROWS.format(99, 99)),
+        (np.where(noise() > 3, np.nan, NOISY[:, :3] * [1, np.inf, 1]), FACTORS, r"NaN or infinity in dimensions \["),
+        (noise(), FACTORS + 0.5 * (FACTORS == 3), WHOLE.format(r"3\.5")),
+        (noise(), np.where(FACTORS == 3, np.nan, FACTORS), WHOLE.format("nan")),
+        (noise(), np.where(FACTORS == 3, "red", "blue"), WHOLE.format("(red|blue)")),
+        (noise(), FACTORS * [1, 0, 1], "factor 1 has 1 value in 900 rows; drop it, or bring rows with others"),
+        (
+            noise(),
+            np.c_[FACTORS, range(900)],
+            r"no two of 900 rows share a value of factor 3; bin it with np\.digitize",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", list(METRICS))
+def test_wrong_arrays_are_refused(codes: Any, factors: Any, message: str, name: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        METRICS[name](codes, factors)
+    with pytest.raises(ValueError, match=message):
+        disentanglement_scores(codes, factors, metrics=[])
+
+
+@pytest.mark.parametrize("name", ["dci", "sap", "factor_vae", "beta_vae"])
+def test_a_rare_value_may_miss_a_part(name: str) -> None:
+    rare = np.c_[FACTORS, np.arange(900) == 0]
+    with pytest.raises(ValueError, match=r"factor 3 has 1 value in [36]00 rows; drop it, or bring rows with others"):
+        METRICS[name](NOISY, rare)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "least"),
+    [
+        *((name, option, 1) for name in ("dci", "sap", "factor_vae", "beta_vae") for option in ("train", "test")),
+        *((name, *option) for name in ("mig", "modularity") for option in (("points", 1), ("bins", 2))),
+        ("factor_vae", "batch", 2),
+        ("beta_vae", "pairs", 1),
+    ],
+)
+def test_sizes_are_checked(name: str, option: str, least: int) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be at least {least}, got {least - 1}"):
+        disentanglement_scores(NOISY, FACTORS, metrics=[{"name": name, option: least - 1}])
+
+
+def test_names_are_checked_before_any_metric_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS._parts, "mig", lambda **_: pytest.fail("ran"))
+    with pytest.raises(ValueError, match="unknown metric 'mg'; known: beta_vae, dci, factor_vae, mig, modularity, sap"):
+        disentanglement_scores(NOISY, FACTORS, metrics=["mig", "mg"])
+
+
+def test_an_unknown_option_is_named() -> None:
+    with pytest.raises(ValueError, match="metric 'mig' has no 'bin'; it takes: points, bins"):
+        disentanglement_scores(NOISY, FACTORS, metrics=[{"name": "mig", "bin": 3}])
+
+
+@pytest.mark.parametrize("name", list(METRICS))
+def test_scikit_learn_is_optional(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in NEEDS_SKLEARN.values():
+        monkeypatch.setitem(sys.modules, f"sklearn.{part}", None)
+    if name not in NEEDS_SKLEARN:
+        assert list(disentanglement_scores(NOISY, FACTORS, metrics=[name])) == [name]
+        return
+    with pytest.raises(ImportError, match=r'this metric needs scikit-learn: pip install "latentrl\[metrics\]"'):
+        disentanglement_scores(NOISY, FACTORS, metrics=[name])
+
+
+def test_importing_needs_no_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    spec = find_spec("latentrl.latents.disentanglement")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(module_from_spec(spec))
+
+
+def test_a_new_metric_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(METRICS, "_parts", dict(METRICS._parts))
+    METRICS.register("rows")(lambda codes, factors, seed: float(len(codes)))
+    assert disentanglement_scores(NOISY, FACTORS, metrics=["rows"]) == {"rows": 900}

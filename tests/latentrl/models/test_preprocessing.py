@@ -1,0 +1,156 @@
+"""Raw observations to network inputs and back, against Pillow, plain indexing and the luma formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from PIL import Image
+
+from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+
+
+def box(*shape: int, low: float = 0, high: float = 255, dtype: Any = np.uint8) -> spaces.Box:
+    return spaces.Box(low, high, shape, dtype)
+
+
+def noise(*shape: int) -> Any:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def run(space: spaces.Box, images: Any, **options: Any) -> Any:
+    return make_preprocessor(space, Preprocessing(**options))(torch.from_numpy(images)).numpy()
+
+
+def test_scales_to_the_unit_interval_channels_first() -> None:
+    images = noise(2, 17, 20, 3)
+    x = run(box(17, 20, 3), images)
+    np.testing.assert_allclose(x, images.transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+
+
+def test_other_bounds_scale_too() -> None:
+    images = np.random.default_rng(0).uniform(-3, 5, (2, 16, 16, 2)).astype(np.float32)
+    x = run(box(16, 16, 2, low=-3, high=5, dtype=np.float32), images)
+    np.testing.assert_allclose(x, (images.transpose(0, 3, 1, 2) + 3) / 8, atol=1e-6)
+
+
+def test_crop_is_exact() -> None:
+    images = noise(2, 40, 50, 3)
+    x = run(box(40, 50, 3), images, crop=(3, 5, 7, 11))
+    np.testing.assert_allclose(x, images[:, 3:35, 7:39].transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (33, 47), (100, 130)])
+def test_resize_equals_pillow(size: tuple[int, int]) -> None:
+    image = noise(96, 128, 3)
+    x = run(box(96, 128, 3), image[None], size=size)[0].transpose(1, 2, 0)
+    expected = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+    assert np.abs(x * 255 - expected).max() <= 1.01  # both round to whole numbers
+
+
+def test_both_resize_kernels_agree() -> None:
+    image = noise(1, 60, 60, 3)
+    as_float = image.astype(np.float32)
+    whole = run(box(60, 60, 3), image, size=(16, 16))
+    exact = run(box(60, 60, 3, dtype=np.float32), as_float, size=(16, 16))
+    assert np.abs(whole - exact).max() <= 1.01 / 255
+
+
+def test_greyscale_is_the_luma() -> None:
+    images = noise(2, 16, 16, 3)
+    expected = images @ np.array([0.299, 0.587, 0.114]) / 255
+    np.testing.assert_allclose(run(box(16, 16, 3), images, greyscale=True)[:, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (8, 8, 3), (17, 31, 1), (16, 20, 3), (20, 16, 12)])
+def test_inverse_restores_images(shape: tuple[int, ...]) -> None:
+    images = noise(3, *shape)
+    preprocess = make_preprocessor(box(*shape), Preprocessing())
+    restored = preprocess.inverse(preprocess(torch.from_numpy(images)))
+    np.testing.assert_array_equal(restored.numpy(), images)
+    assert preprocess.output_space == box(*shape)
+
+
+def test_output_space_is_what_inverse_returns() -> None:
+    config = Preprocessing(crop=(2, 2, 0, 0), size=(24, 16), greyscale=True)
+    preprocess = make_preprocessor(box(40, 40, 3), config)
+    restored = preprocess.inverse(preprocess(torch.from_numpy(noise(2, 40, 40, 3)))).numpy()
+    assert preprocess.shape == (1, 24, 16)
+    assert restored.shape[1:] == preprocess.output_space.shape == (24, 16, 1)
+
+
+def test_inverse_stays_in_the_range() -> None:
+    restored = make_preprocessor(box(16, 16, 1), Preprocessing()).inverse(torch.tensor([[-1.0, 2.0]]).view(2, 1, 1, 1))
+    assert restored.flatten().tolist() == [0, 255]
+
+
+def test_vectors_are_standardised_and_restored(vectors: Any) -> None:
+    preprocess = make_preprocessor(box(8, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing())
+    preprocess.fit(vectors)
+    x = preprocess(torch.from_numpy(vectors))
+    np.testing.assert_allclose(x.numpy(), (vectors - vectors.mean(0)) / vectors.std(0), atol=1e-4)
+    np.testing.assert_allclose(preprocess.inverse(x).numpy(), vectors, atol=1e-4)
+
+
+def test_steps_of_a_sequence_share_their_statistics() -> None:
+    sequences = np.random.default_rng(0).normal([1, -50], [0.1, 30], (40, 7, 2)).astype(np.float32)
+    preprocess = make_preprocessor(box(7, 2, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing())
+    preprocess.fit(sequences)
+    x = preprocess(torch.from_numpy(sequences))
+    rows = sequences.reshape(-1, 2)
+    assert x.shape == (40, *preprocess.shape) == (40, 7, 2)
+    np.testing.assert_allclose(x.numpy(), (sequences - rows.mean(0)) / rows.std(0), atol=1e-4)
+    np.testing.assert_allclose(preprocess.inverse(x).numpy(), sequences, atol=1e-4)
+
+
+def test_two_axes_of_bytes_are_an_image_and_of_floats_a_sequence() -> None:
+    assert make_preprocessor(box(20, 16), Preprocessing()).shape == (1, 20, 16)
+    assert make_preprocessor(box(20, 16, dtype=np.float32), Preprocessing()).shape == (20, 16)
+
+
+def test_constant_values_keep_their_scale() -> None:
+    preprocess = make_preprocessor(box(2, low=-9, high=9, dtype=np.float32), Preprocessing())
+    preprocess.fit(np.array([[5.0, -2.0], [5.0, 2.0]], np.float32))
+    assert preprocess(torch.tensor([[6.0, 2.0]])).tolist() == [[1.0, 1.0]]
+
+
+def test_whole_numbers_are_rounded_and_clipped() -> None:
+    preprocess = make_preprocessor(box(4), Preprocessing())
+    assert preprocess.inverse(torch.tensor([[-7.0, 1.6, 254.7, 300.0]])).tolist() == [[0, 2, 255, 255]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop": (1, 2, 3)}, r"crop is \(top, bottom, left, right\) in pixels, none negative; got \(1, 2, 3\)"),
+        ({"crop": (0, -1, 0, 0)}, "none negative"),
+        ({"size": (64,)}, r"size is \(height, width\) in pixels; got \(64,\)"),
+        ({"size": (64, 0)}, r"size is \(height, width\) in pixels"),
+    ],
+)
+def test_config_is_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(**options)
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "message"),
+    [
+        (box(4, 5, 6, 7), {}, r"images \(H, W, C\), sequences \(T, D\) or vectors \(D,\), got .* of \(4, 5, 6, 7\)"),
+        (box(8), {"size": (64, 64)}, "crop, size and greyscale are for images; these observations are vectors or seq"),
+        (box(9, 3, dtype=np.float32), {"greyscale": True}, "these observations are vectors or sequences"),
+        (box(20, 20, 3), {"crop": (10, 10, 0, 0)}, "leaves nothing of a 20x20 image"),
+        (box(7, 20, 3), {}, r"8 to 256 pixels a side, not 7x20; set size, for example size=\(64, 64\)"),
+        (box(300, 300, 3), {}, "8 to 256 pixels a side, not 300x300"),
+        (box(3, 64, 64), {}, r"\(3, 64, 64\) look channels-first; latentrl takes \(H, W, C\)"),
+        (box(64, 64, 13), {}, r"images have 1 to 12 channels, got shape \(64, 64, 13\)"),
+        (box(64, 64, 1), {"greyscale": True}, "greyscale needs 3 colour channels, these images have 1"),
+        (box(64, 64, 3, low=-np.inf, high=np.inf, dtype=np.float32), {}, "finite bounds .* low=-inf, high=inf"),
+    ],
+)
+def test_unfit_spaces_are_refused(space: spaces.Box, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_preprocessor(space, Preprocessing(**options))

@@ -1,0 +1,201 @@
+"""Saved models are complete, survive kills, and refuse damage by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from safetensors.torch import save_file
+
+import latentrl as lrl
+from latentrl.training import checkpoint
+from latentrl.training.checkpoint import check_observation_space, load_shared, pick_device, strip_prefixes
+
+IMAGES = spaces.Box(0, 255, (32, 32, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(fitted: lrl.Autoencoder, tmp_path: Path) -> Path:
+    return lrl.save(fitted, tmp_path / "model")
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    first, second = a.state_dict(), b.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_checkpoint_is_complete(fitted: lrl.Autoencoder, folder: Path, images: Any) -> None:
+    loaded = lrl.load(folder, device="cpu", observation_space=IMAGES)
+    assert same_weights(loaded, fitted)
+    assert json.dumps(loaded.config.to_json()) == json.dumps(fitted.config.to_json())
+    assert loaded.metadata == fitted.metadata
+    assert loaded.metadata["fingerprint"] == lrl.as_frames(images).fingerprint
+    assert loaded.latent_quantiles.any()
+    assert loaded.latent_kl.any()
+    assert loaded.source == str(folder)
+    assert not loaded.training
+    np.testing.assert_array_equal(loaded.reconstruct(images), fitted.reconstruct(images))
+
+
+def test_the_config_is_readable_beside_the_weights(fitted: lrl.Autoencoder, folder: Path) -> None:
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert json.loads((folder / "config.json").read_text())["config"]["latent_dim"] == fitted.latent_dim
+
+
+def test_another_process_loads_the_same_bits(fitted: lrl.Autoencoder, folder: Path, images: Any) -> None:
+    np.save(folder / "images.npy", images[:8])
+    code = (
+        "import sys, numpy, torch, latentrl; torch.set_num_threads(1); model = latentrl.load(sys.argv[1], 'cpu');"
+        "numpy.save(sys.argv[1] + '/codes.npy', model.encode(numpy.load(sys.argv[1] + '/images.npy')))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    np.testing.assert_array_equal(np.load(folder / "codes.npy"), fitted.encode(images[:8]))
+
+
+def test_nothing_is_pickled(folder: Path) -> None:
+    for file in folder.iterdir():
+        assert not file.read_bytes().startswith((b"\x80", b"PK"))  # a pickle, or the zip that torch.save writes
+
+
+def test_permissions_follow_the_umask(folder: Path) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o666 & ~mask}
+
+
+def test_a_kill_while_saving_keeps_the_old_model(
+    fitted: lrl.Autoencoder, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        lrl.save(lrl.ae((8,), 3), folder)
+    assert same_weights(lrl.load(folder, "cpu"), fitted)
+
+
+def test_a_kill_between_the_two_files_leaves_the_new_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write_json", die)
+    new = lrl.ae((8,), 3)
+    with pytest.raises(KeyboardInterrupt):
+        lrl.save(new, folder)
+    assert same_weights(lrl.load(folder, "cpu"), new)
+
+
+def test_no_flipped_byte_goes_unnoticed(tmp_path: Path) -> None:
+    model = lrl.ae((4,), 2, body={"name": "linear"})
+    file = lrl.save(model, tmp_path) / "model.safetensors"
+    whole, config, unnoticed = file.read_bytes(), lrl.load(tmp_path, "cpu").config, []
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        file.write_bytes(damaged)
+        try:
+            loaded = lrl.load(tmp_path, "cpu")
+        except ValueError as error:
+            assert str(tmp_path) in str(error)  # noqa: PT017 - some flips may be harmless
+        else:
+            if not same_weights(loaded, model) or loaded.config != config:
+                unnoticed.append(position)
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_truncated_files_are_named(kept: int, folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged: "):
+        lrl.load(folder)
+
+
+def test_damage_among_the_weights_is_named(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1000] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged: its contents do not match their checksum"):
+        lrl.load(folder)
+
+
+def test_foreign_files_are_named(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="was not written by latentrl: its header has no 'latentrl'"):
+        lrl.load(tmp_path)
+
+
+def test_newer_formats_are_refused(fitted: lrl.Autoencoder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as future:
+        future.setattr(checkpoint, "FORMAT", 2)
+        lrl.save(fitted, folder)
+    with pytest.raises(ValueError, match="has model format 2, this version reads up to 1: update latentrl"):
+        lrl.load(folder)
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no model at .*nowhere: it has no model.safetensors"):
+        lrl.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (spaces.Box(0, 255, (64, 64, 3), np.uint8), r"takes .* \(32, 32, 3\) uint8, .* gives \(64, 64, 3\) uint8$"),
+        (spaces.Box(0, 1, (32, 32, 3), np.float32), r"the environment gives \(32, 32, 3\) float32"),
+        (spaces.Box(0, 255, (3, 32, 32), np.uint8), "these look channels-first: wrap before VecTransposeImage"),
+        (spaces.Discrete(3), r"the environment gives Discrete\(3\)"),
+    ],
+)
+def test_other_observations_are_refused(space: Any, message: str, folder: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        lrl.load(folder, observation_space=space)
+
+
+def test_encoders_that_name_no_space_are_trusted() -> None:
+    check_observation_space(object(), IMAGES)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_prefixes_of_wrapped_modules_are_stripped(
+    prefix: str, fitted: lrl.Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {prefix + name: tensor for name, tensor in fitted.state_dict().items()}
+    with monkeypatch.context() as old:
+        old.setattr(checkpoint, "strip_prefixes", lambda name: name)
+        old.setattr(fitted, "state_dict", lambda: state)
+        lrl.save(fitted, tmp_path)
+    assert same_weights(lrl.load(tmp_path, "cpu"), fitted)
+
+
+def test_only_whole_names_are_prefixes() -> None:
+    assert strip_prefixes("encoder._orig_mod.0.weight") == "encoder.0.weight"
+    assert strip_prefixes("submodule.weight") == "submodule.weight"
+
+
+def test_shared_models_are_one_object_until_the_file_changes(fitted: lrl.Autoencoder, folder: Path) -> None:
+    first = load_shared(folder, "cpu")
+    assert load_shared(str(folder), "cpu") is first
+    lrl.save(fitted, folder)
+    assert load_shared(folder, "cpu") is not first
+    with pytest.raises(FileNotFoundError, match="no model at"):
+        load_shared(folder / "nowhere")
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device().type in ("cpu", "cuda")
+    for name in ("cuda:99", "abacus"):
+        with pytest.raises(ValueError, match=f"device '{name}' cannot be used here; try 'auto' or 'cpu'"):
+            pick_device(name)

@@ -1,0 +1,135 @@
+"""Health, similarity and statistics against brute force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import latentrl as lrl
+from latentrl.models.autoencoder import CHUNK, QUANTILES
+from latentrl.models.losses import PENALTIES
+from latentrl.training.health import batches, latent_order, ssim, store_statistics
+
+
+def similarity(a: Any, b: Any) -> float:
+    """Compute SSIM of two images ``(C, H, W)`` by OpenCV's filter, in the positions where the window fits."""
+
+    def blurred(channel: Any) -> Any:
+        return cv2.GaussianBlur(channel.astype(np.float64), (11, 11), 1.5)[5:-5, 5:-5]
+
+    values = []
+    for x, y in zip(a, b, strict=True):
+        mean_x, mean_y = blurred(x), blurred(y)
+        var_x, var_y = blurred(x * x) - mean_x**2, blurred(y * y) - mean_y**2
+        covariance = blurred(x * y) - mean_x * mean_y
+        top = (2 * mean_x * mean_y + 1e-4) * (2 * covariance + 9e-4)
+        values.append(np.mean(top / ((mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4))))
+    return float(np.mean(values))
+
+
+def test_health_equals_brute_force(fitted: lrl.Autoencoder, images: Any) -> None:
+    state = lrl.health(fitted, lrl.as_frames(images))
+    losses, reconstructions, kls, errors, similarities = [], [], [], [], []
+    with torch.no_grad():
+        for image in images:
+            x = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+            outputs = fitted.encoder(x)[0]
+            mean, log_variance = outputs[:6], outputs[6:]
+            kl = torch.distributions.kl_divergence(
+                torch.distributions.Normal(mean, (log_variance / 2).exp()), torch.distributions.Normal(0.0, 1.0)
+            )
+            restored = fitted.decoder(mean[None])
+            reconstructions.append(-torch.distributions.Normal(restored, 0.1).log_prob(x).sum().item())
+            losses.append(reconstructions[-1] + 0.1 * kl.sum().item())
+            kls.append(kl.numpy())
+            errors.append((restored - x).square().mean().item())
+            similarities.append(similarity(restored[0].numpy(), x[0].numpy()))
+    assert state.loss == pytest.approx(np.mean(losses), rel=1e-4)
+    assert state.reconstruction == pytest.approx(np.mean(reconstructions), rel=1e-4)
+    assert state.psnr == pytest.approx(10 * np.log10(1 / np.mean(errors)), rel=1e-4)
+    assert state.ssim == pytest.approx(np.mean(similarities), rel=1e-3)
+    np.testing.assert_allclose(state.kl, np.mean(kls, axis=0), rtol=1e-3)
+    codes = fitted.encode(images)
+    np.testing.assert_allclose(state.variance, codes.var(0), rtol=1e-3)
+    assert state.active_units == (codes.var(0) > 0.01).sum() > 0
+
+
+def test_health_knows_the_step_of_a_schedule(vectors: Any) -> None:
+    model = lrl.beta_vae((8,), 3, capacity=10.0, gamma=2.0, capacity_steps=100)
+    frames = lrl.as_frames(vectors)
+    early, late = lrl.health(model, frames, step=0), lrl.health(model, frames, step=100)
+    kl = float(early.kl.sum())
+    assert PENALTIES["capacity"] is type(model.penalties[0])
+    assert early.loss - early.reconstruction == pytest.approx(2 * kl, rel=1e-3)
+    assert late.loss - late.reconstruction == pytest.approx(2 * abs(kl - 10), rel=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 11, 40), (2, 20, 13)])
+def test_structural_similarity_equals_brute_force(shape: tuple[int, ...]) -> None:
+    a = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    b = (a + 0.2 * torch.rand(4, *shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    expected = [similarity(x, y) for x, y in zip(a.numpy(), b.numpy(), strict=True)]
+    np.testing.assert_allclose(ssim(a, b), expected, rtol=1e-4)
+    np.testing.assert_allclose(ssim(b, a), ssim(a, b), rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 9, 32])
+def test_only_equal_images_are_wholly_similar(side: int) -> None:
+    a = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(ssim(a, a), 1, rtol=1e-5)
+    assert (ssim(a, a.flip(-1)) < 0.5).all()
+    assert (ssim(a, 1 - a) < 0).all()
+
+
+def test_points_have_no_kl_and_vectors_no_structure(vectors: Any) -> None:
+    state = lrl.health(lrl.ae((8,), 3), lrl.as_frames(vectors))
+    assert state.kl.tolist() == [0, 0, 0]
+    assert state.ssim is None
+    assert state.loss == state.reconstruction
+
+
+def test_statistics_are_those_of_the_codes(fitted: lrl.Autoencoder, images: Any) -> None:
+    frames = lrl.as_frames(images[:50])
+    model = lrl.vae((32, 32, 3), 6, body=fitted.config.body)
+    store_statistics(model, frames)
+    codes = model.encode(images[:50])
+    np.testing.assert_allclose(model.latent_mean, codes.mean(0), atol=1e-5)
+    np.testing.assert_allclose(model.latent_std, codes.std(0), atol=1e-5)
+    np.testing.assert_allclose(model.latent_quantiles, np.quantile(codes, QUANTILES, axis=0), atol=1e-5)
+    np.testing.assert_allclose(model.latent_kl, lrl.health(model, frames).kl, atol=1e-5)
+
+
+def test_fit_keeps_the_statistics_of_held_out_frames(fitted: lrl.Autoencoder, images: Any) -> None:
+    _, validation = lrl.as_frames(images).split(0.1, 0)
+    np.testing.assert_allclose(fitted.latent_mean, fitted.encode(validation[:]).mean(0), atol=1e-4)
+
+
+def test_informative_dimensions_come_first(fitted: lrl.Autoencoder, vectors: Any) -> None:
+    assert np.diff(fitted.latent_kl.numpy()[latent_order(fitted)]).max() <= 0
+    model = lrl.pca((8,), 4)
+    lrl.fit(model, vectors, progress=False)
+    assert latent_order(model).tolist() == [0, 1, 2, 3]
+
+
+def test_batches_hold_all_observations_in_order(fitted: lrl.Autoencoder, images: Any, tmp_path: Any) -> None:
+    many = np.concatenate([images] * 4)
+    np.save(tmp_path / "images.npy", many)
+    for source in (many, lrl.as_frames(many), tmp_path / "images.npy"):
+        parts = list(batches(fitted, source))
+        assert max(map(len, parts)) == CHUNK
+        np.testing.assert_array_equal(np.concatenate(parts), many)
+    (single,) = batches(fitted, images[0])
+    np.testing.assert_array_equal(single, images[:1])
+
+
+def test_batches_are_checked(fitted: lrl.Autoencoder, images: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected observations of shape \(B, 32, 32, 3\), got \(200, 16, 32, 3\)"):
+        list(batches(fitted, images[:, :16]))
+    with pytest.raises(ValueError, match="expected uint8 observations, got float32"):
+        list(batches(fitted, lrl.as_frames((images / 255).astype(np.float32))))
+    with pytest.raises(TypeError, match="expected Frames, a NumPy array or a path, got list"):
+        list(batches(fitted, [images[0]]))

@@ -1,0 +1,82 @@
+"""Parts are found by name, and a wrong name says what the right ones are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from latentrl.data.collect import EXPLORERS
+from latentrl.models import MODELS
+from latentrl.models.autoencoder import BODIES, CORRUPTIONS, HEADS, INFERENCES, LIKELIHOODS, PENALTIES
+from latentrl.utils.registry import Registry
+
+REGISTRIES = [BODIES, HEADS, LIKELIHOODS, CORRUPTIONS, PENALTIES, INFERENCES, MODELS, EXPLORERS]
+
+
+@dataclass
+class Wheel:
+    size: float = 1.0
+    spokes: int = 3
+
+
+def make_registry() -> Registry[Any]:
+    registry: Registry[Any] = Registry("wheel")
+    registry.register("round")(Wheel)
+    registry.register("bare")(type("Bare", (), {}))
+    registry.register("open")(lambda space, **parameters: (space, parameters))
+    return registry
+
+
+def test_builds_from_a_spec_and_context() -> None:
+    assert make_registry().build({"name": "round", "size": 2.0}) == Wheel(2.0)
+    assert make_registry().build({"name": "round", "size": 2.0}, spokes=5) == Wheel(2.0, 5)
+
+
+def test_context_goes_to_the_parts_that_ask_for_it() -> None:
+    registry = make_registry()
+    assert registry.build({"name": "round"}, spokes=5, latent_dim=7) == Wheel(1.0, 5)
+    assert type(registry.build({"name": "bare"}, spokes=5)).__name__ == "Bare"
+    assert registry.build({"name": "open", "std": 0.5}, space=1, latent_dim=7) == (1, {"std": 0.5})
+
+
+def test_part_with_free_parameters_takes_any() -> None:
+    assert make_registry().build({"name": "open", "std": 0.5}, space=1) == (1, {"std": 0.5})
+
+
+def test_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown wheel 'rund'; known: bare, open, round"):
+        make_registry().build({"name": "rund"})
+
+
+def test_unknown_parameter_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="wheel 'round' has no 'sice'; it takes: size, spokes"):
+        make_registry().build({"name": "round", "sice": 2.0})
+    with pytest.raises(ValueError, match="wheel 'round' has no 'spokes'; it takes: size"):
+        make_registry().build({"name": "round", "spokes": 4}, spokes=5)
+    with pytest.raises(ValueError, match="wheel 'bare' has no 'size'; it takes: no parameters"):
+        make_registry().build({"name": "bare", "size": 2.0})
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ValueError, match="wheel 'round' is registered twice"):
+        make_registry().register("round")(Wheel)
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
+def test_names_are_sorted_and_documented(registry: Registry[Any]) -> None:
+    names = list(registry)
+    assert names
+    assert names == sorted(names)
+    assert all(name in registry and registry[name].__doc__ for name in names)
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [(r, name) for r in REGISTRIES if r not in (MODELS, EXPLORERS) for name in r],
+    ids=lambda value: getattr(value, "kind", value),
+)
+def test_a_misspelt_parameter_is_named(registry: Registry[Any], name: str) -> None:
+    with pytest.raises(ValueError, match=f"{registry.kind} '{name}' has no 'colour'; it takes: (?!args)"):
+        registry.build({"name": name, "colour": 1})

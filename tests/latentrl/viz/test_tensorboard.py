@@ -1,0 +1,113 @@
+"""TensorBoard gets every figure and picture of a fit, read back from its event files."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import latentrl as lrl
+from latentrl.viz.tensorboard import RESULTS, SHOWN, FitBoard, sample_for_pictures
+
+CONFIG = lrl.FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32")
+
+
+def read(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    return events
+
+
+@pytest.fixture(scope="module")
+def board(
+    images: Any, small_body: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[lrl.History, EventAccumulator]:
+    folder = tmp_path_factory.mktemp("board")
+    torch.manual_seed(0)
+    with FitBoard(folder, {"beta": 0.1, "body": small_body}) as listener:
+        model = lrl.beta_vae((32, 32, 3), 4, beta=0.1, body=small_body)
+        config = lrl.FitConfig(epochs=2, batch_size=8, learning_rate=5e-3, device="cpu", precision="float32")
+        history = lrl.fit(model, images, config, listeners=[listener], progress=False)
+    return history, read(folder)
+
+
+def test_every_figure_of_the_history_is_a_curve(board: tuple[lrl.History, EventAccumulator]) -> None:
+    history, events = board
+    for name in history.epochs[0]:
+        if name != "step":
+            curve = events.Scalars(name if "/" in name else f"validation/{name}")
+            assert [point.step for point in curve] == [row["step"] for row in history.epochs]
+            np.testing.assert_allclose([point.value for point in curve], [row[name] for row in history.epochs], 1e-6)
+
+
+def test_every_dimension_has_its_divergence(board: tuple[lrl.History, EventAccumulator]) -> None:
+    history, events = board
+    total = sum(events.Scalars(f"kl_per_dimension/{d:02d}")[-1].value for d in range(4))
+    assert total == pytest.approx(history.epochs[-1]["kl"], rel=1e-4)
+
+
+def test_pictures_are_there_and_move(board: tuple[lrl.History, EventAccumulator]) -> None:
+    _, events = board
+    for tag, moves in {"reconstructions": False, "traversals": False, "traversals_moving": True}.items():
+        shown = events.Images(tag)
+        assert len(shown) == 2
+        image = Image.open(io.BytesIO(shown[-1].encoded_image_string))
+        assert getattr(image, "is_animated", False) is moves
+
+
+def test_hyperparameters_come_with_results(board: tuple[lrl.History, EventAccumulator]) -> None:
+    _, events = board
+    assert b"beta" in events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    experiment = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+    for tag in RESULTS:
+        assert tag.encode() in experiment
+        assert tag in events.Tags()["scalars"]
+
+
+def test_vectors_have_curves_and_no_pictures(vectors: Any, tmp_path: Path) -> None:
+    with FitBoard(tmp_path, {}) as listener:
+        lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, listeners=[listener], progress=False)
+    events = read(tmp_path)
+    assert events.Tags()["images"] == []
+    assert not any(tag.startswith("kl_per") for tag in events.Tags()["scalars"])
+    assert len(events.Scalars("validation/loss")) == 2
+
+
+def test_a_resumed_run_adds_to_what_is_there(vectors: Any, tmp_path: Path) -> None:
+    class Interrupting(FitBoard):
+        def on_epoch(self, model: Any, validation: Any, row: Any, health: Any) -> None:
+            super().on_epoch(model, validation, row, health)
+            if row["step"] == 15 and not resume:
+                raise KeyboardInterrupt
+
+    for resume in (False, True):
+        with contextlib.suppress(KeyboardInterrupt), Interrupting(tmp_path / "board", {}) as board:
+            run = {"path": tmp_path, "resume": resume, "listeners": [board], "progress": False}
+            lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, **run)
+    assert [point.step for point in read(tmp_path / "board").Scalars("validation/loss")] == [15, 30]
+
+
+def test_an_interrupted_run_has_no_result(vectors: Any, tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with FitBoard(tmp_path, {}) as listener:
+            lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, listeners=[listener], progress=False)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(KeyError):
+        read(tmp_path).SummaryMetadata("_hparams_/session_start_info")
+
+
+def test_samples_are_spread_and_repeatable(images: Any) -> None:
+    frames = lrl.as_frames(images)
+    np.testing.assert_array_equal(sample_for_pictures(frames), images[12:200:25])
+    assert len(sample_for_pictures(lrl.as_frames(images[:3]))) == 3
+    assert len(sample_for_pictures(frames)) == SHOWN
