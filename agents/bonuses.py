@@ -16,11 +16,11 @@ from latentrl.novelty import (
     Elliptical,
     FirstVisits,
     HashCounts,
-    PartVisits,
+    NormalizedBonus,
     Product,
     ReconstructionNovelty,
-    Scaled,
     Sum,
+    TokenCounts,
 )
 from latentrl.training.checkpoint import read_tensors, write_tensors
 from latentrl.utils.registry import Registry
@@ -31,25 +31,35 @@ DEFAULT_WEIGHT = 0.005
 COUNTS_BESIDE_PARTS = 0.01
 """Weight of new views where parts have 1: views are new at most steps, parts at few."""
 DEFAULT_NOVELTY = "reconstruction"
-"""What ``--novelty`` without a name means: what is paid falls as the autoencoder learns, and nothing counts visits."""
+"""What ``--novelty`` without a name means: what is paid falls as the autoencoder learns, and
+nothing counts visits."""
 
 
 @RECIPES.register("parts")
 def parts(encoder: Autoencoder, seed: int) -> Bonus:
-    """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions where there are none."""
-    return PartVisits(encoder.patches, width=0.1 * cell_width(encoder), seed=seed)
+    """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions
+    where there are none.
+    """
+    return TokenCounts(encoder.patches, width=0.1 * cell_width(encoder), seed=seed)
 
 
 @RECIPES.register("places")
 def places(encoder: Autoencoder, seed: int) -> Bonus:
-    """As ``parts``, with the same patch at another place another part: for a camera that never moves."""
-    return PartVisits(encoder.patches, alike=False, width=0.1 * cell_width(encoder), seed=seed)
+    """As ``parts``, with the same patch at another place another part: for a camera that never
+    moves.
+    """
+    return TokenCounts(encoder.patches, alike=False, width=0.1 * cell_width(encoder), seed=seed)
 
 
 @RECIPES.register("reconstruction")
 def reconstruction(encoder: Autoencoder, seed: int) -> Bonus:
     """Error of a copy of the encoder that keeps learning, at first visits in an episode."""
-    return Product([ReconstructionNovelty(encoder, seed=seed), FirstVisits(width=cell_width(encoder), seed=seed)])
+    return Product(
+        [
+            ReconstructionNovelty(encoder, seed=seed),
+            FirstVisits(width=cell_width(encoder), seed=seed),
+        ]
+    )
 
 
 @RECIPES.register("counts")
@@ -61,7 +71,9 @@ def counts(encoder: Autoencoder, seed: int) -> Bonus:
 
 @RECIPES.register("parts_counts")
 def parts_counts(encoder: Autoencoder, seed: int) -> Bonus:
-    """``parts`` and a hundredth of ``counts``: events, and where none is near, going on to look for one."""
+    """``parts`` and a hundredth of ``counts``: events, and where none is near, going on to look for
+    one.
+    """
     return Sum([parts(encoder, seed), counts(encoder, seed)], weights=[1.0, COUNTS_BESIDE_PARTS])
 
 
@@ -87,27 +99,35 @@ def rnd(seed: int) -> Bonus:
 def icm(seed: int, action_space: spaces.Space[Any]) -> Bonus:
     """Error in predicting the features of the next code from the action."""
     if not isinstance(action_space, spaces.Discrete):
-        raise ValueError(f"novelty 'icm' needs discrete actions, and these are {action_space}; use 'rnd'")
+        raise ValueError(
+            f"novelty 'icm' needs discrete actions, and these are {action_space}; use 'rnd'"
+        )
     return ICM(int(action_space.n), seed=seed)
 
 
 def make_novelty(
-    name: str, weight: float | None, encoder: Autoencoder, action_space: spaces.Space[Any], gamma: float, seed: int
-) -> Scaled:
+    name: str,
+    weight: float | None,
+    encoder: Autoencoder,
+    action_space: spaces.Space[Any],
+    gamma: float,
+    seed: int,
+) -> NormalizedBonus:
     """Return the scaled bonus called ``name``.
 
     Raises:
-        ValueError: the name is unknown, the weight negative, or the bonus does not suit encoder or actions.
+        ValueError: the name is unknown, the weight negative, or the bonus does not suit encoder or
+            actions.
     """
     bonus = RECIPES.build({"name": name}, encoder=encoder, seed=seed, action_space=action_space)
-    return Scaled(bonus, DEFAULT_WEIGHT if weight is None else weight, gamma)
+    return NormalizedBonus(bonus, DEFAULT_WEIGHT if weight is None else weight, gamma)
 
 
-def save_novelty(folder: Path, novelty: Scaled) -> None:
+def save_novelty(folder: Path, novelty: NormalizedBonus) -> None:
     """Write the state of a bonus to ``folder``, atomically."""
-    write_tensors(folder / STATE, novelty.state(), {"novelty": {"seen": novelty.seen}})
+    write_tensors(folder / STATE, novelty.state_dict(), {"novelty": {"seen": novelty.seen}})
 
 
-def restore_novelty(folder: Path, novelty: Scaled) -> None:
+def restore_novelty(folder: Path, novelty: NormalizedBonus) -> None:
     """Load what ``save_novelty`` wrote."""
-    novelty.load_state(read_tensors(folder / STATE, "novelty")[0])
+    novelty.load_state_dict(read_tensors(folder / STATE, "novelty")[0])

@@ -25,7 +25,9 @@ REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "don
 NOT_ARGUMENTS = ("n_envs", "timesteps", "normalise_codes")
 
 
-def build(config: AgentConfig, venv: VecNormalize, seed: int = 0, device: str = "auto") -> BaseAlgorithm:
+def build(
+    config: AgentConfig, venv: VecNormalize, seed: int = 0, device: str = "auto"
+) -> BaseAlgorithm:
     """Build the algorithm that ``config`` describes, with fresh weights."""
     settings = {key: value for key, value in config.settings.items() if key not in NOT_ARGUMENTS}
     make = ALGORITHMS[config.algo]
@@ -33,7 +35,11 @@ def build(config: AgentConfig, venv: VecNormalize, seed: int = 0, device: str = 
 
 
 def save_agent(
-    folder: Path, config: AgentConfig, model: BaseAlgorithm, venv: VecNormalize, replay: bool = False
+    folder: Path,
+    config: AgentConfig,
+    model: BaseAlgorithm,
+    venv: VecNormalize,
+    replay: bool = False,
 ) -> None:
     """Write weights, optimizer, normalisation and counters to ``folder``, atomically.
 
@@ -45,7 +51,9 @@ def save_agent(
         replay: whether to write the replay buffer of an off-policy algorithm, too.
     """
     tensors, groups = _flatten(model.get_parameters())
-    tensors |= {f"normalise.{key}": torch.as_tensor(value) for key, value in _statistics(venv).items()}
+    tensors |= {
+        f"normalise.{key}": torch.as_tensor(value) for key, value in _statistics(venv).items()
+    }
     notes = {
         "format": FORMAT,
         "config": config.to_json(),
@@ -81,7 +89,8 @@ def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize, replay: bool
 
     Args:
         folder: where it is.
-        model: the algorithm; with as many environments as it was saved with, where the buffer is loaded.
+        model: the algorithm; with as many environments as it was saved with, where the buffer is
+            loaded.
         venv: its normalising wrapper.
         replay: whether to load the replay buffer, too, where there is one.
     """
@@ -95,7 +104,9 @@ def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize, replay: bool
         _load_replay(folder / REPLAY, model)
 
 
-def _flatten(parameters: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _flatten(
+    parameters: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     tensors: dict[str, torch.Tensor] = {}
     groups: dict[str, Any] = {}
     for name, state in parameters.items():
@@ -104,7 +115,8 @@ def _flatten(parameters: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, tor
             tensors |= {f"weights.{name}/{key}": value.clone() for key, value in state.items()}
             continue
         groups[name] = [
-            {key: value for key, value in group.items() if _is_plain(value)} for group in state["param_groups"]
+            {key: value for key, value in group.items() if _is_plain(value)}
+            for group in state["param_groups"]
         ]
         for index, moments in state["state"].items():
             tensors |= {f"optimizer.{name}/{index}/{key}": value for key, value in moments.items()}
@@ -116,7 +128,9 @@ def _is_plain(value: Any) -> bool:
 
 
 def _unflatten(tensors: Mapping[str, torch.Tensor], groups: Mapping[str, Any]) -> dict[str, Any]:
-    parameters: dict[str, Any] = {name: {"state": {}, "param_groups": value} for name, value in groups.items()}
+    parameters: dict[str, Any] = {
+        name: {"state": {}, "param_groups": value} for name, value in groups.items()
+    }
     for key, value in tensors.items():
         kind, _, path = key.partition(".")
         if kind == "weights":
@@ -165,5 +179,6 @@ def _load_replay(file: Path, model: OffPolicyAlgorithm) -> None:
     buffer.pos, buffer.full = notes["position"], notes["full"]
     if buffer.size():
         newest = buffer.pos - 1
-        # The episodes that were under way are not gone on with: a return over n steps must not run into the next ones.
+        # The episodes that were under way are not gone on with: a return over n steps must not run
+        # into the next ones.
         buffer.timeouts[newest] = np.maximum(buffer.timeouts[newest], 1 - buffer.dones[newest])

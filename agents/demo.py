@@ -52,7 +52,10 @@ class Demo:
             ("random policy", _score(self.random)),
             ("agent after training", _score(self.agent)),
             ("frames for the encoder", f"{frames:,} ({frames * skip:,} environment frames)"),
-            ("frames for the agent", f"{decisions:,} decisions ({decisions * skip:,} environment frames)"),
+            (
+                "frames for the agent",
+                f"{decisions:,} decisions ({decisions * skip:,} environment frames)",
+            ),
             *((f"time: {stage}", f"{seconds:.0f} s") for stage, seconds in self.seconds.items()),
             ("time: in all", f"{sum(self.seconds.values()) / 60:.1f} min"),
         ]
@@ -61,9 +64,15 @@ class Demo:
 
 def demo(config: DemoConfig) -> Demo:
     """Run every stage."""
-    pretrained = pretrain(PretrainConfig(env=config.env, frames=config.frames, epochs=config.epochs, seed=config.seed))
+    pretrained = pretrain(
+        PretrainConfig(env=config.env, frames=config.frames, epochs=config.epochs, seed=config.seed)
+    )
     start = time.perf_counter()
-    trained = train(TrainConfig(env=config.env, vae=pretrained.path, timesteps=config.timesteps, seed=config.seed))
+    trained = train(
+        TrainConfig(
+            env=config.env, vae=pretrained.path, timesteps=config.timesteps, seed=config.seed
+        )
+    )
     done = time.perf_counter()
     agent = evaluate_agent(trained.path, config.tracks)
     random = evaluate_random(trained.config.environment, config.tracks)

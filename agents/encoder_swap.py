@@ -19,13 +19,13 @@ from latentrl.models.autoencoder import CHUNK, Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array, Encoder, describe_space
 from latentrl.wrappers.encode import LatentTransform
-from latentrl.wrappers.episodic_count import VecVisits
+from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.sb3 import LatentVecEnv
 
 STEPS = 500
 """Steps of all environments that are translated at once: neighbours share most of their codes."""
 
-ORDER = (VecNormalize, VecFrameStack, VecVisits)
+ORDER = (VecNormalize, VecFrameStack, VecEpisodicCount)
 """Wrappers over the one that encodes, from the outside."""
 
 Wrapper = TypeVar("Wrapper", bound=VecEnvWrapper)
@@ -35,29 +35,32 @@ Recode = Callable[[Array], Array]
 def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder:
     """Let an agent see through ``encoder`` from now on; what it remembers is said in the new codes.
 
-    Frames are not kept, so the codes of a replay buffer are decoded by the old encoder and encoded by the new one:
-    what the old codes had lost stays lost. The newest frame of each environment is at hand and is encoded itself;
-    the codes before it in a stack are translated. Zeros that fill a stack after a reset stay zeros. The statistics
-    of ``VecNormalize`` stay and follow the new codes in time, and a novelty keeps what it learned of the old ones.
-    Visits that are remembered stay, and are counted anew from here.
+    Frames are not kept, so the codes of a replay buffer are decoded by the old encoder and encoded
+    by the new one: what the old codes had lost stays lost. The newest frame of each environment is
+    at hand and is encoded itself; the codes before it in a stack are translated. Zeros that fill a
+    stack after a reset stay zeros. The statistics of ``VecNormalize`` stay and follow the new codes
+    in time, and a novelty keeps what it learned of the old ones. Visits that are remembered stay,
+    and are counted anew from here.
 
-    Call it outside ``learn``, or from a callback's ``_on_rollout_start`` or ``_on_rollout_end``. Elsewhere SB3 is in
-    the middle of a step, whose transition would mix both codes. A rollout that PPO has collected is learned from as
-    it was seen.
+    Call it outside ``learn``, or from a callback's ``_on_rollout_start`` or ``_on_rollout_end``.
+    Elsewhere SB3 is in the middle of a step, whose transition would mix both codes. A rollout that
+    PPO has collected is learned from as it was seen.
 
     Args:
-        model: PPO, DQN or another algorithm of SB3, in ``VecNormalize`` over ``VecFrameStack`` over ``VecVisits``
-            over what ``wrap`` returns; the first three may be absent.
-        encoder: one of the same observations, with codes of the same size, or the folder of a saved one. An
-            ``Autoencoder`` is copied, so that ``ReconstructionNovelty.live`` can be given and go on learning.
+        model: PPO, DQN or another algorithm of SB3, in ``VecNormalize`` over ``VecFrameStack`` over
+            ``VecEpisodicCount`` over what ``wrap`` returns; the first three may be absent.
+        encoder: one of the same observations, with codes of the same size, or the folder of a saved
+            one. An ``Autoencoder`` is copied, so that ``ReconstructionNovelty.live`` can be given
+            and go on learning.
 
-    Returns:
-        The encoder that the agent has now, a frozen copy of an ``Autoencoder``; save it with the agent.
+    Returns: The encoder that the agent has now, a frozen copy of an ``Autoencoder``; save it with
+        the agent.
 
     Raises:
         TypeError: ``encoder`` lacks ``latent_space`` or ``encode``.
-        ValueError: the agent sees no codes, or they or the observations are not those of ``encoder``, or there are
-            codes to translate and the old encoder cannot decode them to what the new one encodes.
+        ValueError: the agent sees no codes, or they or the observations are not those of
+            ``encoder``, or there are codes to translate and the old encoder cannot decode them to
+            what the new one encodes.
     """
     view = _View.of(model)
     new = _frozen(_fitting(view.host, encoder))
@@ -76,7 +79,7 @@ class _View:
     """The wrappers through which an agent sees codes."""
 
     host: LatentVecEnv
-    visits: VecVisits | None
+    visits: VecEpisodicCount | None
     stack: VecFrameStack | None
     normalise: VecNormalize | None
 
@@ -85,7 +88,9 @@ class _View:
         wrappers = _wrappers(model.get_env())
         host = wrappers[-1] if wrappers else None
         if not isinstance(host, LatentVecEnv):
-            raise ValueError("the agent's environment has no encoder to swap: make it with latentrl.wrap")
+            raise ValueError(
+                "the agent's environment has no encoder to swap: make it with latentrl.wrap"
+            )
         if host.transform.key is not None:
             raise ValueError(
                 f"the agent sees a Dict with codes under {host.transform.key!r}; only codes alone can be swapped"
@@ -95,9 +100,14 @@ class _View:
             raise ValueError(
                 "codes get their visits, are stacked and then normalised, each once at most; here, from the outside, "
                 f"there are {', '.join(type(wrapper).__name__ for wrapper in known)}: make "
-                "VecNormalize(VecFrameStack(VecVisits(wrap(...)), n))"
+                "VecNormalize(VecFrameStack(VecEpisodicCount(wrap(...)), n))"
             )
-        return cls(host, _only(VecVisits, known), _only(VecFrameStack, known), _only(VecNormalize, known))
+        return cls(
+            host,
+            _only(VecEpisodicCount, known),
+            _only(VecFrameStack, known),
+            _only(VecNormalize, known),
+        )
 
     @property
     def size(self) -> int:
@@ -109,13 +119,17 @@ class _View:
         return self.size + (self.visits is not None)
 
     def said_again(self, stacked: Array, recode: Recode) -> Array:
-        """Return codes ``(..., stack * width)`` in the words of the new encoder; padding stays zero, visits stay."""
+        """Return codes ``(..., stack * width)`` in the words of the new encoder; padding stays
+        zero, visits stay.
+        """
         entries = stacked.reshape(-1, stacked.shape[-1] // self.width, self.width)
         codes = entries[..., : self.size]
         seen = np.logical_or.accumulate(codes.any(-1), axis=1)
         seen[:, -1] = True  # the newest code is never padding, though it may be zero
         distinct, places = _distinct(codes[seen])
-        chunks = [recode(distinct[start : start + CHUNK]) for start in range(0, len(distinct), CHUNK)]
+        chunks = [
+            recode(distinct[start : start + CHUNK]) for start in range(0, len(distinct), CHUNK)
+        ]
         said = entries.copy()
         said[seen, : self.size] = np.concatenate(chunks)[places]
         again: Array = said.reshape(stacked.shape)
@@ -129,7 +143,9 @@ def _only(kind: type[Wrapper], wrappers: Sequence[VecEnvWrapper]) -> Wrapper | N
 def _wrappers(venv: VecEnv | None) -> Sequence[VecEnvWrapper]:
     """Return the wrappers from the outermost to the one that encodes, or to the last."""
     wrappers: list[VecEnvWrapper] = []
-    while isinstance(venv, VecEnvWrapper) and not (wrappers and isinstance(wrappers[-1], LatentVecEnv)):
+    while isinstance(venv, VecEnvWrapper) and not (
+        wrappers and isinstance(wrappers[-1], LatentVecEnv)
+    ):
         wrappers.append(venv)
         venv = venv.venv
     return wrappers
@@ -171,7 +187,10 @@ def _translation(host: LatentVecEnv, new: Encoder) -> Recode:
         )
     if isinstance(old, Autoencoder) and isinstance(new, Autoencoder) and _see_alike(old, new):
         return lambda codes: _through_networks(old, new, codes)
-    shape, wanted = decode(np.zeros((1, *old.latent_space.shape), np.float32)).shape[1:], host.venv.observation_space
+    shape, wanted = (
+        decode(np.zeros((1, *old.latent_space.shape), np.float32)).shape[1:],
+        host.venv.observation_space,
+    )
     if shape != wanted.shape:
         raise ValueError(
             f"the old encoder decodes to {shape}, the new one takes {describe_space(wanted)}; "
@@ -197,7 +216,11 @@ def _through_networks(old: Autoencoder, new: Autoencoder, codes: Array) -> Array
 
 def _rewrite(buffer: ReplayBuffer, view: _View, recode: Recode) -> None:
     """Translate the filled part of a buffer, a stretch of time at once."""
-    arrays = [buffer.observations] if buffer.optimize_memory_usage else [buffer.observations, buffer.next_observations]
+    arrays = (
+        [buffer.observations]
+        if buffer.optimize_memory_usage
+        else [buffer.observations, buffer.next_observations]
+    )
     filled = buffer.size() if buffer.full else buffer.pos + int(buffer.optimize_memory_usage)
     for start in range(0, filled, STEPS):
         part = slice(start, min(start + STEPS, filled))

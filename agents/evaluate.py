@@ -66,7 +66,9 @@ class Evaluation:
 
 
 def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
-    """Return where in a run's folder the agent is: the best one, or the last where none was evaluated."""
+    """Return where in a run's folder the agent is: the best one, or the last where none was
+    evaluated.
+    """
     for folder in (run / checkpoint, run / "last"):
         if (folder / WEIGHTS).exists():
             return folder
@@ -74,7 +76,9 @@ def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
 
 
 def load_encoder(run: Path, config: AgentConfig, device: str = "auto") -> Autoencoder | None:
-    """Return the encoder that a run keeps beside its agents; None for an agent that learns from pixels."""
+    """Return the encoder that a run keeps beside its agents; None for an agent that learns from
+    pixels.
+    """
     return load(run / "encoder", device) if config.latent else None
 
 
@@ -98,10 +102,11 @@ def evaluate_agent(
         episodes: how many; episode i has the seed ``seed + i`` on Gymnasium.
         backend: "gymnasium" or "envpool".
         seed: the first seed.
-        deterministic: take the policy's mode rather than a sample; of DQN, the greedy action rather than the
-            exploration that training ended with.
+        deterministic: take the policy's mode rather than a sample; of DQN, the greedy action rather
+            than the exploration that training ended with.
         checkpoint: the best one, by the episodes that chose it, or the last.
-        env: another environment of the same observations and actions; None is the one it was trained in.
+        env: another environment of the same observations and actions; None is the one it was
+            trained in.
         device: for the encoder.
         video: an .mp4 or .gif of one more episode, on Gymnasium.
         progress: whether to show a progress bar.
@@ -112,7 +117,9 @@ def evaluate_agent(
     folder = agent_folder(run, checkpoint)
     config, decisions = _playing(folder, env)
     encoder = load_encoder(run, config, device)
-    venv = build_venv(config, encoder, make_unseen(config.environment, episodes, backend, seed), training=False)
+    venv = build_venv(
+        config, encoder, make_unseen(config.environment, episodes, backend, seed), training=False
+    )
     model = _load_to_play(config, venv, folder)
     venv.seed(seed)  # SB3 has just given it the model's
     try:
@@ -142,7 +149,9 @@ def evaluate_agent(
 
 
 def _playing(folder: Path, env: str | None) -> tuple[AgentConfig, int]:
-    """Return the agent in an environment that may be another, and how many decisions it was trained for."""
+    """Return the agent in an environment that may be another, and how many decisions it was trained
+    for.
+    """
     config, _, notes = read_agent(folder)
     environment = config.environment if env is None else replace(config.environment, id=env)
     return replace(config, environment=environment), int(notes["decisions"])
@@ -156,8 +165,14 @@ def report_file(
     checkpoint: Checkpoint = "best",
     env: str | None = None,
 ) -> Path:
-    """Return where the evaluation of so many episodes is written; arguments as in ``evaluate_agent``."""
-    words = ["" if deterministic else "stochastic", "" if checkpoint == "best" else checkpoint, env or ""]
+    """Return where the evaluation of so many episodes is written; arguments as in
+    ``evaluate_agent``.
+    """
+    words = [
+        "" if deterministic else "stochastic",
+        "" if checkpoint == "best" else checkpoint,
+        env or "",
+    ]
     name = "-".join(["evaluation", backend, str(episodes), *filter(None, words)])
     return run / f"{name.replace('/', '_').replace(':', '.')}.json"
 
@@ -171,7 +186,9 @@ def evaluate_random(
     for i, space in enumerate(spaces):
         space.seed(seed + i)
     try:
-        return play(venv, lambda _: np.stack([space.sample() for space in spaces]), episodes, progress)
+        return play(
+            venv, lambda _: np.stack([space.sample() for space in spaces]), episodes, progress
+        )
     finally:
         venv.close()
 
@@ -184,7 +201,9 @@ def make_unseen(environment: Environment, episodes: int, backend: str, seed: int
     in_process = fast or not settings_for(environment.id).workers
     n_envs = min(episodes, ENVS_IN_PROCESS if in_process else os.cpu_count() or 1)
     seeds = [] if fast else [range(seed + i, seed + episodes, n_envs) for i in range(n_envs)]
-    return build_monitored(environment, n_envs=n_envs, seed=seed, backend=backend, episode_seeds=seeds)
+    return build_monitored(
+        environment, n_envs=n_envs, seed=seed, backend=backend, episode_seeds=seeds
+    )
 
 
 def play(venv: VecEnv, act: Act, episodes: int, progress: bool = False) -> Evaluation:
@@ -218,10 +237,11 @@ def record_video(
     checkpoint: Checkpoint = "best",
     env: str | None = None,
 ) -> Path:
-    """Write an .mp4 or .gif of one episode with the seed ``seed``, on Gymnasium, one picture a decision.
+    """Write an .mp4 or .gif of one episode with the seed ``seed``, on Gymnasium, one picture a
+    decision.
 
-    Checkpoint and environment are as in ``evaluate_agent``. Beside the game stands what the agent's code keeps of
-    it, where the encoder can tell.
+    Checkpoint and environment are as in ``evaluate_agent``. Beside the game stands what the agent's
+    code keeps of it, where the encoder can tell.
 
     Raises:
         ValueError: the file cannot be written, or the environment renders nothing.
@@ -229,7 +249,12 @@ def record_video(
     folder = agent_folder(run, checkpoint)
     config, _ = _playing(folder, env)
     base = build_monitored(
-        config.environment, n_envs=1, seed=seed, backend="gymnasium", episode_seeds=[[seed]], render_mode="rgb_array"
+        config.environment,
+        n_envs=1,
+        seed=seed,
+        backend="gymnasium",
+        episode_seeds=[[seed]],
+        render_mode="rgb_array",
     )
     encoder = load_encoder(run, config, device)
     venv = build_venv(config, encoder, base, training=False)
@@ -248,7 +273,9 @@ def record_video(
 
 def _load_to_play(config: AgentConfig, venv: VecNormalize, folder: Path) -> BaseAlgorithm:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You have specified a mini-batch size")  # nothing is trained
+        warnings.filterwarnings(
+            "ignore", "You have specified a mini-batch size"
+        )  # nothing is trained
         model = build(config, venv)
     restore(folder, model, venv, replay=False)  # which has another number of environments
     if isinstance(model, DQN):
@@ -262,7 +289,11 @@ def _acting(model: BaseAlgorithm, deterministic: bool) -> Act:
 
     def act(observations: Any) -> Array:
         step = next(steps)
-        if not deterministic and getattr(model, "use_sde", False) and (step == 0 or (every > 0 and step % every == 0)):
+        if (
+            not deterministic
+            and getattr(model, "use_sde", False)
+            and (step == 0 or (every > 0 and step % every == 0))
+        ):
             model.policy.reset_noise(len(observations))  # type: ignore[operator]
         return model.predict(observations, deterministic=deterministic)[0]
 
@@ -285,7 +316,10 @@ def _write_video(path: Path, frames: list[Array], fps: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         scale = min(1.0, GIF_WIDTH / frames[0].shape[1])
-        small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
+        small = [
+            cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            for frame in frames
+        ]
         path.write_bytes(gif(small, fps))
         return path
     height, width, _ = frames[0].shape

@@ -32,10 +32,18 @@ from latentrl.training.checkpoint import pick_device
 from latentrl.training.resume import begun
 from latentrl.utils.io import write_atomically, write_json
 from latentrl.viz.images import png, reconstructions, telling, traversal, traversal_gif
-from latentrl.viz.tensorboard import FitBoard, sample_for_pictures
+from latentrl.viz.tensorboard import TensorBoardCallback, sample_for_pictures
 from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
 
-__all__ = ["PretrainConfig", "Pretrained", "build_model", "collect_frames", "describe", "newest_encoder", "pretrain"]
+__all__ = [
+    "PretrainConfig",
+    "Pretrained",
+    "build_model",
+    "collect_frames",
+    "describe",
+    "newest_encoder",
+    "pretrain",
+]
 
 ENVS_TO_COLLECT = 16
 
@@ -79,7 +87,9 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     pictures = write_pictures(model, frames, path, config.seed)
-    return Pretrained(config, model, path, history, frames, pictures, collected - start, fitted - collected)
+    return Pretrained(
+        config, model, path, history, frames, pictures, collected - start, fitted - collected
+    )
 
 
 def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | None]:
@@ -99,12 +109,18 @@ def _from_environment(data: Frames | None) -> bool:
 def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
     model_options(config)
     if not config.resume and (path / "pretraining.json").exists():
-        raise ValueError(f"{path} already holds a run: add --resume to continue it, or choose another --out")
+        raise ValueError(
+            f"{path} already holds a run: add --resume to continue it, or choose another --out"
+        )
     if config.frames < 2:
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
-    build_model(config, _probe(config) if data is None else data.space, from_environment=_from_environment(data))
+    build_model(
+        config,
+        _probe(config) if data is None else data.space,
+        from_environment=_from_environment(data),
+    )
     if data is not None:
         data.split(seed=config.seed)
         check_learnable(data)
@@ -115,7 +131,11 @@ def _probe(config: PretrainConfig) -> spaces.Box:
     env.close()
     space = env.observation_space
     if not isinstance(space, spaces.Box):
-        remedy = "--key to choose one" if isinstance(space, spaces.Dict) else "--from-render to learn from pictures"
+        remedy = (
+            "--key to choose one"
+            if isinstance(space, spaces.Dict)
+            else "--from-render to learn from pictures"
+        )
         raise ValueError(f"{config.env} has observations {space}; add {remedy}")
     assert config.latent_dim is not None
     if len(space.shape) == 1 and space.shape[0] < config.latent_dim:
@@ -148,7 +168,9 @@ def collect_frames(config: PretrainConfig) -> Frames:
     path = env_folder("frames", config.env) / name
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
     try:
-        return collect(envs, config.frames, path, policy=settings_for(config.env).policy, seed=config.seed)
+        return collect(
+            envs, config.frames, path, policy=settings_for(config.env).policy, seed=config.seed
+        )
     finally:
         envs.close(timeout=CLOSE_TIMEOUT)
 
@@ -164,11 +186,15 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
         settings = settings_for(config.env) if from_environment else EnvSettings(size=None)
         options["preprocessing"] = _preprocessing(config, settings)
     elif config.size or config.crop:
-        raise ValueError(f"size and crop are for images; the observations of {config.env} have shape {space.shape}")
+        raise ValueError(
+            f"size and crop are for images; the observations of {config.env} have shape {space.shape}"
+        )
     try:
         return make(config.model, space, **options)
     except TypeError as error:  # a value inside an option, such as a list's
-        raise ValueError(f"{config.model} cannot be built with {' '.join(config.option)}: {error}") from error
+        raise ValueError(
+            f"{config.model} cannot be built with {' '.join(config.option)}: {error}"
+        ) from error
 
 
 def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessing:
@@ -181,15 +207,24 @@ def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessi
 def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
     check_learnable(frames)
     if environment_of(frames):
-        frames = frames.distinct()  # so that what is seen often, an empty room, does not drown what is rare
-    with FitBoard(path, as_json(config)) as board:
+        frames = (
+            frames.distinct()
+        )  # so that what is seen often, an empty room, does not drown what is rare
+    with TensorBoardCallback(path, as_json(config)) as board:
         return fit(
-            model, frames, fit_config(config), path=path, resume=config.resume and begun(path), listeners=[board]
+            model,
+            frames,
+            fit_config(config),
+            path=path,
+            resume=config.resume and begun(path),
+            callbacks=[board],
         )
 
 
 def write_pictures(model: Autoencoder, frames: Frames, path: Path, seed: int) -> list[Path]:
-    """Write reconstructions and traversals of held-out frames beside the model, and return the files."""
+    """Write reconstructions and traversals of held-out frames beside the model, and return the
+    files.
+    """
     if model.decoder is None or not is_image(model.observation_space):
         return []
     shown = sample_for_pictures(frames.split(seed=seed)[1])
@@ -212,7 +247,9 @@ def _resumed(config: PretrainConfig) -> Path:
     name = run_name(config, as_frames(config.data) if config.data else None)
     path = config.out or newest_run("vae", name, "pretraining.json", f"{config.model}-*")
     if path is None or not (path / "pretraining.json").exists():
-        raise FileNotFoundError(f"nothing to resume for {name}: no run in {path or env_folder('vae', name)}")
+        raise FileNotFoundError(
+            f"nothing to resume for {name}: no run in {path or env_folder('vae', name)}"
+        )
     return path
 
 

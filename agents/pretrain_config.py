@@ -31,12 +31,14 @@ class PretrainConfig:
     """Collect frames of an environment and pretrain an encoder on them."""
 
     env: str = ""
-    """Gymnasium id, or module:Class of a custom environment; without one, what --data came from, or CarRacing-v2."""
+    """Gymnasium id, or module:Class of a custom environment; without one, what --data came from, or
+    CarRacing-v2."""
     model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
     frames: int = 20_000
     """Frames to collect, one per decision."""
     epochs: int | None = None
-    """Passes over the frames; 8, and on little data of your own as many as make 1,500 gradient steps."""
+    """Passes over the frames; 8, and on little data of your own as many as make 1,500 gradient
+    steps."""
     steps: int | None = None
     """Gradient steps; replaces epochs."""
     batch_size: int | None = None
@@ -44,12 +46,19 @@ class PretrainConfig:
     learning_rate: float | None = None
     """Step size at the start; 1e-3, or the environment's own default."""
     latent_dim: int | None = None
-    """Size of the code; the model's own default, and on data of your own at most half the size of an observation."""
+    """Size of the code; the model's own default, and on data of your own at most half the size of
+    an observation."""
     beta: float | None = None
-    """Weight of the KL divergence of a beta_vae or the like, in nats against nats; the model's own default."""
-    likelihood: Annotated[str | None, tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; the model's own.")] = None
-    option: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")]] = ()
-    """Another argument of the model, such as weight=0.5 or 'body={name: mlp}'; can be repeated."""
+    """Weight of the KL divergence of a beta_vae or the like, in nats against nats; the model's own
+    default."""
+    likelihood: Annotated[
+        str | None, tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; the model's own.")
+    ] = None
+    option: tyro.conf.UseAppendAction[
+        Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")]
+    ] = ()
+    """Another argument of the model, such as weight=0.5 or 'backbone={name: mlp}'; can be
+    repeated."""
     size: int | None = None
     """Side in pixels of the square image that the network sees; the environment's own default."""
     crop: tuple[int, int, int, int] | None = None
@@ -63,7 +72,8 @@ class PretrainConfig:
     backend: str = "auto"
     """auto, envpool or gymnasium."""
     data: Path | None = None
-    """Observations to use instead of collecting: a store, .npy, .npz, IDX (also .gz), or a folder of images."""
+    """Observations to use instead of collecting: a store, .npy, .npz, IDX (also .gz), or a folder
+    of images."""
     out: Path | None = None
     """Folder for the model; runs/vae/ENV/MODEL-N where not given, or runs/vae/DATA/MODEL-N."""
     seed: int = 0
@@ -91,12 +101,20 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
 
 def _as_suits(config: PretrainConfig, env_id: str) -> PretrainConfig:
     """Fill in what suits the environment's own images, where no flag says otherwise."""
-    own = {} if config.size or config.crop or config.from_render else dict(settings_for(env_id).pretraining)
+    own = (
+        {}
+        if config.size or config.crop or config.from_render
+        else dict(settings_for(env_id).pretraining)
+    )
     if config.epochs is not None:
         own.pop("steps", None)
     given = parse_options(config.model, config.option)
     words = [word for word in own.pop("option", ()) if word.partition("=")[0] not in given]
-    own = {name: value for name, value in own.items() if getattr(config, name) is None and name not in given}
+    own = {
+        name: value
+        for name, value in own.items()
+        if getattr(config, name) is None and name not in given
+    }
     return dataclasses.replace(config, option=(*config.option, *words), **own)
 
 
@@ -106,7 +124,9 @@ def _epochs_of_least_steps(config: PretrainConfig, data: Frames) -> int:
 
 
 def run_name(config: PretrainConfig, data: Frames | None) -> str:
-    """Return the environment's id, or the name of the data where there is none: the folder of the runs."""
+    """Return the environment's id, or the name of the data where there is none: the folder of the
+    runs.
+    """
     if config.env or data is None or config.data is None:
         return config.env or "CarRacing-v2"
     return environment_of(data) or _stem(config.data)
@@ -135,7 +155,9 @@ def kind(space: spaces.Box) -> str:
 
 
 def may_be_grey(frames: Frames) -> bool:
-    """Tell whether sequences could be meant as grey images: large enough, and all values within [0, 1]."""
+    """Tell whether sequences could be meant as grey images: large enough, and all values within [0,
+    1].
+    """
     shape = frames.space.shape
     if is_image(frames.space) or len(shape) != 2 or min(shape) < MIN_SIDE:
         return False
@@ -177,7 +199,9 @@ def read_config(path: Path) -> PretrainConfig:
     saved = read_json(path / "pretraining.json")
     paths = {name: Path(saved[name]) for name in ("data", "out") if saved[name]}
     crop = None if saved["crop"] is None else tuple(saved["crop"])
-    return PretrainConfig(**{**saved, **paths, "crop": crop, "option": tuple(saved.get("option", ()))})
+    return PretrainConfig(
+        **{**saved, **paths, "crop": crop, "option": tuple(saved.get("option", ()))}
+    )
 
 
 def as_json(config: PretrainConfig) -> dict[str, Any]:

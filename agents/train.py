@@ -25,7 +25,7 @@ from agents.venv import build_monitored, build_venv
 from envs import Environment, make_env, settings_for
 from latentrl import Preprocessing, load, save
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.novelty import Scaled
+from latentrl.novelty import NormalizedBonus
 from latentrl.utils.io import read_json, write_json
 from latentrl.viz.sb3_callbacks import (
     EnvFrameCurves,
@@ -41,8 +41,9 @@ TRAINING_SEEDS = 400_000
 """Seeds below this are for training."""
 MAY_CHANGE = ("vae", "timesteps", "out", "device", "resume")
 """Flags that a resumed run takes anew, or has kept a copy of."""
-SELECTION_SEED = 500_000
-"""First seed of the episodes that choose the best checkpoint: neither training's nor evaluation's."""
+VALIDATION_SEED = 500_000
+"""First seed of the episodes that choose the best checkpoint: neither training's nor
+evaluation's."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,16 @@ class TrainConfig:
     stack: int | None = None
     """Codes (or images) that the agent sees at once; the environment's own default."""
     visits: bool | None = None
-    """See how often the episode has had the code, a memory of one number; the environment's own default."""
+    """See how often the episode has had the code, a memory of one number; the environment's own
+    default."""
     from_render: bool = False
     """See rendered images; an encoder that was pretrained on them says so itself."""
     key: str | None = None
-    """Which observation of a Dict space to see; an encoder that was pretrained on one says so itself."""
+    """Which observation of a Dict space to see; an encoder that was pretrained on one says so
+    itself."""
     novelty: str | None = None
-    """Bonus for new states: counts, elliptical, icm, parts, parts_counts, places, reconstruction (without a name),
-    rnd or simhash."""
+    """Bonus for new states: counts, elliptical, icm, parts, parts_counts, places, reconstruction
+    (without a name), rnd or simhash."""
     novelty_weight: float | None = None
     """Of the bonus in the reward, in units of its own returns."""
     backend: str = "auto"
@@ -106,7 +109,9 @@ class TrainConfig:
         if self.novelty is None and self.novelty_weight is not None:
             raise ValueError("novelty_weight is for a novelty: name one")
         if not 0 <= self.seed < TRAINING_SEEDS:
-            raise ValueError(f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: others are for evaluation")
+            raise ValueError(
+                f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: others are for evaluation"
+            )
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ class Trained:
 
 
 def train(config: TrainConfig) -> Trained:
-    """Run the whole of it; Ctrl-C saves the last state and passes on, ``resume=True`` goes on from there.
+    """Run the whole of it; Ctrl-C saves the last state and passes on, ``resume=True`` goes on from
+    there.
 
     Raises:
         ValueError: settings contradict each other or the environment.
@@ -143,12 +149,17 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     """
     settings = settings_for(config.env)
     pretrained = {} if encoder is None else encoder.metadata.get("data", {}).get("environment", {})
-    own_skip = pretrained.get("frame_skip", settings.frame_skip) if config.latent else settings.pixel_frame_skip
+    own_skip = (
+        pretrained.get("frame_skip", settings.frame_skip)
+        if config.latent
+        else settings.pixel_frame_skip
+    )
     environment = Environment(
         config.env,
         frame_skip=config.frame_skip or own_skip,
-        discrete=config.algo == "dqn" and settings.both_actions,
-        render_size=pretrained.get("render_size") or (PIXEL_SIZE[0] if config.from_render else None),
+        discrete=config.algo == "dqn" and settings.has_discrete_variant,
+        render_size=pretrained.get("render_size")
+        or (PIXEL_SIZE[0] if config.from_render else None),
         key=pretrained.get("key") or config.key,
     )
     observation_space = _probe(config.algo, environment)
@@ -162,24 +173,30 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         else Preprocessing(size=PIXEL_SIZE, greyscale=(observation_space.shape or ())[-1:] == (3,))
     )
     visits = config.latent and (settings.visits if config.visits is None else config.visits)
-    return AgentConfig(environment, config.algo, stack, for_codes(hyperparameters, encoder, stack), pixels, visits)
+    return AgentConfig(
+        environment, config.algo, stack, for_codes(hyperparameters, encoder, stack), pixels, visits
+    )
 
 
 def _probe(algo: str, environment: Environment) -> spaces.Space[Any]:
     env = make_env(environment)
     env.close()
     if algo == "dqn" and not isinstance(env.action_space, spaces.Discrete):
-        raise ValueError(f"dqn needs discrete actions, and {environment.id} has {env.action_space}; use --algo ppo")
+        raise ValueError(
+            f"dqn needs discrete actions, and {environment.id} has {env.action_space}; use --algo ppo"
+        )
     return env.observation_space
 
 
 class _Run:
     """One training run: its folder, environments, algorithm and callbacks."""
 
-    def __init__(self, config: TrainConfig, agent: AgentConfig, path: Path, encoder: Autoencoder | None) -> None:
+    def __init__(
+        self, config: TrainConfig, agent: AgentConfig, path: Path, encoder: Autoencoder | None
+    ) -> None:
         self.config, self.agent, self.path, self.encoder = config, agent, path, encoder
         self.total = int(agent.settings["timesteps"])
-        self.novelty: Scaled | None = None
+        self.novelty: NormalizedBonus | None = None
         self.venv = self._venv(agent.settings["n_envs"], config.seed, training=True)
         self.model = build(agent, self.venv, config.seed, config.device)
         self.selection = Selection(self)
@@ -187,11 +204,15 @@ class _Run:
     @classmethod
     def fresh(cls, config: TrainConfig) -> _Run:
         """Begin a new run."""
-        encoder = load(config.vae or newest_encoder(config.env), config.device) if config.latent else None
+        encoder = (
+            load(config.vae or newest_encoder(config.env), config.device) if config.latent else None
+        )
         agent = describe_agent(config, encoder)
         path = config.out or new_run("agents", config.env, _name(config))
         if (path / "training.json").exists():
-            raise ValueError(f"{path} already holds a run: add --resume to continue it, or choose another --out")
+            raise ValueError(
+                f"{path} already holds a run: add --resume to continue it, or choose another --out"
+            )
         run = cls(config, agent, path, encoder)
         if encoder is not None:
             save(encoder, path / "encoder")
@@ -202,7 +223,9 @@ class _Run:
     @classmethod
     def resumed(cls, config: TrainConfig) -> _Run:
         """Pick up an interrupted run where its last checkpoint is."""
-        path = config.out or newest_run("agents", config.env, "training.json", f"{_name(config)}-[0-9]*")
+        path = config.out or newest_run(
+            "agents", config.env, "training.json", f"{_name(config)}-[0-9]*"
+        )
         if path is None or not (path / "training.json").exists():
             raise FileNotFoundError(
                 f"nothing to resume for {config.env}: no {_name(config)} run in "
@@ -213,7 +236,9 @@ class _Run:
         begun = TrainConfig(**{**saved, "vae": None, "out": path, "device": config.device})
         agent, _, _ = read_agent(path / "last")
         if config.timesteps:
-            agent = dataclasses.replace(agent, settings={**agent.settings, "timesteps": config.timesteps})
+            agent = dataclasses.replace(
+                agent, settings={**agent.settings, "timesteps": config.timesteps}
+            )
         encoder = load(path / "encoder", config.device) if agent.latent else None
         run = cls(begun, agent, path, encoder)
         restore(path / "last", run.model, run.venv)
@@ -224,11 +249,15 @@ class _Run:
         return run
 
     def _venv(self, n_envs: int, seed: int, training: bool) -> VecNormalize:
-        base = build_monitored(self.agent.environment, n_envs=n_envs, seed=seed, backend=self.config.backend)
-        novelty = self._novelty(base.action_space) if training else None  # evaluation never sees the bonus
+        base = build_monitored(
+            self.agent.environment, n_envs=n_envs, seed=seed, backend=self.config.backend
+        )
+        novelty = (
+            self._novelty(base.action_space) if training else None
+        )  # evaluation never sees the bonus
         return build_venv(self.agent, self.encoder, base, training, novelty)
 
-    def _novelty(self, action_space: spaces.Space[Any]) -> Scaled | None:
+    def _novelty(self, action_space: spaces.Space[Any]) -> NormalizedBonus | None:
         config = self.config
         if config.novelty is None or self.encoder is None:
             return None
@@ -258,7 +287,9 @@ class _Run:
 
     def _logger(self) -> Logger:
         suffix = f"-{self.model.num_timesteps:09d}"  # a resumed run writes a table of its own
-        formats = [make_output_format(kind, str(self.path), suffix) for kind in ("tensorboard", "csv")]
+        formats = [
+            make_output_format(kind, str(self.path), suffix) for kind in ("tensorboard", "csv")
+        ]
         return Logger(str(self.path), formats)
 
     def _callbacks(self) -> list[BaseCallback]:
@@ -268,7 +299,11 @@ class _Run:
             ProgressCallback(self.total, skip),
             EnvFrameCurves(skip),
             LatentPictures(every=tenth),
-            *([] if self.novelty is None else [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]),
+            *(
+                []
+                if self.novelty is None
+                else [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
+            ),
             self.selection,
         ]
 
@@ -306,15 +341,21 @@ class Selection(BaseCallback):
         return True
 
     def evaluate(self) -> None:
-        """Play the selection episodes; a mean as good as any before makes the agent ``best``: of equals, the newest."""
+        """Play the selection episodes; a mean as good as any before makes the agent ``best``: of
+        equals, the newest.
+        """
         run, self.evaluated_at = self.run, self.run.model.num_timesteps
         if self._venv is None:
             n_envs = min(run.config.eval_episodes, run.agent.settings["n_envs"])
-            self._venv = run._venv(n_envs, SELECTION_SEED, training=False)
-        self._venv.seed(SELECTION_SEED)  # the same episodes every time
+            self._venv = run._venv(n_envs, VALIDATION_SEED, training=False)
+        self._venv.seed(VALIDATION_SEED)  # the same episodes every time
         if run.venv.norm_obs:
             self._venv.obs_rms = run.venv.obs_rms
-        result = play(self._venv, lambda seen: run.model.predict(seen, deterministic=True)[0], run.config.eval_episodes)
+        result = play(
+            self._venv,
+            lambda seen: run.model.predict(seen, deterministic=True)[0],
+            run.config.eval_episodes,
+        )
         run.model.logger.record("eval/mean_return", result.mean)
         run.model.logger.record("eval/std_return", result.std)
         run.model.logger.dump(run.model.num_timesteps)
@@ -330,7 +371,9 @@ class Selection(BaseCallback):
 
 
 def _seed_after(seed: int, decisions: int) -> int:
-    """Return a seed for the environments of a resumed run, so that it meets other episodes than before."""
+    """Return a seed for the environments of a resumed run, so that it meets other episodes than
+    before.
+    """
     return int(np.random.SeedSequence([seed, decisions]).generate_state(1)[0]) % TRAINING_SEEDS
 
 
@@ -339,7 +382,9 @@ def _check_same(config: TrainConfig, saved: Mapping[str, Any]) -> None:
     asked, usual = _as_json(config), _as_json(TrainConfig())
     for name, value in asked.items():
         if name not in MAY_CHANGE and value not in (usual[name], saved[name]):
-            raise ValueError(f"the run was begun with {name}={saved[name]}, and goes on with it: {value} is refused")
+            raise ValueError(
+                f"the run was begun with {name}={saved[name]}, and goes on with it: {value} is refused"
+            )
 
 
 def _name(config: TrainConfig) -> str:

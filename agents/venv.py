@@ -9,14 +9,20 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env import (
+    VecEnv,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    VecTransposeImage,
+)
 
 from agents.config import AgentConfig
 from envs import Environment, make_vector
 from latentrl import wrap
 from latentrl.models.preprocessing import Preprocessing, make_preprocessor
 from latentrl.types import Array, Encoder, Novelty
-from latentrl.wrappers.episodic_count import VecVisits
+from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.sb3 import GymnasiumVecEnv, LatentVecEnv
 
 
@@ -46,7 +52,8 @@ def build_monitored(
     episode_seeds: Sequence[Sequence[int]] = (),
     render_mode: str | None = None,
 ) -> VecMonitor:
-    """Make the bare environments for SB3, with returns that are the task's own in ``info["episode"]``.
+    """Make the bare environments for SB3, with returns that are the task's own in
+    ``info["episode"]``.
 
     Args:
         environment: which.
@@ -57,7 +64,12 @@ def build_monitored(
         render_mode: for videos.
     """
     envs = make_vector(
-        environment, n_envs, backend=backend, seed=seed, episode_seeds=episode_seeds, render_mode=render_mode
+        environment,
+        n_envs,
+        backend=backend,
+        seed=seed,
+        episode_seeds=episode_seeds,
+        render_mode=render_mode,
     )
     venv = GymnasiumVecEnv(envs)
     venv.seed(seed)
@@ -73,8 +85,8 @@ def build_venv(
 ) -> VecNormalize:
     """Show ``venv`` as the agent sees it: encoded, with visits, stacked, normalised.
 
-    Codes are normalised, unless the settings say ``normalise_codes=False``; images are not. While ``training``,
-    rewards are too and the statistics learn.
+    Codes are normalised, unless the settings say ``normalise_codes=False``; images are not. While
+    ``training``, rewards are too and the statistics learn.
 
     Args:
         config: the agent.
@@ -83,13 +95,17 @@ def build_venv(
         training: False for evaluation.
         novelty: whose bonus is added to the rewards; for an agent that sees codes.
     """
-    seen: VecEnv = wrap(venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder, novelty=novelty)
+    seen: VecEnv = wrap(
+        venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder, novelty=novelty
+    )
     if config.visits:
-        seen = VecVisits(seen, cell_width(encoder))
+        seen = VecEpisodicCount(seen, cell_width(encoder))
     if config.stack > 1:
         seen = VecFrameStack(seen, config.stack)
     if config.pixels is not None:
-        seen = VecTransposeImage(seen)  # below VecNormalize, whose original observations DQN's buffer keeps
+        seen = VecTransposeImage(
+            seen
+        )  # below VecNormalize, whose original observations DQN's buffer keeps
     return VecNormalize(
         seen,
         training=training,
@@ -102,19 +118,24 @@ def build_venv(
 def cell_width(encoder: Encoder | None) -> float:
     """Return to what steps codes are rounded to tell whether two are the same.
 
-    A patch shows one of few tiles, each with one code; a code of a whole image changes with all in it.
+    A patch shows one of few tiles, each with one code; a code of a whole image changes with all in
+    it.
     """
     return 1.0 if getattr(encoder, "patches", None) is None else 0.1
 
 
 def _pixel_encoder(venv: VecEnv, preprocessing: Preprocessing | None) -> PixelEncoder:
     if preprocessing is None or not isinstance(venv.observation_space, spaces.Box):
-        raise ValueError(f"learning from pixels needs image observations, got {venv.observation_space}")
+        raise ValueError(
+            f"learning from pixels needs image observations, got {venv.observation_space}"
+        )
     return PixelEncoder(venv.observation_space, preprocessing)
 
 
 def frames_seen(venv: Any) -> Array:
-    """Return the newest frames ``(n_envs, H, W, C)`` that went through the encoder of ``build_venv``."""
+    """Return the newest frames ``(n_envs, H, W, C)`` that went through the encoder of
+    ``build_venv``.
+    """
     while not isinstance(venv, LatentVecEnv):
         venv = venv.venv
     return venv.transform.last_frames

@@ -10,7 +10,7 @@ from envs.make import Environment, make_env, make_vector
 __all__ = ["EnvSettings", "Environment", "make_env", "make_vector", "settings_for"]
 
 
-OURS: dict[str, dict[str, Any]] = {
+ENVS: dict[str, dict[str, Any]] = {
     "CarRacing-v2": {
         "entry_point": "envs.car_racing:CarRacingV2",
         "max_episode_steps": 1000,
@@ -19,9 +19,14 @@ OURS: dict[str, dict[str, Any]] = {
     "PixelReach-v0": {"entry_point": "envs.pixel_reach:PixelReach", "max_episode_steps": 20},
     "KeyRooms-v0": {"entry_point": "envs.key_rooms:KeyRooms"},
     "KeyRoomsNoisyTV-v0": {"entry_point": "envs.key_rooms:KeyRooms", "kwargs": {"noisy_tv": True}},
-    "KeyRoomsProcedural-v0": {"entry_point": "envs.key_rooms:KeyRooms", "kwargs": {"layouts": None}},
+    "KeyRoomsProcedural-v0": {
+        "entry_point": "envs.key_rooms:KeyRooms",
+        "kwargs": {"layouts": None},
+    },
 }
 
-for _id, _spec in OURS.items():
-    if _id not in gym.registry:  # CarRacing-v2 left Gymnasium with 1.0; one that still has it keeps its own
+for _id, _spec in ENVS.items():
+    if (
+        _id not in gym.registry
+    ):  # CarRacing-v2 left Gymnasium with 1.0; one that still has it keeps its own
         gym.register(_id, **_spec)

@@ -10,7 +10,9 @@ from latentrl.types import Array
 
 
 class CarRacingV2(CarRacing):
-    """CarRacing in which a finished lap truncates the episode, as in ``CarRacing-v2``; v3 terminates it."""
+    """CarRacing in which a finished lap truncates the episode, as in ``CarRacing-v2``; v3
+    terminates it.
+    """
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Step as version 3 does, and call the end of a lap a truncation."""

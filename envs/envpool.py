@@ -16,7 +16,9 @@ from latentrl.types import Array
 
 SUPPORTED = ("CarRacing-v2", "CarRacing-v3")
 """Ids that EnvPool serves as they are; ``envs/minigrid.py`` has more."""
-DISCRETE_ACTIONS = np.array([[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]], np.float32)
+DISCRETE_ACTIONS = np.array(
+    [[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]], np.float32
+)
 """Steering, gas and brake of the five discrete actions: nothing, right, left, gas, brake."""
 
 
@@ -27,7 +29,9 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     the next episode is lost; the frame it ended on is in ``infos["final_obs"]``.
     """
 
-    def __init__(self, env_id: str, n_envs: int, frame_skip: int = 1, discrete: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, env_id: str, n_envs: int, frame_skip: int = 1, discrete: bool = False, seed: int = 0
+    ) -> None:
         """Start ``n_envs`` environments on every core."""
         self.env_id, self.num_envs, self.frame_skip = env_id, n_envs, frame_skip
         self.spec = gym.spec(env_id)
@@ -35,7 +39,9 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         self._actions = DISCRETE_ACTIONS if discrete else None
         self._start(seed)
         self.single_observation_space = self._space_seen()
-        self.single_action_space = spaces.Discrete(len(DISCRETE_ACTIONS)) if discrete else self._pool.action_space
+        self.single_action_space = (
+            spaces.Discrete(len(DISCRETE_ACTIONS)) if discrete else self._pool.action_space
+        )
         self.observation_space = batch_space(self.single_observation_space, n_envs)
         self.action_space = batch_space(self.single_action_space, n_envs)
 
@@ -64,7 +70,9 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
             )
             self._pool.observation_space, self._pool.action_space  # noqa: B018 - computed once, here
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
         """Begin new episodes everywhere; environment i takes ``seed + i``."""
         if seed is not None and (self._begun or seed != self._seed):
             self._start(seed)
@@ -74,7 +82,9 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Repeat ``actions`` for the frames of one decision."""
-        actions = np.asarray(actions) if self._actions is None else self._actions[np.asarray(actions)]
+        actions = (
+            np.asarray(actions) if self._actions is None else self._actions[np.asarray(actions)]
+        )
         seen, rewards, terminated, truncated, _ = self._pool.step(actions)
         observations = self._see(seen)
         rewards = rewards.astype(np.float64)
@@ -86,7 +96,13 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
             observations[running] = self._see(seen)
             rewards[running] += gained
             terminated[running], truncated[running] = ends
-        return observations, rewards, terminated, truncated, self._restart(observations, terminated | truncated)
+        return (
+            observations,
+            rewards,
+            terminated,
+            truncated,
+            self._restart(observations, terminated | truncated),
+        )
 
     def _restart(self, observations: Array, done: Array) -> dict[str, Any]:
         if not done.any():

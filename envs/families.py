@@ -27,9 +27,9 @@ class EnvSettings:
     """Images that such an agent sees at once."""
     policy: str = "brownian"
     """How frames for pretraining are collected."""
-    both_actions: bool = False
+    has_discrete_variant: bool = False
     """It takes ``continuous=False`` for discrete actions."""
-    skips_itself: bool = False
+    native_frame_skip: bool = False
     """It takes ``frameskip=n``; with a skip of 1 it keeps its own."""
     workers: bool = True
     """Step in worker processes; False where a step is cheaper than a pipe."""
@@ -38,11 +38,13 @@ class EnvSettings:
 
 
 def tiles(count: int) -> dict[str, Any]:
-    """Return how to pretrain on images of ``count`` tiles, 8 by 8 pixels each: every tile a code of its own."""
+    """Return how to pretrain on images of ``count`` tiles, 8 by 8 pixels each: every tile a code of
+    its own.
+    """
     return {
         "latent_dim": 4 * count,
         "beta": 0.1,
-        "option": ("body={name: patches}", "hardest=4.0"),
+        "option": ("backbone={name: patches}", "topk_weight=4.0"),
         "steps": 3_000,
         "batch_size": 16,
         "learning_rate": 4e-3,
@@ -51,7 +53,12 @@ def tiles(count: int) -> dict[str, Any]:
 
 # The pixel settings are those of RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0.
 CAR_RACING = EnvSettings(
-    crop=(0, 12, 0, 0), frame_skip=4, stack=4, pixel_frame_skip=2, pixel_stack=2, both_actions=True
+    crop=(0, 12, 0, 0),
+    frame_skip=4,
+    stack=4,
+    pixel_frame_skip=2,
+    pixel_stack=2,
+    has_discrete_variant=True,
 )
 SETTINGS = {
     "CarRacing-v2": CAR_RACING,
@@ -59,14 +66,21 @@ SETTINGS = {
     "PixelReach-v0": EnvSettings(size=None, workers=False),
 }
 FAMILIES = {
-    "KeyRooms": EnvSettings(size=None, visits=True, policy="random", workers=False, pretraining=tiles(8 * 8)),
-    "MiniGrid-": EnvSettings(size=None, visits=True, policy="random", workers=False, pretraining=tiles(7 * 7)),
-    "ALE/": EnvSettings(stack=4, pixel_stack=4, skips_itself=True),
+    "KeyRooms": EnvSettings(
+        size=None, visits=True, policy="random", workers=False, pretraining=tiles(8 * 8)
+    ),
+    "MiniGrid-": EnvSettings(
+        size=None, visits=True, policy="random", workers=False, pretraining=tiles(7 * 7)
+    ),
+    "ALE/": EnvSettings(stack=4, pixel_stack=4, native_frame_skip=True),
 }
 """How ids begin whose environments have one package and the same settings."""
 
 
 def settings_for(env_id: str) -> EnvSettings:
     """Return the settings of an environment, the general defaults where it has none of its own."""
-    family = next((settings for beginning, settings in FAMILIES.items() if env_id.startswith(beginning)), EnvSettings())
+    family = next(
+        (settings for beginning, settings in FAMILIES.items() if env_id.startswith(beginning)),
+        EnvSettings(),
+    )
     return SETTINGS.get(env_id, family)

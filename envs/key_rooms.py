@@ -1,4 +1,6 @@
-"""Four rooms, a key and a locked door: a sparse pixel task with known factors and a television that shows noise."""
+"""Four rooms, a key and a locked door: a sparse pixel task with known factors and a television that
+shows noise.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,16 @@ COLUMNS = range(WALL_COLUMN), range(WALL_COLUMN + 1, CELLS)
 ACTIONS = ("up", "down", "left", "right", "use", "switch")
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 FACTORS = (
-    *("agent_row", "agent_column", "has_key", "door_open", "key_row", "key_column", "goal_row", "goal_column"),
+    *(
+        "agent_row",
+        "agent_column",
+        "has_key",
+        "door_open",
+        "key_row",
+        "key_column",
+        "goal_row",
+        "goal_column",
+    ),
     *("door_row", "left_gap_column", "right_gap_column"),
 )
 """What ``info["factors"]`` holds, in this order."""
@@ -37,24 +48,35 @@ def _shape(*lines: str) -> Array:
     return np.array([[mark == "#" for mark in line] for line in lines])
 
 
-AGENT_SHAPE = _shape("........", "..####..", ".######.", ".######.", ".######.", ".######.", "..####..", "........")
-KEY_SHAPE = _shape("..####..", ".##..##.", ".##..##.", "..####..", "...##...", "...####.", "...##...", "...####.")
-GOAL_SHAPE = _shape("...##...", "..####..", ".######.", "########", "########", ".######.", "..####..", "...##...")
-CLOSED_SHAPE = _shape("########", "########", "###..###", "###..###", "####.###", "####.###", "########", "########")
-OPEN_SHAPE = _shape("########", "########", "........", "........", "........", "........", "########", "########")
+AGENT_SHAPE = _shape(
+    "........", "..####..", ".######.", ".######.", ".######.", ".######.", "..####..", "........"
+)
+KEY_SHAPE = _shape(
+    "..####..", ".##..##.", ".##..##.", "..####..", "...##...", "...####.", "...##...", "...####."
+)
+GOAL_SHAPE = _shape(
+    "...##...", "..####..", ".######.", "########", "########", ".######.", "..####..", "...##..."
+)
+CLOSED_SHAPE = _shape(
+    "########", "########", "###..###", "###..###", "####.###", "####.###", "########", "########"
+)
+OPEN_SHAPE = _shape(
+    "########", "########", "........", "........", "........", "........", "########", "########"
+)
 
 
 class KeyRooms(gym.Env[Array, Any]):
-    """An agent fetches the key from the room below, opens the door at its right, and goes to the goal behind it.
+    """An agent fetches the key from the room below, opens the door at its right, and goes to the
+    goal behind it.
 
-    The upper rooms are joined by the door, and each to the one below by a gap. The layout says where
-    door, gaps, key and goal are; where in the first room the agent starts is left to chance.
+    The upper rooms are joined by the door, and each to the one below by a gap. The layout says
+    where door, gaps, key and goal are; where in the first room the agent starts is left to chance.
     Observations are ``(64, 64, 3)`` uint8 images of all rooms, 8 by 8 cells. The first four actions
-    move one cell; ``use`` takes the key on which the agent stands, and with it opens the door at its
-    right; ``switch`` changes the channel of the television on the wall, which with ``noisy_tv`` shows
-    new noise each time, and otherwise is off. The reward is ``1 - 0.9 * steps / max_steps`` at the
-    goal and 0 before; an episode is truncated after ``max_steps`` steps. ``info["factors"]`` holds
-    what ``FACTORS`` names.
+    move one cell; ``use`` takes the key on which the agent stands, and with it opens the door at
+    its right; ``switch`` changes the channel of the television on the wall, which with ``noisy_tv``
+    shows new noise each time, and otherwise is off. The reward is ``1 - 0.9 * steps / max_steps``
+    at the goal and 0 before; an episode is truncated after ``max_steps`` steps. ``info["factors"]``
+    holds what ``FACTORS`` names.
 
     The switch traps curiosity (Burda et al. 2018, Large-scale study of curiosity-driven learning,
     arXiv:1808.04355): no model predicts the next channel, and no picture of it comes back.
@@ -63,7 +85,11 @@ class KeyRooms(gym.Env[Array, Any]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
-        self, noisy_tv: bool = False, layouts: int | None = 4, max_steps: int = 64, render_mode: str | None = None
+        self,
+        noisy_tv: bool = False,
+        layouts: int | None = 4,
+        max_steps: int = 64,
+        render_mode: str | None = None,
     ) -> None:
         """Build the rooms; ``ValueError`` where there are no layouts or no steps.
 
@@ -74,12 +100,21 @@ class KeyRooms(gym.Env[Array, Any]):
             render_mode: "rgb_array" or None.
         """
         if max_steps < 1 or (layouts is not None and layouts < 1):
-            raise ValueError(f"rooms need at least 1 step and 1 layout; got max_steps={max_steps}, layouts={layouts}")
-        self.noisy_tv, self.layouts, self.max_steps, self.render_mode = noisy_tv, layouts, max_steps, render_mode
+            raise ValueError(
+                f"rooms need at least 1 step and 1 layout; got max_steps={max_steps}, layouts={layouts}"
+            )
+        self.noisy_tv, self.layouts, self.max_steps, self.render_mode = (
+            noisy_tv,
+            layouts,
+            max_steps,
+            render_mode,
+        )
         self.observation_space = spaces.Box(0, 255, (CELLS * PIXELS, CELLS * PIXELS, 3), np.uint8)
         self.action_space = spaces.Discrete(len(ACTIONS))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
         """Choose a layout, and where the agent starts."""
         super().reset(seed=seed)
         self._steps, self._has_key, self._open = 0, False, False
@@ -100,7 +135,13 @@ class KeyRooms(gym.Env[Array, Any]):
             self._switch()
         reached = self._agent == self._goal
         reward = 1 - 0.9 * self._steps / self.max_steps if reached else 0.0
-        return self._paint(), reward, reached, not reached and self._steps >= self.max_steps, self._info()
+        return (
+            self._paint(),
+            reward,
+            reached,
+            not reached and self._steps >= self.max_steps,
+            self._info(),
+        )
 
     def render(self) -> Array:
         """Return the same image that an observation is."""
@@ -110,7 +151,10 @@ class KeyRooms(gym.Env[Array, Any]):
         return np.random.default_rng(int(self.np_random.integers(layouts)))
 
     def _lay_out(self, rng: np.random.Generator) -> None:
-        self._key, self._goal = _draw_cell(rng, ROWS[1], COLUMNS[0]), _draw_cell(rng, ROWS[1], COLUMNS[1])
+        self._key, self._goal = (
+            _draw_cell(rng, ROWS[1], COLUMNS[0]),
+            _draw_cell(rng, ROWS[1], COLUMNS[1]),
+        )
         self._door = _draw_cell(rng, ROWS[0], [WALL_COLUMN])
         self._gaps = [_draw_cell(rng, [WALL_ROW], columns) for columns in COLUMNS]
 
@@ -129,7 +173,9 @@ class KeyRooms(gym.Env[Array, Any]):
 
     def _switch(self) -> None:
         if self.noisy_tv:
-            self._channel = self.np_random.integers(0, 256, (PIXELS - 2, 3 * PIXELS - 2, 3), np.uint8)
+            self._channel = self.np_random.integers(
+                0, 256, (PIXELS - 2, 3 * PIXELS - 2, 3), np.uint8
+            )
 
     def _info(self) -> dict[str, Any]:
         places = [*self._key, *self._goal, self._door[0], *(column for _, column in self._gaps)]

@@ -42,11 +42,13 @@ class Environment:
     id: str
     """A Gymnasium id, or ``module:Class`` of a custom environment."""
     frame_skip: int = 1
-    """Environment frames for each decision; where the environment skips frames itself (ALE), 1 keeps its own skip."""
+    """Environment frames for each decision; where the environment skips frames itself (ALE), 1
+    keeps its own skip."""
     discrete: bool = False
     """Discrete actions, for environments that offer both kinds (CarRacing)."""
     render_size: int | None = None
-    """Side of the square rendered image that replaces the observation; None keeps the observation."""
+    """Side of the square rendered image that replaces the observation; None keeps the
+    observation."""
     key: str | None = None
     """Which observation of a Dict space to see; None for other spaces."""
 
@@ -56,7 +58,10 @@ class Environment:
 
 
 def make_env(
-    environment: Environment, render_mode: str | None = None, seeds: Sequence[int] = (), undrawn: bool = False
+    environment: Environment,
+    render_mode: str | None = None,
+    seeds: Sequence[int] = (),
+    undrawn: bool = False,
 ) -> gym.Env[Any, Any]:
     """Make one environment.
 
@@ -67,12 +72,13 @@ def make_env(
         undrawn: leave the drawing of MiniGrid to ``DrawnVectorEnv``.
 
     Raises:
-        ValueError: ``module:Class`` names nothing that makes an environment, or its package is not installed.
+        ValueError: ``module:Class`` names nothing that makes an environment, or its package is not
+            installed.
         gymnasium.error.Error: the id is unknown; the message lists similar ones.
     """
     see = see_surroundings if undrawn else see_pixels
     env = _see(environment, _create(environment.id, _options(environment, render_mode)), see)
-    if environment.frame_skip > 1 and not settings_for(environment.id).skips_itself:
+    if environment.frame_skip > 1 and not settings_for(environment.id).native_frame_skip:
         env = FrameSkip(env, environment.frame_skip)
     return EpisodeSeeds(env, seeds) if seeds else env
 
@@ -91,17 +97,21 @@ def make_vector(
     Args:
         environment: which.
         n_envs: how many.
-        backend: ``"envpool"``, ``"gymnasium"``, or ``"auto"`` for EnvPool where it has the environment.
+        backend: ``"envpool"``, ``"gymnasium"``, or ``"auto"`` for EnvPool where it has the
+            environment.
         seed: seed of the environments, where ``reset`` gets none.
         episode_seeds: for each environment the seeds of its episodes; Gymnasium only.
         render_mode: passed to Gymnasium.
 
     Raises:
-        ValueError: the backend is unknown, EnvPool cannot make this environment, or its package is not installed.
+        ValueError: the backend is unknown, EnvPool cannot make this environment, or its package is
+            not installed.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
-    if backend == "envpool" or (backend == "auto" and not episode_seeds and _envpool_has(environment)):
+    if backend == "envpool" or (
+        backend == "auto" and not episode_seeds and _envpool_has(environment)
+    ):
         envs = _make_envpool(environment, n_envs, seed)
     else:
         envs = _make_gymnasium(environment, n_envs, episode_seeds, render_mode)
@@ -112,9 +122,9 @@ def make_vector(
 def _options(environment: Environment, render_mode: str | None) -> dict[str, Any]:
     settings = settings_for(environment.id)
     options: dict[str, Any] = {}
-    if environment.discrete and settings.both_actions:
+    if environment.discrete and settings.has_discrete_variant:
         options["continuous"] = False
-    if environment.frame_skip > 1 and settings.skips_itself:
+    if environment.frame_skip > 1 and settings.native_frame_skip:
         options["frameskip"] = environment.frame_skip
     if environment.render_size or render_mode:
         options["render_mode"] = "rgb_array" if environment.render_size else render_mode
@@ -122,7 +132,9 @@ def _options(environment: Environment, render_mode: str | None) -> dict[str, Any
 
 
 def _see(
-    environment: Environment, env: gym.Env[Any, Any], see_minigrid: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+    environment: Environment,
+    env: gym.Env[Any, Any],
+    see_minigrid: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]],
 ) -> gym.Env[Any, Any]:
     if environment.render_size:
         env = AddRenderObservation(env, render_only=True)
@@ -137,13 +149,17 @@ def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     if not attribute:
         register_package(name)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)  # an older version by intention
+            warnings.filterwarnings(
+                "ignore", ".*is out of date", DeprecationWarning
+            )  # an older version by intention
             return gym.make(name, **options)
     maker = getattr(_import(module, name), attribute, None)
     if maker is None:
         return gym.make(name, **options)
     if not callable(maker):
-        raise ValueError(f"{name} is not callable: expected a class or a function that makes a gymnasium.Env")
+        raise ValueError(
+            f"{name} is not callable: expected a class or a function that makes a gymnasium.Env"
+        )
     if options:
         _check_takes(maker, name, options)
     env = maker(**options)
@@ -167,16 +183,22 @@ def _import(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        raise ValueError(f"cannot import {module!r} for {name}; run from the folder that has {module}.py") from error
+        raise ValueError(
+            f"cannot import {module!r} for {name}; run from the folder that has {module}.py"
+        ) from error
 
 
 def _make_gymnasium(
-    environment: Environment, n_envs: int, episode_seeds: Sequence[Sequence[int]], render_mode: str | None
+    environment: Environment,
+    n_envs: int,
+    episode_seeds: Sequence[Sequence[int]],
+    render_mode: str | None,
 ) -> VectorEnv[Any, Any, Any]:
     seeds: Sequence[Sequence[int]] = episode_seeds or [()] * n_envs
     undrawn = environment.id.startswith(MINIGRID) and not environment.render_size
     makers: list[Callable[[], gym.Env[Any, Any]]] = [
-        functools.partial(_make_anywhere, environment, render_mode, seeds[i], undrawn) for i in range(n_envs)
+        functools.partial(_make_anywhere, environment, render_mode, seeds[i], undrawn)
+        for i in range(n_envs)
     ]
     if undrawn:
         return DrawnVectorEnv(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
@@ -189,19 +211,27 @@ def _make_anywhere(
     environment: Environment, render_mode: str | None, seeds: Sequence[int], undrawn: bool
 ) -> gym.Env[Any, Any]:
     if multiprocessing.parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which then closes the workers
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl-C is for the main process, which then closes the workers
     return make_env(environment, render_mode, seeds, undrawn)
 
 
 def _envpool_has(environment: Environment) -> bool:
     if environment.render_size or environment.key or importlib.util.find_spec("envpool") is None:
         return False
-    return envpool_has(environment.id) if environment.id.startswith(MINIGRID) else environment.id in SUPPORTED
+    return (
+        envpool_has(environment.id)
+        if environment.id.startswith(MINIGRID)
+        else environment.id in SUPPORTED
+    )
 
 
 def _make_envpool(environment: Environment, n_envs: int, seed: int) -> VectorEnv[Any, Any, Any]:
     if importlib.util.find_spec("envpool") is None:
-        raise ValueError("backend 'envpool' needs the package: pip install 'latentrl[fast]', or use 'gymnasium'")
+        raise ValueError(
+            "backend 'envpool' needs the package: pip install 'latentrl[fast]', or use 'gymnasium'"
+        )
     if environment.id.startswith(MULTI_ROOM):
         raise ValueError(
             f"EnvPool's levels of {environment.id} are not MiniGrid's: rooms overlap, and many cannot be solved; "
@@ -214,5 +244,5 @@ def _make_envpool(environment: Environment, n_envs: int, seed: int) -> VectorEnv
         )
     register_package(environment.id)
     maker = MiniGridVectorEnv if environment.id.startswith(MINIGRID) else EnvPoolVectorEnv
-    discrete = environment.discrete and settings_for(environment.id).both_actions
+    discrete = environment.discrete and settings_for(environment.id).has_discrete_variant
     return maker(environment.id, n_envs, environment.frame_skip, discrete, seed)

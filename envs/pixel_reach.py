@@ -25,14 +25,20 @@ class PixelReach(gym.Env[Array, Any]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
 
-    def __init__(self, cells: int = 4, continuous: bool = False, render_mode: str | None = None) -> None:
+    def __init__(
+        self, cells: int = 4, continuous: bool = False, render_mode: str | None = None
+    ) -> None:
         """Make a board of ``cells`` by ``cells``."""
         self.cells, self.continuous, self.render_mode = cells, continuous, render_mode
         self.observation_space = spaces.Box(0, 255, (32, 32, 3), np.uint8)
-        self.action_space = spaces.Box(-1, 1, (2,), np.float32) if continuous else spaces.Discrete(4)
+        self.action_space = (
+            spaces.Box(-1, 1, (2,), np.float32) if continuous else spaces.Discrete(4)
+        )
         self._agent = self._goal = np.zeros(2, int)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
         """Put agent and goal on two different cells."""
         super().reset(seed=seed)
         chosen = self.np_random.choice(self.cells**2, 2, replace=False)

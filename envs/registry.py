@@ -1,4 +1,6 @@
-"""Packages that bring environments of their own; each is imported when one of its ids is asked for."""
+"""Packages that bring environments of their own; each is imported when one of its ids is asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -23,4 +25,6 @@ def register_package(env_id: str) -> None:
             except ModuleNotFoundError as error:
                 if error.name != package:
                     raise
-                raise ValueError(f"{env_id} needs the package {package}: pip install 'latentrl[{extra}]'") from error
+                raise ValueError(
+                    f"{env_id} needs the package {package}: pip install 'latentrl[{extra}]'"
+                ) from error

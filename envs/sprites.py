@@ -3,10 +3,11 @@
 White shapes on black. At one scale all three shapes have the same area, and all turn about their
 centroid, so that area, place and angle can be measured without knowing the shape.
 
-Orientations cover a quarter turn. A square looks the same after 90 degrees and an ellipse after 180,
-so that over a full turn, as in dSprites, one image would have several orientations; within a quarter
-turn every image has one, and one step is the same angle for every shape. A square's last orientation
-is still one step from its first: use ellipses or hearts where an orientation must not wrap around.
+Orientations cover a quarter turn. A square looks the same after 90 degrees and an ellipse after
+180, so that over a full turn, as in dSprites, one image would have several orientations; within a
+quarter turn every image has one, and one step is the same angle for every shape. A square's last
+orientation is still one step from its first: use ellipses or hearts where an orientation must not
+wrap around.
 """
 
 from __future__ import annotations
@@ -32,13 +33,19 @@ MIN_SIZE = 16
 CHUNK = 64  # images whose arrays stay in the processor's cache
 
 SEMI_MINOR = 1 / math.sqrt(2 * math.pi)  # of an ellipse of area 1, twice as long as wide
-DIAMOND = 1 / math.sqrt(1 + math.pi / 4)  # side of the diamond in a heart of area 1: a diamond and two half discs
-CENTROID = math.pi / 4 * (1 / 2 + 2 / (3 * math.pi)) / math.sqrt(2) / (1 + math.pi / 4)  # above the diamond's, in sides
+DIAMOND = 1 / math.sqrt(
+    1 + math.pi / 4
+)  # side of the diamond in a heart of area 1: a diamond and two half discs
+CENTROID = (
+    math.pi / 4 * (1 / 2 + 2 / (3 * math.pi)) / math.sqrt(2) / (1 + math.pi / 4)
+)  # above the diamond's, in sides
 
 Measures = dict[str, NDArray[np.float64]]
 
 
-def sprites(count: int, size: int = 64, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def sprites(
+    count: int, size: int = 64, seed: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Draw sprites whose factors are independent and uniform.
 
     Args:
@@ -69,7 +76,8 @@ def render_sprites(factors: Array, size: int = 64) -> NDArray[np.uint8]:
         Images ``(N, size, size, 1)`` in 0..255.
 
     Raises:
-        ValueError: a factor is out of its range, the shape is not ``(N, 5)``, or ``size`` is less than 16.
+        ValueError: a factor is out of its range, the shape is not ``(N, 5)``, or ``size`` is less
+            than 16.
     """
     _check(factors, size)
     images = np.empty((len(factors), size, size, 1), np.uint8)
@@ -82,11 +90,11 @@ def render_sprites(factors: Array, size: int = 64) -> NDArray[np.uint8]:
 
 
 def sprite_values(factors: Array, size: int = 64) -> Measures:
-    """Return what the factors mean in an image of ``size`` pixels, in the units of ``measure_sprites``.
+    """Return what the factors mean in an image of ``size`` pixels, in the units of
+    ``measure_sprites``.
 
-    Returns:
-        Arrays ``(N,)``: ``area`` in pixels; ``x`` and ``y`` of the centroid in pixels, where 0 is the
-        centre of the first pixel; ``angle`` in degrees.
+    Returns: Arrays ``(N,)``: ``area`` in pixels; ``x`` and ``y`` of the centroid in pixels, where 0
+        is the centre of the first pixel; ``angle`` in degrees.
     """
     _, scale, orientation, x, y = np.asarray(factors).T
     return {
@@ -104,11 +112,11 @@ def measure_sprites(images: Array, background: int = 0) -> Measures:
         images: ``(N, H, W, 1)`` or ``(N, H, W)`` in 0..255.
         background: values up to this count as black, which keeps a decoder's faint noise out.
 
-    Returns:
-        Arrays ``(N,)``: ``area``, ``x``, ``y`` and ``angle`` as in ``sprite_values``, the angle being
-        that of the longest axis, modulo 180; and ``elongation``, how many times longer that axis is
-        than the other: 2 for an ellipse, 1.2 for a heart (its longest axis is across), and 1 for a
-        square, whose angle therefore means nothing. A black image has area 0 and otherwise NaN.
+    Returns: Arrays ``(N,)``: ``area``, ``x``, ``y`` and ``angle`` as in ``sprite_values``, the
+        angle being that of the longest axis, modulo 180; and ``elongation``, how many times longer
+        that axis is than the other: 2 for an ellipse, 1.2 for a heart (its longest axis is across),
+        and 1 for a square, whose angle therefore means nothing. A black image has area 0 and
+        otherwise NaN.
 
     Raises:
         ValueError: the images are not of such a shape.
@@ -123,21 +131,29 @@ def measure_sprites(images: Array, background: int = 0) -> Measures:
 def _check(factors: Array, size: int) -> None:
     if size < MIN_SIZE:
         raise ValueError(f"size must be at least {MIN_SIZE} pixels, got {size}")
-    if factors.ndim != 2 or factors.shape[1] != len(FACTORS) or not np.issubdtype(factors.dtype, np.integer):
+    if (
+        factors.ndim != 2
+        or factors.shape[1] != len(FACTORS)
+        or not np.issubdtype(factors.dtype, np.integer)
+    ):
         raise ValueError(
             f"factors are whole numbers (N, {len(FACTORS)}): {', '.join(FACTORS)}; "
             f"got {factors.dtype} of shape {factors.shape}"
         )
     for (name, values), column in zip(FACTORS.items(), factors.T, strict=True):
         if column.size and not 0 <= column.min() <= column.max() < values:
-            raise ValueError(f"{name} goes from 0 to {values - 1}, got {column.min()} to {column.max()}")
+            raise ValueError(
+                f"{name} goes from 0 to {values - 1}, got {column.min()} to {column.max()}"
+            )
 
 
 # Rendering
 
 
 def _render(values: Measures, size: int, cover: Callable[[Array, Array, Array], Array]) -> Array:
-    area, x, y, degrees = (values[name].astype(np.float32)[:, None, None] for name in ("area", "x", "y", "angle"))
+    area, x, y, degrees = (
+        values[name].astype(np.float32)[:, None, None] for name in ("area", "x", "y", "angle")
+    )
     at, angle = np.arange(size, dtype=np.float32), np.radians(degrees)
     right, down = at - x, at[:, None] - y
     along = np.cos(angle) * right + np.sin(angle) * down
@@ -179,7 +195,9 @@ COVERS = (_square, _ellipse, _heart)
 
 
 def _raw_moments(images: Array, background: int) -> Array:
-    """Return the sums of ``value * y**i * x**j`` for i, j up to 2, ``(N, 3, 3)``, with values in [0, 1]."""
+    """Return the sums of ``value * y**i * x**j`` for i, j up to 2, ``(N, 3, 3)``, with values in
+    [0, 1].
+    """
     values = np.where(images > background, images, 0) / 255
     rows, columns = (np.arange(side)[:, None] ** np.arange(3) for side in images.shape[1:])
     moments: Array = rows.T @ values @ columns

@@ -57,7 +57,9 @@ class EpisodeSeeds(gym.Wrapper[Any, Any, Any, Any]):
         self.seeds = list(seeds)
         self.episode = 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Reset with the next seed of the list, whatever ``seed`` says."""
         chosen = self.seeds[self.episode % len(self.seeds)]
         self.episode += 1

@@ -32,7 +32,9 @@ class Novelty(Protocol):
     """
 
     def score(self, observations: Array, latents: Array) -> Array:
-        """Return the bonus of the states reached, ``(B,)``, for frames ``(B, ...)`` and codes ``(B, latent_dim)``."""
+        """Return the bonus of the states reached, ``(B,)``, for frames ``(B, ...)`` and codes ``(B,
+        latent_dim)``.
+        """
 
     def update(self, observations: Array, latents: Array) -> None:
         """Learn from the states that were just scored."""
@@ -55,7 +57,9 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
             f"expected a Box observation space, got {type(source).__name__}; for a Dict space pass the Box of one key"
         )
     if not isinstance(source, Sequence):
-        raise TypeError(f"expected an observation space or a shape such as (64, 64, 3), got {source!r}")
+        raise TypeError(
+            f"expected an observation space or a shape such as (64, 64, 3), got {source!r}"
+        )
     shape = tuple(int(size) for size in source)
     if len(shape) == 1:
         return spaces.Box(-np.inf, np.inf, shape, np.float32)
@@ -63,7 +67,9 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
 
 def space_to_json(space: spaces.Box) -> dict[str, Any]:
-    """Describe a Box in JSON: shape, dtype and, where they are finite, its lowest and highest bound."""
+    """Describe a Box in JSON: shape, dtype and, where they are finite, its lowest and highest
+    bound.
+    """
     low, high = float(np.min(space.low)), float(np.max(space.high))
     bounds = [low, high] if np.isfinite([low, high]).all() else None
     return {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name, "bounds": bounds}

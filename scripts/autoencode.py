@@ -27,7 +27,11 @@ def report(done: Report) -> None:
     print(f"{done.verb} with {done.model.config.model}")
     width = max(map(len, done.figures), default=0)
     for name, value in done.figures.items():
-        print(f"  {name:<{width}}  {value:.4g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")
+        print(
+            f"  {name:<{width}}  {value:.4g}"
+            if isinstance(value, float)
+            else f"  {name:<{width}}  {value}"
+        )
     for note in done.notes:
         print(note)
     print("written:")

@@ -23,7 +23,8 @@ class BenchmarkConfig:
     """Measure speed on this machine, or how good the autoencoders or the novelty bonuses are."""
 
     name: tyro.conf.Positional[str] = "speed"
-    """speed (all of encode, fit, sparse, step), one of them, autoencoders, novelty, or probe (what codes tell)."""
+    """speed (all of encode, fit, sparse, step), one of them, autoencoders, novelty, or probe (what
+    codes tell)."""
     repeats: int = 5
     """Measurements of each row of speed; the median is printed."""
     study: str | None = None
@@ -33,7 +34,8 @@ class BenchmarkConfig:
     fresh: bool = False
     """Make studies anew that are already in runs/benchmarks."""
     page: bool = False
-    """Write the studies into docs/autoencoders.md with their pictures, docs/novelty.md or docs/pretraining.md."""
+    """Write the studies into docs/autoencoders.md with their pictures, docs/novelty.md or
+    docs/pretraining.md."""
 
 
 def main(config: BenchmarkConfig) -> None:

@@ -17,16 +17,22 @@ import yaml
 Config = TypeVar("Config")
 
 
-def run(config: type[Config], main: Callable[[Config], None], bare: Mapping[str, str] | None = None) -> None:
+def run(
+    config: type[Config], main: Callable[[Config], None], bare: Mapping[str, str] | None = None
+) -> None:
     """Call ``main`` with the command line's settings.
 
     ``--config FILE`` names a YAML file of flags, without their dashes; flags win over it. A user's
-    mistake is printed and ends with status 2; Ctrl-C prints how to go on and ends with 130. ``bare``
-    holds flags that may stand without a value, and the value that they have then.
+    mistake is printed and ends with status 2; Ctrl-C prints how to go on and ends with 130.
+    ``bare`` holds flags that may stand without a value, and the value that they have then.
     """
     sys.path.insert(0, str(Path.cwd()))  # for custom environments, module:Class
-    description = f"{main.__doc__} Flags can stand in a YAML file, too, as 'name: value': --config FILE."
-    settings = tyro.cli(config, description=description, args=_valued(_arguments(sys.argv[1:]), bare or {}))
+    description = (
+        f"{main.__doc__} Flags can stand in a YAML file, too, as 'name: value': --config FILE."
+    )
+    settings = tyro.cli(
+        config, description=description, args=_valued(_arguments(sys.argv[1:]), bare or {})
+    )
     try:
         main(settings)
     except (ValueError, FileNotFoundError, FloatingPointError, gym.error.Error) as error:
@@ -70,7 +76,11 @@ def _flags(file: Path) -> list[str]:
 def _words(name: str, value: Any) -> list[str]:
     flag = name.replace("_", "-")
     if isinstance(value, dict):
-        return [word for key, item in value.items() for word in (f"--{flag}", f"{key}={json.dumps(item)}")]
+        return [
+            word
+            for key, item in value.items()
+            for word in (f"--{flag}", f"{key}={json.dumps(item)}")
+        ]
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
     values = value if isinstance(value, list) else [value]
@@ -81,4 +91,6 @@ def _how_to_continue(settings: Any) -> str:
     if not hasattr(settings, "resume"):
         return ""
     words = [word for word in sys.argv if word != "--resume"]
-    return "; what was done is saved. Continue with\n  " + shlex.join(["python", *words, "--resume"])
+    return "; what was done is saved. Continue with\n  " + shlex.join(
+        ["python", *words, "--resume"]
+    )

@@ -18,7 +18,9 @@ def main(config: DemoConfig) -> None:
     print(f"\n{config.env}: Stable-Baselines3 PPO in the codes of a beta-VAE\n{result}\n")
     print("look further:")
     print("  tensorboard --logdir runs")
-    print(f"  python scripts/evaluate_agent.py --agent {path} --episodes 1 --video {path}/drive.mp4")
+    print(
+        f"  python scripts/evaluate_agent.py --agent {path} --episodes 1 --video {path}/drive.mp4"
+    )
     print("the long run:")
     print(f"  python scripts/pretrain_vae.py --env {config.env}")
     print("  python scripts/train_agent.py --latent")

@@ -30,7 +30,8 @@ class EvaluateConfig:
     checkpoint: Literal["best", "last"] = "best"
     """The best one, by the episodes that chose it, or the last."""
     env: str | None = None
-    """Another environment of the same observations and actions; the one it was trained in where not given."""
+    """Another environment of the same observations and actions; the one it was trained in where not
+    given."""
     device: str = "auto"
     """Of the encoder; auto is the GPU where there is one."""
     video: Path | None = None

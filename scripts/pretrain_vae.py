@@ -27,11 +27,15 @@ def report(result: Pretrained) -> None:
     """Print what was reached, where it is and what to run next."""
     model, epochs = result.model, result.history.epochs
     frames = f"{len(result.frames):,} {kind(result.frames.space)}"
-    print(f"\n{model.config.model} with {model.latent_dim} latents, from {frames}, in {result.path}")
+    print(
+        f"\n{model.config.model} with {model.latent_dim} latents, from {frames}, in {result.path}"
+    )
     if may_be_grey(result.frames):
         print("read as sequences; for grey images add a channel axis, array[..., None]")
     if epochs:
-        print(f"validation: {', '.join(_figures(model, min(epochs, key=lambda row: row['validation/loss'])))}")
+        print(
+            f"validation: {', '.join(_figures(model, min(epochs, key=lambda row: row['validation/loss'])))}"
+        )
     for picture in result.pictures:
         print(f"  {picture}")
     print("next:")
@@ -49,15 +53,23 @@ def _figures(model: Autoencoder, row: dict[str, float]) -> Iterator[str]:
 
 
 def next_commands(result: Pretrained) -> list[list[str]]:
-    """Return what to run next: an agent where there is an environment, else uses of the model itself."""
+    """Return what to run next: an agent where there is an environment, else uses of the model
+    itself.
+    """
     env, data, path = environment_of(result.frames), result.config.data, result.path
     if env is None and data is not None:
-        return [["python", "scripts/autoencode.py", *words] for words in suggestions(result.model, path, data)]
+        return [
+            ["python", "scripts/autoencode.py", *words]
+            for words in suggestions(result.model, path, data)
+        ]
     if env is None:
         return []
     words = ["python", "scripts/train_agent.py", "--latent"]
     words += [] if env == "CarRacing-v2" else ["--env", env]
-    return [words + ([] if newest_run("vae", env, "model.safetensors") == path else ["--vae", str(path)])]
+    return [
+        words
+        + ([] if newest_run("vae", env, "model.safetensors") == path else ["--vae", str(path)])
+    ]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Train agents with a bonus and without on tasks with sparse rewards, and write what they reached."""
+"""Train agents with a bonus and without on tasks with sparse rewards, and write what they
+reached.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class SparseConfig:
 
 
 def main(config: SparseConfig) -> None:
-    """Train agents with a bonus and without on tasks with sparse rewards; what is done already is not done again."""
+    """Train agents with a bonus and without on tasks with sparse rewards; what is done already is
+    not done again.
+    """
     if config.page:
         print(write_section())
         return

@@ -24,7 +24,9 @@ def report(result: Trained) -> None:
     print(f"best checkpoint, on the episodes that chose it: {result.best}")
     print("next:")
     print("  tensorboard --logdir runs")
-    print(f"  python scripts/evaluate_agent.py --agent {result.path} --episodes 100 --backend gymnasium")
+    print(
+        f"  python scripts/evaluate_agent.py --agent {result.path} --episodes 100 --backend gymnasium"
+    )
 
 
 if __name__ == "__main__":

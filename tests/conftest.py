@@ -12,13 +12,16 @@ import torch
 import latentrl as lrl
 
 torch.set_num_threads(1)  # networks this small run slower on several threads
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, and so do its children
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a job in the background ignores it, and so do its children
 
 SMALL = {"name": "conv", "channels": (8, 8), "hidden": 32}
 
 
 def moving_square(count: int, seed: int = 0, side: int = 32) -> Any:
-    """Draw a 10 pixel square of random place and colour on black, ``(count, side, side, 3)`` uint8."""
+    """Draw a 10 pixel square of random place and colour on black, ``(count, side, side, 3)``
+    uint8."""
     rng = np.random.default_rng(seed)
     images = np.zeros((count, side, side, 3), np.uint8)
     for image in images:
@@ -28,7 +31,7 @@ def moving_square(count: int, seed: int = 0, side: int = 32) -> Any:
 
 
 @pytest.fixture(scope="session")
-def small_body() -> dict[str, Any]:
+def small_backbone() -> dict[str, Any]:
     return SMALL
 
 
@@ -42,12 +45,19 @@ def vectors() -> Any:
     """Correlated vectors whose principal variances are well apart, ``(1000, 8)`` float32."""
     rng = np.random.default_rng(0)
     mixing = np.linalg.qr(rng.standard_normal((8, 8)))[0]
-    return (rng.standard_normal((1000, 8)) * [8, 6, 4.5, 1, 0.7, 0.5, 0.3, 0.2] @ mixing + 3).astype(np.float32)
+    return (
+        rng.standard_normal((1000, 8)) * [8, 6, 4.5, 1, 0.7, 0.5, 0.3, 0.2] @ mixing + 3
+    ).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
 def fitted(images: Any) -> lrl.Autoencoder:
     torch.manual_seed(0)
-    model = lrl.beta_vae(images.shape[1:], latent_dim=6, beta=0.1, body=SMALL)
-    lrl.fit(model, images, lrl.FitConfig(steps=60, batch_size=32, precision="float32", device="cpu"), progress=False)
+    model = lrl.beta_vae(images.shape[1:], latent_dim=6, beta=0.1, backbone=SMALL)
+    lrl.fit(
+        model,
+        images,
+        lrl.FitConfig(steps=60, batch_size=32, precision="float32", device="cpu"),
+        progress=False,
+    )
     return model

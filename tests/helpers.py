@@ -1,4 +1,5 @@
-"""What several test files share: a small environment, a fake encoder, and a reader of event files."""
+"""What several test files share: a small environment, a fake encoder, and a reader of event
+files."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from envs.pixel_reach import PixelReach
 
 with warnings.catch_warnings():
-    # SWIG's module dies of a segmentation fault where its DeprecationWarning is an error, so it is imported here first.
+    # SWIG's module dies of a segmentation fault where its DeprecationWarning is an error, so it is
+    # imported here first.
     warnings.simplefilter("ignore")
     import Box2D  # noqa: F401
 
@@ -22,18 +24,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Clock(gym.Env[Any, Any]):
-    """Every pixel says which episode of which environment this is, the step in it, and the seed's noise.
+    """Every pixel says which episode of which environment this is, the step in it, and the seed's
+    noise.
 
-    Episode k of environment ``ident`` lasts ``3 + ident + k`` steps; even ones terminate, odd ones are truncated.
-    """
+    Episode k of environment ``ident`` lasts ``3 + ident + k`` steps; even ones terminate, odd ones
+    are truncated."""
 
     metadata = {"render_modes": ["rgb_array"]}
 
-    def __init__(self, ident: int = 0, keyed: bool = False, side: int = 4, render_mode: str | None = None) -> None:
+    def __init__(
+        self, ident: int = 0, keyed: bool = False, side: int = 4, render_mode: str | None = None
+    ) -> None:
         self.ident, self.keyed, self.side, self.render_mode = ident, keyed, side, render_mode
         image = spaces.Box(0, 255, (side, side, 3), np.uint8)
         self.observation_space = (
-            spaces.Dict({"image": image, "speed": spaces.Box(0, 99, (1,), np.float32)}) if keyed else image
+            spaces.Dict({"image": image, "speed": spaces.Box(0, 99, (1,), np.float32)})
+            if keyed
+            else image
         )
         self.action_space = spaces.Discrete(2)
         self.episode, self.time, self.noise = -1, 0, 0
@@ -42,7 +49,9 @@ class Clock(gym.Env[Any, Any]):
     def length(self) -> int:
         return 3 + self.ident + self.episode
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         self.episode, self.time = self.episode + 1, 0
         self.noise = int(self.np_random.integers(256))
@@ -52,7 +61,13 @@ class Clock(gym.Env[Any, Any]):
         self.time += 1
         ended = self.time >= self.length
         terminated, truncated = ended and self.episode % 2 == 0, ended and self.episode % 2 == 1
-        return self._observe(), self.time + 0.5 * float(action), terminated, truncated, {"time": self.time}
+        return (
+            self._observe(),
+            self.time + 0.5 * float(action),
+            terminated,
+            truncated,
+            {"time": self.time},
+        )
 
     def render(self) -> Any:
         return self._image()
@@ -71,7 +86,8 @@ class Clock(gym.Env[Any, Any]):
 
 
 class FakeEncoder:
-    """The least that a user's own encoder can be; it keeps the sizes of the batches it was given."""
+    """The least that a user's own encoder can be; it keeps the sizes of the batches it was
+    given."""
 
     def __init__(self) -> None:
         self.latent_space = spaces.Box(0, 1000, (3,), np.float32)
@@ -92,7 +108,9 @@ def read_events(folder: Path) -> EventAccumulator:
 def same(a: Any, b: Any) -> bool:
     """Compare nested observations or infos: same keys, values and dtypes."""
     if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return (
+            isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        )
     if a is None or b is None:
         return a is b
     a, b = np.asarray(a), np.asarray(b)

@@ -15,7 +15,11 @@ import latentrl
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ["latentrl", "envs", "agents", "scripts"]  # each may import those before it
-SB3_FILES = {"latentrl/wrappers/sb3.py", "latentrl/viz/sb3_callbacks.py", "latentrl/wrappers/episodic_count.py"}
+SB3_FILES = {
+    "latentrl/wrappers/sb3.py",
+    "latentrl/viz/sb3_callbacks.py",
+    "latentrl/wrappers/episodic_count.py",
+}
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 SOURCES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
 LIBRARY = [file for file in SOURCES if file.is_relative_to(ROOT / "latentrl")]
@@ -72,12 +76,16 @@ sys.exit(f"imports {{unwanted}}" if unwanted else 0)
 def test_public_names_are_documented(public: str) -> None:
     documented = inspect.getdoc(getattr(latentrl, public)) or ""
     assert documented
-    assert not documented.startswith(f"{public}("), "a dataclass without a docstring describes its own arguments"
+    assert not documented.startswith(f"{public}("), (
+        "a dataclass without a docstring describes its own arguments"
+    )
 
 
 def test_the_public_list_is_complete() -> None:  # ruff keeps it sorted
     tree = ast.parse((ROOT / "latentrl" / "__init__.py").read_text())
-    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    imported = [
+        alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
     assert sorted(imported) == sorted(latentrl.__all__)
 
 

@@ -30,10 +30,16 @@ PPO_LATENT: Settings = {
     "gamma": 0.99,
     "use_sde": True,
     "sde_sample_freq": 4,
-    "policy_kwargs": {"net_arch": [256, 256], "activation_fn": "gelu", "ortho_init": False, "log_std_init": -2.0},
+    "policy_kwargs": {
+        "net_arch": [256, 256],
+        "activation_fn": "gelu",
+        "ortho_init": False,
+        "log_std_init": -2.0,
+    },
 }
 
-# RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0: with frame skip 2 and two stacked 64x64 grey images.
+# RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0: with frame skip 2 and two stacked 64x64 grey
+# images.
 PPO_PIXELS: Settings = {
     "n_envs": 8,
     "timesteps": 2_000_000,
@@ -44,7 +50,12 @@ PPO_PIXELS: Settings = {
     "gamma": 0.99,
     "use_sde": True,
     "sde_sample_freq": 4,
-    "policy_kwargs": {"net_arch": [256], "activation_fn": "gelu", "ortho_init": False, "log_std_init": -2.0},
+    "policy_kwargs": {
+        "net_arch": [256],
+        "activation_fn": "gelu",
+        "ortho_init": False,
+        "log_std_init": -2.0,
+    },
 }
 
 DQN_LATENT: Settings = {
@@ -63,7 +74,8 @@ DQN_LATENT: Settings = {
     "policy_kwargs": {"net_arch": [256, 256]},
 }
 
-# RL Baselines3 Zoo, hyperparams/dqn.yml, atari; its buffer of a million images does not fit a laptop.
+# RL Baselines3 Zoo, hyperparams/dqn.yml, atari; its buffer of a million images does not fit a
+# laptop.
 DQN_PIXELS: Settings = {
     "n_envs": 8,
     "timesteps": 1_000_000,
@@ -90,19 +102,27 @@ PPO_MINIGRID: Settings = {
     "learning_rate": "lin_5e-4",
     "gamma": 0.99,
     "ent_coef": 0.01,
-    "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "tanh", "patch_features": {"width": 8}},
+    "policy_kwargs": {
+        "net_arch": [128, 128],
+        "activation_fn": "tanh",
+        "patch_features": {"width": 8},
+    },
 }
 
-# The key is far from all that is easily found: picking things up must not die out before it has paid once, and
-# features that are cut off may begin at 0 for some of its six colours.
+# The key is far from all that is easily found: picking things up must not die out before it has
+# paid once, and features that are cut off may begin at 0 for some of its six colours.
 PPO_LOCKED_ROOM: Settings = {
     **PPO_MINIGRID,
     "timesteps": 3_000_000,
     "ent_coef": 0.03,
-    "policy_kwargs": {**PPO_MINIGRID["policy_kwargs"], "patch_features": {"width": 8, "rectified": False}},
+    "policy_kwargs": {
+        **PPO_MINIGRID["policy_kwargs"],
+        "patch_features": {"width": 8, "rectified": False},
+    },
 }
 
-# Few steps to a goal, which the reward counts: a short horizon tells one step's Q-value from the next's.
+# Few steps to a goal, which the reward counts: a short horizon tells one step's Q-value from the
+# next's.
 DQN_KEY_ROOMS: Settings = {
     **DQN_LATENT,
     "timesteps": 100_000,
@@ -119,7 +139,8 @@ TUNED: Mapping[tuple[str, str, bool], Settings] = {
     ("MiniGrid-", "ppo", True): PPO_MINIGRID,
     ("KeyRooms", "dqn", True): DQN_KEY_ROOMS,
 }
-"""Settings that win over ``DEFAULTS``, by beginning of the environment's id, algorithm, and whether it sees codes.
+"""Settings that win over ``DEFAULTS``, by beginning of the environment's id, algorithm, and whether
+it sees codes.
 
 The first that fits wins.
 """
@@ -154,7 +175,9 @@ def ppo(venv: VecEnv, latent: bool, seed: int, device: str, **settings: Any) -> 
         kwargs.pop("log_std_init", None)
     settings["learning_rate"] = _schedule(settings["learning_rate"])
     policy = "MlpPolicy" if latent else "CnnPolicy"
-    return PPO(policy, venv, policy_kwargs=kwargs, seed=seed, device=_device(latent, device), **settings)
+    return PPO(
+        policy, venv, policy_kwargs=kwargs, seed=seed, device=_device(latent, device), **settings
+    )
 
 
 @ALGORITHMS.register("dqn")
@@ -172,11 +195,15 @@ def dqn(venv: VecEnv, latent: bool, seed: int, device: str, **settings: Any) -> 
     kwargs = _networks(dict(settings.pop("policy_kwargs", {})))
     settings["learning_rate"] = _schedule(settings["learning_rate"])
     policy = "MlpPolicy" if latent else "CnnPolicy"
-    return DQN(policy, venv, policy_kwargs=kwargs, seed=seed, device=_device(latent, device), **settings)
+    return DQN(
+        policy, venv, policy_kwargs=kwargs, seed=seed, device=_device(latent, device), **settings
+    )
 
 
 def for_codes(settings: Settings, encoder: Autoencoder | None, stack: int) -> Settings:
-    """Return the settings with a policy's ``patch_features`` made those of the encoder's patches, if it has any."""
+    """Return the settings with a policy's ``patch_features`` made those of the encoder's patches,
+    if it has any.
+    """
     kwargs = dict(settings.get("policy_kwargs", {}))
     features = kwargs.pop("patch_features", None)
     if features is None:
@@ -194,7 +221,10 @@ def _device(latent: bool, device: str) -> str:
 def _networks(kwargs: dict[str, Any]) -> dict[str, Any]:
     names = {"gelu": torch.nn.GELU, "relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
     if "patches" in kwargs:
-        kwargs |= {"features_extractor_class": PatchFeatures, "features_extractor_kwargs": kwargs.pop("patches")}
+        kwargs |= {
+            "features_extractor_class": PatchFeatures,
+            "features_extractor_kwargs": kwargs.pop("patches"),
+        }
     if "activation_fn" in kwargs:
         kwargs["activation_fn"] = names[kwargs["activation_fn"]]
     return kwargs

@@ -17,7 +17,8 @@ from latentrl.types import Array
 VIEW, PIXELS = 7, 8
 """Cells along a side of the view, and pixels along a side of a cell."""
 KINDS, COLOURS, STATES = 11, 6, 3
-"""Values of a cell's three numbers in a symbolic observation: object, colour, and state of a door."""
+"""Values of a cell's three numbers in a symbolic observation: object, colour, and state of a
+door."""
 AGENT_ROW, AGENT_COLUMN, UP = VIEW - 1, VIEW // 2, 3
 CELL_SPACE = spaces.Box(0, KINDS * COLOURS * STATES - 1, (VIEW, VIEW), np.uint8)
 PIXEL_SPACE = spaces.Box(0, 255, (VIEW * PIXELS, VIEW * PIXELS, 3), np.uint8)
@@ -30,10 +31,11 @@ STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 
 class Surroundings:
-    """What lies before the agent of one environment, behind walls too; takes the place of its ``gen_obs``.
+    """What lies before the agent of one environment, behind walls too; takes the place of its
+    ``gen_obs``.
 
-    The map is made anew only when a thing came, went or was replaced, or a door changed: nothing else in
-    MiniGrid changes how a cell looks.
+    The map is made anew only when a thing came, went or was replaced, or a door changed: nothing
+    else in MiniGrid changes how a cell looks.
     """
 
     def __init__(self, env: Any) -> None:
@@ -47,19 +49,28 @@ class Surroundings:
         self._states: list[tuple[bool, bool]] = []
 
     def __call__(self) -> Array:
-        """Return ``(7, 7)`` uint8: the cell at row and column of the view, what the agent carries in its own."""
+        """Return ``(7, 7)`` uint8: the cell at row and column of the view, what the agent carries
+        in its own.
+        """
         env = self._env
-        if env.grid.grid != self._things or [(door.is_open, door.is_locked) for door in self._doors] != self._states:
+        if (
+            env.grid.grid != self._things
+            or [(door.is_open, door.is_locked) for door in self._doors] != self._states
+        ):
             self._survey(env.grid)
         column, row = env.agent_pos
         here = (int(row) + MARGIN) * self._width + int(column) + MARGIN
         view: Array = self._map.take(self._offsets[env.agent_dir] + here)
-        view[AGENT_ROW, AGENT_COLUMN] = _cell(env.carrying)  # transparent, like all that an agent can stand on
+        view[AGENT_ROW, AGENT_COLUMN] = _cell(
+            env.carrying
+        )  # transparent, like all that an agent can stand on
         return view
 
     def _survey(self, grid: Any) -> None:
         self._things = grid.grid.copy()
-        self._doors = [thing for thing in self._things if thing is not None and thing.type == "door"]
+        self._doors = [
+            thing for thing in self._things if thing is not None and thing.type == "door"
+        ]
         self._states = [(door.is_open, door.is_locked) for door in self._doors]
         self._map.fill(WALL)
         inside = self._map[MARGIN : MARGIN + grid.height, MARGIN : MARGIN + grid.width]
@@ -75,7 +86,9 @@ def _cell(thing: Any) -> int:
 
 @functools.cache
 def _offsets(width: int) -> Array:
-    """Return ``(4, 7, 7)``: how far the cells in view are from the agent's, for each direction it can face."""
+    """Return ``(4, 7, 7)``: how far the cells in view are from the agent's, for each direction it
+    can face.
+    """
     ahead, right = AGENT_ROW - np.arange(VIEW)[:, None], np.arange(VIEW) - AGENT_COLUMN
     return np.stack([ahead * (x + y * width) + right * (x * width - y) for x, y in STEPS])
 
@@ -83,8 +96,8 @@ def _offsets(width: int) -> Array:
 def hide_unseen(cells: Array) -> Array:
     """Blank what stands behind something else.
 
-    Light spreads from the agent up the view: from a lit cell that can be seen through to both its neighbours
-    in the row, and to the three cells above it.
+    Light spreads from the agent up the view: from a lit cell that can be seen through to both its
+    neighbours in the row, and to the three cells above it.
 
     Args:
         cells: ``(n, 7, 7)`` uint8, as of ``Surroundings``.
@@ -92,7 +105,9 @@ def hide_unseen(cells: Array) -> Array:
     Returns:
         Likewise, with zeros.
     """
-    clear = np.packbits(_transparent()[cells], axis=-1, bitorder="little")[..., 0]  # (n, row), a bit for each column
+    clear = np.packbits(_transparent()[cells], axis=-1, bitorder="little")[
+        ..., 0
+    ]  # (n, row), a bit for each column
     lit, above = _light()
     rows = np.empty_like(clear)
     entering = np.full(len(cells), 1 << AGENT_COLUMN, np.uint8)
@@ -105,7 +120,9 @@ def hide_unseen(cells: Array) -> Array:
 
 @functools.cache
 def _light() -> tuple[Array, Array]:
-    """Return which cells of a row are lit and which of the one above, by those lit at first and those transparent."""
+    """Return which cells of a row are lit and which of the one above, by those lit at first and
+    those transparent.
+    """
     lit, clear = np.indices((1 << VIEW, 1 << VIEW), np.uint8)
     for _ in range(VIEW - 1):
         lit |= _spread(lit & clear)
@@ -132,7 +149,9 @@ def draw_cells(cells: Array) -> Array:
 
 @functools.cache
 def _lines() -> tuple[Array, Array]:
-    """Return all lines of all tiles, without and then with the agent, and which line each line of a view takes."""
+    """Return all lines of all tiles, without and then with the agent, and which line each line of a
+    view takes.
+    """
     tiles = np.stack([_tile(agent, *cell) for agent in range(2) for cell in _every_cell()])
     place = np.zeros((VIEW, PIXELS, VIEW), int) + np.arange(PIXELS)[:, None]
     place[AGENT_ROW, :, AGENT_COLUMN] += len(tiles) // 2 * PIXELS

@@ -6,7 +6,7 @@ from latentrl.cli import anomaly, denoise, evaluate, inpaint, traverse
 from latentrl.cli.base import VERBS, Report, Verb, perform, verbs
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.corruptions import Cutout
-from latentrl.models.heads import BinaryCode
+from latentrl.models.heads import BinaryPosterior
 
 __all__ = [
     "VERBS",
@@ -24,7 +24,9 @@ __all__ = [
 
 
 def suggestions(model: Autoencoder, path: Path, data: Path) -> list[list[str]]:
-    """Return what to do first with a model in ``path``, verb and flags: look at it, and what it is made for."""
+    """Return what to do first with a model in ``path``, verb and flags: look at it, and what it is
+    made for.
+    """
     given = ["--model", str(path), "--data", str(data)]
     if model.decoder is None:
         return [["search", *given]]
@@ -32,10 +34,10 @@ def suggestions(model: Autoencoder, path: Path, data: Path) -> list[list[str]]:
 
 
 def _special(model: Autoencoder, given: list[str]) -> list[list[str]]:
-    if issubclass(model.head.code, BinaryCode):
+    if issubclass(model.head.posterior, BinaryPosterior):
         return [["search", *given]]
-    if any(isinstance(part, Cutout) for part in model.corruption):
+    if any(isinstance(part, Cutout) for part in model.corruptions):
         return [["inpaint", *given]]
-    if model.corruption:
+    if model.corruptions:
         return [["denoise", *given, "--corrupt", "auto"]]
     return [["sample", *given[:2]]] if model.variational else []

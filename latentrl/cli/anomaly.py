@@ -13,7 +13,7 @@ from latentrl import AnomalyDetector, CodeIndex, Frames, auroc
 from latentrl.cli.base import VERBS, Figures, Output, at_least
 from latentrl.cli.data import DataVerb, classes, in_batches, map_all, open_data, open_labels, spread
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.heads import BinaryCode
+from latentrl.models.heads import BinaryPosterior
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
 from latentrl.viz.images import heat, shown
@@ -33,8 +33,8 @@ class Anomaly(DataVerb):
     """Find observations that the model did not expect, at a chosen rate of false alarms."""
 
     normal: Path | None = None
-    """Normal observations that the model was not trained on, to set the threshold by; a fifth of --data, drawn by
-    --seed and then left out, where not given."""
+    """Normal observations that the model was not trained on, to set the threshold by; a fifth of
+    --data, drawn by --seed and then left out, where not given."""
     false_alarm_rate: float = 0.01
     """Share of normal observations that may raise an alarm."""
     labels: Path | None = None
@@ -47,7 +47,9 @@ class Anomaly(DataVerb):
     """How many to show, the most unusual first."""
 
     def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Write maps.npy and scores.csv, row by row of the same observations, and anomalies.png of the worst."""
+        """Write maps.npy and scores.csv, row by row of the same observations, and anomalies.png of
+        the worst.
+        """
         at_least(1, count=self.count)
         frames = open_data(self.data, model)
         anomalous = self._anomalous(frames)
@@ -58,13 +60,21 @@ class Anomaly(DataVerb):
         scores, steps = _judged(detector, frames.subset(judged), output)
         assert detector.threshold is not None
         alarms = scores > detector.threshold
-        columns = {"index": judged, "score": [f"{score:.6g}" for score in scores], "is_anomaly": alarms.astype(int)}
+        columns = {
+            "index": judged,
+            "score": [f"{score:.6g}" for score in scores],
+            "is_anomaly": alarms.astype(int),
+        }
         columns |= {} if steps is None else {"worst_step": steps}
         output.table("scores.csv", list(columns), zip(*columns.values(), strict=True))
         worst = np.argsort(-scores, kind="stable")[: self.count]
         most = frames[judged[worst]]
         output.picture("anomalies.png", lambda: _anomaly_picture(detector, most, scores[worst]))
-        figures = {"threshold, nats": detector.threshold, "calibrated on": len(normal), "judged": len(judged)}
+        figures = {
+            "threshold, nats": detector.threshold,
+            "calibrated on": len(normal),
+            "judged": len(judged),
+        }
         figures |= {"alarms": int(alarms.sum())}
         return figures | ({} if anomalous is None else _measured(scores, alarms, anomalous[judged]))
 
@@ -79,22 +89,36 @@ class Anomaly(DataVerb):
             return None
         labels = classes(self.labels or self.data, frames, self.factor)
         if labels is None:
-            raise ValueError(f"{self.labels or self.data} comes without labels, so --anomalous-label has no meaning")
-        anomalous: Array = labels != 0 if self.anomalous_label is None else labels == self.anomalous_label
+            raise ValueError(
+                f"{self.labels or self.data} comes without labels, so --anomalous-label has no meaning"
+            )
+        anomalous: Array = (
+            labels != 0 if self.anomalous_label is None else labels == self.anomalous_label
+        )
         if anomalous.all() or not anomalous.any():
-            raise ValueError(f"the labels make {anomalous.sum()} of {len(labels)} observations anomalies: some must be")
+            raise ValueError(
+                f"the labels make {anomalous.sum()} of {len(labels)} observations anomalies: some must be"
+            )
         return anomalous
 
-    def _parts(self, frames: Frames, anomalous: Array | None, model: Autoencoder) -> tuple[Frames, Array]:
+    def _parts(
+        self, frames: Frames, anomalous: Array | None, model: Autoencoder
+    ) -> tuple[Frames, Array]:
         if self.normal is not None:
             return open_data(self.normal, model), np.arange(len(frames))
         candidates = np.arange(len(frames)) if anomalous is None else np.flatnonzero(~anomalous)
-        drawn = np.random.default_rng(self.seed).permutation(candidates)[: round(CALIBRATION * len(candidates))]
+        drawn = np.random.default_rng(self.seed).permutation(candidates)[
+            : round(CALIBRATION * len(candidates))
+        ]
         return frames.subset(np.sort(drawn)), np.setdiff1d(np.arange(len(frames)), drawn)
 
 
-def _judged(detector: AnomalyDetector, frames: Frames, output: Output) -> tuple[Array, Array | None]:
-    """Write the maps of all ``frames`` and return their scores and, of sequences, their worst steps."""
+def _judged(
+    detector: AnomalyDetector, frames: Frames, output: Output
+) -> tuple[Array, Array | None]:
+    """Write the maps of all ``frames`` and return their scores and, of sequences, their worst
+    steps.
+    """
     scores, steps = list[Array](), list[Array]()
     one, shape = detector.map(frames[0]), detector.model.observation_space.shape
 
@@ -121,10 +145,16 @@ def _measured(scores: Array, alarms: Array, anomalous: Array) -> Figures:
 def _anomaly_picture(detector: AnomalyDetector, observations: Array, scores: Array) -> Array:
     model = detector.model
     maps = detector.map(observations)
-    low, high = float(maps.min()), max(float(np.quantile(maps, HEAT_QUANTILE)), float(maps.min()) + 1e-6)
-    rows = model.preview(observations), model.reconstruct(observations)
+    low, high = (
+        float(maps.min()),
+        max(float(np.quantile(maps, HEAT_QUANTILE)), float(maps.min()) + 1e-6),
+    )
+    rows = model.preprocessed(observations), model.reconstruct(observations)
     alarms = scores > detector.threshold
-    captions = [f"{'alarm, ' if alarm else ''}{score:.1f}" for score, alarm in zip(scores, alarms, strict=True)]
+    captions = [
+        f"{'alarm, ' if alarm else ''}{score:.1f}"
+        for score, alarm in zip(scores, alarms, strict=True)
+    ]
     if not is_image(model.observation_space):
         shade = Shade("unexpected", (maps - low) / (high - low))
         return compared(model, ("observed", "decoded"), [rows], columns=captions, shade=shade)
@@ -135,10 +165,13 @@ def _anomaly_picture(detector: AnomalyDetector, observations: Array, scores: Arr
 @VERBS.register("search")
 @dataclass(frozen=True, kw_only=True)
 class Search(DataVerb):
-    """Find the observations with the nearest codes: by Hamming distance where codes are bits, else by Euclidean."""
+    """Find the observations with the nearest codes: by Hamming distance where codes are bits, else
+    by Euclidean.
+    """
 
     query: Path | None = None
-    """Observations to look for; some of --data where not given, which then do not find themselves."""
+    """Observations to look for; some of --data where not given, which then do not find
+    themselves."""
     k: int = 8
     """How many to find for each."""
     count: int = 8
@@ -163,8 +196,12 @@ class Search(DataVerb):
             asked = open_data(self.query, model)
             chosen = spread(asked, self.count)
             queries, found = asked[chosen], index.search(asked[chosen], self.k)
-        output.table("neighbours.csv", ["query", "rank", "index", "distance"], _neighbours(chosen, *found))
-        output.picture("neighbours.png", lambda: _neighbour_picture(model, queries, frames, found[0]))
+        output.table(
+            "neighbours.csv", ["query", "rank", "index", "distance"], _neighbours(chosen, *found)
+        )
+        output.picture(
+            "neighbours.png", lambda: _neighbour_picture(model, queries, frames, found[0])
+        )
         output.array("codes.npy", index.codes)
         return {"distance": index.metric, **self._agreement(frames, index)}
 
@@ -179,7 +216,10 @@ class Search(DataVerb):
         for number, column in enumerate(columns.T):
             name = "label" if columns.shape[1] == 1 else f"factor {number}"
             same = float((column[found] == column[judged][:, None]).mean())
-            figures |= {f"neighbours of the same {name}": same, f"same {name} by chance": _chance(column)}
+            figures |= {
+                f"neighbours of the same {name}": same,
+                f"same {name} by chance": _chance(column),
+            }
         return figures
 
 
@@ -193,8 +233,12 @@ class NearestCodes:
     def __init__(self, model: Autoencoder, frames: Frames) -> None:
         """Encode ``frames``."""
         self.model, self.frames = model, frames
-        self.bits = CodeIndex(model, frames) if issubclass(model.head.code, BinaryCode) else None
-        self.codes: Array = map_all(frames, "encoding", model.encode) if self.bits is None else self.bits.codes
+        self.bits = (
+            CodeIndex(model, frames) if issubclass(model.head.posterior, BinaryPosterior) else None
+        )
+        self.codes: Array = (
+            map_all(frames, "encoding", model.encode) if self.bits is None else self.bits.codes
+        )
         self.metric = "Euclidean" if self.bits is None else "Hamming"
 
     def search(self, queries: Array, k: int) -> tuple[Array, Array]:
@@ -210,7 +254,9 @@ class NearestCodes:
                 f"k is a number of observations to find, from 1 to the {len(self.codes)} there are; got {k}"
             )
         found = [self._nearest(code, k) for code in self.model.encode(queries)]
-        return np.stack([positions for positions, _ in found]), np.stack([distances for _, distances in found])
+        return np.stack([positions for positions, _ in found]), np.stack(
+            [distances for _, distances in found]
+        )
 
     def _nearest(self, code: Array, k: int) -> tuple[Array, Array]:
         distances = np.linalg.norm(self.codes - code, axis=1)
@@ -219,16 +265,24 @@ class NearestCodes:
         return nearest, distances[nearest]
 
     def others(self, chosen: Array, k: int) -> tuple[Array, Array]:
-        """Search for observations of the index itself, leaving each of them out of its own answer."""
+        """Search for observations of the index itself, leaving each of them out of its own
+        answer.
+        """
         if k >= len(self.frames):
-            raise ValueError(f"k is a number of others to find, from 1 to {len(self.frames) - 1}; got {k}")
+            raise ValueError(
+                f"k is a number of others to find, from 1 to {len(self.frames) - 1}; got {k}"
+            )
         indices, distances = self.search(self.frames[chosen], k + 1)
         other = indices != chosen[:, None]
-        other[other.all(1), -1] = False  # it was not among its nearest: equal codes come first by position
+        other[other.all(1), -1] = (
+            False  # it was not among its nearest: equal codes come first by position
+        )
         return indices[other].reshape(-1, k), distances[other].reshape(-1, k)
 
 
-def _neighbours(chosen: Array, indices: Array, distances: Array) -> Iterator[tuple[int, int, int, str]]:
+def _neighbours(
+    chosen: Array, indices: Array, distances: Array
+) -> Iterator[tuple[int, int, int, str]]:
     for query, row, far in zip(chosen, indices, distances, strict=True):
         for rank, (index, distance) in enumerate(zip(row, far, strict=True), 1):
             yield int(query), rank, int(index), f"{distance:.6g}"
@@ -236,7 +290,8 @@ def _neighbours(chosen: Array, indices: Array, distances: Array) -> Iterator[tup
 
 def _neighbour_picture(model: Autoencoder, queries: Array, frames: Frames, indices: Array) -> Array:
     found = [
-        model.preview(np.concatenate([query[None], frames[row]])) for query, row in zip(queries, indices, strict=True)
+        model.preprocessed(np.concatenate([query[None], frames[row]]))
+        for query, row in zip(queries, indices, strict=True)
     ]
     paint = painter(model, *found)
     columns = ["query", "nearest", *[""] * (indices.shape[1] - 1)]

@@ -43,12 +43,18 @@ class Output:
 
     def array(self, name: str, array: Array) -> Path:
         """Write an ``.npy`` file."""
-        return self.write(name, functools.partial(_stream, batches=[array], shape=array.shape, dtype=array.dtype))
+        return self.write(
+            name, functools.partial(_stream, batches=[array], shape=array.shape, dtype=array.dtype)
+        )
 
     def stream(self, name: str, batches: Iterable[Array], count: int, space: spaces.Box) -> Path:
-        """Write an ``.npy`` file of ``count`` elements of a space that need not fit in memory, batch by batch."""
+        """Write an ``.npy`` file of ``count`` elements of a space that need not fit in memory,
+        batch by batch.
+        """
         shape = (count, *space.shape)
-        return self.write(name, functools.partial(_stream, batches=batches, shape=shape, dtype=space.dtype))
+        return self.write(
+            name, functools.partial(_stream, batches=batches, shape=shape, dtype=space.dtype)
+        )
 
     def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
         """Write a CSV file with a header."""
@@ -64,7 +70,9 @@ class Output:
         self.write(name, lambda file: _bytes(file, png(image())))
 
     def movie(self, name: str, movie: Callable[[], bytes]) -> None:
-        """Write the encoded GIF that ``movie()`` returns, of images; of others, say that there is none."""
+        """Write the encoded GIF that ``movie()`` returns, of images; of others, say that there is
+        none.
+        """
         if self.moving:
             self.write(name, lambda file: _bytes(file, movie()))
         else:
@@ -73,7 +81,11 @@ class Output:
 
 def _stream(file: Path, batches: Iterable[Array], shape: tuple[int, ...], dtype: Any) -> None:
     with file.open("wb") as stream:
-        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": shape,
+        }
         np.lib.format.write_array_header_1_0(stream, header)
         for batch in batches:
             stream.write(np.ascontiguousarray(batch, dtype).data)
@@ -102,7 +114,9 @@ class Verb:
     """auto is the GPU where there is one."""
 
     def check(self, model: Autoencoder) -> None:
-        """Raise ``TypeError`` where the model cannot do this, before any work; here, one without a decoder."""
+        """Raise ``TypeError`` where the model cannot do this, before any work; here, one without a
+        decoder.
+        """
         model.decode(np.zeros(model.latent_dim, np.float32))
 
     def run(self, model: Autoencoder, output: Output) -> Figures:
@@ -145,7 +159,8 @@ class Report:
 
 
 def perform(verb: Verb) -> Report:
-    """Load the model, check that it can do what is asked, do it, and write the figures beside the rest.
+    """Load the model, check that it can do what is asked, do it, and write the figures beside the
+    rest.
 
     Raises:
         ValueError: the model cannot do this, or a flag or the data do not fit.

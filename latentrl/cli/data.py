@@ -51,7 +51,12 @@ def open_data(path: Path, model: Autoencoder) -> Frames:
 def _images(path: Path, model: Autoencoder) -> Frames | None:
     space, folder = model.observation_space, path.is_dir() and not (path / "manifest.json").exists()
     files = folder or (path.exists() and path.suffix.lower() in IMAGE_SUFFIXES)
-    if not files or not is_image(space) or space.dtype != np.uint8 or space.shape[2:] not in ((), (3,)):
+    if (
+        not files
+        or not is_image(space)
+        or space.dtype != np.uint8
+        or space.shape[2:] not in ((), (3,))
+    ):
         return None
     source = open_source(path)
     assert isinstance(source, ImageFolder)
@@ -60,7 +65,8 @@ def _images(path: Path, model: Autoencoder) -> Frames | None:
 
 
 def open_labels(path: Path, frames: Frames, column: int | None = None) -> Labels | None:
-    """Return the classes ``(N,)`` or the factors ``(N, F)`` that come with ``frames``; None where none do.
+    """Return the classes ``(N,)`` or the factors ``(N, F)`` that come with ``frames``; None where
+    none do.
 
     Args:
         path: what the frames were read from, or a file of labels.
@@ -93,7 +99,9 @@ def classes(path: Path, frames: Frames, column: int | None = None) -> Labels | N
     """
     labels = open_labels(path, frames, column)
     if labels is not None and labels.ndim > 1 and labels.shape[1] > 1:
-        raise ValueError(f"{path} has {labels.shape[1]} factors: choose one by --factor 0 to {labels.shape[1] - 1}")
+        raise ValueError(
+            f"{path} has {labels.shape[1]} factors: choose one by --factor 0 to {labels.shape[1] - 1}"
+        )
     return None if labels is None else labels.reshape(len(labels))
 
 
@@ -104,7 +112,9 @@ def spread(frames: Frames | Array, count: int) -> Array:
     return positions
 
 
-def in_batches(frames: Frames, doing: str, function: Callable[[Array], Array] = np.asarray) -> Iterator[Array]:
+def in_batches(
+    frames: Frames, doing: str, function: Callable[[Array], Array] = np.asarray
+) -> Iterator[Array]:
     """Yield ``function`` of all observations in order, with a progress bar where there are many."""
     with progress_bar(len(frames), 0, doing, "observation", len(frames) > LONG) as bar:
         for start in range(0, len(frames), BATCH):
@@ -127,7 +137,9 @@ class Meter:
         self.sums: dict[str, Array] = {}
 
     def add(self, name: str, a: Array, b: Array, where: Array | None = None) -> None:
-        """Count the differences of two batches in the environment's units, everywhere or ``where`` that is True."""
+        """Count the differences of two batches in the environment's units, everywhere or ``where``
+        that is True.
+        """
         error = np.square(_network_units(self.model, a) - _network_units(self.model, b))
         counted = np.broadcast_to(np.True_ if where is None else where, error.shape)
         total = np.array([error.sum(where=counted, dtype=np.float64), counted.sum()])
@@ -158,7 +170,9 @@ def _network_units(model: Autoencoder, array: Array) -> Array:
 
 
 def quality(model: Autoencoder, of: str, error: float) -> dict[str, float]:
-    """Name what a mean squared error in the network's units means: PSNR of images, else its root."""
+    """Name what a mean squared error in the network's units means: PSNR of images, else its
+    root.
+    """
     if is_image(model.observation_space):
         return {f"PSNR, {of}, dB": -10 * float(np.log10(max(error, 1e-12)))}
     return {f"error, {of}, standard deviations": float(np.sqrt(error))}

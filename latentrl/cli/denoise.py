@@ -39,7 +39,7 @@ class Reconstruct(DataVerb):
         restored = in_batches(frames, "reconstructing", model.reconstruct)
         output.stream("reconstructions.npy", restored, len(frames), model.preprocess.output_space)
         some = frames[spread(frames, self.count)]
-        rows = [model.preview(some), model.reconstruct(some)]
+        rows = [model.preprocessed(some), model.reconstruct(some)]
         output.picture("reconstructions.png", lambda: _pairs(model, ("observed", "decoded"), *rows))
         state = health(model, frames)
         similarity = {} if state.ssim is None else {"SSIM": state.ssim}
@@ -50,11 +50,14 @@ class Reconstruct(DataVerb):
 @VERBS.register("denoise")
 @dataclass(frozen=True, kw_only=True)
 class Denoise(DataVerb):
-    """Restore damaged observations: noise, blur, missing colour, whatever the model was trained against."""
+    """Restore damaged observations: noise, blur, missing colour, whatever the model was trained
+    against.
+    """
 
     corrupt: str | None = None
-    """Damage the data first, and measure: a corruption such as gaussian_noise or '{name: blur, sigma: 2}'; auto is the
-    one that the model was trained against. Where not given, the data is taken to be damaged already."""
+    """Damage the data first, and measure: a corruption such as gaussian_noise or '{name: blur,
+    sigma: 2}'; auto is the one that the model was trained against. Where not given, the data is
+    taken to be damaged already."""
     clean: Path | None = None
     """The same observations undamaged, to measure against."""
     count: int = 10
@@ -66,7 +69,9 @@ class Denoise(DataVerb):
         given = open_data(self.data, model)
         clean = given if self.corrupt else open_data(self.clean, model) if self.clean else None
         if clean is not None and len(clean) != len(given):
-            raise ValueError(f"{self.clean} has {len(clean)} observations, {self.data} {len(given)}")
+            raise ValueError(
+                f"{self.clean} has {len(clean)} observations, {self.data} {len(given)}"
+            )
         damaged = self._damaged(given, model, output) if self.corrupt else given
         meter = Meter(model)
         restored = _restored(model, damaged, clean, meter)
@@ -77,33 +82,46 @@ class Denoise(DataVerb):
     def _damaged(self, clean: Frames, model: Autoencoder, output: Output) -> Frames:
         corruptions = self._corruptions(model)
         generator = Generator().manual_seed(self.seed)
-        batches = in_batches(clean, "damaging", lambda batch: damage(model, batch, corruptions, generator))
+        batches = in_batches(
+            clean, "damaging", lambda batch: damage(model, batch, corruptions, generator)
+        )
         file = output.stream("damaged.npy", batches, len(clean), clean.space)
         return Frames(clean.space, [np.load(file, mmap_mode="r")], np.arange(len(clean)))
 
     def _corruptions(self, model: Autoencoder) -> list[Corruption]:
         if self.clean:
             raise ValueError("--corrupt damages clean data itself: leave --clean out")
-        specs = list(model.config.corruption) if self.corrupt == "auto" else _specs(self.corrupt or "")
+        specs = (
+            list(model.config.corruptions) if self.corrupt == "auto" else _specs(self.corrupt or "")
+        )
         if not specs:
             raise ValueError(
                 f"a {model.config.model!r} model was trained without damage: name it, --corrupt {'|'.join(CORRUPTIONS)}"
             )
         corruptions = [_build(spec) for spec in specs]
-        if any(part.colour_only for part in corruptions) and model.observation_space.shape[2:] != (3,):
+        if any(part.colour_only for part in corruptions) and model.observation_space.shape[2:] != (
+            3,
+        ):
             space = describe_space(model.observation_space)
-            raise ValueError(f"'greyscale' takes the colour from images (H, W, 3), these are {space}")
+            raise ValueError(
+                f"'greyscale' takes the colour from images (H, W, 3), these are {space}"
+            )
         return corruptions
 
     def _picture(self, model: Autoencoder, clean: Frames | None, damaged: Frames) -> Array:
         chosen = spread(damaged, self.count)
-        rows = [model.preview(damaged[chosen]), model.reconstruct(damaged[chosen])]
+        rows = [model.preprocessed(damaged[chosen]), model.reconstruct(damaged[chosen])]
         if clean is None:
             return _pairs(model, ("damaged", "restored"), *rows)
-        target = model.preview(clean[chosen])
+        target = model.preprocessed(clean[chosen])
         if is_image(model.observation_space):
             return _named_rows(model, ["clean", "damaged", "restored"], [target, *rows])
-        return compared(model, ("damaged, restored", "clean"), [(row, target) for row in rows], ["damaged", "restored"])
+        return compared(
+            model,
+            ("damaged, restored", "clean"),
+            [(row, target) for row in rows],
+            ["damaged", "restored"],
+        )
 
 
 def _specs(text: str) -> list[Spec]:
@@ -119,19 +137,23 @@ def _build(spec: Spec) -> Corruption:
         raise ValueError(f"corruption {dict(spec)} cannot be built: {error}") from error
 
 
-def _restored(model: Autoencoder, damaged: Frames, clean: Frames | None, meter: Meter) -> Iterator[Array]:
+def _restored(
+    model: Autoencoder, damaged: Frames, clean: Frames | None, meter: Meter
+) -> Iterator[Array]:
     done = 0
     for batch in in_batches(damaged, "restoring"):
         restored = model.reconstruct(batch)
         if clean is not None:
-            target = model.preview(clean[done : done + len(batch)])
-            meter.add("damaged", model.preview(batch), target)
+            target = model.preprocessed(clean[done : done + len(batch)])
+            meter.add("damaged", model.preprocessed(batch), target)
             meter.add("restored", restored, target)
         done += len(batch)
         yield restored
 
 
-def damage(model: Autoencoder, observations: Array, corruptions: Sequence[Corruption], generator: Generator) -> Array:
+def damage(
+    model: Autoencoder, observations: Array, corruptions: Sequence[Corruption], generator: Generator
+) -> Array:
     """Return damaged copies of observations in their own units, images within their range.
 
     The strength of a corruption is in the network's units, as in training.

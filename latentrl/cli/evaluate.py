@@ -10,7 +10,12 @@ import numpy as np
 from latentrl import health
 from latentrl.cli.base import VERBS, Figures, Output
 from latentrl.cli.data import DataVerb, Labels, map_all, open_data, open_labels, quality
-from latentrl.latents.disentanglement import METRICS, MINIMUM_ROWS, disentanglement_scores, mutual_information
+from latentrl.latents.disentanglement import (
+    METRICS,
+    MINIMUM_ROWS,
+    disentanglement_scores,
+    mutual_information,
+)
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.training.health import ACTIVE_VARIANCE, Health, latent_order
 from latentrl.types import Array
@@ -23,12 +28,15 @@ SHOWN_DIMENSIONS, BINS = 16, 20
 @VERBS.register("evaluate")
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(DataVerb):
-    """Measure a model: its loss, its reconstructions, its code, and how well the code separates known factors."""
+    """Measure a model: its loss, its reconstructions, its code, and how well the code separates
+    known factors.
+    """
 
     labels: Path | None = None
     """File of the factors (N, F); those that come with --data where not given."""
     metrics: tuple[str, ...] = tuple(METRICS)
-    """Measures of disentanglement, where there are two factors and a hundred observations; dci takes longest."""
+    """Measures of disentanglement, where there are two factors and a hundred observations; dci
+    takes longest."""
 
     def check(self, model: Autoencoder) -> None:
         """Accept every model, and no unknown metric."""
@@ -50,11 +58,19 @@ class Evaluate(DataVerb):
         if factors is not None:
             output.picture("factors.png", lambda: _factor_picture(model, codes, factors))
         figures = {"observations": len(frames), **({} if state is None else _health(model, state))}
-        return {**figures, "active units": int(active.sum()), **self._disentanglement(codes, factors)}
+        return {
+            **figures,
+            "active units": int(active.sum()),
+            **self._disentanglement(codes, factors),
+        }
 
     def _disentanglement(self, codes: Array, factors: Labels | None) -> Figures:
         varying = None if factors is None else _varying(factors)
-        if varying is None or min(varying.shape[1], codes.shape[1]) < 2 or len(codes) < MINIMUM_ROWS:
+        if (
+            varying is None
+            or min(varying.shape[1], codes.shape[1]) < 2
+            or len(codes) < MINIMUM_ROWS
+        ):
             return {}
         scores: Figures = {}
         with progress_bar(len(self.metrics), 0, "measuring", "metric", True) as bar:
@@ -65,7 +81,9 @@ class Evaluate(DataVerb):
 
 
 def _varying(factors: Labels) -> Labels:
-    """Return the factors ``(N, F)`` without those that have one value, as the colour of dSprites."""
+    """Return the factors ``(N, F)`` without those that have one value, as the colour of
+    dSprites.
+    """
     columns = factors.reshape(len(factors), -1)
     return columns[:, (columns != columns[0]).any(0)]
 
@@ -82,7 +100,12 @@ def _dimension_picture(model: Autoencoder, kl: Array, variance: Array) -> Array:
     values = kl if model.variational else np.sqrt(variance)
     order = np.argsort(-values, kind="stable")
     active = variance[order] > ACTIVE_VARIANCE
-    return bars(values[order], [str(k) for k in order], f"{what} of each dimension; active ones in colour", active)
+    return bars(
+        values[order],
+        [str(k) for k in order],
+        f"{what} of each dimension; active ones in colour",
+        active,
+    )
 
 
 def _factor_picture(model: Autoencoder, codes: Array, factors: Labels) -> Array:
@@ -90,7 +113,12 @@ def _factor_picture(model: Autoencoder, codes: Array, factors: Labels) -> Array:
     order = latent_order(model)[:SHOWN_DIMENSIONS]
     shares = np.array([[_told(codes[:, k], factor) for factor in columns.T] for k in order])
     names = [f"factor {i}" for i in range(columns.shape[1])] if columns.shape[1] > 1 else ["label"]
-    return table(shares, [f"dimension {k}" for k in order], names, "share of a factor's entropy that a dimension tells")
+    return table(
+        shares,
+        [f"dimension {k}" for k in order],
+        names,
+        "share of a factor's entropy that a dimension tells",
+    )
 
 
 def _told(code: Array, factor: Array) -> float:

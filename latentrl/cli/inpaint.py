@@ -32,13 +32,15 @@ class Inpaint(DataVerb):
     """Fill holes in observations from what is around them."""
 
     holes: Path | None = None
-    """Where values are missing: boolean .npy (H, W) or (B, H, W), or an image whose white is a hole. Where not given,
-    they are the NaN of the data or, without any, random boxes."""
+    """Where values are missing: boolean .npy (H, W) or (B, H, W), or an image whose white is a
+    hole. Where not given, they are the NaN of the data or, without any, random boxes."""
     count: int = 10
     """How many to show."""
 
     def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Write filled.npy, holes.npy and filled.png; errors inside the holes are those from --data."""
+        """Write filled.npy, holes.npy and filled.png; errors inside the holes are those from
+        --data.
+        """
         at_least(1, count=self.count)
         frames = open_data(self.data, model)
         holes = self._read(model, len(frames)) if self.holes else missing(model, frames)
@@ -56,7 +58,9 @@ class Inpaint(DataVerb):
         holes = _read_holes(self.holes, model)
         place = hole_shape(model)
         if holes.shape not in (place, (1, *place), (count, *place)):
-            raise ValueError(f"holes are of shape {place} or {(count, *place)}, those of {self.holes} {holes.shape}")
+            raise ValueError(
+                f"holes are of shape {place} or {(count, *place)}, those of {self.holes} {holes.shape}"
+            )
         if not holes.any():
             raise ValueError(f"{self.holes} has no holes: what is missing is True, or white")
         return np.broadcast_to(holes, (count, *place))
@@ -74,7 +78,9 @@ def _read_holes(path: Path, model: Autoencoder) -> Array:
         source.size, source.greyscale = (hole_shape(model)[0], hole_shape(model)[-1]), True
         return source[np.arange(len(source))] > 127
     if source.dtype != np.bool_:
-        raise ValueError(f"holes are booleans, True where values are missing; {path} holds {source.dtype}")
+        raise ValueError(
+            f"holes are booleans, True where values are missing; {path} holds {source.dtype}"
+        )
     return source
 
 
@@ -88,11 +94,17 @@ def missing(model: Autoencoder, frames: Frames) -> Array | None:
 
 
 def random_holes(model: Autoencoder, count: int, seed: int) -> Array:
-    """Draw one box for each observation where the model looks, of the sizes that it was trained on."""
-    cutout = next((part for part in model.corruption if isinstance(part, Cutout)), Cutout())
+    """Draw one box for each observation where the model looks, of the sizes that it was trained
+    on.
+    """
+    cutout = next((part for part in model.corruptions if isinstance(part, Cutout)), Cutout())
     holes, pre = np.zeros((count, *hole_shape(model)), bool), model.preprocess
     seen = holes[:, pre.rows, pre.columns] if isinstance(pre, ImagePreprocessor) else holes
-    ones = torch.ones(count, 1, *seen.shape[1:]) if isinstance(pre, ImagePreprocessor) else torch.ones(seen.shape)
+    ones = (
+        torch.ones(count, 1, *seen.shape[1:])
+        if isinstance(pre, ImagePreprocessor)
+        else torch.ones(seen.shape)
+    )
     seen[:] = cutout(ones, Generator().manual_seed(seed)).numpy().reshape(seen.shape) == 0
     return holes
 
@@ -110,7 +122,9 @@ def _filled(model: Autoencoder, frames: Frames, holes: Array, meter: Meter) -> I
 
 
 def _filled_plainly(model: Autoencoder, observations: Array, holes: Array) -> Array:
-    """Fill holes of images with the mean colour around them, of others with the mean of the training data."""
+    """Fill holes of images with the mean colour around them, of others with the mean of the
+    training data.
+    """
     if isinstance(model.preprocess, VectorPreprocessor):
         return np.where(holes, model.preprocess.mean.cpu().numpy(), observations)
     around = np.broadcast_to(~holes, observations.shape)
@@ -122,9 +136,15 @@ def _hole_picture(model: Autoencoder, observed: Array, holes: Array) -> Array:
     filled = inpaint(model, observed, holes)
     if not is_image(model.observation_space):
         lost = holes.any(-1) if holes.ndim == 3 else holes
-        return compared(model, ("observed", "filled"), [(observed, filled)], shade=Shade("hole", lost.astype(float)))
+        return compared(
+            model,
+            ("observed", "filled"),
+            [(observed, filled)],
+            shade=Shade("hole", lost.astype(float)),
+        )
     before, after = shown(model, observed), shown(model, filled)
     damaged = [
-        np.where(hole[..., None], np.array(HOLE, np.uint8), image) for hole, image in zip(holes, before, strict=True)
+        np.where(hole[..., None], np.array(HOLE, np.uint8), image)
+        for hole, image in zip(holes, before, strict=True)
     ]
     return sheet([before, damaged, after], ["observed", "damaged", "filled"], fold=True)

@@ -56,7 +56,9 @@ def has_argument(model: str, name: str) -> bool:
 
 
 def default_latent_dim(model: str, space: spaces.Box | None = None) -> int:
-    """Return a model's own size of code, at most half as many as an observation of ``space`` has values."""
+    """Return a model's own size of code, at most half as many as an observation of ``space`` has
+    values.
+    """
     own: int = inspect.signature(MODELS[model]).parameters["latent_dim"].default
     return own if space is None else max(1, min(own, math.prod(space.shape) // 2))
 

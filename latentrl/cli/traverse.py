@@ -57,7 +57,8 @@ class Manifold(Verb):
     steps: int = 15
     """Positions along each."""
     dimensions: tuple[int, int] | None = None
-    """Which change from row to row and from column to column; the two most informative where not given."""
+    """Which change from row to row and from column to column; the two most informative where not
+    given."""
 
     def check(self, model: Autoencoder) -> None:
         """Refuse models whose codes follow no known distribution."""
@@ -68,7 +69,9 @@ class Manifold(Verb):
         decoded = generation.manifold(model, self.steps, self.dimensions)
         output.array("manifold.npy", decoded)
         paint = painter(model, decoded)
-        output.picture("manifold.png", lambda: paint.titled(grid([paint.tiles(row) for row in decoded])))
+        output.picture(
+            "manifold.png", lambda: paint.titled(grid([paint.tiles(row) for row in decoded]))
+        )
         rows, columns = (int(k) for k in self.dimensions or latent_order(model)[:2])
         return {"dimension from row to row": rows, "dimension from column to column": columns}
 
@@ -79,7 +82,8 @@ class Traverse(DataVerb):
     """Move one dimension of a code at a time over its range in the data."""
 
     index: int | None = None
-    """Position of the observation to start from; one of ordinary distance from the mean where not given."""
+    """Position of the observation to start from; one of ordinary distance from the mean where not
+    given."""
     dimensions: int = 8
     """How many, the most informative first."""
     steps: int = 9
@@ -97,7 +101,10 @@ class Traverse(DataVerb):
         output.array("traversals.npy", moved)
         names, ends = self._names(model), ["1 %", *[""] * (self.steps - 2), "99 %"]
         paint = painter(model, moved)
-        output.picture("traversals.png", lambda: paint.titled(sheet([paint.tiles(row) for row in moved], names, ends)))
+        output.picture(
+            "traversals.png",
+            lambda: paint.titled(sheet([paint.tiles(row) for row in moved], names, ends)),
+        )
         output.movie("traversals.gif", lambda: traversal_gif(model, start, self.dimensions))
         return {"dimensions": " ".join(map(str, latent_order(model)[: self.dimensions]))}
 
@@ -124,7 +131,9 @@ class Interpolate(DataVerb):
     """A straight line, or an arc about the origin."""
 
     def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Write interpolations.npy ``(pairs, steps, *shape)``, interpolations.png and interpolations.gif."""
+        """Write interpolations.npy ``(pairs, steps, *shape)``, interpolations.png and
+        interpolations.gif.
+        """
         at_least(2, steps=self.steps)
         frames = open_data(self.data, model)
         starts, ends = self._pairs(frames)
@@ -132,12 +141,17 @@ class Interpolate(DataVerb):
         decoded = self._decode(model, pairs, self.steps)
         output.array("interpolations.npy", decoded)
         output.picture("interpolations.png", lambda: self._picture(model, pairs, decoded))
-        output.movie("interpolations.gif", lambda: self._movie(model, self._decode(model, pairs, MOVING_STEPS)))
+        output.movie(
+            "interpolations.gif",
+            lambda: self._movie(model, self._decode(model, pairs, MOVING_STEPS)),
+        )
         return {"from": " ".join(map(str, starts)), "to": " ".join(map(str, ends))}
 
     def _pairs(self, frames: Frames) -> tuple[list[int], list[int]]:
         if len(self.start) != len(self.end):
-            raise ValueError(f"start and end need as many positions, got {len(self.start)} and {len(self.end)}")
+            raise ValueError(
+                f"start and end need as many positions, got {len(self.start)} and {len(self.end)}"
+            )
         if self.start:
             return _positions(self.start, frames), _positions(self.end, frames)
         at_least(1, count=self.count)
@@ -150,8 +164,10 @@ class Interpolate(DataVerb):
     def _decode(self, model: Autoencoder, pairs: list[tuple[Array, Array]], steps: int) -> Array:
         return np.stack([generation.interpolate(model, a, b, steps, self.path) for a, b in pairs])
 
-    def _picture(self, model: Autoencoder, pairs: list[tuple[Array, Array]], decoded: Array) -> Array:
-        ends = model.preview(np.concatenate([np.stack(pair) for pair in pairs]))
+    def _picture(
+        self, model: Autoencoder, pairs: list[tuple[Array, Array]], decoded: Array
+    ) -> Array:
+        ends = model.preprocessed(np.concatenate([np.stack(pair) for pair in pairs]))
         paint = painter(model, ends, decoded)
         rows = [
             paint.tiles(np.concatenate([ends[2 * i : 2 * i + 1], row, ends[2 * i + 1 : 2 * i + 2]]))
@@ -193,28 +209,45 @@ class Arithmetic(DataVerb):
         direction = generation.direction(model, having, lacking)
         base = lacking if self.label is not None else frames
         chosen = base[spread(base, self.count)]
-        changed = np.stack([generation.arithmetic(model, chosen, direction, s) for s in self.strength], 1)
+        changed = np.stack(
+            [generation.arithmetic(model, chosen, direction, s) for s in self.strength], 1
+        )
         output.array("direction.npy", direction)
         output.array("arithmetic.npy", changed)
         output.picture("arithmetic.png", lambda: self._picture(model, chosen, changed))
-        return {"observations with": len(having), "without": len(lacking), "length": float(np.linalg.norm(direction))}
+        return {
+            "observations with": len(having),
+            "without": len(lacking),
+            "length": float(np.linalg.norm(direction)),
+        }
 
     def _sides(self, frames: Frames, model: Autoencoder) -> tuple[Frames, Frames]:
         if self.having and self.lacking and self.label is None:
             return open_data(self.having, model), open_data(self.lacking, model)
         if self.label is None or self.having or self.lacking:
-            raise ValueError("name the property by --having FILE and --lacking FILE, or by --label N")
+            raise ValueError(
+                "name the property by --having FILE and --lacking FILE, or by --label N"
+            )
         labels = classes(self.labels or self.data, frames, self.factor)
         if labels is None:
-            raise ValueError(f"{self.data} comes without labels: give --labels FILE, or --having and --lacking")
+            raise ValueError(
+                f"{self.data} comes without labels: give --labels FILE, or --having and --lacking"
+            )
         if self.label not in labels or (labels == self.label).all():
-            raise ValueError(f"--label must be one of several in the data: {_few(np.unique(labels))}; got {self.label}")
-        return frames.subset(np.flatnonzero(labels == self.label)), frames.subset(np.flatnonzero(labels != self.label))
+            raise ValueError(
+                f"--label must be one of several in the data: {_few(np.unique(labels))}; got {self.label}"
+            )
+        return frames.subset(np.flatnonzero(labels == self.label)), frames.subset(
+            np.flatnonzero(labels != self.label)
+        )
 
     def _picture(self, model: Autoencoder, chosen: Array, changed: Array) -> Array:
-        before = model.preview(chosen)
+        before = model.preprocessed(chosen)
         paint = painter(model, before, changed)
-        rows = [paint.tiles(np.concatenate([[image], row])) for image, row in zip(before, changed, strict=True)]
+        rows = [
+            paint.tiles(np.concatenate([[image], row]))
+            for image, row in zip(before, changed, strict=True)
+        ]
         columns = ["observed", *[f"{s:+g}" if s else "0" for s in self.strength]]
         return paint.titled(sheet(rows, columns=columns, breaks=(1,)))
 

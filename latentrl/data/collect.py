@@ -51,15 +51,26 @@ class RandomPolicy:
 class BrownianPolicy:
     """Correlated actions, which reach further than independent ones.
 
-    Box actions do a random walk of ``stride`` times their half range a step, reflected at the bounds
-    (World Models, Ha & Schmidhuber 2018, arXiv:1803.10122, explores with random actions; its best
-    known reimplementations correlate them). Other actions are kept for ``1 / renewal`` steps on average.
+    Box actions do a random walk of ``stride`` times their half range a step, reflected at the
+    bounds (World Models, Ha & Schmidhuber 2018, arXiv:1803.10122, explores with random actions; its
+    best known reimplementations correlate them). Other actions are kept for ``1 / renewal`` steps
+    on average.
     """
 
-    def __init__(self, action_space: spaces.Space[Any], seed: int, stride: float = 0.25, renewal: float = 0.25) -> None:
-        """Seed the batched ``action_space`` and draw the first actions; ``ValueError`` for unbounded ones."""
+    def __init__(
+        self,
+        action_space: spaces.Space[Any],
+        seed: int,
+        stride: float = 0.25,
+        renewal: float = 0.25,
+    ) -> None:
+        """Seed the batched ``action_space`` and draw the first actions; ``ValueError`` for
+        unbounded ones.
+        """
         if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
-            raise ValueError("policy 'brownian' walks between bounds, and these actions have none; use 'random'")
+            raise ValueError(
+                "policy 'brownian' walks between bounds, and these actions have none; use 'random'"
+            )
         self.action_space, self.stride, self.renewal = action_space, stride, renewal
         self.action_space.seed(seed)
         self._rng = np.random.default_rng(seed)
@@ -133,9 +144,13 @@ def collect(
     return Frames.open(path).subset(np.arange(frames))
 
 
-def _make_vector(env: str | Callable[[], gym.Env[Any, Any]], n_envs: int) -> VectorEnv[Any, Any, Any]:
+def _make_vector(
+    env: str | Callable[[], gym.Env[Any, Any]], n_envs: int
+) -> VectorEnv[Any, Any, Any]:
     factory = functools.partial(gym.make, env) if isinstance(env, str) else env
-    envs: VectorEnv[Any, Any, Any] = SyncVectorEnv([factory]) if n_envs == 1 else in_workers([factory] * n_envs)
+    envs: VectorEnv[Any, Any, Any] = (
+        SyncVectorEnv([factory]) if n_envs == 1 else in_workers([factory] * n_envs)
+    )
     # Neither kind knows what it is a vector of, and the store must, whatever the number.
     probe = factory()
     described = {"id": _name(probe), **envs.metadata.get("environment", {})}
@@ -161,10 +176,15 @@ class _Collection:
         self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.space = space
         self.seed = int(np.random.SeedSequence([seed, existing]).generate_state(1)[0] >> 1)
-        self.origin = {"policy": policy if isinstance(policy, str) else type(policy).__name__, "seed": self.seed}
+        self.origin = {
+            "policy": policy if isinstance(policy, str) else type(policy).__name__,
+            "seed": self.seed,
+        }
         self.policy = policy
         if isinstance(policy, str):
-            self.policy = EXPLORERS.build({"name": policy}, action_space=envs.action_space, seed=self.seed)
+            self.policy = EXPLORERS.build(
+                {"name": policy}, action_space=envs.action_space, seed=self.seed
+            )
         self.episodes = np.arange(envs.num_envs)
         self.next_episode = envs.num_envs
 
@@ -172,15 +192,22 @@ class _Collection:
         environment = describe_environment(self.envs)
         action_space = self.envs.single_action_space
         bar = progress_bar(frames, self.stored, "collecting", "frame", progress)
-        with bar, FrameWriter(self.path, self.space, action_space, environment, **self.origin) as writer:
+        with (
+            bar,
+            FrameWriter(self.path, self.space, action_space, environment, **self.origin) as writer,
+        ):
             observations, _ = self.envs.reset(seed=self.seed)
             resetting = np.zeros(self.envs.num_envs, bool)
             while self.stored < frames:
                 before = self.stored
-                observations, resetting = self._step(writer, observations, resetting, frames - before)
+                observations, resetting = self._step(
+                    writer, observations, resetting, frames - before
+                )
                 bar.update(self.stored - before)
 
-    def _step(self, writer: FrameWriter, observations: Any, resetting: Array, room: int) -> tuple[Any, Array]:
+    def _step(
+        self, writer: FrameWriter, observations: Any, resetting: Array, room: int
+    ) -> tuple[Any, Array]:
         actions = self.policy(observations)  # type: ignore[operator]
         following, rewards, terminated, truncated, _ = self.envs.step(actions)
         kept = np.flatnonzero(~resetting)[:room]
@@ -228,5 +255,7 @@ def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:
     elif key is not None:
         raise ValueError(f"key={key!r} is for Dict observations; these are {describe_space(space)}")
     if not isinstance(space, spaces.Box):
-        raise TypeError(f"expected Box observations, got {describe_space(space)}; learn from rendered pictures instead")
+        raise TypeError(
+            f"expected Box observations, got {describe_space(space)}; learn from rendered pictures instead"
+        )
     return space

@@ -78,8 +78,16 @@ class Frames:
         space = space_from_json(manifest["observation"])
         record = step_dtype(manifest["action"])
         shards = [Shard(path, shard["name"], space, record) for shard in manifest["shards"]]
-        steps = np.concatenate([shard.steps() for shard in shards]) if shards else np.empty(0, record)
-        return cls(space, [s.observations() for s in shards], episode_numbers(shards), steps, metadata=manifest)
+        steps = (
+            np.concatenate([shard.steps() for shard in shards]) if shards else np.empty(0, record)
+        )
+        return cls(
+            space,
+            [s.observations() for s in shards],
+            episode_numbers(shards),
+            steps,
+            metadata=manifest,
+        )
 
     def __len__(self) -> int:
         """Return the number of observations in this view."""
@@ -114,10 +122,19 @@ class Frames:
 
     def subset(self, indices: Array) -> Frames:
         """Return a view of some of these observations."""
-        return Frames(self.space, self._sources, self._episodes, self._steps, self.indices[indices], self.metadata)
+        return Frames(
+            self.space,
+            self._sources,
+            self._episodes,
+            self._steps,
+            self.indices[indices],
+            self.metadata,
+        )
 
     def distinct(self) -> Frames:
-        """Return a view in which equal observations come once, the first of them; reads them in pieces."""
+        """Return a view in which equal observations come once, the first of them; reads them in
+        pieces.
+        """
         first: dict[bytes, int] = {}
         for start in range(0, len(self), CHUNK):
             for i, observation in enumerate(self[start : start + CHUNK], start):
@@ -162,36 +179,47 @@ class Frames:
 def as_frames(source: Frames | Array | str | Path) -> Frames:
     """Open observations from whatever holds them.
 
-    uint8 observations are images, ``(H, W)`` or ``(H, W, C)`` in 0..255. Floats of shape ``(D,)`` are
-    vectors, ``(T, D)`` sequences and ``(H, W, C)`` images in [0, 1]; they are read as float32.
+    uint8 observations are images, ``(H, W)`` or ``(H, W, C)`` in 0..255. Floats of shape ``(D,)``
+    are vectors, ``(T, D)`` sequences and ``(H, W, C)`` images in [0, 1]; they are read as float32.
 
     Args:
         source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
-            ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is not
-            ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; an image; or a
-            folder of images and of folders of them, which ``ImageFolder`` brings to one size.
+            ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is
+            not ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; an image; or
+            a folder of images and of folders of them, which ``ImageFolder`` brings to one size.
 
     Raises:
         FileNotFoundError: nothing is there.
         TypeError: ``source`` is none of these.
-        ValueError: what is there holds no observations, or of a type or shape that has no meaning here.
+        ValueError: what is there holds no observations, or of a type or shape that has no meaning
+            here.
     """
     if isinstance(source, Frames):
         return source
     if isinstance(source, np.ndarray):
         return _bare(source, "an array")
     if not isinstance(source, str | PathLike):
-        raise TypeError(f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try np.asarray")
+        raise TypeError(
+            f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try np.asarray"
+        )
     path = Path(source)
-    return Frames.open(path) if (path / "manifest.json").exists() else _bare(open_source(path), str(path))
+    return (
+        Frames.open(path)
+        if (path / "manifest.json").exists()
+        else _bare(open_source(path), str(path))
+    )
 
 
 def _bare(source: Source, where: str) -> Frames:
     if len(source.shape) == 1 and source.dtype.kind in "iu":
-        raise ValueError(f"{where} holds labels, not observations: {EXPECTED}; for labels there is read_labels")
+        raise ValueError(
+            f"{where} holds labels, not observations: {EXPECTED}; for labels there is read_labels"
+        )
     if 0 in source.shape:
         raise ValueError(f"{where} of shape {source.shape} is empty: {EXPECTED}, N >= 1")
-    return Frames(_space_of(source, where), [source], np.arange(len(source)), metadata={"source": where})
+    return Frames(
+        _space_of(source, where), [source], np.arange(len(source)), metadata={"source": where}
+    )
 
 
 def _space_of(source: Source, where: str) -> spaces.Box:
@@ -216,7 +244,8 @@ def _check_range(images: Any, where: str) -> None:
 
 
 def check_learnable(frames: Frames) -> None:
-    """Refuse observations that no model can learn from; reads them in pieces, and no more than it must.
+    """Refuse observations that no model can learn from; reads them in pieces, and no more than it
+    must.
 
     Raises:
         ValueError: some observation holds NaN or infinity, or all are the same.

@@ -74,17 +74,25 @@ def _labels_of_file(path: Path) -> NDArray[np.int64] | None:
     array = _read_array(path)
     if array.ndim < 2 or (array.ndim == 2 and array.dtype.kind in "iub"):
         return _as_labels(array, str(path))
-    beside = path.with_name(path.name.replace("images", "labels").replace(f"idx{array.ndim}", "idx1"))
-    return _as_labels(_read_array(beside), str(beside)) if beside != path and beside.exists() else None
+    beside = path.with_name(
+        path.name.replace("images", "labels").replace(f"idx{array.ndim}", "idx1")
+    )
+    return (
+        _as_labels(_read_array(beside), str(beside)) if beside != path and beside.exists() else None
+    )
 
 
 def _labels_of_folder(folder: Path) -> NDArray[np.int64] | None:
     below = [path.relative_to(folder).parts for path in image_files(folder)]
-    names, numbers = np.unique([parts[0] if len(parts) > 1 else "" for parts in below], return_inverse=True)
+    names, numbers = np.unique(
+        [parts[0] if len(parts) > 1 else "" for parts in below], return_inverse=True
+    )
     if len(names) == 1:
         return None
     if names[0] == "":
-        raise ValueError(f"images in {folder} lie beside class folders ({', '.join(names[1:])}): move them")
+        raise ValueError(
+            f"images in {folder} lie beside class folders ({', '.join(names[1:])}): move them"
+        )
     return numbers.astype(np.int64)
 
 
@@ -117,12 +125,16 @@ def _archive_names(path: Path) -> list[str] | None:
 def _observations_of(names: list[str], path: Path) -> str:
     others = [name for name in names if name not in LABEL_ARRAYS]
     if "observations" not in names and len(others) != 1:
-        raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}; name the array to use 'observations'")
+        raise ValueError(
+            f"{path} holds {', '.join(names) or 'nothing'}; name the array to use 'observations'"
+        )
     return "observations" if "observations" in names else others[0]
 
 
 def _read_array(path: Path, name: str | None = None) -> Array:
-    """Read an ``.npy`` or IDX file, memory-mapped unless compressed, or the array ``name`` of an archive."""
+    """Read an ``.npy`` or IDX file, memory-mapped unless compressed, or the array ``name`` of an
+    archive.
+    """
     magic = _magic(path)
     with _damage_named(path):
         if name is not None:
@@ -155,7 +167,9 @@ def _parse_idx(data: Array) -> Array:
     shape = tuple(int.from_bytes(bytes(data[at : at + 4]), "big") for at in range(4, start, 4))
     expected = start + math.prod(shape) * dtype.itemsize
     if len(data) != expected:
-        raise ValueError(f"truncated or damaged: {dtype.name} {shape} takes {expected} bytes, it has {len(data)}")
+        raise ValueError(
+            f"truncated or damaged: {dtype.name} {shape} takes {expected} bytes, it has {len(data)}"
+        )
     return data[start:].view(dtype).reshape(shape)
 
 
@@ -190,21 +204,32 @@ class ImageFolder:
         return len(self.paths)
 
     def __getitem__(self, indices: Any) -> Array:
-        """Return the images at ``indices``, ``(B, H, W)`` or ``(B, H, W, 3)``; errors name the file."""
-        return np.stack([_decode(self.paths[i], self.size, self.greyscale) for i in np.atleast_1d(indices)])
+        """Return the images at ``indices``, ``(B, H, W)`` or ``(B, H, W, 3)``; errors name the
+        file.
+        """
+        return np.stack(
+            [_decode(self.paths[i], self.size, self.greyscale) for i in np.atleast_1d(indices)]
+        )
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images in ``folder`` and below it, sorted, without those whose names start with a dot.
+    """Return the images in ``folder`` and below it, sorted, without those whose names start with a
+    dot.
 
     Raises:
         ValueError: there are none.
     """
-    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    below = (
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    )
     names = sorted(name for name in below if not any(part.startswith(".") for part in name.parts))
     if not names:
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-        raise ValueError(f"{folder} holds neither a frame store nor images ({', '.join(IMAGE_SUFFIXES)}), but {found}")
+        raise ValueError(
+            f"{folder} holds neither a frame store nor images ({', '.join(IMAGE_SUFFIXES)}), but {found}"
+        )
     return [folder / name for name in names]
 
 
@@ -233,9 +258,15 @@ def _common_size(sizes: Array) -> tuple[int, int]:
 
 def _decode(path: Path, size: tuple[int, int], greyscale: bool) -> Array:
     with _opened(path) as image:
-        image.draft(None, (max(size), max(size)))  # lets JPEG decode at a half or less where that is enough
+        image.draft(
+            None, (max(size), max(size))
+        )  # lets JPEG decode at a half or less where that is enough
         plain = _eight_bits(ImageOps.exif_transpose(image)).convert("L" if greyscale else "RGB")
-        return np.asarray(plain if plain.size == size[::-1] else plain.resize(size[::-1], Image.Resampling.BILINEAR))
+        return np.asarray(
+            plain
+            if plain.size == size[::-1]
+            else plain.resize(size[::-1], Image.Resampling.BILINEAR)
+        )
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -245,4 +276,5 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 Source = Array | ImageFolder
-"""What ``Frames`` reads: an array ``(N, *shape)`` or something like it, indexed by an array of positions."""
+"""What ``Frames`` reads: an array ``(N, *shape)`` or something like it, indexed by an array of
+positions."""

@@ -102,8 +102,12 @@ def describe_action(space: spaces.Space[Any]) -> dict[str, Any]:
     return {"shape": list(space.shape or ()), "dtype": np.dtype(space.dtype).name}
 
 
-def check_same(path: Path, space: spaces.Box, action_space: spaces.Space[Any], environment: dict[str, Any]) -> None:
-    """Raise ``ValueError`` where a store at ``path`` holds other frames than these; none is fine."""
+def check_same(
+    path: Path, space: spaces.Box, action_space: spaces.Space[Any], environment: dict[str, Any]
+) -> None:
+    """Raise ``ValueError`` where a store at ``path`` holds other frames than these; none is
+    fine.
+    """
     if not (path / "manifest.json").exists():
         return
     manifest = read_manifest(path)
@@ -114,7 +118,9 @@ def check_same(path: Path, space: spaces.Box, action_space: spaces.Space[Any], e
     }
     for key, value in expected.items():
         if manifest[key] != value:
-            raise ValueError(f"{path} holds frames with {key} {manifest[key]}, not {value}: use another path")
+            raise ValueError(
+                f"{path} holds frames with {key} {manifest[key]}, not {value}: use another path"
+            )
 
 
 def _new_shard(path: Path, space: spaces.Box, record: np.dtype[Any]) -> tuple[str, list[FileIO]]:
@@ -171,7 +177,9 @@ class FrameWriter:
         write_json(path / "manifest.json", manifest)
 
     def append(self, observations: Array, **fields: Array) -> None:
-        """Append a batch: ``observations (B, *shape)`` and each field of the record, ``(B, ...)``."""
+        """Append a batch: ``observations (B, *shape)`` and each field of the record, ``(B,
+        ...)``.
+        """
         steps = np.empty(len(observations), self._record)
         for name, values in fields.items():
             steps[name] = values
@@ -188,7 +196,10 @@ class FrameWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close the files."""
         self.close()

@@ -20,7 +20,8 @@ ROUNDING = 1e-9
 class AnomalyDetector:
     """Scores observations by how little a model expects them, and raises alarms above a threshold.
 
-    Train the model on normal observations, ``calibrate`` on others of them, then ask ``is_anomaly``.
+    Train the model on normal observations, ``calibrate`` on others of them, then ask
+    ``is_anomaly``.
     """
 
     model: Autoencoder
@@ -29,21 +30,23 @@ class AnomalyDetector:
     """Score in nats above which an observation is an anomaly; ``calibrate`` sets it."""
 
     def calibrate(self, normal: Observations, false_alarm_rate: float = 0.01) -> AnomalyDetector:
-        """Set the threshold for a false-alarm rate that is at most the given one, on average over calibrations.
+        """Set the threshold for a false-alarm rate that is at most the given one, on average over
+        calibrations.
 
         The threshold is the conformal quantile: the ceil((n + 1)(1 - rate))-th smallest of n scores
         (Vovk et al. 2005; Laxhammar & Falkman 2010).
 
         Args:
-            normal: normal observations that the model was not trained on: an array, Frames or a path.
+            normal: normal observations that the model was not trained on: an array, Frames or a
+                path.
             false_alarm_rate: share of further normal observations that may raise an alarm.
 
         Returns:
             The detector itself.
 
         Raises:
-            ValueError: the rate is not between 0 and 1, there are too few observations for it, or the model
-                has not been fitted.
+            ValueError: the rate is not between 0 and 1, there are too few observations for it, or
+                the model has not been fitted.
         """
         if not 0 < false_alarm_rate < 1:
             raise ValueError(f"false_alarm_rate is a share between 0 and 1, got {false_alarm_rate}")
@@ -60,12 +63,14 @@ class AnomalyDetector:
         return self
 
     def score(self, observations: Observations) -> Array:
-        """Return -log p(x | encode(x)) in nats of the scaled observation: high for what is not expected.
+        """Return -log p(x | encode(x)) in nats of the scaled observation: high for what is not
+        expected.
 
         It is a log density, so that normal observations may well score below 0.
 
         Args:
-            observations: an array ``(B, *observation_shape)`` or one without ``B``, Frames or a path.
+            observations: an array ``(B, *observation_shape)`` or one without ``B``, Frames or a
+                path.
 
         Returns:
             float64 ``(B,)``, or a number for one observation.
@@ -82,9 +87,9 @@ class AnomalyDetector:
         Args:
             observations: as in ``score``.
 
-        Returns:
-            float32 nats: per pixel ``(B, h, w)``, summed over the channels, at the size that the network
-            sees; per step ``(B, T)`` of sequences, summed over their values; per value ``(B, D)``.
+        Returns: float32 nats: per pixel ``(B, h, w)``, summed over the channels, at the size that
+            the network sees; per step ``(B, T)`` of sequences, summed over their values; per value
+            ``(B, D)``.
 
         Raises:
             TypeError: the model has no decoder.
@@ -99,7 +104,9 @@ class AnomalyDetector:
             ValueError: there is no threshold yet.
         """
         if self.threshold is None:
-            raise ValueError("there is no threshold yet: calibrate with normal observations, or give one")
+            raise ValueError(
+                "there is no threshold yet: calibrate with normal observations, or give one"
+            )
         return np.asarray(self.score(observations) > self.threshold)
 
     def _each(self, function: Callable[[Array], Array], observations: Observations) -> Array:
@@ -107,19 +114,20 @@ class AnomalyDetector:
         return results[0] if is_single(self.model, observations) else results
 
     def _map(self, batch: Array) -> Array:
-        surprise, space = self.model.surprise(batch), self.model.observation_space
+        surprise, space = self.model.pixel_nll(batch), self.model.observation_space
         if len(space.shape) == 3 or (len(space.shape) == 2 and not is_image(space)):
             surprise = surprise.sum(-1)
         return surprise
 
     def _score(self, batch: Array) -> Array:
-        surprise = self.model.surprise(batch)
+        surprise = self.model.pixel_nll(batch)
         scores: Array = surprise.sum(tuple(range(1, surprise.ndim)), dtype=np.float64)
         return scores
 
 
 def auroc(scores: Array, anomalous: Array) -> float:
-    """Return the area under the ROC curve: how probably an anomaly scores above a normal observation.
+    """Return the area under the ROC curve: how probably an anomaly scores above a normal
+    observation.
 
     Ties count one half (Mann & Whitney 1947).
 
@@ -135,10 +143,16 @@ def auroc(scores: Array, anomalous: Array) -> float:
     """
     scores, anomalous = np.asarray(scores), np.asarray(anomalous, bool)
     if scores.ndim != 1 or scores.shape != anomalous.shape:
-        raise ValueError(f"expected one score and one label each, got shapes {scores.shape} and {anomalous.shape}")
+        raise ValueError(
+            f"expected one score and one label each, got shapes {scores.shape} and {anomalous.shape}"
+        )
     positives, negatives = int(anomalous.sum()), int((~anomalous).sum())
     if not positives or not negatives:
-        raise ValueError(f"AUROC needs both kinds, got {positives} anomalies and {negatives} normal observations")
+        raise ValueError(
+            f"AUROC needs both kinds, got {positives} anomalies and {negatives} normal observations"
+        )
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[anomalous].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return float(
+        (ranks[anomalous].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    )

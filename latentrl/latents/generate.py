@@ -18,11 +18,12 @@ def sample(model: Autoencoder, count: int, temperature: float = 1.0, seed: int =
     Args:
         model: a model of the VAE family.
         count: how many.
-        temperature: standard deviation of the codes; below 1 the samples are more ordinary and less varied.
+        temperature: standard deviation of the codes; below 1 the samples are more ordinary and less
+            varied.
         seed: of the draw.
 
-    Returns:
-        ``(count, *output_shape)`` in the environment's units: the decoder's means, without its noise.
+    Returns: ``(count, *output_shape)`` in the environment's units: the decoder's means, without its
+        noise.
 
     Raises:
         TypeError: the model's codes follow no known distribution.
@@ -32,13 +33,19 @@ def sample(model: Autoencoder, count: int, temperature: float = 1.0, seed: int =
     if count < 1:
         raise ValueError(f"count is a number of samples, at least 1; got {count}")
     if not temperature > 0:
-        raise ValueError(f"temperature is a standard deviation and must be positive, got {temperature}")
+        raise ValueError(
+            f"temperature is a standard deviation and must be positive, got {temperature}"
+        )
     noise = np.random.default_rng(seed).standard_normal((count, model.latent_dim), np.float32)
     return model.decode(temperature * noise)
 
 
 def interpolate(
-    model: Autoencoder, start: Array, end: Array, steps: int = 9, path: Literal["linear", "spherical"] = "linear"
+    model: Autoencoder,
+    start: Array,
+    end: Array,
+    steps: int = 9,
+    path: Literal["linear", "spherical"] = "linear",
 ) -> Array:
     """Decode the codes on the way from one observation to another.
 
@@ -61,13 +68,18 @@ def interpolate(
         raise ValueError(f"unknown path {path!r}; known: {', '.join(PATHS)}")
     _check_steps(steps)
     ends = [_one_code(model, observation) for observation in (start, end)]
-    return model.decode(PATHS[path](ends[0], ends[1], np.linspace(0, 1, steps, dtype=np.float32)[:, None]))
+    return model.decode(
+        PATHS[path](ends[0], ends[1], np.linspace(0, 1, steps, dtype=np.float32)[:, None])
+    )
 
 
-def manifold(model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | None = None) -> Array:
+def manifold(
+    model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | None = None
+) -> Array:
     """Decode a grid of normal quantiles over two latent dimensions, the others at 0.
 
-    The grid of Kingma & Welling 2014 (arXiv:1312.6114, figure 4): each cell holds as much of N(0, I).
+    The grid of Kingma & Welling 2014 (arXiv:1312.6114, figure 4): each cell holds as much of N(0,
+    I).
 
     Args:
         model: a model of the VAE family.
@@ -88,19 +100,27 @@ def manifold(model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | 
         model.check_fitted()
     if model.latent_dim < 2:
         raise ValueError("a manifold is drawn over two dimensions, and this model has one")
-    chosen = [int(dimension) for dimension in (latent_order(model)[:2] if dimensions is None else dimensions)]
+    chosen = [
+        int(dimension)
+        for dimension in (latent_order(model)[:2] if dimensions is None else dimensions)
+    ]
     if len(set(chosen)) != 2 or len(chosen) != 2 or not set(chosen) <= set(range(model.latent_dim)):
         raise ValueError(
             f"a manifold is drawn over two different dimensions from 0 to {model.latent_dim - 1}, got {chosen}"
         )
-    quantiles = np.array([NormalDist().inv_cdf((i + 0.5) / steps) for i in range(steps)], np.float32)
+    quantiles = np.array(
+        [NormalDist().inv_cdf((i + 0.5) / steps) for i in range(steps)], np.float32
+    )
     codes = np.zeros((steps, steps, model.latent_dim), np.float32)
     codes[..., chosen[0]], codes[..., chosen[1]] = quantiles[:, None], quantiles
     return _decode_grid(model, codes)
 
 
-def traverse(model: Autoencoder, observation: Array, dimensions: int | None = None, steps: int = 9) -> Array:
-    """Decode the code of ``observation`` with one dimension at a time moved over its range in the data.
+def traverse(
+    model: Autoencoder, observation: Array, dimensions: int | None = None, steps: int = 9
+) -> Array:
+    """Decode the code of ``observation`` with one dimension at a time moved over its range in the
+    data.
 
     Args:
         model: a fitted model with a decoder.
@@ -113,26 +133,33 @@ def traverse(model: Autoencoder, observation: Array, dimensions: int | None = No
 
     Raises:
         TypeError: the model has no decoder.
-        ValueError: fewer than 2 steps or 1 dimension, more than one observation, or an unfitted model.
+        ValueError: fewer than 2 steps or 1 dimension, more than one observation, or an unfitted
+            model.
     """
     _check_steps(steps)
     model.check_fitted()
     if dimensions is not None and dimensions < 1:
-        raise ValueError(f"dimensions is how many to move, at least 1 or None for all; got {dimensions}")
+        raise ValueError(
+            f"dimensions is how many to move, at least 1 or None for all; got {dimensions}"
+        )
     order = latent_order(model)[:dimensions]
     quantiles = model.latent_quantiles.cpu().numpy()
     codes = np.tile(_one_code(model, observation), (len(order), steps, 1))
     for row, dimension in enumerate(order):
-        codes[row, :, dimension] = np.linspace(quantiles[0, dimension], quantiles[-1, dimension], steps)
+        codes[row, :, dimension] = np.linspace(
+            quantiles[0, dimension], quantiles[-1, dimension], steps
+        )
     return _decode_grid(model, codes)
 
 
 def direction(model: Autoencoder, having: Observations, lacking: Observations) -> Array:
-    """Return the direction of a property in the latent space (Larsen et al. 2016, arXiv:1512.09300).
+    """Return the direction of a property in the latent space (Larsen et al. 2016,
+    arXiv:1512.09300).
 
     Args:
         model: any model.
-        having: observations with the property: an array, Frames, or a path that ``as_frames`` opens.
+        having: observations with the property: an array, Frames, or a path that ``as_frames``
+            opens.
         lacking: observations without it.
 
     Returns:
@@ -145,7 +172,9 @@ def direction(model: Autoencoder, having: Observations, lacking: Observations) -
     return difference.astype(np.float32)
 
 
-def arithmetic(model: Autoencoder, observations: Array, direction: Array, strength: float = 1.0) -> Array:
+def arithmetic(
+    model: Autoencoder, observations: Array, direction: Array, strength: float = 1.0
+) -> Array:
     """Decode the codes of ``observations`` moved along ``direction``.
 
     Args:
@@ -162,7 +191,9 @@ def arithmetic(model: Autoencoder, observations: Array, direction: Array, streng
         ValueError: ``direction`` is not of shape ``(latent_dim,)``.
     """
     if np.shape(direction) != (model.latent_dim,):
-        raise ValueError(f"expected a direction of shape ({model.latent_dim},), got {np.shape(direction)}")
+        raise ValueError(
+            f"expected a direction of shape ({model.latent_dim},), got {np.shape(direction)}"
+        )
     return model.decode(model.encode(observations) + strength * np.asarray(direction))
 
 
@@ -195,7 +226,9 @@ def _one_code(model: Autoencoder, observation: Array) -> Array:
 def _mean_code(model: Autoencoder, observations: Observations) -> Array:
     codes = np.concatenate([model.encode(batch) for batch in batches(model, observations)])
     if not len(codes):
-        raise ValueError("a mean code needs at least one observation with the property and one without")
+        raise ValueError(
+            "a mean code needs at least one observation with the property and one without"
+        )
     mean: Array = codes.mean(0, dtype=np.float64)
     return mean
 

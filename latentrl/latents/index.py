@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.heads import BinaryCode
+from latentrl.models.heads import BinaryPosterior
 from latentrl.training.health import Observations, batches, is_single
 from latentrl.types import Array
 
@@ -26,7 +26,9 @@ def pack_bits(codes: Array) -> Array:
 
 
 def unpack_bits(packed: Array, bits: int) -> Array:
-    """Undo ``pack_bits``: uint8 ``(B, ceil(M / 8))`` into uint8 0 and 1, ``(B, M)``, where ``bits`` is M."""
+    """Undo ``pack_bits``: uint8 ``(B, ceil(M / 8))`` into uint8 0 and 1, ``(B, M)``, where ``bits``
+    is M.
+    """
     return np.unpackbits(packed, axis=-1, count=bits)
 
 
@@ -52,7 +54,8 @@ def hamming(query: Array, index: Array) -> Array:
 
 
 class CodeIndex:
-    """Observations by the bits of their codes, to find those nearest to another (Salakhutdinov & Hinton 2009).
+    """Observations by the bits of their codes, to find those nearest to another (Salakhutdinov &
+    Hinton 2009).
 
     ``codes`` holds them packed, uint8 ``(N, ceil(latent_dim / 8))``; ``np.save`` keeps them.
     """
@@ -97,30 +100,39 @@ class CodeIndex:
             query: observations ``(Q, *observation_shape)``, or one without ``Q``.
             k: how many to find for each.
 
-        Returns:
-            Their positions, int64 ``(Q, k)``, nearest first and of the equally near the first first; and
-            their distances in bits, int32 ``(Q, k)``. Both are ``(k,)`` for one observation.
+        Returns: Their positions, int64 ``(Q, k)``, nearest first and of the equally near the first
+            first; and their distances in bits, int32 ``(Q, k)``. Both are ``(k,)`` for one
+            observation.
 
         Raises:
-            ValueError: ``k`` is not between 1 and the number of observations, or the query does not belong
-                to the observation space.
+            ValueError: ``k`` is not between 1 and the number of observations, or the query does not
+                belong to the observation space.
         """
         if not 1 <= k <= len(self):
-            raise ValueError(f"k is a number of observations to find, from 1 to the {len(self)} there are; got {k}")
+            raise ValueError(
+                f"k is a number of observations to find, from 1 to the {len(self)} there are; got {k}"
+            )
         words = _as_words(_packed_codes(self.model, query))
-        indices, distances = np.empty((len(words), k), np.int64), np.empty((len(words), k), np.int32)
+        indices, distances = (
+            np.empty((len(words), k), np.int64),
+            np.empty((len(words), k), np.int32),
+        )
         for row, code in enumerate(words):
             indices[row], distances[row] = _nearest(_distances(code, self._words), k)
         return (indices[0], distances[0]) if is_single(self.model, query) else (indices, distances)
 
 
 def _check_binary(model: Autoencoder) -> None:
-    if not issubclass(model.head.code, BinaryCode):
-        raise TypeError(f"the codes of a {model.config.model!r} model are not bits; train 'binary_ae' to search")
+    if not issubclass(model.head.posterior, BinaryPosterior):
+        raise TypeError(
+            f"the codes of a {model.config.model!r} model are not bits; train 'binary_ae' to search"
+        )
 
 
 def _packed_codes(model: Autoencoder, observations: Observations) -> Array:
-    return np.concatenate([pack_bits(model.encode(batch)) for batch in batches(model, observations)])
+    return np.concatenate(
+        [pack_bits(model.encode(batch)) for batch in batches(model, observations)]
+    )
 
 
 def _check_packed(codes: Array, size: int) -> None:
@@ -131,7 +143,9 @@ def _check_packed(codes: Array, size: int) -> None:
 
 
 def _as_words(packed: Array) -> Array:
-    """View rows of bytes as the widest unsigned integers, with zeros at the end where they do not fit."""
+    """View rows of bytes as the widest unsigned integers, with zeros at the end where they do not
+    fit.
+    """
     size = packed.shape[1]
     width = next((width for width in WORDS if width >= size), WORDS[-1])
     padded = np.pad(packed, [(0, 0), (0, -size % width)]) if size % width else packed

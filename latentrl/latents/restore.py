@@ -1,4 +1,6 @@
-"""Filling holes, and the slope of the data's log density, by the reconstruction of a trained model."""
+"""Filling holes, and the slope of the data's log density, by the reconstruction of a trained
+model.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,14 @@ from latentrl.types import Array
 def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
     """Fill holes from what is around them; all else stays as it is.
 
-    What was in the holes is not used: the model sees the lowest value of an image there, or the mean
-    of the training data in a vector or sequence. A model of grey images fills in grey.
+    What was in the holes is not used: the model sees the lowest value of an image there, or the
+    mean of the training data in a vector or sequence. A model of grey images fills in grey.
 
     Args:
         model: a model with a decoder, best ``inpainting_ae`` or ``denoising_ae`` with ``masking``.
         observations: ``(B, *observation_shape)``, or one without ``B``.
-        holes: True where values are missing: ``(H, W)``, ``(D,)`` or ``(T, D)`` for all observations
-            alike, or with ``B`` in front.
+        holes: True where values are missing: ``(H, W)``, ``(D,)`` or ``(T, D)`` for all
+            observations alike, or with ``B`` in front.
 
     Returns:
         Observations of the same shape and dtype.
@@ -47,20 +49,26 @@ def _check_holes(model: Autoencoder, holes: Array, count: int) -> Array:
     shape = model.observation_space.shape
     place = shape[:2] if len(shape) == 3 else shape
     if holes.dtype != np.bool_:
-        raise TypeError(f"expected holes as booleans, True where values are missing, got {holes.dtype}")
+        raise TypeError(
+            f"expected holes as booleans, True where values are missing, got {holes.dtype}"
+        )
     if holes.shape not in (place, (count, *place)):
         raise ValueError(f"expected holes of shape {place} or {(count, *place)}, got {holes.shape}")
     kept = np.zeros(place, bool)
     kept[_seen(model)] = True
     if (holes & ~kept).any():
-        raise ValueError("some holes lie where the model crops the image, so that it cannot fill them")
+        raise ValueError(
+            "some holes lie where the model crops the image, so that it cannot fill them"
+        )
     holes = np.broadcast_to(holes, (count, *place))
     return holes[..., None] if len(shape) == 3 else holes
 
 
 def _seen(model: Autoencoder) -> tuple[slice, ...]:
     preprocess = model.preprocess
-    return (preprocess.rows, preprocess.columns) if isinstance(preprocess, ImagePreprocessor) else ()
+    return (
+        (preprocess.rows, preprocess.columns) if isinstance(preprocess, ImagePreprocessor) else ()
+    )
 
 
 def _fill(model: Autoencoder, observations: Array, holes: Array) -> Array:
@@ -92,10 +100,12 @@ def _to_size(images: Array, shape: tuple[int, ...]) -> Array:
 
 
 def score_field(model: Autoencoder, observations: Array) -> Array:
-    """Estimate the gradient of the log density of noisy observations (Alain & Bengio 2014, arXiv:1211.4246).
+    """Estimate the gradient of the log density of noisy observations (Alain & Bengio 2014,
+    arXiv:1211.4246).
 
-    It is (g(f(x)) - x) / sigma^2, with the noise that the model was trained on: its density is that of
-    the data smoothed by so much noise. In directions in which the data do not vary, it points back to them.
+    It is (g(f(x)) - x) / sigma^2, with the noise that the model was trained on: its density is that
+    of the data smoothed by so much noise. In directions in which the data do not vary, it points
+    back to them.
 
     Args:
         model: ``denoising_ae`` with corruption ``gaussian_noise`` alone.
@@ -110,14 +120,16 @@ def score_field(model: Autoencoder, observations: Array) -> Array:
     """
     sigma = _noise(model)
     if _changes_pixels(model):
-        raise ValueError("a score field has a value for each value of the observation: preprocess without changes")
+        raise ValueError(
+            "a score field has a value for each value of the observation: preprocess without changes"
+        )
     parts = [_scores(model, batch, sigma) for batch in batches(model, observations)]
     scores = np.concatenate(parts)
     return scores[0] if is_single(model, observations) else scores
 
 
 def _noise(model: Autoencoder) -> float:
-    noise = model.corruption[0] if len(model.corruption) == 1 else None
+    noise = model.corruptions[0] if len(model.corruptions) == 1 else None
     if not isinstance(noise, GaussianNoise) or noise.clip:
         raise TypeError(
             f"this {model.config.model!r} model estimates no score: "

@@ -7,7 +7,15 @@ from typing import Any
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.baselines import pca, random
 from latentrl.models.builder import MODELS, Space
-from latentrl.models.deterministic import ae, binary_ae, contractive_ae, denoising_ae, inpainting_ae, psd_ae, sparse_ae
+from latentrl.models.deterministic import (
+    ae,
+    binary_ae,
+    contractive_ae,
+    denoising_ae,
+    inpainting_ae,
+    psd_ae,
+    sparse_ae,
+)
 from latentrl.models.variational import beta_tcvae, beta_vae, dae_beta_vae, dip_vae, factor_vae, vae
 
 __all__ = [

@@ -1,4 +1,6 @@
-"""The one model class: preprocessing, corruption, body, head, likelihood and penalties together."""
+"""The one model class: preprocessing, corruption, backbone, head, likelihood and losses
+together.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ import torch
 from gymnasium import spaces
 from torch import Generator, Tensor, nn
 
-from latentrl.models.backbones.conv import BODIES, Shape, default_body, hold_unit_columns
+from latentrl.models.backbones.conv import BACKBONES, Shape, default_backbone, hold_unit_columns
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.corruptions import CORRUPTIONS
-from latentrl.models.heads import HEADS, Code, GaussianCode
+from latentrl.models.heads import HEADS, GaussianPosterior, Posterior
 from latentrl.models.inference import INFERENCES
 from latentrl.models.likelihoods import LIKELIHOODS, GaussianLikelihood, channel_axis
-from latentrl.models.losses import PENALTIES, Batch
+from latentrl.models.losses import LOSSES, Batch
 from latentrl.models.losses.kl import KL
 from latentrl.models.preprocessing import make_preprocessor
 from latentrl.types import Array, describe_space, space_from_json
@@ -54,48 +56,66 @@ class Autoencoder(nn.Module):
         self.preprocess = make_preprocessor(self.observation_space, config.preprocessing)
         self.head = HEADS.build(config.head)
         self.likelihood = LIKELIHOODS.build(config.likelihood)
-        self.corruption = [CORRUPTIONS.build(spec) for spec in config.corruption]
+        self.corruptions = [CORRUPTIONS.build(spec) for spec in config.corruptions]
         self.inference = None if config.inference is None else INFERENCES.build(config.inference)
         self._build_networks(self.preprocess.shape)
         self.features = None if config.features is None else _frozen(config.features)
-        self.penalties = [PENALTIES.build(spec, latent_dim=config.latent_dim) for spec in config.penalties]
-        self.learned_penalties = nn.ModuleList(part for part in self.penalties if isinstance(part, nn.Module))
+        self.loss_terms = [
+            LOSSES.build(spec, latent_dim=config.latent_dim) for spec in config.losses
+        ]
+        self.learned_losses = nn.ModuleList(
+            part for part in self.loss_terms if isinstance(part, nn.Module)
+        )
         self._check_parts()
         self._register_statistics(config.latent_dim)
 
     def _build_networks(self, shape: Shape) -> None:
         config = self.config
-        body = BODIES.build(config.body or default_body(shape))
-        self.encoder = body.encoder(shape, config.latent_dim * self.head.outputs_per_latent)
+        backbone = BACKBONES.build(config.backbone or default_backbone(shape))
+        self.encoder = backbone.encoder(shape, config.latent_dim * self.head.outputs_per_latent)
         self.decoder = None
         if config.training != "none":
-            self.decoder = body.decoder(config.latent_dim, _widened(shape, self.likelihood.outputs_per_value))
-            body.tie(self.encoder, self.decoder)
+            self.decoder = backbone.decoder(
+                config.latent_dim, _widened(shape, self.likelihood.outputs_per_value)
+            )
+            backbone.tie(self.encoder, self.decoder)
             if self.head.unit_columns:
                 hold_unit_columns(self.decoder)
 
     def _check_parts(self) -> None:
         shape, size = self.preprocess.shape, math.prod(self.preprocess.shape)
-        for penalty in self.penalties:
-            if not issubclass(self.head.code, penalty.needs):
+        for penalty in self.loss_terms:
+            if not issubclass(self.head.posterior, penalty.needs):
                 raise ValueError(
-                    f"penalty {penalty.name!r} needs {penalty.needs.kind}, not head {self.config.head['name']!r}"
+                    f"loss {penalty.name!r} needs {penalty.needs.kind}, not head {self.config.head['name']!r}"
                 )
-        names = [penalty.name for penalty in self.penalties]
+        names = [penalty.name for penalty in self.loss_terms]
         if len(set(names)) < len(names):
-            raise ValueError(f"two penalties have one name among {', '.join(names)}: each can be given once")
+            raise ValueError(
+                f"two losses have one name among {', '.join(names)}: each can be given once"
+            )
         if self.likelihood.images_only and len(shape) != 3:
-            raise ValueError("likelihood 'bernoulli' needs values in [0, 1]; for vectors and sequences use 'gaussian'")
-        if any(part.colour_only for part in self.corruption) and (len(shape) != 3 or shape[0] != 3):
-            raise ValueError(f"corruption 'greyscale' needs images of 3 colour channels, not inputs of shape {shape}")
+            raise ValueError(
+                "likelihood 'bernoulli' needs values in [0, 1]; for vectors and sequences use 'gaussian'"
+            )
+        if any(part.colour_only for part in self.corruptions) and (
+            len(shape) != 3 or shape[0] != 3
+        ):
+            raise ValueError(
+                f"corruption 'greyscale' needs images of 3 colour channels, not inputs of shape {shape}"
+            )
         if self.features is not None and not isinstance(self.likelihood, GaussianLikelihood):
-            raise ValueError("features are measured by likelihood 'gaussian', with one sigma for all")
+            raise ValueError(
+                "features are measured by likelihood 'gaussian', with one sigma for all"
+            )
         if self.features is not None and self.features.preprocess.shape != shape:
             raise ValueError(
                 f"features take inputs of shape {self.features.preprocess.shape}, these are of shape {shape}: "
                 "give both models the same space and preprocessing"
             )
-        if self.latent_dim > size and not any(penalty.allows_overcomplete for penalty in self.penalties):
+        if self.latent_dim > size and not any(
+            penalty.allows_overcomplete for penalty in self.loss_terms
+        ):
             raise ValueError(
                 f"latent_dim={self.latent_dim} is larger than the observation, which has {size} values: "
                 "use a smaller one, or a model whose penalty allows it, such as 'sparse_ae'"
@@ -114,7 +134,9 @@ class Autoencoder(nn.Module):
             ValueError: this model has no features, or ``features`` has not been fitted.
         """
         if self.features is None or not features.fitted:
-            raise ValueError("features must be a fitted model, for a model that measures its reconstruction in them")
+            raise ValueError(
+                "features must be a fitted model, for a model that measures its reconstruction in them"
+            )
         if self.features.config != features.config:
             raise ValueError("features must be of the config that the model was built with")
         self.features.load_state_dict(features.state_dict())
@@ -126,19 +148,23 @@ class Autoencoder(nn.Module):
 
     @property
     def patches(self) -> int | None:
-        """How many patches have a part of the code each, laid out ``(latent_dim / patches, patches)``; else None."""
+        """How many patches have a part of the code each, laid out ``(latent_dim / patches,
+        patches)``; else None.
+        """
         shape = self.preprocess.shape
-        return BODIES.build(self.config.body or default_body(shape)).patches(shape)
+        return BACKBONES.build(self.config.backbone or default_backbone(shape)).patches(shape)
 
     @property
     def variational(self) -> bool:
         """Whether codes are distributions near N(0, I), so that new ones can be drawn."""
-        return issubclass(self.head.code, GaussianCode)
+        return issubclass(self.head.posterior, GaussianPosterior)
 
     @property
     def beta_norm(self) -> float | None:
-        """The KL term's weight for a value and a dimension, beta M / N (Higgins et al. 2017); None without one."""
-        betas = [penalty.beta for penalty in self.penalties if isinstance(penalty, KL)]
+        """The KL term's weight for a value and a dimension, beta M / N (Higgins et al. 2017); None
+        without one.
+        """
+        betas = [penalty.beta for penalty in self.loss_terms if isinstance(penalty, KL)]
         return betas[0] * self.latent_dim / math.prod(self.preprocess.shape) if betas else None
 
     @property
@@ -152,13 +178,15 @@ class Autoencoder(nn.Module):
         return self.latent_mean.device
 
     def check_fitted(self) -> None:
-        """Raise ``ValueError`` where the model has not been fitted: its statistics are then those of no data."""
+        """Raise ``ValueError`` where the model has not been fitted: its statistics are then those
+        of no data.
+        """
         if not self.fitted:
             raise ValueError("this model has not been fitted: fit it, or load one that was")
 
     # For training: scaled tensors.
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Code, Tensor, Tensor]:
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Posterior, Tensor, Tensor]:
         """Encode and decode scaled observations.
 
         Args:
@@ -172,29 +200,32 @@ class Autoencoder(nn.Module):
         z = code.mean if noise is None else code.sample(noise)
         return code, z, self._decoder()(z)
 
-    def draw(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def sample_noise(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Return the corrupted input and the randomness of one training step on ``x``.
 
-        Returns:
-            The input, and standard normal ``(2, B, latent_dim)``: the code's noise, and some for penalties.
+        Returns: The input, and standard normal ``(2, B, latent_dim)``: the code's noise, and some
+            for losses.
         """
         noise = torch.randn(2, len(x), self.latent_dim, device=x.device, generator=generator)
-        return self.damage(x, generator), noise
+        return self.corrupt(x, generator), noise
 
-    def damage(self, x: Tensor, generator: Generator) -> Tensor:
+    def corrupt(self, x: Tensor, generator: Generator) -> Tensor:
         """Return ``x`` after the model's corruptions, if it has any."""
-        for corrupt in self.corruption:
+        for corrupt in self.corruptions:
             x = corrupt(x, generator)
         return x
 
-    def losses(self, x: Tensor, inputs: Tensor, noise: Tensor | None, step: int) -> tuple[dict[str, Tensor], Batch]:
+    def losses(
+        self, x: Tensor, inputs: Tensor, noise: Tensor | None, step: int
+    ) -> tuple[dict[str, Tensor], Batch]:
         """Return the named terms whose sum is the loss, in nats per observation.
 
         Args:
             x: clean scaled observations ``(B, *preprocess.shape)``: the target.
             inputs: what the encoder sees, ``x`` or a corrupted copy.
-            noise: standard normal ``(2, B, latent_dim)`` from ``draw``; None decodes the encoder's mean.
-            step: gradient steps done, for penalties with a schedule.
+            noise: standard normal ``(2, B, latent_dim)`` from ``draw``; None decodes the encoder's
+                mean.
+            step: gradient steps done, for losses with a schedule.
 
         Returns:
             The terms, the reconstruction first, and the batch that they were computed from.
@@ -206,13 +237,15 @@ class Autoencoder(nn.Module):
         nll = self._nll(outputs, x)
         batch = Batch(x, inputs, code, z, outputs, nll, self.encoder, self.head, spare, step)
         terms = {"reconstruction": nll.flatten(1).sum(1).mean()}
-        return {**terms, **{penalty.name: penalty(batch) for penalty in self.penalties}}, batch
+        return {**terms, **{penalty.name: penalty(batch) for penalty in self.loss_terms}}, batch
 
-    def _training_code(self, code: Code, x: Tensor, noise: Tensor) -> Tensor:
+    def _training_code(self, code: Posterior, x: Tensor, noise: Tensor) -> Tensor:
         z = code.sample(noise)
         if self.inference is None:
             return z
-        return self.inference(lambda h: self._nll(self._decoder()(h).float(), x).flatten(1).sum(1), z)
+        return self.inference(
+            lambda h: self._nll(self._decoder()(h).float(), x).flatten(1).sum(1), z
+        )
 
     def _nll(self, outputs: Tensor, x: Tensor) -> Tensor:
         if self.features is None:
@@ -235,7 +268,9 @@ class Autoencoder(nn.Module):
         Raises:
             ValueError: shape, dtype or values do not belong to the observation space.
         """
-        return self._map(self._code_mean, self.check_observations(observations), self.observation_space.shape)
+        return self._map(
+            self._code_mean, self.check_observations(observations), self.observation_space.shape
+        )
 
     def decode(self, latents: Array) -> Array:
         """Return the decoder's mean for codes ``(B, latent_dim)`` or ``(latent_dim,)``.
@@ -255,13 +290,15 @@ class Autoencoder(nn.Module):
         """Return ``decode(encode(observations))`` in one pass; same arguments and errors."""
         self._decoder()
         checked = self.check_observations(observations)
-        return self._map(lambda x: self._decode(self._code_mean(x)), checked, self.observation_space.shape)
+        return self._map(
+            lambda x: self._decode(self._code_mean(x)), checked, self.observation_space.shape
+        )
 
-    def surprise(self, observations: Array) -> Array:
+    def pixel_nll(self, observations: Array) -> Array:
         """Return -log p(x | encode(x)) of every value, in nats of the scaled observation.
 
-        Returns:
-            float32 ``(B, *output_space.shape)`` or without ``B``: high where the model did not expect a value.
+        Returns: float32 ``(B, *output_space.shape)`` or without ``B``: high where the model did not
+            expect a value.
 
         Raises:
             TypeError: the model has no decoder, or measures its reconstruction in features.
@@ -269,13 +306,21 @@ class Autoencoder(nn.Module):
         """
         self._decoder()
         if self.features is not None:
-            raise TypeError(f"a {self.config.model!r} model measures features, and knows no likelihood of values")
-        return self._map(self._surprise, self.check_observations(observations), self.observation_space.shape)
+            raise TypeError(
+                f"a {self.config.model!r} model measures features, and knows no likelihood of values"
+            )
+        return self._map(
+            self._pixel_nll, self.check_observations(observations), self.observation_space.shape
+        )
 
-    def preview(self, observations: Array) -> Array:
-        """Return the observations as the network sees them: cropped and resized, in the environment's units."""
+    def preprocessed(self, observations: Array) -> Array:
+        """Return the observations as the network sees them: cropped and resized, in the
+        environment's units.
+        """
         checked = self.check_observations(observations)
-        return self._map(lambda x: self._restore(self.preprocess(x)), checked, self.observation_space.shape)
+        return self._map(
+            lambda x: self._restore(self.preprocess(x)), checked, self.observation_space.shape
+        )
 
     def _code_mean(self, observations: Tensor) -> Tensor:
         mean: Tensor = self.head(self.encoder(self.preprocess(observations))).mean
@@ -284,10 +329,14 @@ class Autoencoder(nn.Module):
     def _decode(self, latents: Tensor) -> Tensor:
         return self._restore(self.likelihood.mean(self._decoder()(latents)).float())
 
-    def _surprise(self, observations: Tensor) -> Tensor:
+    def _pixel_nll(self, observations: Tensor) -> Tensor:
         x = self.preprocess(observations)
         nll = -self.likelihood.log_prob(self(x)[2].float(), x)
-        return nll.permute(0, 2, 3, 1).reshape(-1, *self.preprocess.output_space.shape) if nll.ndim == 4 else nll
+        return (
+            nll.permute(0, 2, 3, 1).reshape(-1, *self.preprocess.output_space.shape)
+            if nll.ndim == 4
+            else nll
+        )
 
     def _restore(self, x: Tensor) -> Tensor:
         dtype = torch.from_numpy(np.empty(0, self.preprocess.output_space.dtype)).dtype
@@ -295,14 +344,21 @@ class Autoencoder(nn.Module):
 
     def _decoder(self) -> nn.Module:
         if self.decoder is None:
-            raise TypeError(f"a {self.config.model!r} model has no decoder; train 'pca', 'ae' or 'beta_vae' to decode")
+            raise TypeError(
+                f"a {self.config.model!r} model has no decoder; train 'pca', 'ae' or 'beta_vae' to decode"
+            )
         return self.decoder
 
     @torch.inference_mode()
-    def _map(self, function: Callable[[Tensor], Tensor], array: Array, shape: tuple[int, ...]) -> Array:
+    def _map(
+        self, function: Callable[[Tensor], Tensor], array: Array, shape: tuple[int, ...]
+    ) -> Array:
         single = array.shape == shape
         self.eval()
-        parts = [function(chunk).cpu().numpy() for chunk in self._chunks(array[None] if single else array)]
+        parts = [
+            function(chunk).cpu().numpy()
+            for chunk in self._chunks(array[None] if single else array)
+        ]
         return parts[0][0] if single else np.concatenate(parts)
 
     def _chunks(self, array: Array) -> Iterator[Tensor]:
@@ -317,7 +373,10 @@ class Autoencoder(nn.Module):
             ValueError: shape, dtype or values do not belong to the observation space.
         """
         space, array = self.observation_space, np.asarray(observations)
-        if array.shape[-len(space.shape) :] != space.shape or array.ndim - len(space.shape) not in (0, 1):
+        if array.shape[-len(space.shape) :] != space.shape or array.ndim - len(space.shape) not in (
+            0,
+            1,
+        ):
             raise ValueError(
                 f"expected observations of shape (B, {', '.join(map(str, space.shape))}), got {array.shape}"
             )

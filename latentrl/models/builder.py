@@ -28,7 +28,7 @@ def build(
     space: Space,
     latent_dim: int,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
     **parts: Any,
 ) -> Autoencoder:
@@ -39,7 +39,7 @@ def build(
         space=space_to_json(as_space(space)),
         latent_dim=latent_dim,
         likelihood=likelihood,
-        body=body,
+        backbone=backbone,
         preprocessing=preprocessing,
         **parts,
     )

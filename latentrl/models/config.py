@@ -30,18 +30,19 @@ class AutoencoderConfig:
     """Spec of the head."""
     likelihood: Spec = field(default_factory=lambda: {"name": "gaussian", "sigma": 0.1})
     """Spec of the decoder's distribution."""
-    body: Spec | None = None
+    backbone: Spec | None = None
     """Spec of the networks; None chooses from the observation's shape."""
     preprocessing: Preprocessing = Preprocessing()
     """Crop, size and greyscale of images."""
-    corruption: Sequence[Spec] = ()
+    corruptions: Sequence[Spec] = ()
     """Specs of the corruptions of training inputs, applied in order."""
-    penalties: Sequence[Spec] = ()
+    losses: Sequence[Spec] = ()
     """Specs of the terms beside the reconstruction."""
     inference: Spec | None = None
     """Spec of what improves the codes while training; None decodes the encoder's own."""
     features: Mapping[str, Any] | None = None
-    """Config, as JSON, of a frozen model in whose codes the reconstruction is measured; None takes the values."""
+    """Config, as JSON, of a frozen model in whose codes the reconstruction is measured; None takes
+    the values."""
     training: Training = "gradient"
     """How ``fit`` finds the weights; "none" keeps the random encoder and has no decoder."""
 
@@ -68,7 +69,9 @@ class AutoencoderConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
-            raise ValueError(f"unknown model setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
+            raise ValueError(
+                f"unknown model setting {unknown[0]!r}; known: {', '.join(sorted(known))}"
+            )
         missing = sorted(REQUIRED - set(data))
         if missing:
             raise ValueError(f"the model settings lack {missing[0]!r}")

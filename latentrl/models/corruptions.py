@@ -100,7 +100,8 @@ class Masking:
 @CORRUPTIONS.register("cutout")
 @dataclass(frozen=True)
 class Cutout:
-    """Set one box of each observation to 0: a rectangle of an image, a stretch of a vector or sequence.
+    """Set one box of each observation to 0: a rectangle of an image, a stretch of a vector or
+    sequence.
 
     Each side is a random share of the observation's, and the box lies anywhere inside it.
     """
@@ -129,10 +130,14 @@ class Cutout:
     def _stretch(self, x: Tensor, axis: int, generator: Generator) -> Tensor:
         size = x.shape[axis]
         draw = _uniform((2, len(x)), x, generator)
-        length = ((self.smallest + (self.largest - self.smallest) * draw[0]) * size).round().clamp(min=1)
+        length = (
+            ((self.smallest + (self.largest - self.smallest) * draw[0]) * size).round().clamp(min=1)
+        )
         first = (draw[1] * (size - length + 1)).floor()
         shape = [len(x)] + [1] * (x.ndim - 1)
-        place = torch.arange(size, device=x.device).view([size if i == axis else 1 for i in range(x.ndim)])
+        place = torch.arange(size, device=x.device).view(
+            [size if i == axis else 1 for i in range(x.ndim)]
+        )
         return (place >= first.view(shape)) & (place < (first + length).view(shape))
 
 
@@ -147,7 +152,9 @@ class Blur:
     def __post_init__(self) -> None:
         """Refuse a width that is not positive."""
         if not self.sigma > 0:
-            raise ValueError(f"sigma is a standard deviation and must be positive, got {self.sigma}")
+            raise ValueError(
+                f"sigma is a standard deviation and must be positive, got {self.sigma}"
+            )
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         """Return a smoothed copy of ``x``; edges repeat their last value."""
@@ -168,7 +175,9 @@ class Blur:
 @CORRUPTIONS.register("greyscale")
 @dataclass(frozen=True)
 class Greyscale:
-    """Replace the three channels by their luma, so that the decoder learns to colour (ITU-R BT.601)."""
+    """Replace the three channels by their luma, so that the decoder learns to colour (ITU-R
+    BT.601).
+    """
 
     colour_only = True
 

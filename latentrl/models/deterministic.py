@@ -18,7 +18,7 @@ def ae(
     space: Space,
     latent_dim: int = 32,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """Undercomplete autoencoder (Hinton & Salakhutdinov 2006, Science 313).
@@ -29,10 +29,10 @@ def ae(
         latent_dim: size of the code.
         likelihood: ``"gaussian"``, ``"bernoulli"``, ``"diagonal_gaussian"``, or a spec such as
             ``{"name": "gaussian", "sigma": 0.1}``.
-        body: spec of the networks, for example ``{"name": "conv", "channels": (32, 64)}``.
+        backbone: spec of the networks, for example ``{"name": "conv", "channels": (32, 64)}``.
         preprocessing: crop, size and greyscale of images.
     """
-    return build("ae", space, latent_dim, likelihood, body, preprocessing, head=POINT)
+    return build("ae", space, latent_dim, likelihood, backbone, preprocessing, head=POINT)
 
 
 @MODELS.register("denoising_ae")
@@ -41,7 +41,7 @@ def denoising_ae(
     latent_dim: int = 32,
     corruption: str | Sequence[Spec] = "gaussian_noise",
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
     **parameters: Any,
 ) -> Autoencoder:
@@ -50,9 +50,10 @@ def denoising_ae(
     Args:
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the code.
-        corruption: a name, with its ``parameters`` (``std=0.3``), or a sequence of specs, applied in order.
+        corruption: a name, with its ``parameters`` (``std=0.3``), or a sequence of specs, applied
+            in order.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
         **parameters: parameters of the named corruption.
 
@@ -60,11 +61,24 @@ def denoising_ae(
         ValueError: the corruption is unknown, or has no such parameter.
     """
     if not isinstance(corruption, str) and parameters:
-        raise ValueError(f"{next(iter(parameters))!r} goes into the specs in corruption, not beside them")
-    specs = [{"name": corruption, **parameters}] if isinstance(corruption, str) else list(corruption)
+        raise ValueError(
+            f"{next(iter(parameters))!r} goes into the specs in corruption, not beside them"
+        )
+    specs = (
+        [{"name": corruption, **parameters}] if isinstance(corruption, str) else list(corruption)
+    )
     for spec in specs:
         CORRUPTIONS.build(spec)
-    return build("denoising_ae", space, latent_dim, likelihood, body, preprocessing, head=POINT, corruption=specs)
+    return build(
+        "denoising_ae",
+        space,
+        latent_dim,
+        likelihood,
+        backbone,
+        preprocessing,
+        head=POINT,
+        corruptions=specs,
+    )
 
 
 @MODELS.register("inpainting_ae")
@@ -75,10 +89,11 @@ def inpainting_ae(
     largest: float = 0.5,
     weight: float = 4.0,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
-    """Autoencoder that fills a cut-out region (context encoders: Pathak et al. 2016, arXiv:1604.07379).
+    """Autoencoder that fills a cut-out region (context encoders: Pathak et al. 2016,
+    arXiv:1604.07379).
 
     Args:
         space: observation space or shape, as in ``ae``.
@@ -87,13 +102,13 @@ def inpainting_ae(
         largest: greatest side.
         weight: how much more an error inside the hole counts; 0 treats all values alike.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
     """
     cutout = {"name": "cutout", "smallest": smallest, "largest": largest}
     hole = {"name": "hole", "weight": weight}
-    parts = {"head": POINT, "corruption": [cutout], "penalties": [hole]}
-    return build("inpainting_ae", space, latent_dim, likelihood, body, preprocessing, **parts)
+    parts = {"head": POINT, "corruptions": [cutout], "losses": [hole]}
+    return build("inpainting_ae", space, latent_dim, likelihood, backbone, preprocessing, **parts)
 
 
 @MODELS.register("sparse_ae")
@@ -104,7 +119,7 @@ def sparse_ae(
     weight: float | None = None,
     target: float = 0.05,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """Autoencoder with few active units; the code may be larger than the observation.
@@ -115,18 +130,28 @@ def sparse_ae(
     Args:
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the code.
-        prior: ``"l1"`` (Laplacian), ``"l2"`` (Gaussian), or ``"kl"`` (mean activations near ``target``, Ng 2011).
+        prior: ``"l1"`` (Laplacian), ``"l2"`` (Gaussian), or ``"kl"`` (mean activations near
+            ``target``, Ng 2011).
         weight: of the penalty in nats; None takes 10, and 100 for ``"kl"``.
         target: mean activation of each unit that ``"kl"`` asks for.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
     """
     head = {"name": "point", "activation": "sigmoid"} if prior == "kl" else UNIT_POINT
     if weight is None:
         weight = 100.0 if prior == "kl" else 10.0
     sparsity = {"name": "sparsity", "prior": prior, "weight": weight, "target": target}
-    return build("sparse_ae", space, latent_dim, likelihood, body, preprocessing, head=head, penalties=[sparsity])
+    return build(
+        "sparse_ae",
+        space,
+        latent_dim,
+        likelihood,
+        backbone,
+        preprocessing,
+        head=head,
+        losses=[sparsity],
+    )
 
 
 @MODELS.register("contractive_ae")
@@ -136,7 +161,7 @@ def contractive_ae(
     weight: float = 1.0,
     tied: bool = False,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """Autoencoder whose code changes little with the observation (Rifai et al. 2011, ICML).
@@ -145,19 +170,22 @@ def contractive_ae(
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the code.
         weight: of the squared Frobenius norm of the code's Jacobian.
-        tied: one sigmoid layer and its transpose, the paper's own network; replaces ``body``.
+        tied: one sigmoid layer and its transpose, the paper's own network; replaces ``backbone``.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
 
     Raises:
-        ValueError: both ``tied`` and ``body`` are given.
+        ValueError: both ``tied`` and ``backbone`` are given.
     """
-    if tied and body is not None:
-        raise ValueError("tied=True chooses the networks itself; give either it or body")
-    body = {"name": "sigmoid", "tied": True} if tied else body
-    parts = {"head": POINT if tied else UNIT_POINT, "penalties": [{"name": "contraction", "weight": weight}]}
-    return build("contractive_ae", space, latent_dim, likelihood, body, preprocessing, **parts)
+    if tied and backbone is not None:
+        raise ValueError("tied=True chooses the networks itself; give either it or backbone")
+    backbone = {"name": "sigmoid", "tied": True} if tied else backbone
+    parts = {
+        "head": POINT if tied else UNIT_POINT,
+        "losses": [{"name": "contraction", "weight": weight}],
+    }
+    return build("contractive_ae", space, latent_dim, likelihood, backbone, preprocessing, **parts)
 
 
 @MODELS.register("psd_ae")
@@ -168,7 +196,7 @@ def psd_ae(
     prediction: float = 1.0,
     steps: int = 10,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """Predictive sparse decomposition (Kavukcuoglu et al. 2008, arXiv:1010.3467).
@@ -183,15 +211,31 @@ def psd_ae(
         prediction: weight of the squared distance between code and guess.
         steps: proximal steps for each training step.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks; None has a linear dictionary for a decoder, as in the paper.
+        backbone: spec of the networks; None has a linear dictionary for a decoder, as in the paper.
         preprocessing: crop, size and greyscale of images.
     """
     parts = {
         "head": UNIT_POINT,
-        "inference": {"name": "fista", "sparsity": sparsity, "prediction": prediction, "steps": steps},
-        "penalties": [{"name": "sparsity", "weight": sparsity}, {"name": "prediction", "weight": prediction}],
+        "inference": {
+            "name": "fista",
+            "sparsity": sparsity,
+            "prediction": prediction,
+            "steps": steps,
+        },
+        "losses": [
+            {"name": "sparsity", "weight": sparsity},
+            {"name": "prediction", "weight": prediction},
+        ],
     }
-    return build("psd_ae", space, latent_dim, likelihood, body or {"name": "dictionary"}, preprocessing, **parts)
+    return build(
+        "psd_ae",
+        space,
+        latent_dim,
+        likelihood,
+        backbone or {"name": "dictionary"},
+        preprocessing,
+        **parts,
+    )
 
 
 @MODELS.register("binary_ae")
@@ -201,7 +245,7 @@ def binary_ae(
     noise: float = 0.0,
     saturation: float = 0.1,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """Autoencoder with a code of bits, for search (Salakhutdinov & Hinton 2009, semantic hashing).
@@ -209,12 +253,15 @@ def binary_ae(
     Args:
         space: observation space or shape, as in ``ae``.
         latent_dim: number of bits.
-        noise: standard deviation of the noise on the logits in training, which drives them to saturate;
-            0 decodes the bits and passes the gradient straight through.
+        noise: standard deviation of the noise on the logits in training, which drives them to
+            saturate; 0 decodes the bits and passes the gradient straight through.
         saturation: weight of the term that pushes probabilities to 0 or 1.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
     """
-    parts = {"head": {"name": "binary", "noise": noise}, "penalties": [{"name": "saturation", "weight": saturation}]}
-    return build("binary_ae", space, latent_dim, likelihood, body, preprocessing, **parts)
+    parts = {
+        "head": {"name": "binary", "noise": noise},
+        "losses": [{"name": "saturation", "weight": saturation}],
+    }
+    return build("binary_ae", space, latent_dim, likelihood, backbone, preprocessing, **parts)

@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Code:
+class Posterior:
     """The encoder's answer for a batch: points."""
 
     mean: Tensor
@@ -29,7 +29,9 @@ class Code:
     kind: ClassVar[str] = "any code"
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Return the code that training decodes, given standard normal ``noise (B, latent_dim)``."""
+        """Return the code that training decodes, given standard normal ``noise (B,
+        latent_dim)``.
+        """
         return self.mean
 
     def kl(self) -> Tensor:
@@ -42,7 +44,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class GaussianCode(Code):
+class GaussianPosterior(Posterior):
     """Independent normal distributions."""
 
     log_variance: Tensor
@@ -59,7 +61,7 @@ class GaussianCode(Code):
 
 
 @dataclass(frozen=True)
-class BinaryCode(Code):
+class BinaryPosterior(Posterior):
     """Bits, 0.0 or 1.0; ``mean`` carries the gradient of the probabilities straight through."""
 
     logits: Tensor
@@ -69,7 +71,9 @@ class BinaryCode(Code):
     kind: ClassVar[str] = "a binary code (head 'binary')"
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Return the bits, or the probabilities of noisy logits, which only saturated ones survive."""
+        """Return the bits, or the probabilities of noisy logits, which only saturated ones
+        survive.
+        """
         return (self.logits + self.noise * noise).sigmoid() if self.noise else self.mean
 
 
@@ -80,14 +84,14 @@ class Head(Protocol):
     """How many values the encoder gives for each latent dimension."""
 
     @property
-    def code(self) -> type[Code]:
+    def posterior(self) -> type[Posterior]:
         """What kind of code it gives."""
 
     @property
     def unit_columns(self) -> bool:
         """Whether the columns of the decoder's first layer are held at unit length."""
 
-    def __call__(self, outputs: Tensor) -> Code:
+    def __call__(self, outputs: Tensor) -> Posterior:
         """Turn ``(B, outputs_per_latent * latent_dim)`` into a code."""
 
 
@@ -102,32 +106,35 @@ class Point:
     activation: str = "identity"
     """identity, relu or sigmoid."""
     unit_columns: bool = False
-    """Hold the decoder's columns at unit length, so that a penalty cannot be evaded by a smaller code."""
-    code = Code
+    """Hold the decoder's columns at unit length, so that a penalty cannot be evaded by a smaller
+    code."""
+    posterior = Posterior
     outputs_per_latent = 1
 
     def __post_init__(self) -> None:
         """Refuse an unknown activation."""
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {self.activation!r}; known: {', '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"unknown activation {self.activation!r}; known: {', '.join(ACTIVATIONS)}"
+            )
 
-    def __call__(self, outputs: Tensor) -> Code:
+    def __call__(self, outputs: Tensor) -> Posterior:
         """Return the activated outputs."""
-        return Code(ACTIVATIONS[self.activation](outputs))
+        return Posterior(ACTIVATIONS[self.activation](outputs))
 
 
 @HEADS.register("gaussian")
 class Gaussian:
     """A normal posterior with diagonal covariance (Kingma & Welling 2014, arXiv:1312.6114)."""
 
-    code = GaussianCode
+    posterior = GaussianPosterior
     outputs_per_latent = 2
     unit_columns = False
 
-    def __call__(self, outputs: Tensor) -> GaussianCode:
+    def __call__(self, outputs: Tensor) -> GaussianPosterior:
         """Split the outputs into means and log variances."""
         mean, log_variance = outputs.float().chunk(2, dim=1)
-        return GaussianCode(mean, log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))
+        return GaussianPosterior(mean, log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))
 
 
 @HEADS.register("binary")
@@ -135,24 +142,26 @@ class Gaussian:
 class Binary:
     """Bits: semantic hashing (Salakhutdinov & Hinton 2009, Int. J. Approximate Reasoning 50).
 
-    With ``noise`` 0 the decoder sees the bits and the gradient passes straight through the threshold
-    (Bengio et al. 2013, arXiv:1308.3432); else it sees the probabilities of noisy logits.
+    With ``noise`` 0 the decoder sees the bits and the gradient passes straight through the
+    threshold (Bengio et al. 2013, arXiv:1308.3432); else it sees the probabilities of noisy logits.
     """
 
     noise: float = 0.0
     """Standard deviation of the noise on the logits in training."""
-    code = BinaryCode
+    posterior = BinaryPosterior
     outputs_per_latent = 1
     unit_columns = False
 
     def __post_init__(self) -> None:
         """Refuse a negative noise."""
         if self.noise < 0:
-            raise ValueError(f"noise is a standard deviation and cannot be negative, got {self.noise}")
+            raise ValueError(
+                f"noise is a standard deviation and cannot be negative, got {self.noise}"
+            )
 
-    def __call__(self, outputs: Tensor) -> BinaryCode:
+    def __call__(self, outputs: Tensor) -> BinaryPosterior:
         """Threshold the logits at 0."""
         logits = outputs.float()
         probability = logits.sigmoid()
         bits = (logits > 0).to(logits.dtype)
-        return BinaryCode(bits + (probability - probability.detach()), logits, self.noise)
+        return BinaryPosterior(bits + (probability - probability.detach()), logits, self.noise)

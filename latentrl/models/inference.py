@@ -33,7 +33,8 @@ INFERENCES: Registry[Inference] = Registry("inference")
 @INFERENCES.register("fista")
 @dataclass(frozen=True)
 class Fista:
-    """min over h of -log p(x | h) + sparsity * |h|_1 + prediction * |h - guess|^2, by proximal gradient.
+    """min over h of -log p(x | h) + sparsity * |h|_1 + prediction * |h - guess|^2, by proximal
+    gradient.
 
     FISTA with backtracking, each observation at a step size of its own (Beck & Teboulle 2009, SIAM
     J. Imaging Sciences 2); the energy is that of Kavukcuoglu et al. 2008 (arXiv:1010.3467).
@@ -87,7 +88,13 @@ class Fista:
             curvature = torch.where(too_long, 2 * curvature, curvature)
 
     def _overshoots(
-        self, smooth: Energy, h: Tensor, moved: Tensor, value: Tensor, slope: Tensor, curvature: Tensor
+        self,
+        smooth: Energy,
+        h: Tensor,
+        moved: Tensor,
+        value: Tensor,
+        slope: Tensor,
+        curvature: Tensor,
     ) -> Tensor:
         step = moved - h
         bound = value + (slope * step).sum(1) + 0.5 * curvature[:, 0] * step.square().sum(1)

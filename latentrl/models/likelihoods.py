@@ -20,7 +20,8 @@ class Likelihood(Protocol):
     images_only: bool
     """Whether it needs targets in [0, 1]."""
     outputs_per_value: int
-    """How many outputs the decoder gives for each value, ``C`` becoming ``outputs_per_value * C``."""
+    """How many outputs the decoder gives for each value, ``C`` becoming ``outputs_per_value *
+    C``."""
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log p of each value of ``x (B, *shape)`` in nats, ``(B, *shape)``."""
@@ -76,7 +77,9 @@ class GaussianLikelihood(nn.Module):
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the log density of each value in nats."""
-        return -0.5 * (outputs - x).square() * (-2 * self.log_sigma).exp() - (self.log_sigma + 0.5 * LOG_2PI)
+        return -0.5 * (outputs - x).square() * (-2 * self.log_sigma).exp() - (
+            self.log_sigma + 0.5 * LOG_2PI
+        )
 
     def mean(self, outputs: Tensor) -> Tensor:
         """Return the outputs as they are."""
@@ -99,14 +102,17 @@ class DiagonalGaussian:
     outputs_per_value = 2
 
     def __init__(self, sigma: float = 0.1, floor: float = 0.01) -> None:
-        """Begin training near ``sigma``; never go below ``floor``, in units of the scaled observation.
+        """Begin training near ``sigma``; never go below ``floor``, in units of the scaled
+        observation.
 
         Raises:
             ValueError: one of them is not positive, or ``sigma`` is not above ``floor``.
         """
         _check_sigma(sigma)
         if not 0 < floor < sigma:
-            raise ValueError(f"sigma must be above its floor, and that above 0; got sigma={sigma}, floor={floor}")
+            raise ValueError(
+                f"sigma must be above its floor, and that above 0; got sigma={sigma}, floor={floor}"
+            )
         self.floor = floor
         self.shift = math.log(math.expm1(sigma - floor))
 
@@ -121,11 +127,15 @@ class DiagonalGaussian:
 
     def std(self, outputs: Tensor) -> Tensor:
         """Return the floor plus the softplus of the second half."""
-        return self.floor + F.softplus(outputs.chunk(2, dim=channel_axis(outputs.ndim))[1] + self.shift)
+        return self.floor + F.softplus(
+            outputs.chunk(2, dim=channel_axis(outputs.ndim))[1] + self.shift
+        )
 
 
 def channel_axis(ndim: int) -> int:
-    """Return where a batch of ``ndim`` axes has its channels: ``(B, C, H, W)``, ``(B, T, D)``, ``(B, D)``."""
+    """Return where a batch of ``ndim`` axes has its channels: ``(B, C, H, W)``, ``(B, T, D)``,
+    ``(B, D)``.
+    """
     return 2 if ndim == 3 else 1
 
 

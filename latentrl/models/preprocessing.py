@@ -31,7 +31,9 @@ class Preprocessing:
     def __post_init__(self) -> None:
         """Check the fields; ``ValueError`` says which one is wrong."""
         if len(self.crop) != 4 or min(self.crop) < 0:
-            raise ValueError(f"crop is (top, bottom, left, right) in pixels, none negative; got {self.crop}")
+            raise ValueError(
+                f"crop is (top, bottom, left, right) in pixels, none negative; got {self.crop}"
+            )
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ValueError(f"size is (height, width) in pixels; got {self.size}")
 
@@ -55,7 +57,9 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
             f"expected images (H, W, C), sequences (T, D) or vectors (D,), got observations of {describe_space(space)}"
         )
     if config != Preprocessing():
-        raise ValueError("crop, size and greyscale are for images; these observations are vectors or sequences")
+        raise ValueError(
+            "crop, size and greyscale are for images; these observations are vectors or sequences"
+        )
     return VectorPreprocessor(space)
 
 
@@ -104,7 +108,9 @@ class ImagePreprocessor(Preprocessor):
         self.integral = np.issubdtype(space.dtype, np.integer)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, H, W, C)`` or ``(B, H, W)`` in environment units to ``(B, C, h, w)`` in [0, 1]."""
+        """Map ``(B, H, W, C)`` or ``(B, H, W)`` in environment units to ``(B, C, h, w)`` in [0,
+        1].
+        """
         x = observations if observations.ndim == 4 else observations.unsqueeze(-1)
         x = x[:, self.rows, self.columns].permute(0, 3, 1, 2)
         if self.resizes:
@@ -157,7 +163,9 @@ class VectorPreprocessor(Preprocessor):
         x = x * self.std + self.mean
         if not self.integral:
             return x
-        return x.round().clamp(float(self.output_space.low.min()), float(self.output_space.high.max()))
+        return x.round().clamp(
+            float(self.output_space.low.min()), float(self.output_space.high.max())
+        )
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:

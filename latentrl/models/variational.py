@@ -21,12 +21,14 @@ def vae(
     space: Space,
     latent_dim: int = 32,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114); arguments as in ``ae``."""
-    penalties = [{"name": "kl", "beta": 1.0}]
-    return build("vae", space, latent_dim, likelihood, body, preprocessing, head=GAUSSIAN, penalties=penalties)
+    losses = [{"name": "kl", "beta": 1.0}]
+    return build(
+        "vae", space, latent_dim, likelihood, backbone, preprocessing, head=GAUSSIAN, losses=losses
+    )
 
 
 @MODELS.register("beta_vae")
@@ -38,9 +40,9 @@ def beta_vae(
     capacity: float | None = None,
     gamma: float = 100.0,
     capacity_steps: int = 10_000,
-    hardest: float = 0.0,
+    topk_weight: float = 0.0,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """beta-VAE (Higgins et al. 2017), or its capacity form (Burgess et al. 2018, arXiv:1804.03599).
@@ -49,21 +51,37 @@ def beta_vae(
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the code.
         beta: weight of the KL divergence in nats, against a reconstruction summed over all values.
-        free_bits: nats that each dimension may carry at no gain (Kingma et al. 2016, arXiv:1606.04934).
+        free_bits: nats that each dimension may carry at no gain (Kingma et al. 2016,
+            arXiv:1606.04934).
         capacity: nats that the KL divergence is held at; replaces ``beta`` by ``gamma * |KL - C|``.
         gamma: weight of the capacity term.
         capacity_steps: gradient steps over which C rises from 0 to ``capacity``.
-        hardest: weight of the 2 % of each observation's values that are reconstructed worst, on top of
+        topk_weight: weight of the 2 % of each observation's values that are reconstructed worst, on
+            top of
             all: for small things that a sum over pixels overlooks.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
     """
     penalty: Spec = {"name": "kl", "beta": beta, "free_bits": free_bits}
     if capacity is not None:
-        penalty = {"name": "capacity", "gamma": gamma, "capacity": capacity, "steps": capacity_steps}
-    penalties = [penalty, {"name": "hardest", "weight": hardest}] if hardest else [penalty]
-    return build("beta_vae", space, latent_dim, likelihood, body, preprocessing, head=GAUSSIAN, penalties=penalties)
+        penalty = {
+            "name": "capacity",
+            "gamma": gamma,
+            "capacity": capacity,
+            "steps": capacity_steps,
+        }
+    losses = [penalty, {"name": "topk", "weight": topk_weight}] if topk_weight else [penalty]
+    return build(
+        "beta_vae",
+        space,
+        latent_dim,
+        likelihood,
+        backbone,
+        preprocessing,
+        head=GAUSSIAN,
+        losses=losses,
+    )
 
 
 @MODELS.register("dae_beta_vae")
@@ -74,10 +92,11 @@ def dae_beta_vae(
     features: Autoencoder | None = None,
     share: float = 0.5,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
-    """beta-VAE that reconstructs the features of a frozen denoising autoencoder: DARLA (Higgins et al. 2017).
+    """beta-VAE that reconstructs the features of a frozen denoising autoencoder: DARLA (Higgins et
+    al. 2017).
 
     The paper is arXiv:1707.08475. ``fit`` trains the denoising autoencoder first, on masked frames.
     Features are its standardised codes.
@@ -89,15 +108,21 @@ def dae_beta_vae(
         features: a model already fitted, to copy; None makes a new one of 100 features.
         share: of the positions that are masked when a new one is trained.
         likelihood: "gaussian", or a spec with its ``sigma`` in standard deviations of a feature.
-        body: spec of the networks, of both models.
+        backbone: spec of the networks, of both models.
         preprocessing: crop, size and greyscale of images.
     """
     copied = features
     if features is None:
         size = min(FEATURES, math.prod(make_preprocessor(as_space(space), preprocessing).shape))
-        features = denoising_ae(space, size, "masking", body=body, preprocessing=preprocessing, share=share)
-    parts = {"head": GAUSSIAN, "penalties": [{"name": "kl", "beta": beta}], "features": features.config.to_json()}
-    model = build("dae_beta_vae", space, latent_dim, likelihood, body, preprocessing, **parts)
+        features = denoising_ae(
+            space, size, "masking", backbone=backbone, preprocessing=preprocessing, share=share
+        )
+    parts = {
+        "head": GAUSSIAN,
+        "losses": [{"name": "kl", "beta": beta}],
+        "features": features.config.to_json(),
+    }
+    model = build("dae_beta_vae", space, latent_dim, likelihood, backbone, preprocessing, **parts)
     if copied is not None:
         model.take_features(copied)
     return model
@@ -109,7 +134,7 @@ def factor_vae(
     latent_dim: int = 32,
     gamma: float = 10.0,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """FactorVAE (Kim & Mnih 2018, arXiv:1802.05983).
@@ -119,11 +144,20 @@ def factor_vae(
         latent_dim: size of the code.
         gamma: weight of the total correlation, estimated by a classifier.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
     """
-    penalties = [{"name": "kl", "beta": 1.0}, {"name": "density_ratio", "gamma": gamma}]
-    return build("factor_vae", space, latent_dim, likelihood, body, preprocessing, head=GAUSSIAN, penalties=penalties)
+    losses = [{"name": "kl", "beta": 1.0}, {"name": "density_ratio", "gamma": gamma}]
+    return build(
+        "factor_vae",
+        space,
+        latent_dim,
+        likelihood,
+        backbone,
+        preprocessing,
+        head=GAUSSIAN,
+        losses=losses,
+    )
 
 
 @MODELS.register("beta_tcvae")
@@ -132,7 +166,7 @@ def beta_tcvae(
     latent_dim: int = 32,
     beta: float = 6.0,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """beta-TCVAE (Chen et al. 2018, arXiv:1802.04942).
@@ -142,16 +176,27 @@ def beta_tcvae(
         latent_dim: size of the code.
         beta: weight of the total correlation, estimated from the minibatch; 1 is a ``vae``.
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
 
     Raises:
         ValueError: ``beta`` is less than 1.
     """
     if beta < 1:
-        raise ValueError(f"beta weighs a total correlation that a vae counts once, so it is at least 1; got {beta}")
-    penalties = [{"name": "kl", "beta": 1.0}, {"name": "total_correlation", "weight": beta - 1}]
-    return build("beta_tcvae", space, latent_dim, likelihood, body, preprocessing, head=GAUSSIAN, penalties=penalties)
+        raise ValueError(
+            f"beta weighs a total correlation that a vae counts once, so it is at least 1; got {beta}"
+        )
+    losses = [{"name": "kl", "beta": 1.0}, {"name": "total_correlation", "weight": beta - 1}]
+    return build(
+        "beta_tcvae",
+        space,
+        latent_dim,
+        likelihood,
+        backbone,
+        preprocessing,
+        head=GAUSSIAN,
+        losses=losses,
+    )
 
 
 @MODELS.register("dip_vae")
@@ -162,7 +207,7 @@ def dip_vae(
     off_diagonal: float = 10.0,
     diagonal: float | None = None,
     likelihood: Part = "gaussian",
-    body: Spec | None = None,
+    backbone: Spec | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
     """DIP-VAE-I and II (Kumar et al. 2018, arXiv:1711.00848).
@@ -175,7 +220,7 @@ def dip_vae(
         diagonal: weight of the squared distances of the variances from 1; None takes ten times
             ``off_diagonal`` for "i" and ``off_diagonal`` for "ii".
         likelihood: name or spec of the decoder's distribution.
-        body: spec of the networks.
+        backbone: spec of the networks.
         preprocessing: crop, size and greyscale of images.
 
     Raises:
@@ -187,5 +232,14 @@ def dip_vae(
         diagonal = (10 if version == "i" else 1) * off_diagonal
     of = "mean" if version == "i" else "sample"
     moments = {"name": "moments", "off_diagonal": off_diagonal, "diagonal": diagonal, "of": of}
-    penalties = [{"name": "kl", "beta": 1.0}, moments]
-    return build("dip_vae", space, latent_dim, likelihood, body, preprocessing, head=GAUSSIAN, penalties=penalties)
+    losses = [{"name": "kl", "beta": 1.0}, moments]
+    return build(
+        "dip_vae",
+        space,
+        latent_dim,
+        likelihood,
+        backbone,
+        preprocessing,
+        head=GAUSSIAN,
+        losses=losses,
+    )

@@ -4,10 +4,10 @@ from latentrl.novelty.base import NOVELTIES, Bonus
 from latentrl.novelty.composite import Product, Sum
 from latentrl.novelty.counts import FirstVisits, HashCounts
 from latentrl.novelty.elliptical import Elliptical
-from latentrl.novelty.normalize import Scaled
+from latentrl.novelty.normalize import NormalizedBonus
 from latentrl.novelty.reconstruction import Learning, ReconstructionNovelty
 from latentrl.novelty.rnd import ICM, RND
-from latentrl.novelty.token_counts import PartVisits
+from latentrl.novelty.token_counts import TokenCounts
 
 __all__ = [
     "ICM",
@@ -18,9 +18,9 @@ __all__ = [
     "FirstVisits",
     "HashCounts",
     "Learning",
-    "PartVisits",
+    "NormalizedBonus",
     "Product",
     "ReconstructionNovelty",
-    "Scaled",
     "Sum",
+    "TokenCounts",
 ]

@@ -37,19 +37,23 @@ class Bonus(ABC):
         """Hear of the actions ``(B, ...)`` that lead to the next states."""
 
     def begin(self, observations: Array, latents: Array, rows: Array) -> None:  # noqa: B027 - most know no episodes
-        """Hear that episodes begin, at these states, in the environments where ``rows (B,)`` is True."""
+        """Hear that episodes begin, at these states, in the environments where ``rows (B,)`` is
+        True.
+        """
 
     def select(self, rows: Array) -> None:  # noqa: B027 - most bonuses treat all environments alike
-        """Hear that the rows of the next batch are these environments, int ``(B,)``; all, unless told."""
+        """Hear that the rows of the next batch are these environments, int ``(B,)``; all, unless
+        told.
+        """
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return all that must be kept to resume."""
         return {}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - where there is no state
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - where there is no state
         """Take what ``state`` returned."""
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return figures for curves, by name."""
         return {}
 
@@ -74,7 +78,9 @@ def checked(novelty: Novelty, bonus: Array, count: int) -> Array:
     """
     array = np.asarray(bonus, np.float32)
     if array.shape != (count,):
-        raise ValueError(f"{type(novelty).__name__}.score must return {count} bonuses, got shape {array.shape}")
+        raise ValueError(
+            f"{type(novelty).__name__}.score must return {count} bonuses, got shape {array.shape}"
+        )
     if not np.isfinite(array).all():
         raise ValueError(f"{type(novelty).__name__}.score returned NaN or infinity")
     return array
@@ -88,16 +94,22 @@ def hook(novelty: Novelty, name: str, *arguments: Any) -> Any:
 
 def below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the part of a state whose names begin with ``prefix``, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 def rows_for(rows: Array | None, count: int) -> Array:
-    """Return the numbers of the environments of a batch: those that ``select`` named, or all ``count``."""
+    """Return the numbers of the environments of a batch: those that ``select`` named, or all
+    ``count``.
+    """
     return np.arange(count) if rows is None else rows
 
 
 def grown(array: Array, rows: Array, fresh: float | Array = 0) -> Array:
-    """Return ``array``, one entry an environment, with ``fresh`` ones added where ``rows`` go beyond it."""
+    """Return ``array``, one entry an environment, with ``fresh`` ones added where ``rows`` go
+    beyond it.
+    """
     missing = int(rows.max(initial=-1)) + 1 - len(array)
     if missing <= 0:
         return array

@@ -30,7 +30,9 @@ class Combined(Bonus):
 
     def score(self, observations: Array, latents: Array) -> Array:
         """Return the combined bonus, float32 ``(B,)``."""
-        parts = [checked(part, part.score(observations, latents), len(latents)) for part in self.parts]
+        parts = [
+            checked(part, part.score(observations, latents), len(latents)) for part in self.parts
+        ]
         self._scores = np.stack(parts)
         return self.join(self._scores)
 
@@ -66,19 +68,21 @@ class Combined(Bonus):
         for part in self.parts:
             hook(part, "select", rows)
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return the states of the parts."""
-        states = [hook(part, "state") or {} for part in self.parts]
-        return {f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
+        states = [hook(part, "state_dict") or {} for part in self.parts]
+        return {
+            f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()
+        }
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         for i, part in enumerate(self.parts):
-            hook(part, "load_state", below(f"{i}.", state))
+            hook(part, "load_state_dict", below(f"{i}.", state))
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the parts' own figures, and the mean score of each; equal names get numbers."""
-        own = [item for part in self.parts for item in (hook(part, "figures") or {}).items()]
+        own = [item for part in self.parts for item in (hook(part, "metrics") or {}).items()]
         classes = numbered([type(part).__name__ for part in self.parts])
         names, values = zip(*own, *self.compared(classes).items(), strict=True)
         return dict(zip(numbered(names), values, strict=True))
@@ -89,17 +93,25 @@ class Combined(Bonus):
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """Return the names, with numbers where one occurs several times: a, b_1, b_2; no two are equal."""
+    """Return the names, with numbers where one occurs several times: a, b_1, b_2; no two are
+    equal.
+    """
     unique: list[str] = []
     for name in names:
         numbers = (f"{name}_{number}" for number in itertools.count(1))
         several = names.count(name) > 1
-        unique.append(next(new for new in numbers if new not in names and new not in unique) if several else name)
+        unique.append(
+            next(new for new in numbers if new not in names and new not in unique)
+            if several
+            else name
+        )
     return unique
 
 
 class Product(Combined):
-    """The product of bonuses: a life-long one times an episodic one (NGU: Badia et al. 2020, arXiv:2002.06038)."""
+    """The product of bonuses: a life-long one times an episodic one (NGU: Badia et al. 2020,
+    arXiv:2002.06038).
+    """
 
     def join(self, scores: Array) -> Array:
         """Return the product."""
@@ -114,7 +126,9 @@ class Sum(Combined):
         """Join ``parts`` with one weight each, else ``ValueError``."""
         super().__init__(parts)
         if len(weights) != len(parts):
-            raise ValueError(f"a sum of {len(parts)} bonuses needs as many weights, got {len(weights)}")
+            raise ValueError(
+                f"a sum of {len(parts)} bonuses needs as many weights, got {len(weights)}"
+            )
         self.weights = np.array(weights, np.float32)
 
     def join(self, scores: Array) -> Array:
@@ -123,7 +137,9 @@ class Sum(Combined):
         return total
 
     def compared(self, names: Sequence[str]) -> dict[str, float]:
-        """Return the mean scores, and the share of each part, with its weight, in the size of all."""
+        """Return the mean scores, and the share of each part, with its weight, in the size of
+        all.
+        """
         sizes = np.abs(self.weights * self.means)
         shares = sizes / max(float(sizes.sum()), np.finfo(np.float64).tiny)
         return {

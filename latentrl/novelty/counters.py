@@ -24,12 +24,16 @@ class Hasher:
     arXiv:1611.04717). "grid" rounds each value to steps of ``width``. Codes of bits go either way.
     """
 
-    def __init__(self, kind: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0) -> None:
+    def __init__(
+        self, kind: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0
+    ) -> None:
         """Raises ``ValueError`` for an unknown kind, or values without a meaning."""
         if kind not in ("sign", "grid"):
             raise ValueError(f"unknown hash {kind!r}; known: sign, grid")
         if not 1 <= bits <= 64 or not width > 0:
-            raise ValueError(f"a hash needs 1 to 64 bits and a positive width, got bits={bits}, width={width}")
+            raise ValueError(
+                f"a hash needs 1 to 64 bits and a positive width, got bits={bits}, width={width}"
+            )
         self.kind, self.bits, self.width, self.seed = kind, bits, width, seed
         self._weights: Array = np.empty(0)
 
@@ -41,7 +45,10 @@ class Hasher:
             powers = np.uint64(1) << np.arange(self.bits, dtype=np.uint64)
             products = (latents @ self._weights > 0) * powers
         else:  # a random linear hash, which wraps around
-            products = np.floor(latents / self.width + 0.5).astype(np.int64).astype(np.uint64) * self._weights
+            products = (
+                np.floor(latents / self.width + 0.5).astype(np.int64).astype(np.uint64)
+                * self._weights
+            )
         keys: Array = products.sum(1, dtype=np.uint64)
         return keys
 
@@ -53,8 +60,9 @@ class Hasher:
         return odd
 
 
-class Tally:
-    """How often each key has been seen, in a table of four million slots, so that a step is one array operation.
+class LifelongCounter:
+    """How often each key has been seen, in a table of four million slots, so that a step is one
+    array operation.
 
     Two keys share a slot with probability 1 in four million.
     """
@@ -77,12 +85,15 @@ class Tally:
         """How many different keys have been seen."""
         return int(np.count_nonzero(self.counts))
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return the slots in use and their counts."""
         used = np.flatnonzero(self.counts)
-        return {"slots": torch.from_numpy(used), "counts": torch.from_numpy(self.counts[used].astype(np.int64))}
+        return {
+            "slots": torch.from_numpy(used),
+            "counts": torch.from_numpy(self.counts[used].astype(np.int64)),
+        }
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         self.counts[:] = 0
         self.counts[state["slots"].numpy()] = state["counts"].numpy()
@@ -91,8 +102,8 @@ class Tally:
 class _Episodes:
     """A small table for each environment, which ends with the episode.
 
-    Of two keys one in 16,384 pairs shares a slot, so that after a thousand keys in an episode 6 % of
-    the new ones pass for seen.
+    Of two keys one in 16,384 pairs shares a slot, so that after a thousand keys in an episode 6 %
+    of the new ones pass for seen.
     """
 
     def __init__(self, kind: type[np.generic]) -> None:
@@ -110,7 +121,7 @@ class _Episodes:
         self._table[rows] = 0
 
 
-class Seen(_Episodes):
+class EpisodicSet(_Episodes):
     """Which keys each environment's episode has seen."""
 
     def __init__(self) -> None:
@@ -118,7 +129,9 @@ class Seen(_Episodes):
         super().__init__(np.bool_)
 
     def has(self, rows: Array, keys: Array) -> Array:
-        """Return whether ``keys (B, ...)`` were seen in the environments ``rows (B,)``, in the shape of ``keys``."""
+        """Return whether ``keys (B, ...)`` were seen in the environments ``rows (B,)``, in the
+        shape of ``keys``.
+        """
         return self._of(rows, keys)
 
     def add(self, rows: Array, keys: Array) -> None:
@@ -127,7 +140,7 @@ class Seen(_Episodes):
         self._table[_along(rows, keys), _slots(keys, EPISODE_SLOTS)] = True
 
 
-class Visits(_Episodes):
+class EpisodicCounter(_Episodes):
     """How often each environment's episode has seen a key."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from latentrl.novelty.base import NOVELTIES, Bonus, rows_for
-from latentrl.novelty.counters import Hash, Hasher, Seen, Tally
+from latentrl.novelty.counters import EpisodicSet, Hash, Hasher, LifelongCounter
 from latentrl.types import Array
 
 
@@ -16,10 +16,12 @@ from latentrl.types import Array
 class HashCounts(Bonus):
     """1 / sqrt(n) at the n-th visit of a hashed code (Tang et al. 2017, #Exploration)."""
 
-    def __init__(self, hash: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0) -> None:
+    def __init__(
+        self, hash: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0
+    ) -> None:
         """Arguments and errors as in ``Hasher``."""
         self.hasher = Hasher(hash, bits, width, seed)
-        self.tally = Tally()
+        self.tally = LifelongCounter()
 
     def score(self, observations: Array, latents: Array) -> Array:
         """Return 1 / sqrt(visits, this one included)."""
@@ -30,31 +32,34 @@ class HashCounts(Bonus):
         """Count the visits."""
         self.tally.add(self.hasher(latents))
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return the counts."""
-        return self.tally.state()
+        return self.tally.state_dict()
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
-        self.tally.load_state(state)
+        self.tally.load_state_dict(state)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return how many different codes have been seen."""
         return {"distinct_codes": float(self.tally.distinct)}
 
 
 @NOVELTIES.register("first_visits")
 class FirstVisits(Bonus):
-    """1 at the first visit of a hashed code in an episode, else 0 (Raileanu & Rocktaschel 2020, arXiv:2002.12292).
+    """1 at the first visit of a hashed code in an episode, else 0 (Raileanu & Rocktaschel 2020,
+    arXiv:2002.12292).
 
     As a factor of a life-long bonus it forbids going to and fro between two states. Of an episode
     that goes on after a resumption, the visits before it are forgotten.
     """
 
-    def __init__(self, hash: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0) -> None:
+    def __init__(
+        self, hash: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0
+    ) -> None:
         """Arguments and errors as in ``Hasher``."""
         self.hasher = Hasher(hash, bits, width, seed)
-        self.seen = Seen()
+        self.seen = EpisodicSet()
         self._rows: Array | None = None
 
     def score(self, observations: Array, latents: Array) -> Array:

@@ -10,10 +10,12 @@ from latentrl.types import Array
 
 @NOVELTIES.register("elliptical")
 class Elliptical(Bonus):
-    """phi' C^-1 phi, C the ridge plus the sum of phi phi' over the episode (Henaff et al. 2022, arXiv:2210.05805).
+    """phi' C^-1 phi, C the ridge plus the sum of phi phi' over the episode (Henaff et al. 2022,
+    arXiv:2210.05805).
 
-    phi is the code. The inverse is kept up to date by the Sherman-Morrison formula, all environments
-    in one operation, in float64: in float32 large codes make it indefinite. A resumption forgets it.
+    phi is the code. The inverse is kept up to date by the Sherman-Morrison formula, all
+    environments in one operation, in float64: in float32 large codes make it indefinite. A
+    resumption forgets it.
     """
 
     def __init__(self, ridge: float = 0.1) -> None:

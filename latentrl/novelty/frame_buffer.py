@@ -12,7 +12,9 @@ from latentrl.types import Array
 
 
 class Memory:
-    """A ring of the newest frames beside a reservoir, in which every frame ever seen has an equal chance to be."""
+    """A ring of the newest frames beside a reservoir, in which every frame ever seen has an equal
+    chance to be.
+    """
 
     def __init__(self, size: int, seed: int = 0) -> None:
         """Hold ``size`` frames in each half.
@@ -29,21 +31,28 @@ class Memory:
     def add(self, frames: Array) -> None:
         """Add ``frames (B, *shape)``, a batch that is no larger than the memory."""
         if not self.seen:
-            self.recent, self.reservoir = (np.empty((self.size, *frames.shape[1:]), frames.dtype) for _ in range(2))
+            self.recent, self.reservoir = (
+                np.empty((self.size, *frames.shape[1:]), frames.dtype) for _ in range(2)
+            )
         numbers = self.seen + np.arange(len(frames))
         self.recent[numbers % self.size] = frames
-        places = np.where(numbers < self.size, numbers, (self.rng.random(len(frames)) * (numbers + 1)).astype(int))
+        places = np.where(
+            numbers < self.size, numbers, (self.rng.random(len(frames)) * (numbers + 1)).astype(int)
+        )
         kept = places < self.size
         self.reservoir[places[kept]] = frames[kept]
         self.seen += len(frames)
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return copies of the frames in both halves, and how many have been seen."""
         filled = min(self.seen, self.size)
-        halves = {name: torch.from_numpy(getattr(self, name)[:filled].copy()) for name in ("recent", "reservoir")}
+        halves = {
+            name: torch.from_numpy(getattr(self, name)[:filled].copy())
+            for name in ("recent", "reservoir")
+        }
         return {**halves, "seen": torch.tensor(self.seen)}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned; what chance draws from here on is new.
 
         Raises:
@@ -53,7 +62,9 @@ class Memory:
         for name in ("recent", "reservoir"):
             kept = state[name].numpy()
             if len(kept) != min(self.seen, self.size):
-                raise ValueError(f"a memory of {self.size} frames cannot take the {len(kept)} frames of another")
+                raise ValueError(
+                    f"a memory of {self.size} frames cannot take the {len(kept)} frames of another"
+                )
             half = np.empty((self.size, *kept.shape[1:]), kept.dtype)
             half[: len(kept)] = kept
             setattr(self, name, half)

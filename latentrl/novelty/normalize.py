@@ -23,7 +23,9 @@ class RunningVariance:
         """Add ``values (B,)``."""
         count, mean = len(values), float(values.mean())
         total, delta = self.count + count, mean - self.mean
-        self.squares += float(np.square(values - mean).sum()) + delta**2 * self.count * count / total
+        self.squares += (
+            float(np.square(values - mean).sum()) + delta**2 * self.count * count / total
+        )
         self.mean += delta * count / total
         self.count = total
 
@@ -33,10 +35,12 @@ class RunningVariance:
         return float(np.sqrt(self.squares / self.count)) if self.squares > 0 else 1.0
 
 
-class Scaled:
-    """A novelty in units of its own discounted returns, as part of a reward (Burda et al. 2018, arXiv:1810.12894).
+class NormalizedBonus:
+    """A novelty in units of its own discounted returns, as part of a reward (Burda et al. 2018,
+    arXiv:1810.12894).
 
-    ``weight * clip(bonus / std of discounted sums of bonuses)``. The sums never end with an episode.
+    ``weight * clip(bonus / std of discounted sums of bonuses)``. The sums never end with an
+    episode.
     """
 
     def __init__(
@@ -55,7 +59,8 @@ class Scaled:
             weight: of the scaled bonus in the reward.
             gamma: discount of the sums whose spread is the unit.
             clip: largest scaled bonus.
-            warmup: states, counted over all environments, that teach novelty and unit before any bonus is paid.
+            warmup: states, counted over all environments, that teach novelty and unit before any
+                bonus is paid.
             decay_steps: states over which the weight falls to 0, linearly; None keeps it.
 
         Raises:
@@ -115,21 +120,23 @@ class Scaled:
         self._rows = rows
         hook(self.novelty, "select", rows)
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return all that must be kept to resume."""
         own = {"seen": torch.tensor(self.seen), "sums": torch.from_numpy(self._sums.copy())}
-        own["unit"] = torch.tensor([self.unit.count, self.unit.mean, self.unit.squares], dtype=torch.float64)
-        inner = hook(self.novelty, "state") or {}
+        own["unit"] = torch.tensor(
+            [self.unit.count, self.unit.mean, self.unit.squares], dtype=torch.float64
+        )
+        inner = hook(self.novelty, "state_dict") or {}
         return {**own, **{f"novelty.{name}": value for name, value in inner.items()}}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         self.seen, self._sums = int(state["seen"]), state["sums"].numpy().copy()
         self.unit.count, self.unit.mean, self.unit.squares = map(float, state["unit"])
-        hook(self.novelty, "load_state", below("novelty.", state))
+        hook(self.novelty, "load_state_dict", below("novelty.", state))
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the raw mean, the unit, the weight, and the novelty's own figures."""
         own = {"raw": float(self._raw.mean()) if len(self._raw) else 0.0, "unit": self.unit.std}
-        inner = hook(self.novelty, "figures") or {}
+        inner = hook(self.novelty, "metrics") or {}
         return {**own, "weight": self.current_weight, **inner}

@@ -20,9 +20,11 @@ from latentrl.training.optimizer_state import load_moments, moments
 from latentrl.types import Array
 
 SCHEDULES_DONE = 1 << 62
-"""Gradient steps after which every schedule of a penalty is at its end: the model was trained before."""
+"""Gradient steps after which every schedule of a penalty is at its end: the model was trained
+before."""
 RECENT, FAMILIAR = 2_000, 0.1
-"""How many of the newest scores say what is usual, and which quantile of them a familiar state is taken to have."""
+"""How many of the newest scores say what is usual, and which quantile of them a familiar state is
+taken to have."""
 NATS_PER_BYTE = 8 * math.log(2)
 
 
@@ -62,7 +64,9 @@ def png_nats(images: Array) -> Array:
 
 
 def _trainable_copy(model: Autoencoder) -> Autoencoder:
-    """Copy a model, to train what ``fit`` would: a fixed sigma and a frozen model of features stay as they are."""
+    """Copy a model, to train what ``fit`` would: a fixed sigma and a frozen model of features stay
+    as they are.
+    """
     live = copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
         built = Autoencoder(model.config)
@@ -76,8 +80,9 @@ class ReconstructionNovelty(Bonus):
     """-log p of a state under a live copy of the model, in nats, less what any model would need.
 
     The agent keeps the frozen model's codes; the live copy learns on, so that the bonus of a place
-    falls with its visits. A frozen model's error would never fall. A decoder with a variance for every
-    value pays less for noise in a part of the picture; a picture that is all noise is still paid for.
+    falls with its visits. A frozen model's error would never fall. A decoder with a variance for
+    every value pays less for noise in a part of the picture; a picture that is all noise is still
+    paid for.
     """
 
     def __init__(
@@ -94,28 +99,37 @@ class ReconstructionNovelty(Bonus):
         Args:
             model: a pretrained model with a decoder.
             learning: how the copy keeps learning.
-            floor: nats below which a state is not new; None takes the lowest tenth of the newest scores,
-                what familiar states need. The part above the floor is the bonus.
+            floor: nats below which a state is not new; None takes the lowest tenth of the newest
+                scores, what familiar states need. The part above the floor is the bonus.
             latent_kl: weight of the posterior's KL divergence beside the reconstruction.
-            complexity: weight of the image's size as a PNG, in nats, which is taken off: what is hard to
-                draw is not therefore new (Serra et al. 2020, arXiv:1909.11480).
+            complexity: weight of the image's size as a PNG, in nats, which is taken off: what is
+                hard to draw is not therefore new (Serra et al. 2020, arXiv:1909.11480).
             seed: of memory and noise.
 
         Raises:
-            ValueError: the model has no decoder or measures features, ``latent_kl`` needs a Gaussian code, or
-                ``complexity`` 8-bit images.
+            ValueError: the model has no decoder or measures features, ``latent_kl`` needs a
+                Gaussian code, or ``complexity`` 8-bit images.
         """
         if model.decoder is None:
-            raise ValueError(f"a {model.config.model!r} model has no decoder, and so no reconstruction error")
+            raise ValueError(
+                f"a {model.config.model!r} model has no decoder, and so no reconstruction error"
+            )
         if model.features is not None:
-            raise ValueError(f"a {model.config.model!r} model measures features, and knows no likelihood of pixels")
+            raise ValueError(
+                f"a {model.config.model!r} model measures features, and knows no likelihood of pixels"
+            )
         space = model.observation_space
         if complexity and not (is_image(space) and space.dtype == np.uint8):
             raise ValueError("complexity is that of images of uint8, as PNG files")
         if latent_kl and not model.variational:
             raise ValueError("latent_kl needs a model with a Gaussian code, such as 'beta_vae'")
         self.live = _trainable_copy(model)
-        self.learning, self.floor, self.latent_kl, self.complexity = learning, floor, latent_kl, complexity
+        self.learning, self.floor, self.latent_kl, self.complexity = (
+            learning,
+            floor,
+            latent_kl,
+            complexity,
+        )
         self.memory = Memory(learning.memory, seed)
         self.generator = torch.Generator(model.device).manual_seed(seed)
         weights = [weight for weight in self.live.parameters() if weight.requires_grad]
@@ -154,31 +168,42 @@ class ReconstructionNovelty(Bonus):
     def train(self) -> None:
         """Take ``gradient_steps`` steps on remembered frames."""
         for _ in range(self.learning.gradient_steps):
-            frames = torch.from_numpy(self.memory.sample(self.learning.batch_size)).to(self.live.device)
+            frames = torch.from_numpy(self.memory.sample(self.learning.batch_size)).to(
+                self.live.device
+            )
             x = self.live.train().preprocess(frames)
-            terms, _ = self.live.losses(x, *self.live.draw(x, self.generator), SCHEDULES_DONE)
+            terms, _ = self.live.losses(
+                x, *self.live.sample_noise(x, self.generator), SCHEDULES_DONE
+            )
             self.optimizer.zero_grad(set_to_none=True)
             torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.live.parameters(), 1000.0)
             self.optimizer.step()
             self.steps += 1
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the live weights, the optimizer's moments, the remembered frames and the newest scores."""
-        weights = {f"live.{name}": tensor.clone() for name, tensor in self.live.state_dict().items()}
-        remembered = {f"memory.{name}": tensor for name, tensor in self.memory.state().items()}
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the live weights, the optimizer's moments, the remembered frames and the newest
+        scores.
+        """
+        weights = {
+            f"live.{name}": tensor.clone() for name, tensor in self.live.state_dict().items()
+        }
+        remembered = {f"memory.{name}": tensor for name, tensor in self.memory.state_dict().items()}
         own = {"steps": torch.tensor(self.steps), "recent": torch.from_numpy(self._recent.copy())}
         return {**weights, **moments(self.optimizer), **remembered, **own}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         self.live.load_state_dict(below("live.", state))
-        self.memory.load_state(below("memory.", state))
+        self.memory.load_state_dict(below("memory.", state))
         load_moments(self.optimizer, state)
         self.steps, self._recent = int(state["steps"]), state["recent"].numpy().copy()
         self.generator.manual_seed(self.memory.seed + self.steps)
         self.usual = float(np.quantile(self._recent, FAMILIAR)) if len(self._recent) else 0.0
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the newest mean error and the usual one, in nats."""
-        return {"nats": float(self._raw.mean()) if len(self._raw) else 0.0, "usual_nats": self.usual}
+        return {
+            "nats": float(self._raw.mean()) if len(self._raw) else 0.0,
+            "usual_nats": self.usual,
+        }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentrl.models.backbones.conv import BODIES, default_body, dense
+from latentrl.models.backbones.conv import BACKBONES, default_backbone, dense
 from latentrl.novelty.base import NOVELTIES, Bonus
 from latentrl.training.optimizer_state import is_moment, load_moments, moments
 from latentrl.types import Array
@@ -74,10 +74,21 @@ class _Predicting(Bonus):
         """
         if self.of == "latents":
             return torch.from_numpy(np.require(latents, np.float32, ["C", "W"]))
-        frames = observations[..., None] if observations.ndim == 3 and observations.dtype == np.uint8 else observations
+        frames = (
+            observations[..., None]
+            if observations.ndim == 3 and observations.dtype == np.uint8
+            else observations
+        )
         if frames.ndim != 4:
-            raise ValueError(f"of='pixels' needs images (B, H, W, C), got shape {observations.shape}; use of='latents'")
-        return torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2).float() / 255
+            raise ValueError(
+                f"of='pixels' needs images (B, H, W, C), got shape {observations.shape}; use of='latents'"
+            )
+        return (
+            torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+            .permute(0, 3, 1, 2)
+            .float()
+            / 255
+        )
 
     def prepare(self, x: Tensor) -> None:
         """Build the networks at the first batch, whose shape they need."""
@@ -102,14 +113,14 @@ class _Predicting(Bonus):
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return the networks, the optimizer's moments and where the random numbers stand."""
         if not self.ready:
             return dict(self._pending)
         weights = {name: weight.clone() for name, weight in self.networks.state_dict().items()}
         return {**weights, **moments(self.optimizer), GENERATOR: self.generator.get_state()}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         self._pending = dict(state)
         if self.ready:
@@ -121,13 +132,15 @@ class _Predicting(Bonus):
         load_moments(self.optimizer, self._pending)
         self.generator.set_state(self._pending[GENERATOR])
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the newest mean error."""
         return {"prediction_error": self.error}
 
 
 def _spread(layer: nn.Module) -> None:
-    """Start a layer as the paper's code does, so that features vary with the input: PyTorch's own are nearly flat."""
+    """Start a layer as the paper's code does, so that features vary with the input: PyTorch's own
+    are nearly flat.
+    """
     if isinstance(layer, nn.Linear | nn.Conv2d):
         nn.init.orthogonal_(layer.weight, 2**0.5)
         assert layer.bias is not None
@@ -139,7 +152,8 @@ class RND(_Predicting):
     """Error in predicting a fixed random network (Burda et al. 2018, arXiv:1810.12894).
 
     Inputs are normalised by running statistics and clipped to -5..5; a quarter of the states train
-    the predictor. ``Scaled`` does the rest of the paper: warm-up and the unit of the returns.
+    the predictor. ``NormalizedBonus`` does the rest of the paper: warm-up and the unit of the
+    returns.
     """
 
     def __init__(
@@ -157,21 +171,29 @@ class RND(_Predicting):
         """
         super().__init__(of, learning_rate, seed)
         if features < 1 or not 0 < share <= 1:
-            raise ValueError(f"RND needs features >= 1 and a share in (0, 1], got {features} and {share}")
+            raise ValueError(
+                f"RND needs features >= 1 and a share in (0, 1], got {features} and {share}"
+            )
         self.features, self.share = features, share
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """Return normalisation, target and predictor; the predictor is two layers deeper."""
-        body = BODIES.build({"name": "mlp", "hidden": (128, 128)} if len(shape) == 1 else default_body(shape))
-        target = body.encoder(shape, self.features).requires_grad_(False)
+        backbone = BACKBONES.build(
+            {"name": "mlp", "hidden": (128, 128)} if len(shape) == 1 else default_backbone(shape)
+        )
+        target = backbone.encoder(shape, self.features).requires_grad_(False)
         deeper = dense((self.features, 128, 128, self.features))
-        predictor = nn.Sequential(body.encoder(shape, self.features), nn.ReLU(), deeper)
-        return nn.ModuleDict({"normalised": Normalised(shape), "target": target, "predictor": predictor}).apply(_spread)
+        predictor = nn.Sequential(backbone.encoder(shape, self.features), nn.ReLU(), deeper)
+        return nn.ModuleDict(
+            {"normalised": Normalised(shape), "target": target, "predictor": predictor}
+        ).apply(_spread)
 
     def _errors(self, x: Tensor) -> Tensor:
         assert isinstance(self.networks, nn.ModuleDict)
         x = self.networks["normalised"](x)
-        errors: Tensor = (self.networks["predictor"](x) - self.networks["target"](x)).square().mean(1)
+        errors: Tensor = (
+            (self.networks["predictor"](x) - self.networks["target"](x)).square().mean(1)
+        )
         return errors
 
     @torch.no_grad()
@@ -198,7 +220,8 @@ class RND(_Predicting):
 
 @NOVELTIES.register("icm")
 class ICM(_Predicting):
-    """Error in predicting the features of the next state from the action (Pathak et al. 2017, arXiv:1705.05363).
+    """Error in predicting the features of the next state from the action (Pathak et al. 2017,
+    arXiv:1705.05363).
 
     Features are those that tell the action apart: the inverse model trains them, the forward model
     does not. For discrete actions.
@@ -213,7 +236,8 @@ class ICM(_Predicting):
         learning_rate: float = 1e-3,
         seed: int = 0,
     ) -> None:
-        """Predict for ``actions`` discrete actions; ``inverse`` is the inverse model's share of the loss.
+        """Predict for ``actions`` discrete actions; ``inverse`` is the inverse model's share of the
+        loss.
 
         Raises:
             ValueError: a value has no meaning.
@@ -231,10 +255,12 @@ class ICM(_Predicting):
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """Return normalisation, features, forward and inverse model."""
-        body = BODIES.build({"name": "mlp", "hidden": (128,)} if len(shape) == 1 else default_body(shape))
+        backbone = BACKBONES.build(
+            {"name": "mlp", "hidden": (128,)} if len(shape) == 1 else default_backbone(shape)
+        )
         parts = {
             "normalised": Normalised(shape),
-            "features": body.encoder(shape, self.features),
+            "features": backbone.encoder(shape, self.features),
             "forward_model": dense((self.features + self.actions, 128, self.features)),
             "inverse_model": dense((2 * self.features, 128, self.actions)),
         }
@@ -244,10 +270,15 @@ class ICM(_Predicting):
         """Keep the actions that lead to the next states.
 
         Raises:
-            ValueError: they are not whole numbers from 0 to ``actions - 1``, one for each environment.
+            ValueError: they are not whole numbers from 0 to ``actions - 1``, one for each
+                environment.
         """
         chosen = np.asarray(actions)
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not ((chosen >= 0) & (chosen < self.actions)).all():
+        if (
+            chosen.dtype.kind not in "iu"
+            or chosen.ndim != 1
+            or not ((chosen >= 0) & (chosen < self.actions)).all()
+        ):
             raise ValueError(
                 f"ICM is for discrete actions (B,), here 0 to {self.actions - 1}, got {chosen.dtype} {chosen.tolist()}"
             )
@@ -275,10 +306,14 @@ class ICM(_Predicting):
         return errors, F.cross_entropy(guess, taken)
 
     def _left(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the states that were left, the actions taken there, and the numbers of their environments."""
+        """Return the states that were left, the actions taken there, and the numbers of their
+        environments.
+        """
         rows = torch.arange(len(x)) if self._rows is None else self._rows
         if self._before is None or len(self._chosen) != len(self._before):
-            raise ValueError("ICM needs begin() with the first states and act() before every step; wrap() calls both")
+            raise ValueError(
+                "ICM needs begin() with the first states and act() before every step; wrap() calls both"
+            )
         return self._before[rows], self._chosen[rows], rows
 
     @torch.no_grad()

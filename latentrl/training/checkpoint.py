@@ -1,4 +1,6 @@
-"""save() and load(): one safetensors file that holds weights and config, and a readable config.json."""
+"""save() and load(): one safetensors file that holds weights and config, and a readable
+config.json.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def save(model: Autoencoder, path: str | Path) -> Path:
     return path
 
 
-def load(path: str | Path, device: str = "auto", observation_space: spaces.Space[Any] | None = None) -> Autoencoder:
+def load(
+    path: str | Path, device: str = "auto", observation_space: spaces.Space[Any] | None = None
+) -> Autoencoder:
     """Read the model that ``save`` wrote.
 
     Args:
@@ -95,12 +99,17 @@ def _load_cached(path: str, device: str, stamp: int) -> Autoencoder:  # noqa: AR
 
 
 def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
-    """Raise ``ValueError`` where ``space`` is not what ``encoder.observation_space`` says it takes."""
+    """Raise ``ValueError`` where ``space`` is not what ``encoder.observation_space`` says it
+    takes.
+    """
     expected = getattr(encoder, "observation_space", None)
     if expected is None or (isinstance(space, spaces.Box) and _same(expected, space)):
         return
     hint = ""
-    if isinstance(space, spaces.Box) and space.shape == (*expected.shape[-1:], *expected.shape[:-1]):
+    if isinstance(space, spaces.Box) and space.shape == (
+        *expected.shape[-1:],
+        *expected.shape[:-1],
+    ):
         hint = "; these look channels-first: wrap before VecTransposeImage, or transpose them"
     raise ValueError(
         f"the encoder takes observations of {describe_space(expected)}, "
@@ -119,7 +128,9 @@ def strip_prefixes(name: str) -> str:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
     """Write tensors and JSON ``notes`` to one safetensors file, atomically, with checksums."""
-    kept = {strip_prefixes(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    kept = {
+        strip_prefixes(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
+    }
     header = {key: json.dumps(value) for key, value in notes.items()}
     header["header_crc32"] = _header_checksum(kept, header)
     header["crc32"] = str(_checksum(kept))
@@ -144,7 +155,10 @@ def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
     if note not in header:
         raise ValueError(f"{path} was not written by latentrl: its header has no {note!r}")
     expected = _header_checksum(tensors, header)
-    if header.get("crc32") != str(_checksum(tensors)) or header.get("header_crc32", expected) != expected:
+    if (
+        header.get("crc32") != str(_checksum(tensors))
+        or header.get("header_crc32", expected) != expected
+    ):
         raise ValueError(f"{path} is damaged: its contents do not match their checksum")
     return tensors, json.loads(header[note])
 
@@ -158,5 +172,7 @@ def _header_checksum(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
     total = 0
     for name in sorted(name for name, tensor in tensors.items() if tensor.numel()):
-        total = zlib.crc32(tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy().data, total)
+        total = zlib.crc32(
+            tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy().data, total
+        )
     return total

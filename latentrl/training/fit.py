@@ -55,7 +55,8 @@ class FitConfig:
     precision: Precision = "auto"
     """Of the forward pass; "auto" takes bfloat16 where the processor has it."""
     compile: bool = False
-    """Use ``torch.compile``; needs a C++ compiler, pays on long runs, least with recurrent bodies and ``psd_ae``."""
+    """Use ``torch.compile``; needs a C++ compiler, pays on long runs, least with recurrent
+    backbones and ``psd_ae``."""
     seed: int = 0
     """Seed of the split, the order of the frames, the noise."""
     device: str = "auto"
@@ -76,7 +77,9 @@ class FitConfig:
             raise ValueError(f"gradient_clip must be positive or None, got {self.gradient_clip}")
         for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
+                )
 
 
 @dataclass
@@ -89,10 +92,12 @@ class History:
     """The gradient step of the weights that the model now has."""
 
 
-class Listener(Protocol):
+class FitCallback(Protocol):
     """Hears of a fit's progress, for example to log it."""
 
-    def on_epoch(self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health) -> None:
+    def on_epoch_end(
+        self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health
+    ) -> None:
         """Hear of the end of an epoch; ``row`` is the history's newest."""
 
 
@@ -103,7 +108,7 @@ def fit(
     *,
     path: str | Path | None = None,
     resume: bool = False,
-    listeners: Sequence[Listener] = (),
+    callbacks: Sequence[FitCallback] = (),
     progress: bool = True,
 ) -> History:
     """Train ``model`` in place; it ends with the weights that were best on the validation frames.
@@ -117,7 +122,7 @@ def fit(
         path: folder for the best model so far and, beside it, the state to resume from.
         resume: continue the interrupted run in ``path``, at the next step; on the same CPU the
             result is the same bits as without the interruption.
-        listeners: told of every epoch.
+        callbacks: told of every epoch.
         progress: whether to show a progress bar.
 
     Raises:
@@ -144,7 +149,9 @@ def fit(
         _fit_features(model, frames, config, path, resume, progress)
         resume = resume and _begun(path)
     model.metadata.update(frames=len(frames), fingerprint=frames.fingerprint, data=frames.metadata)
-    trainer = _Trainer(model, training, validation, config, None if path is None else Path(path), listeners)
+    trainer = _Trainer(
+        model, training, validation, config, None if path is None else Path(path), callbacks
+    )
     if model.config.training == "gradient":
         trainer.train(resume, progress)
     else:
@@ -155,11 +162,18 @@ def fit(
 
 
 def _fit_features(
-    model: Autoencoder, frames: Frames, config: FitConfig, path: str | Path | None, resume: bool, progress: bool
+    model: Autoencoder,
+    frames: Frames,
+    config: FitConfig,
+    path: str | Path | None,
+    resume: bool,
+    progress: bool,
 ) -> None:
     assert model.features is not None
     folder = None if path is None else Path(path) / "features"
-    trainable = Autoencoder(model.features.config)  # the frozen one stays as it is until this one is done
+    trainable = Autoencoder(
+        model.features.config
+    )  # the frozen one stays as it is until this one is done
     trainable.load_state_dict(model.features.state_dict())
     fit(trainable, frames, config, path=folder, resume=resume, progress=progress)
     model.take_features(trainable)
@@ -170,7 +184,10 @@ def _begun(path: str | Path | None) -> bool:
 
 
 def _check_space(model: Autoencoder, frames: Frames) -> None:
-    if frames.space.shape != model.observation_space.shape or frames.space.dtype != model.observation_space.dtype:
+    if (
+        frames.space.shape != model.observation_space.shape
+        or frames.space.dtype != model.observation_space.dtype
+    ):
         raise ValueError(
             f"the model takes observations of {describe_space(model.observation_space)}, "
             f"these frames are {describe_space(frames.space)}"
@@ -179,7 +196,9 @@ def _check_space(model: Autoencoder, frames: Frames) -> None:
 
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:
     if len(model.preprocess.shape) < 3:
-        model.preprocess.fit(training[np.linspace(0, len(training) - 1, min(len(training), 50_000)).astype(int)])
+        model.preprocess.fit(
+            training[np.linspace(0, len(training) - 1, min(len(training), 50_000)).astype(int)]
+        )
 
 
 class _Trainer:
@@ -192,10 +211,10 @@ class _Trainer:
         validation: Frames,
         config: FitConfig,
         path: Path | None,
-        listeners: Sequence[Listener],
+        callbacks: Sequence[FitCallback],
     ) -> None:
         self.model, self.training, self.validation = model, training, validation
-        self.config, self.path, self.listeners = config, path, listeners
+        self.config, self.path, self.callbacks = config, path, callbacks
         self.steps_per_epoch = math.ceil(len(training) / config.batch_size)
         self.total = config.steps or config.epochs * self.steps_per_epoch
         self.progress = Progress(self._recipe())
@@ -206,7 +225,11 @@ class _Trainer:
         settings = dataclasses.asdict(self.config)
         for free in ("device", "compile"):
             settings.pop(free)
-        return {"fit": settings, "model": self.model.config.to_json(), "frames": self.training.fingerprint}
+        return {
+            "fit": settings,
+            "model": self.model.config.to_json(),
+            "frames": self.training.fingerprint,
+        }
 
     def solve(self) -> None:
         """Find the weights of a model that needs no gradient steps."""
@@ -232,11 +255,17 @@ class _Trainer:
 
     def _prepare(self) -> None:
         device = self.model.device
-        bfloat16 = self.config.precision == "bfloat16" or (self.config.precision == "auto" and _has_bfloat16(device))
-        self.autocast = functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16)
+        bfloat16 = self.config.precision == "bfloat16" or (
+            self.config.precision == "auto" and _has_bfloat16(device)
+        )
+        self.autocast = functools.partial(
+            torch.autocast, device.type, torch.bfloat16, enabled=bfloat16
+        )
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(
-            [p for p in self.model.parameters() if p.requires_grad], self.config.learning_rate, fused=True
+            [p for p in self.model.parameters() if p.requires_grad],
+            self.config.learning_rate,
+            fused=True,
         )
         self.generator = torch.Generator(device)
         if self.config.compile:
@@ -264,7 +293,9 @@ class _Trainer:
         model, step = self.model.train(), self.progress.step
         observations = torch.from_numpy(self.training[indices]).to(model.device, non_blocking=True)
         x = model.preprocess(observations).contiguous(memory_format=_layout(observations))
-        inputs, noise = model.draw(x, self.generator.manual_seed(_step_seed(self.config.seed, step)))
+        inputs, noise = model.sample_noise(
+            x, self.generator.manual_seed(_step_seed(self.config.seed, step))
+        )
         with self.autocast():
             terms = self.terms(x, inputs, noise, step)
         loss = torch.stack(list(terms.values())).sum()
@@ -291,13 +322,20 @@ class _Trainer:
 
     def _end_epoch(self, bar: Any) -> None:
         row = self._log_epoch()
-        state = f"validation {row['validation/loss']:.1f} nats, {row['active_units']:.0f} active units"
+        state = (
+            f"validation {row['validation/loss']:.1f} nats, {row['active_units']:.0f} active units"
+        )
         bar.set_postfix_str(state, refresh=False)
         self._save_progress()
 
     def _log_epoch(self) -> dict[str, float]:
-        state = health(self.model, self.validation, self.total, damaged=True)  # schedules at their end: epochs compare
-        row = {f"train/{name}": float(total) / self.progress.summed for name, total in self.sums.items()}
+        state = health(
+            self.model, self.validation, self.total, corrupted=True
+        )  # schedules at their end: epochs compare
+        row = {
+            f"train/{name}": float(total) / self.progress.summed
+            for name, total in self.sums.items()
+        }
         row |= {"step": self.progress.step, "validation/loss": state.loss}
         row |= {"validation/reconstruction": state.reconstruction, "psnr": state.psnr}
         row |= {"kl": float(state.kl.sum()), "active_units": state.active_units}
@@ -311,8 +349,8 @@ class _Trainer:
         self.sums, self.progress.summed = {}, 0
         store_statistics(self.model, self.validation)
         self._keep_best(state.loss)
-        for listener in self.listeners:
-            listener.on_epoch(self.model, self.validation, row, state)
+        for callback in self.callbacks:
+            callback.on_epoch_end(self.model, self.validation, row, state)
         return row
 
     def _keep_best(self, loss: float) -> None:
@@ -333,7 +371,9 @@ class _Trainer:
 
     def _save_progress(self) -> None:
         if self.path is not None:
-            write_progress(self.path, self.progress, self.model, self.optimizer, self.best, self.sums)
+            write_progress(
+                self.path, self.progress, self.model, self.optimizer, self.best, self.sums
+            )
             save(self.model, self.path / "last")
 
     def _restore(self) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentrl.data.frames import Frames, as_frames
 from latentrl.models.autoencoder import CHUNK, QUANTILES, Autoencoder
-from latentrl.models.heads import Code, GaussianCode
+from latentrl.models.heads import GaussianPosterior, Posterior
 from latentrl.types import Array
 
 ACTIVE_VARIANCE = 0.01
@@ -37,7 +37,8 @@ class Health:
     psnr: float
     """Peak signal-to-noise ratio of the reconstruction in dB, for a peak of 1."""
     ssim: float | None
-    """Mean structural similarity of the reconstruction, at most 1; None where observations are not images."""
+    """Mean structural similarity of the reconstruction, at most 1; None where observations are not
+    images."""
     kl: Array
     """Mean KL divergence of each dimension in nats, ``(latent_dim,)``; zeros for point codes."""
     variance: Array
@@ -50,13 +51,18 @@ class Health:
 
 
 def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) -> Iterator[Tensor]:
-    """Yield all frames in order as scaled tensors ``(B, *preprocess.shape)`` on the model's device."""
+    """Yield all frames in order as scaled tensors ``(B, *preprocess.shape)`` on the model's
+    device.
+    """
     for start in range(0, len(frames), batch_size):
-        yield model.preprocess(torch.from_numpy(frames[start : start + batch_size]).to(model.device))
+        yield model.preprocess(
+            torch.from_numpy(frames[start : start + batch_size]).to(model.device)
+        )
 
 
 def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
-    """Yield ``observations`` in order as checked arrays ``(B, *observation_shape)``, a piece at a time.
+    """Yield ``observations`` in order as checked arrays ``(B, *observation_shape)``, a piece at a
+    time.
 
     Raises:
         TypeError: they are neither an array, nor Frames, nor a path.
@@ -71,30 +77,35 @@ def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
 
 def is_single(model: Autoencoder, observations: object) -> bool:
     """Tell whether ``observations`` is one observation, without ``B``."""
-    return isinstance(observations, np.ndarray) and observations.shape == model.observation_space.shape
+    return (
+        isinstance(observations, np.ndarray) and observations.shape == model.observation_space.shape
+    )
 
 
 @torch.no_grad()  # a penalty may need a gradient of its own, which inference mode forbids
-def health(model: Autoencoder, frames: Frames, step: int = 0, damaged: bool = False) -> Health:
+def health(model: Autoencoder, frames: Frames, step: int = 0, corrupted: bool = False) -> Health:
     """Measure a model with a decoder.
 
     Args:
         model: what to measure.
         frames: on what.
-        step: gradient steps done, for penalties with a schedule.
-        damaged: whether to put the frames through the model's corruptions first, with fixed seed, as
-            training does: the figures are then those of the restoration.
+        step: gradient steps done, for losses with a schedule.
+        damaged: whether to put the frames through the model's corruptions first, with fixed seed,
+            as training does: the figures are then those of the restoration.
     """
     model.eval()
     generator = torch.Generator(model.device).manual_seed(0)
     sums = torch.zeros(4, dtype=torch.float64)
     kl, means = [], []
     for x in scaled_batches(model, frames):
-        terms, batch = model.losses(x, model.damage(x, generator) if damaged else x, None, step)
-        loss, fidelity = torch.stack(list(terms.values())).sum(), _fidelity(model.likelihood.mean(batch.outputs), x)
+        terms, batch = model.losses(x, model.corrupt(x, generator) if corrupted else x, None, step)
+        loss, fidelity = (
+            torch.stack(list(terms.values())).sum(),
+            _fidelity(model.likelihood.mean(batch.outputs), x),
+        )
         sums += len(x) * torch.stack([loss, terms["reconstruction"], *fidelity]).double().cpu()
-        kl.append(_kl(batch.code).cpu())
-        means.append(batch.code.mean.cpu())
+        kl.append(_kl(batch.posterior).cpu())
+        means.append(batch.posterior.mean.cpu())
     loss, reconstruction, squared_error, similarity = (sums / len(frames)).tolist()
     return Health(
         loss=loss,
@@ -106,8 +117,8 @@ def health(model: Autoencoder, frames: Frames, step: int = 0, damaged: bool = Fa
     )
 
 
-def _kl(code: Code) -> Tensor:
-    return code.kl() if isinstance(code, GaussianCode) else torch.zeros_like(code.mean)
+def _kl(code: Posterior) -> Tensor:
+    return code.kl() if isinstance(code, GaussianPosterior) else torch.zeros_like(code.mean)
 
 
 def _fidelity(restored: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +127,8 @@ def _fidelity(restored: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Return the structural similarity of images (Wang et al. 2004, IEEE TIP 13), ``(B,)``, at most 1.
+    """Return the structural similarity of images (Wang et al. 2004, IEEE TIP 13), ``(B,)``, at most
+    1.
 
     Statistics are taken in a normal window of 11 pixels a side, less where an image is smaller.
 
@@ -135,7 +147,9 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _window(side: int, like: Tensor) -> Tensor:
-    """Return the matrix ``(positions, side)`` that slides the window: as a product, nine times as fast as conv2d."""
+    """Return the matrix ``(positions, side)`` that slides the window: as a product, nine times as
+    fast as conv2d.
+    """
     size = min(WINDOW, side - 1 + side % 2)
     offsets = torch.arange(side) - torch.arange(side - size + 1)[:, None] - size // 2
     weights = torch.exp(-0.5 * (offsets / WINDOW_SIGMA).square()) * (offsets.abs() <= size // 2)
@@ -150,7 +164,9 @@ def store_statistics(model: Autoencoder, frames: Frames) -> None:
     means = torch.cat([code.mean for code in codes]).float()
     model.latent_mean.copy_(means.mean(0))
     model.latent_std.copy_(means.std(0, correction=0))
-    model.latent_quantiles.copy_(torch.from_numpy(np.quantile(means.cpu().numpy(), QUANTILES, axis=0)))
+    model.latent_quantiles.copy_(
+        torch.from_numpy(np.quantile(means.cpu().numpy(), QUANTILES, axis=0))
+    )
     model.latent_kl.copy_(torch.cat([_kl(code) for code in codes]).mean(0))
 
 

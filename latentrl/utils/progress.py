@@ -12,7 +12,9 @@ LOG_INTERVAL = 15.0
 
 
 def progress_bar(total: int, done: int, doing: str, unit: str, show: bool) -> tqdm[Any]:
-    """Return a bar with rate and time left, which prints a line now and then where there is no terminal."""
+    """Return a bar with rate and time left, which prints a line now and then where there is no
+    terminal.
+    """
     interval = 0.1 if sys.stderr.isatty() else LOG_INTERVAL
     return tqdm(
         total=total,

@@ -43,7 +43,8 @@ class Registry(Generic[Part]):
         return self._parts[name]
 
     def build(self, spec: Mapping[str, Any], **context: Any) -> Part:
-        """Build the part that ``spec`` names, from its other items and what it asks for of ``context``.
+        """Build the part that ``spec`` names, from its other items and what it asks for of
+        ``context``.
 
         Raises:
             ValueError: the name is unknown, or an item is not one of its parameters.
@@ -55,5 +56,9 @@ class Registry(Generic[Part]):
         unknown = [name for name in options if name not in known]
         if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             takes = ", ".join(known) or "no parameters"
-            raise ValueError(f"{self.kind} {spec['name']!r} has no {unknown[0]!r}; it takes: {takes}")
-        return part(**options, **{key: value for key, value in context.items() if key in parameters})
+            raise ValueError(
+                f"{self.kind} {spec['name']!r} has no {unknown[0]!r}; it takes: {takes}"
+            )
+        return part(
+            **options, **{key: value for key, value in context.items() if key in parameters}
+        )

@@ -11,7 +11,8 @@ from typing import Any
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back; the function that this yields raises it, at a moment of the caller's choice.
+    """Hold Ctrl-C back; the function that this yields raises it, at a moment of the caller's
+    choice.
 
     A second Ctrl-C is not held back. One that is still held at the end is raised there.
     """
@@ -26,7 +27,9 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
             held.clear()
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # Python allows handlers nowhere else
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # Python allows handlers nowhere else
         yield raise_held
         return
     previous = signal.getsignal(signal.SIGINT)

@@ -11,12 +11,13 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 
 def in_workers(
-    makers: Sequence[Callable[[], gym.Env[Any, Any]]], autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP
+    makers: Sequence[Callable[[], gym.Env[Any, Any]]],
+    autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
 ) -> AsyncVectorEnv[Any, Any]:
     """Return an ``AsyncVectorEnv`` whose workers leave alone what they inherit.
 
-    A forked worker that collected garbage of its parent would end things that are half there: an EnvPool without
-    its threads is a crash.
+    A forked worker that collected garbage of its parent would end things that are half there: an
+    EnvPool without its threads is a crash.
     """
     gc.collect()
     gc.freeze()

@@ -21,11 +21,16 @@ TILE = 96
 
 
 def to_rgb(image: Array, low: float = 0, high: float = 255) -> Array:
-    """Turn an image ``(H, W)`` or ``(H, W, C)`` with values from ``low`` to ``high`` into uint8 RGB.
+    """Turn an image ``(H, W)`` or ``(H, W, C)`` with values from ``low`` to ``high`` into uint8
+    RGB.
 
     Of four channels the first three are shown, of stacked images the last three, of two the first.
     """
-    pixels = np.clip((image.astype(np.float32) - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
+    pixels = (
+        np.clip((image.astype(np.float32) - low) / (high - low) * 255, 0, 255)
+        .round()
+        .astype(np.uint8)
+    )
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     channels = pixels.shape[-1]
     if channels < 3:
@@ -61,8 +66,10 @@ def _enlarge(image: Array) -> Array:
 
 
 def reconstructions(model: Autoencoder, observations: Array) -> Array:
-    """Return a picture with the observations above, as the network sees them, and below their reconstructions."""
-    return comparison(model, model.preview(observations), model.reconstruct(observations))
+    """Return a picture with the observations above, as the network sees them, and below their
+    reconstructions.
+    """
+    return comparison(model, model.preprocessed(observations), model.reconstruct(observations))
 
 
 def comparison(model: Autoencoder, *rows: Array) -> Array:
@@ -73,7 +80,9 @@ def comparison(model: Autoencoder, *rows: Array) -> Array:
         rows: images ``(B, H, W, C)`` or ``(B, H, W)``; all are shown at the size of the first.
     """
     height, width = rows[0].shape[1:3]
-    return grid([[_to_size(image, height, width) for image in shown(model, images)] for images in rows])
+    return grid(
+        [[_to_size(image, height, width) for image in shown(model, images)] for images in rows]
+    )
 
 
 def _to_size(image: Array, height: int, width: int) -> Array:
@@ -81,7 +90,8 @@ def _to_size(image: Array, height: int, width: int) -> Array:
 
 
 def heat(values: Array, low: float | None = None, high: float | None = None) -> Array:
-    """Turn a map ``(..., H, W)`` into uint8 RGB ``(..., H, W, 3)``, from black over red to yellow (inferno).
+    """Turn a map ``(..., H, W)`` into uint8 RGB ``(..., H, W, 3)``, from black over red to yellow
+    (inferno).
 
     Args:
         values: any numbers.
@@ -90,19 +100,27 @@ def heat(values: Array, low: float | None = None, high: float | None = None) -> 
     """
     low, high = values.min() if low is None else low, values.max() if high is None else high
     levels = np.clip((values - low) / max(high - low, 1e-12) * 255, 0, 255).round().astype(np.uint8)
-    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1]
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(
+        256, 3
+    )[:, ::-1]
     rgb: Array = colours[levels]
     return rgb
 
 
 def anomalies(detector: AnomalyDetector, observations: Array) -> Array:
-    """Return a picture with the observations above, as the network sees them, and below their maps on one scale."""
-    seen = shown(detector.model, detector.model.preview(observations))
+    """Return a picture with the observations above, as the network sees them, and below their maps
+    on one scale.
+    """
+    seen = shown(detector.model, detector.model.preprocessed(observations))
     return grid([seen, list(heat(detector.map(observations)))])
 
 
-def manifold_picture(model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | None = None) -> Array:
-    """Return the picture of ``manifold``: a row and a column for each quantile of two dimensions."""
+def manifold_picture(
+    model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | None = None
+) -> Array:
+    """Return the picture of ``manifold``: a row and a column for each quantile of two
+    dimensions.
+    """
     return grid([shown(model, row) for row in manifold(model, steps, dimensions)])
 
 
@@ -118,11 +136,15 @@ def telling(model: Autoencoder, observations: Array) -> Array:
 
 
 def traversal(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 9) -> Array:
-    """Return a picture with a row for each of the most informative dimensions, moved over its range in the data."""
+    """Return a picture with a row for each of the most informative dimensions, moved over its range
+    in the data.
+    """
     return grid([shown(model, row) for row in traverse(model, observation, dimensions, steps)])
 
 
-def traversal_gif(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 15) -> bytes:
+def traversal_gif(
+    model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 15
+) -> bytes:
     """Return a looping GIF in which the same dimensions sway to and fro, side by side."""
     moved = [shown(model, row) for row in traverse(model, observation, dimensions, steps)]
     half = (len(moved) + 1) // 2
@@ -132,10 +154,14 @@ def traversal_gif(model: Autoencoder, observation: Array, dimensions: int = 8, s
 
 
 def gif(frames: Sequence[Array], fps: int) -> bytes:
-    """Encode RGB frames as a looping GIF of 64 colours, without dithering, which does not compress."""
+    """Encode RGB frames as a looping GIF of 64 colours, without dithering, which does not
+    compress.
+    """
     images = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
-    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
+    images[0].save(
+        buffer, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0
+    )
     return buffer.getvalue()
 
 

@@ -1,4 +1,6 @@
-"""Where a bonus was paid: visited states in the plane of their codes, and frames from its two ends and its middle."""
+"""Where a bonus was paid: visited states in the plane of their codes, and frames from its two ends
+and its middle.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,13 @@ ROWS = ("highest bonus", "median of what is above the lowest", "lowest bonus")
 PAD, LINE, FONT_SIZE, BAR = 12, 20, 13, 10
 PAPER, PANEL, RIM, INK = 255, 240, (150, 150, 150), (60, 60, 60)
 HOT = 0.99
-"""Quantile of the bonuses that has the brightest colour, so that one outlier does not darken all others."""
+"""Quantile of the bonuses that has the brightest colour, so that one outlier does not darken all
+others."""
 BITS = 4
 """Binary digits behind the point of a place in pixels."""
 
 
-class Visits:
+class RecentStates:
     """A ring of the newest states: their frames, codes and bonuses."""
 
     def __init__(self, size: int) -> None:
@@ -58,14 +61,17 @@ class Visits:
         return frames[: self.seen], codes[: self.seen], bonuses[: self.seen]
 
 
-def heat_map(frames: Array, codes: Array, bonuses: Array, low: float = 0, high: float = 255) -> Array:
+def novelty_map(
+    frames: Array, codes: Array, bonuses: Array, low: float = 0, high: float = 255
+) -> Array:
     """Return a picture of where a bonus was paid, uint8 RGB.
 
-    On the left is the plane of the first two principal components of the codes, each stretched to fill
-    it. States that fall together are one disc: larger the more they are, in the colour of their mean
-    bonus. On the right are the frames with the highest bonuses, those nearest the median of what is
-    above the lowest (where most earn nothing, the median would be nothing), and those with the lowest.
-    No two in a row are of one disc; of equal bonuses, those of the largest discs come first.
+    On the left is the plane of the first two principal components of the codes, each stretched to
+    fill it. States that fall together are one disc: larger the more they are, in the colour of
+    their mean bonus. On the right are the frames with the highest bonuses, those nearest the median
+    of what is above the lowest (where most earn nothing, the median would be nothing), and those
+    with the lowest. No two in a row are of one disc; of equal bonuses, those of the largest discs
+    come first.
 
     Args:
         frames: of the states visited, ``(N, H, W, C)`` or ``(N, H, W)``.
@@ -89,9 +95,13 @@ def heat_map(frames: Array, codes: Array, bonuses: Array, low: float = 0, high: 
 def _check(frames: Array, codes: Array, bonuses: Array) -> None:
     shapes = f"frames {frames.shape}, codes {codes.shape} and bonuses {bonuses.shape}"
     if frames.ndim not in (3, 4) or codes.ndim != 2 or bonuses.ndim != 1:
-        raise ValueError(f"a heat map takes images (N, H, W, C), codes (N, latent_dim) and bonuses (N,), got {shapes}")
+        raise ValueError(
+            f"a heat map takes images (N, H, W, C), codes (N, latent_dim) and bonuses (N,), got {shapes}"
+        )
     if not len(frames) == len(codes) == len(bonuses) > 0:
-        raise ValueError(f"a heat map takes one frame, code and bonus for each of 1 or more states, got {shapes}")
+        raise ValueError(
+            f"a heat map takes one frame, code and bonus for each of 1 or more states, got {shapes}"
+        )
 
 
 def principal_plane(codes: Array) -> tuple[Array, Array]:
@@ -107,7 +117,9 @@ def principal_plane(codes: Array) -> tuple[Array, Array]:
     largest = axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]
     missing = 2 - axes.shape[1]
     coordinates = np.pad(centred @ (axes * np.sign(largest)), ((0, 0), (0, missing)))
-    shares = np.pad(variances[:2], (0, missing)) / max(float(variances.sum()), np.finfo(np.float64).tiny)
+    shares = np.pad(variances[:2], (0, missing)) / max(
+        float(variances.sum()), np.finfo(np.float64).tiny
+    )
     return coordinates, shares
 
 
@@ -174,7 +186,9 @@ def _tile(image: Array, bonus: float) -> Array:
     """Return an RGB image at the size of a tile above its bonus."""
     scale = TILE / max(image.shape[:2])
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA)
+    resized = cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
+    )
     padded = np.full((height, TILE, 3), PAPER, np.uint8)
     padded[:, (TILE - width) // 2 :][:, :width] = resized
     return np.concatenate([padded, _line(f"{bonus:.3g}", TILE, "mm")])

@@ -1,4 +1,6 @@
-"""Tiles of any observations: images as they are, sequences as lines over time, vectors over the value's number."""
+"""Tiles of any observations: images as they are, sequences as lines over time, vectors over the
+value's number.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ TILE, PANEL = (128, 96), (320, 160)
 """Width and height in pixels of a plot among many, and of one with two curves."""
 MARGIN = 6
 LINES, BARS = 8, 32
-"""Values of a sequence that are drawn, and values of a vector that are drawn as bars rather than as a line."""
+"""Values of a sequence that are drawn, and values of a vector that are drawn as bars rather than as
+a line."""
 FARTHEST = 10.0
 """Standard deviations after which a curve leaves its plot."""
 BITS = 4
@@ -64,19 +67,28 @@ def painter(model: Autoencoder, *arrays: Array) -> Painter:
 
 
 class Plotter(Painter):
-    """Turns sequences and vectors into plots on one scale, in standard deviations of the training data."""
+    """Turns sequences and vectors into plots on one scale, in standard deviations of the training
+    data.
+    """
 
     def __init__(self, model: Autoencoder, *arrays: Array) -> None:
         """Take the scale from ``arrays`` of observations, ``(..., *shape)``."""
         super().__init__(model)
         shape = model.observation_space.shape
-        values = np.concatenate([self.curves(array.reshape(-1, *shape)).ravel() for array in arrays])
+        values = np.concatenate(
+            [self.curves(array.reshape(-1, *shape)).ravel() for array in arrays]
+        )
         values = np.clip(values[np.isfinite(values)], -FARTHEST, FARTHEST)
-        self.low, self.high = float(min(values.min(initial=0), -0.1)), float(max(values.max(initial=0), 0.1))
+        self.low, self.high = (
+            float(min(values.min(initial=0), -0.1)),
+            float(max(values.max(initial=0), 0.1)),
+        )
         self.over_time = len(shape) == 2
 
     def curves(self, observations: Array) -> Array:
-        """Return standard scores ``(B, places, lines)``: a line for each value of a sequence, one for a vector."""
+        """Return standard scores ``(B, places, lines)``: a line for each value of a sequence, one
+        for a vector.
+        """
         pre = self.model.preprocess
         assert isinstance(pre, VectorPreprocessor)
         scores: Array = (observations - pre.mean.cpu().numpy()) / pre.std.cpu().numpy()
@@ -91,12 +103,19 @@ class Plotter(Painter):
         return stack([_legend([], self.axes()), picture])
 
     def panels(self, strong: Array, pale: Array | None, shade: Array | None) -> list[Array]:
-        """Return plots of two batches together, the second one pale; ``shade`` ``(B, places)`` is in [0, 1]."""
+        """Return plots of two batches together, the second one pale; ``shade`` ``(B, places)`` is
+        in [0, 1].
+        """
         behind = [None] * len(strong) if pale is None else self.curves(pale)
         shades = [None] * len(strong) if shade is None else shade
-        return [self.plot(PANEL, *three) for three in zip(self.curves(strong), behind, shades, strict=True)]
+        return [
+            self.plot(PANEL, *three)
+            for three in zip(self.curves(strong), behind, shades, strict=True)
+        ]
 
-    def plot(self, size: Size, strong: Array, pale: Array | None = None, shade: Array | None = None) -> Array:
+    def plot(
+        self, size: Size, strong: Array, pale: Array | None = None, shade: Array | None = None
+    ) -> Array:
         """Return the RGB plot of curves ``(places, lines)``."""
         canvas = np.full((size[1], size[0], 3), WHITE, np.uint8)
         if shade is not None:
@@ -131,7 +150,9 @@ class Plotter(Painter):
 
     def _height(self, canvas: Array, values: Array) -> Array:
         """Return places in pixels from the top, not much outside of the canvas."""
-        share = (np.clip(values, 2 * self.low - 1, 2 * self.high + 1) - self.low) / (self.high - self.low)
+        share = (np.clip(values, 2 * self.low - 1, 2 * self.high + 1) - self.low) / (
+            self.high - self.low
+        )
         heights: Array = MARGIN + (1 - share) * (canvas.shape[0] - 1 - 2 * MARGIN)
         return heights
 
@@ -140,7 +161,11 @@ class Plotter(Painter):
         shape = self.model.observation_space.shape
         what = f"{shape[0]} values"
         if self.over_time:
-            lines = f"{shape[1]} values" if shape[1] <= LINES else f"the first {LINES} of {shape[1]} values"
+            lines = (
+                f"{shape[1]} values"
+                if shape[1] <= LINES
+                else f"the first {LINES} of {shape[1]} values"
+            )
             what = f"{lines} over {shape[0]} steps"
         return f"{what}, from {self.low:.2g} to {self.high:.2g} standard deviations"
 
@@ -182,7 +207,11 @@ def compared(
 
 def _legend(samples: Sequence[tuple[str, Colour, int]], text: str) -> Array:
     measure = Canvas(1, 1).font.getlength
-    width = sum(int(measure(name)) + SWATCH + 3 * PAD for name, *_ in samples) + int(measure(text)) + 2 * PAD
+    width = (
+        sum(int(measure(name)) + SWATCH + 3 * PAD for name, *_ in samples)
+        + int(measure(text))
+        + 2 * PAD
+    )
     canvas, left, middle = Canvas(width, LINE_HEIGHT), PAD, LINE_HEIGHT // 2
     for name, colour, thickness in samples:
         top = middle - thickness // 2
@@ -213,7 +242,9 @@ def _line(canvas: Array, heights: Array, colour: Colour, width: int) -> None:
     places = np.stack([_centres(canvas, len(heights)), heights], 1)
     for run in _finite_runs(heights):
         points = (places[run] * (1 << BITS)).round().astype(np.int32)
-        points = points.repeat(2, axis=0) if len(points) == 1 else points  # a line of no length is a dot
+        points = (
+            points.repeat(2, axis=0) if len(points) == 1 else points
+        )  # a line of no length is a dot
         thickness = width + 2 if len(run) == 1 else width
         cv2.polylines(canvas, [points], False, colour, thickness, cv2.LINE_AA, BITS)
 
@@ -223,7 +254,11 @@ def _finite_runs(heights: Array) -> Iterator[Array]:
     return (run for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1) if len(run))
 
 
-def _bar(canvas: Array, left: float, right: float, zero: float, height: float, colour: Colour) -> None:
+def _bar(
+    canvas: Array, left: float, right: float, zero: float, height: float, colour: Colour
+) -> None:
     if np.isfinite(height):
         top, bottom = sorted((zero, height))
-        cv2.rectangle(canvas, (round(left), round(top)), (round(right), round(bottom)), colour, cv2.FILLED)
+        cv2.rectangle(
+            canvas, (round(left), round(top)), (round(right), round(bottom)), colour, cv2.FILLED
+        )

@@ -1,4 +1,6 @@
-"""SB3 callbacks: progress, settings, curves per environment frame, and pictures of what the agent sees and is paid."""
+"""SB3 callbacks: progress, settings, curves per environment frame, and pictures of what the agent
+sees and is paid.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,10 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.novelty import Scaled
+from latentrl.novelty import NormalizedBonus
 from latentrl.utils.progress import progress_bar
 from latentrl.viz import images as pictures
-from latentrl.viz.novelty_map import Visits, heat_map
+from latentrl.viz.novelty_map import RecentStates, novelty_map
 from latentrl.viz.tensorboard import SHOWN, add_picture
 from latentrl.wrappers.sb3 import LatentVecEnv
 
@@ -48,7 +50,9 @@ class ProgressCallback(BaseCallback):
         returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
         if returns:
             frames = self.num_timesteps * self.frame_skip
-            self.bar.set_postfix_str(f"return {np.mean(returns):.1f}, {frames:,} env frames", refresh=False)
+            self.bar.set_postfix_str(
+                f"return {np.mean(returns):.1f}, {frames:,} env frames", refresh=False
+            )
 
     def _on_training_end(self) -> None:
         self.bar.close()
@@ -69,7 +73,9 @@ class EnvFrameCurves(BaseCallback):
         writer, episodes = summary_writer(self), self.model.ep_info_buffer
         if writer is not None and episodes:
             mean = float(np.mean([episode["r"] for episode in episodes]))
-            writer.add_scalar("rollout/ep_rew_mean_per_env_frame", mean, self.num_timesteps * self.frame_skip)
+            writer.add_scalar(
+                "rollout/ep_rew_mean_per_env_frame", mean, self.num_timesteps * self.frame_skip
+            )
 
 
 class LatentPictures(BaseCallback):
@@ -89,7 +95,11 @@ class LatentPictures(BaseCallback):
             return
         self._next = self.num_timesteps + self.every
         model = host.transform.encoder
-        if isinstance(model, Autoencoder) and model.decoder is not None and is_image(model.observation_space):
+        if (
+            isinstance(model, Autoencoder)
+            and model.decoder is not None
+            and is_image(model.observation_space)
+        ):
             picture = pictures.reconstructions(model, host.transform.last_frames[:SHOWN])
             add_picture(writer, "agent/reconstructions", pictures.png(picture), self.num_timesteps)
 
@@ -100,11 +110,17 @@ class Hyperparameters(BaseCallback):
     def __init__(self, values: Mapping[str, Any]) -> None:
         """Show ``values``."""
         super().__init__()
-        self.values = {key: value for key, value in values.items() if isinstance(value, bool | int | float | str)}
+        self.values = {
+            key: value
+            for key, value in values.items()
+            if isinstance(value, bool | int | float | str)
+        }
 
     def _on_training_start(self) -> None:
         metrics = {"rollout/ep_rew_mean": 0.0, "eval/mean_return": 0.0}
-        self.logger.record("hparams", HParam(self.values, metrics), exclude=("stdout", "log", "json", "csv"))
+        self.logger.record(
+            "hparams", HParam(self.values, metrics), exclude=("stdout", "log", "json", "csv")
+        )
 
     def _on_step(self) -> bool:
         return True
@@ -119,36 +135,46 @@ def _latent_host(venv: Any) -> LatentVecEnv | None:
 
 
 class NoveltyCurves(BaseCallback):
-    """Curves of a scaled novelty: what it paid, its share, its unit, its weight, and the figures of its parts."""
+    """Curves of a scaled novelty: what it paid, its share, its unit, its weight, and the figures of
+    its parts.
+    """
 
-    def __init__(self, novelty: Scaled) -> None:
+    def __init__(self, novelty: NormalizedBonus) -> None:
         """Log the figures of ``novelty`` after every rollout."""
         super().__init__()
         self.novelty = novelty
         self._rollout, self._point = np.zeros(4), np.zeros(4)
-        """Steps, bonus, size of the bonus and of the task reward: of this rollout, and since the curves' last point."""
+        """Steps, bonus, size of the bonus and of the task reward: of this rollout, and since the
+        curves' last point."""
 
     def _on_step(self) -> bool:
-        rewards = np.array([(info["novelty_bonus"], info["task_reward"]) for info in self.locals["infos"]])
+        rewards = np.array(
+            [(info["intrinsic_reward"], info["extrinsic_reward"]) for info in self.locals["infos"]]
+        )
         self._rollout += (len(rewards), rewards[:, 0].sum(), *np.abs(rewards).sum(0))
         return True
 
     def _on_rollout_end(self) -> None:
-        pending = "novelty/bonus" in self.logger.name_to_value  # DQN's rollouts are shorter than the way to a point
+        pending = (
+            "novelty/bonus" in self.logger.name_to_value
+        )  # DQN's rollouts are shorter than the way to a point
         self._point = self._rollout + pending * self._point
         self._rollout = np.zeros(4)
         steps, paid, bonus, task = self._point
         self.logger.record("novelty/bonus", paid / max(1, steps))
         self.logger.record("novelty/share", bonus / (bonus + task) if bonus else 0.0)
-        for name, value in self.novelty.figures().items():
+        for name, value in self.novelty.metrics().items():
             self.logger.record(f"novelty/{name}", value)
 
 
 class NoveltyMap(BaseCallback):
-    """Now and then: the states visited since, in the plane of their codes, by what their novelty was paid."""
+    """Now and then: the states visited since, in the plane of their codes, by what their novelty
+    was paid.
+    """
 
     def __init__(self, every: int, size: int = 2_000, seed: int = 0) -> None:
-        """Write one picture every ``every`` decisions, of about ``size`` states drawn at random from those since.
+        """Write one picture every ``every`` decisions, of about ``size`` states drawn at random
+        from those since.
 
         Raises:
             ValueError: ``every`` or ``size`` is less than 1.
@@ -156,7 +182,7 @@ class NoveltyMap(BaseCallback):
         super().__init__()
         if every < 1:
             raise ValueError(f"a picture is written every 1 or more decisions, got every={every}")
-        self.every, self.visits, self.share = every, Visits(size), size / every
+        self.every, self.visits, self.share = every, RecentStates(size), size / every
         self.rng = np.random.default_rng(seed)
 
     def _on_training_start(self) -> None:
@@ -178,15 +204,21 @@ class NoveltyMap(BaseCallback):
         if len(rows):
             infos = self.locals["infos"]
             frames, codes = host.transform.reached(np.flatnonzero(self.locals["dones"]))
-            self.visits.add(frames[rows], codes[rows], np.array([infos[i]["novelty_bonus"] for i in rows]))
+            self.visits.add(
+                frames[rows], codes[rows], np.array([infos[i]["intrinsic_reward"] for i in rows])
+            )
 
     def _on_rollout_end(self) -> None:
         space = None if self.host is None else _frame_space(self.host)
         if space is None or not self.visits.seen or self.num_timesteps < self._next:
             return
         self._next = self._after()
-        picture = heat_map(*self.visits.newest(), low=float(space.low.min()), high=float(space.high.max()))
-        add_picture(summary_writer(self), "novelty/heat_map", pictures.png(picture), self.num_timesteps)
+        picture = novelty_map(
+            *self.visits.newest(), low=float(space.low.min()), high=float(space.high.max())
+        )
+        add_picture(
+            summary_writer(self), "novelty/novelty_map", pictures.png(picture), self.num_timesteps
+        )
 
 
 def _frame_space(host: LatentVecEnv) -> spaces.Box | None:

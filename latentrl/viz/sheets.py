@@ -52,7 +52,10 @@ def _block(
     tiles = grid(rows)
     height, width = (tiles.shape[0] - GAP) // len(rows), (tiles.shape[1] - GAP) // len(rows[0])
     tiles = _spaced(
-        _spaced(tiles, [i * height for i in range(1, len(rows))], ROW_GAP, 0), [k * width for k in breaks], BREAK, 1
+        _spaced(tiles, [i * height for i in range(1, len(rows))], ROW_GAP, 0),
+        [k * width for k in breaks],
+        BREAK,
+        1,
     )
     height += ROW_GAP
     font = ImageFont.load_default(FONT_SIZE)
@@ -75,12 +78,17 @@ def _spaced(image: Array, places: Sequence[int], gap: int, axis: int) -> Array:
 def stack(blocks: Sequence[Array]) -> Array:
     """Lay RGB pictures of any width out below each other on white."""
     width = max(block.shape[1] for block in blocks)
-    padded = [np.pad(b, ((0, BREAK), (0, width - b.shape[1]), (0, 0)), constant_values=WHITE) for b in blocks]
+    padded = [
+        np.pad(b, ((0, BREAK), (0, width - b.shape[1]), (0, 0)), constant_values=WHITE)
+        for b in blocks
+    ]
     return np.concatenate(padded)
 
 
 def bars(values: Array, names: Sequence[str], title: str, marked: Array) -> Array:
-    """Draw one bar for each non-negative value, in colour where ``marked``, with the names below."""
+    """Draw one bar for each non-negative value, in colour where ``marked``, with the names
+    below.
+    """
     count, top = len(values), max(float(values.max()), 1e-12)
     step = int(np.clip(LINE_WIDTH // count, 4, 40))
     canvas = Canvas(max(step * count, 320) + 2 * PAD, BAR_HEIGHT + 3 * LINE_HEIGHT)
@@ -88,7 +96,9 @@ def bars(values: Array, names: Sequence[str], title: str, marked: Array) -> Arra
     canvas.write(PAD, LINE_HEIGHT / 2, title, "lm")
     for i, (value, mark) in enumerate(zip(values, marked, strict=True)):
         left, height = PAD + i * step, BAR_HEIGHT * float(value) / top
-        canvas.draw.rectangle((left, base - height, left + step - 2, base), MARKED if mark else UNMARKED)
+        canvas.draw.rectangle(
+            (left, base - height, left + step - 2, base), MARKED if mark else UNMARKED
+        )
         if step >= canvas.font.getlength(names[i]):
             canvas.write(left + step / 2, base + LINE_HEIGHT / 2, names[i], "mm")
     canvas.write(PAD, LINE_HEIGHT * 1.5, f"{top:.3g} at most", "lm")
@@ -100,7 +110,10 @@ def table(values: Array, rows: Sequence[str], columns: Sequence[str], title: str
     font = ImageFont.load_default(FONT_SIZE)
     left = max(int(font.getlength(name)) for name in rows) + 2 * PAD
     width = max(int(font.getlength(name)) for name in [*columns, "0.00"]) + 2 * PAD
-    canvas = Canvas(max(left + width * len(columns), int(font.getlength(title))) + 2 * PAD, (len(rows) + 2) * CELL)
+    canvas = Canvas(
+        max(left + width * len(columns), int(font.getlength(title))) + 2 * PAD,
+        (len(rows) + 2) * CELL,
+    )
     canvas.write(PAD, CELL / 2, title, "lm")
     for k, name in enumerate(columns):
         canvas.write(left + (k + 0.5) * width, 1.5 * CELL, name, "mm")
@@ -115,7 +128,9 @@ def _cell(canvas: Canvas, left: int, top: int, width: int, value: float) -> None
     share = min(max(value, 0.0), 1.0)
     colour = tuple(round((1 - share) * 255 + share * channel) for channel in MARKED)
     canvas.draw.rectangle((left + 1, top + 1, left + width - 1, top + CELL - 1), colour)
-    canvas.write(left + width / 2, top + CELL / 2, f"{value:.2f}", "mm", (255,) * 3 if share > 0.6 else INK)
+    canvas.write(
+        left + width / 2, top + CELL / 2, f"{value:.2f}", "mm", (255,) * 3 if share > 0.6 else INK
+    )
 
 
 class Canvas:
@@ -127,8 +142,12 @@ class Canvas:
         self.draw = ImageDraw.Draw(self.image)
         self.font = ImageFont.load_default(FONT_SIZE)
 
-    def write(self, x: float, y: float, text: str, anchor: str, colour: tuple[int, ...] = INK) -> None:
-        """Write ``text`` with its ``anchor``, such as "lm" for the middle of its left side, at a place in pixels."""
+    def write(
+        self, x: float, y: float, text: str, anchor: str, colour: tuple[int, ...] = INK
+    ) -> None:
+        """Write ``text`` with its ``anchor``, such as "lm" for the middle of its left side, at a
+        place in pixels.
+        """
         self.draw.text((x, y), text, colour, self.font, anchor=anchor)
 
     def pixels(self) -> Array:

@@ -30,15 +30,22 @@ def add_picture(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> N
     writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
 
 
-def add_hyperparameters(writer: SummaryWriter, values: Mapping[str, Any], curves: Sequence[str]) -> None:
-    """Add a row to the page of hyper-parameters, with the last values of ``curves`` as its results."""
-    shown = {key: value if isinstance(value, int | float | str | bool) else str(value) for key, value in values.items()}
+def add_hyperparameters(
+    writer: SummaryWriter, values: Mapping[str, Any], curves: Sequence[str]
+) -> None:
+    """Add a row to the page of hyper-parameters, with the last values of ``curves`` as its
+    results.
+    """
+    shown = {
+        key: value if isinstance(value, int | float | str | bool) else str(value)
+        for key, value in values.items()
+    }
     for summary in hparams(shown, dict.fromkeys(curves, 0.0)):  # type: ignore[no-untyped-call]
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
-class FitBoard:
-    """A listener that writes losses and KL, in total and per dimension, after every epoch.
+class TensorBoardCallback:
+    """A callback that writes losses and KL, in total and per dimension, after every epoch.
 
     Pictures come when a tenth more steps have been made than at the last ones: epochs may be short.
     """
@@ -50,7 +57,9 @@ class FitBoard:
         self._logged = False
         self._next_pictures = 0.0
 
-    def on_epoch(self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health) -> None:
+    def on_epoch_end(
+        self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health
+    ) -> None:
         """Write the figures of one epoch, and pictures where observations are images."""
         step, self._logged = int(row["step"]), True
         for name, value in row.items():
@@ -69,16 +78,24 @@ class FitBoard:
     def _pictures(self, model: Autoencoder, validation: Frames, step: int) -> None:
         shown = sample_for_pictures(validation)
         start = pictures.telling(model, shown)
-        add_picture(self.writer, "reconstructions", pictures.png(pictures.reconstructions(model, shown)), step)
+        add_picture(
+            self.writer,
+            "reconstructions",
+            pictures.png(pictures.reconstructions(model, shown)),
+            step,
+        )
         add_picture(self.writer, "traversals", pictures.png(pictures.traversal(model, start)), step)
         add_picture(self.writer, "traversals_moving", pictures.traversal_gif(model, start), step)
 
-    def __enter__(self) -> FitBoard:
+    def __enter__(self) -> TensorBoardCallback:
         """Return the board."""
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Write the hyper-parameters, with the curves that are their results, and close."""
         if error is None and self._logged:

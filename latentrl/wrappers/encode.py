@@ -16,7 +16,9 @@ from latentrl.types import Array, Encoder
 class LatentTransform:
     """Encodes batched observations, plain or one key of a Dict."""
 
-    def __init__(self, encoder: Encoder | str | Path, space: spaces.Space[Any], key: str | None) -> None:
+    def __init__(
+        self, encoder: Encoder | str | Path, space: spaces.Space[Any], key: str | None
+    ) -> None:
         """Load the encoder where ``encoder`` is a path, and check that it fits ``space``."""
         self.encoder = load_shared(encoder) if isinstance(encoder, str | Path) else encoder
         if not isinstance(self.encoder, Encoder):
@@ -40,7 +42,9 @@ class LatentTransform:
     def _encoded_space(self, space: spaces.Space[Any]) -> spaces.Space[Any]:
         if not isinstance(space, spaces.Dict):
             if self.key is not None:
-                raise ValueError(f"key={self.key!r} is for Dict observations, these are {type(space).__name__}")
+                raise ValueError(
+                    f"key={self.key!r} is for Dict observations, these are {type(space).__name__}"
+                )
             return space
         if self.key not in space.spaces:
             raise ValueError(
@@ -76,7 +80,9 @@ class LatentTransform:
         return self._replace(observations, codes[:count]), replaced
 
     def reached(self, ended: Array) -> tuple[Array, Array]:
-        """Return frames and codes of the newest batch, with the final ones in the rows ``ended``."""
+        """Return frames and codes of the newest batch, with the final ones in the rows
+        ``ended``.
+        """
         if not len(ended):
             return self.last_frames, self.last_codes
         frames, codes = self.last_frames.copy(), self.last_codes.copy()

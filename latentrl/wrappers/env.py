@@ -11,14 +11,14 @@ from gymnasium.utils import RecordConstructorArgs
 
 from latentrl.types import Encoder, Novelty
 from latentrl.wrappers.encode import LatentTransform
-from latentrl.wrappers.intrinsic import Payment
+from latentrl.wrappers.intrinsic import IntrinsicRewards
 
 
 class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     """Replaces observations by their codes; ``wrap`` chooses it for a ``gymnasium.Env``.
 
-    With a saved encoder and without a novelty, ``env.spec`` goes to JSON and back. A novelty's bonus
-    is added to the reward; the task's own stays in ``info["task_reward"]``.
+    With a saved encoder and without a novelty, ``env.spec`` goes to JSON and back. A novelty's
+    bonus is added to the reward; the task's own stays in ``info["extrinsic_reward"]``.
     """
 
     def __init__(
@@ -30,13 +30,19 @@ class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructor
     ) -> None:
         """Arguments and errors as in ``wrap``."""
         self.transform = LatentTransform(encoder, env.observation_space, key)
-        self.payment = None if novelty is None else Payment(novelty, 1)
-        recorded = {"encoder": self.transform.recorded, "key": key, **({} if novelty is None else {"novelty": novelty})}
+        self.payment = None if novelty is None else IntrinsicRewards(novelty, 1)
+        recorded = {
+            "encoder": self.transform.recorded,
+            "key": key,
+            **({} if novelty is None else {"novelty": novelty}),
+        }
         RecordConstructorArgs.__init__(self, **recorded, _disable_deepcopy=True)
         gym.ObservationWrapper.__init__(self, env)
         self.observation_space = self.transform.space
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Reset, and encode the first observation."""
         code, info = super().reset(seed=seed, options=options)
         if self.payment is not None:
@@ -50,7 +56,7 @@ class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructor
         self.payment.act(np.asarray(action)[None])
         code, reward, terminated, truncated, info = super().step(action)
         bonus = float(self.payment.pay(self.transform, np.empty(0, int), np.ones(1, bool))[0])
-        info = {**info, "task_reward": reward, "novelty_bonus": bonus}
+        info = {**info, "extrinsic_reward": reward, "intrinsic_reward": bonus}
         return code, float(reward) + bonus, terminated, truncated, info
 
     def observation(self, observation: Any) -> Any:

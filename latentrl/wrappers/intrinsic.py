@@ -9,8 +9,10 @@ from latentrl.types import Array, Novelty
 from latentrl.wrappers.encode import LatentTransform
 
 
-class Payment:
-    """Shows a novelty each state once: the one that a step reached, never the first of the next episode."""
+class IntrinsicRewards:
+    """Shows a novelty each state once: the one that a step reached, never the first of the next
+    episode.
+    """
 
     def __init__(self, novelty: Novelty, num_envs: int) -> None:
         """Pay ``novelty`` to ``num_envs`` environments.
@@ -28,7 +30,9 @@ class Payment:
         hook(self.novelty, "act", np.asarray(actions))
 
     def begin(self, transform: LatentTransform, rows: Array) -> None:
-        """Tell the novelty that episodes begin at the newest observations, where ``rows (num_envs,)`` is True."""
+        """Tell the novelty that episodes begin at the newest observations, where ``rows
+        (num_envs,)`` is True.
+        """
         if rows.any():
             hook(self.novelty, "begin", transform.last_frames, transform.last_codes, rows)
 

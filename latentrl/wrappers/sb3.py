@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from latentrl.types import Array, Encoder, Novelty
 from latentrl.wrappers.encode import LatentTransform
-from latentrl.wrappers.intrinsic import Payment
+from latentrl.wrappers.intrinsic import IntrinsicRewards
 from latentrl.wrappers.vector import final_indices
 
 __all__ = ["GymnasiumVecEnv", "LatentVecEnv", "VecEnv"]
@@ -21,13 +21,16 @@ __all__ = ["GymnasiumVecEnv", "LatentVecEnv", "VecEnv"]
 Indices = None | int | Iterable[int]
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that ``close`` waits for workers; after an interrupt some answers may have been read already."""
+"""Seconds that ``close`` waits for workers; after an interrupt some answers may have been read
+already."""
 
 
 class LatentVecEnv(VecEnvWrapper):
-    """Replaces observations, and ``infos[i]["terminal_observation"]``, by their codes in one batch a step.
+    """Replaces observations, and ``infos[i]["terminal_observation"]``, by their codes in one batch
+    a step.
 
-    A novelty's bonus is added to the rewards; the task's own reward stays in ``infos[i]["task_reward"]``.
+    A novelty's bonus is added to the rewards; the task's own reward stays in
+    ``infos[i]["extrinsic_reward"]``.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class LatentVecEnv(VecEnvWrapper):
     ) -> None:
         """Arguments and errors as in ``wrap``."""
         self.transform = LatentTransform(encoder, venv.observation_space, key)
-        self.payment = None if novelty is None else Payment(novelty, venv.num_envs)
+        self.payment = None if novelty is None else IntrinsicRewards(novelty, venv.num_envs)
         super().__init__(venv, observation_space=self.transform.space)
 
     def reset(self) -> Any:
@@ -59,18 +62,22 @@ class LatentVecEnv(VecEnvWrapper):
         """Finish the step, and encode every observation together with the terminal ones."""
         observations, rewards, dones, infos = self.venv.step_wait()
         ended = [infos[i] for i in np.flatnonzero(dones)]
-        codes, finals = self.transform.batch(observations, [info["terminal_observation"] for info in ended])
+        codes, finals = self.transform.batch(
+            observations, [info["terminal_observation"] for info in ended]
+        )
         for info, final in zip(ended, finals, strict=True):
             info["terminal_observation"] = final
         if self.payment is not None:
             rewards = self._pay(self.payment, rewards, dones, infos)
         return codes, rewards, dones, infos
 
-    def _pay(self, payment: Payment, rewards: Array, dones: Array, infos: list[dict[str, Any]]) -> Array:
+    def _pay(
+        self, payment: IntrinsicRewards, rewards: Array, dones: Array, infos: list[dict[str, Any]]
+    ) -> Array:
         bonus = payment.pay(self.transform, np.flatnonzero(dones), np.ones(self.num_envs, bool))
         payment.begin(self.transform, dones)
         for info, reward, paid in zip(infos, rewards, bonus, strict=True):
-            info["task_reward"], info["novelty_bonus"] = float(reward), float(paid)
+            info["extrinsic_reward"], info["intrinsic_reward"] = float(reward), float(paid)
         return (rewards + bonus).astype(np.float32)
 
 
@@ -155,7 +162,9 @@ class GymnasiumVecEnv(VecEnv):
             self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """Return an attribute of the environments, or of the vector where they are not Python objects."""
+        """Return an attribute of the environments, or of the vector where they are not Python
+        objects.
+        """
         if isinstance(self.envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
             values = self.envs.unwrapped.get_attr(attr_name)
             return [values[i] for i in self._get_indices(indices)]
@@ -164,7 +173,9 @@ class GymnasiumVecEnv(VecEnv):
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
         """Set an attribute of the environments."""
         chosen = set(self._get_indices(indices))
-        values = [None] * self.num_envs if len(chosen) == self.num_envs else self.get_attr(attr_name)
+        values = (
+            [None] * self.num_envs if len(chosen) == self.num_envs else self.get_attr(attr_name)
+        )
         values = [value if i in chosen else old for i, old in enumerate(values)]
         self.envs.unwrapped.set_attr(attr_name, values)  # type: ignore[attr-defined]
 
@@ -173,17 +184,24 @@ class GymnasiumVecEnv(VecEnv):
     ) -> list[Any]:
         """Call a method of every environment; ``TypeError`` where they are not Python objects."""
         if not isinstance(self.envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
-            raise TypeError(f"the environments of {type(self.envs.unwrapped).__name__} have no Python methods")
+            raise TypeError(
+                f"the environments of {type(self.envs.unwrapped).__name__} have no Python methods"
+            )
         values = self.envs.unwrapped.call(method_name, *method_args, **method_kwargs)
         return [values[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None
     ) -> list[bool]:
-        """Tell for each environment whether it has such a wrapper; False where that cannot be seen."""
+        """Tell for each environment whether it has such a wrapper; False where that cannot be
+        seen.
+        """
         if not isinstance(self.envs.unwrapped, SyncVectorEnv):
             return [False for _ in self._get_indices(indices)]
-        return [_has_wrapper(self.envs.unwrapped.envs[i], wrapper_class) for i in self._get_indices(indices)]
+        return [
+            _has_wrapper(self.envs.unwrapped.envs[i], wrapper_class)
+            for i in self._get_indices(indices)
+        ]
 
     def get_images(self) -> Sequence[Array | None]:
         """Return the rendered frames."""

@@ -11,13 +11,13 @@ from gymnasium.vector.utils import batch_space
 
 from latentrl.types import Array, Encoder, Novelty
 from latentrl.wrappers.encode import LatentTransform
-from latentrl.wrappers.intrinsic import Payment
+from latentrl.wrappers.intrinsic import IntrinsicRewards
 
 
 class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
     """Replaces observations, and ``infos["final_obs"]``, by their codes in one batch a step.
 
-    A novelty's bonus is added to the rewards; the task's own stay in ``infos["task_reward"]``.
+    A novelty's bonus is added to the rewards; the task's own stay in ``infos["extrinsic_reward"]``.
     """
 
     def __init__(
@@ -30,14 +30,18 @@ class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
         """Arguments and errors as in ``wrap``."""
         super().__init__(env)
         self.transform = LatentTransform(encoder, env.single_observation_space, key)
-        self.payment = None if novelty is None else Payment(novelty, env.num_envs)
+        self.payment = None if novelty is None else IntrinsicRewards(novelty, env.num_envs)
         self._over = np.zeros(env.num_envs, bool)
         self.single_observation_space = self.transform.space
         self.observation_space = batch_space(self.transform.space, env.num_envs)
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Reset, and encode the first observations."""
-        begun = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))  # Gymnasium removes it from the options
+        begun = (options or {}).get(
+            "reset_mask", np.ones(self.num_envs, bool)
+        )  # Gymnasium removes it from the options
         observations, infos = self.env.reset(seed=seed, options=options)
         codes = self.transform.batch(observations)[0]
         if self.payment is not None:
@@ -62,16 +66,23 @@ class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
         return codes, rewards, terminated, truncated, infos
 
     def _pay(
-        self, payment: Payment, rewards: Array, done: Array, ended: Array, infos: dict[str, Any]
+        self,
+        payment: IntrinsicRewards,
+        rewards: Array,
+        done: Array,
+        ended: Array,
+        infos: dict[str, Any],
     ) -> tuple[Array, dict[str, Any]]:
         bonus = payment.pay(self.transform, ended, ~self._over)
-        restarted = self._over.copy()  # in NEXT_STEP mode; in SAME_STEP mode the ended ones have begun again
+        restarted = (
+            self._over.copy()
+        )  # in NEXT_STEP mode; in SAME_STEP mode the ended ones have begun again
         restarted[ended] = True
         payment.begin(self.transform, restarted)
         if self.env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
             self._over = done & ~self._over
         every = np.ones(self.num_envs, bool)
-        own = {"task_reward": np.array(rewards, np.float64), "novelty_bonus": bonus.copy()}
+        own = {"extrinsic_reward": np.array(rewards, np.float64), "intrinsic_reward": bonus.copy()}
         return rewards + bonus, {**infos, **own, **{f"_{name}": every for name in own}}
 
 

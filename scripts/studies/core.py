@@ -1,4 +1,6 @@
-"""A study: one question about the autoencoders, with its figures, tables and pictures, kept on disk."""
+"""A study: one question about the autoencoders, with its figures, tables and pictures, kept on
+disk.
+"""
 
 from __future__ import annotations
 
@@ -103,16 +105,23 @@ def machine() -> str:
     """Return what a figure of speed depends on: processor, cores, versions."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    name = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return f"{name}, {torch.get_num_threads()} threads, {device}, torch {torch.__version__}"
 
 
 def _write(study: Study, file: Path, duration: float) -> None:
     for number, picture in enumerate(study.pictures.values()):
-        write_atomically(file.parent / f"{number}.png", functools.partial(_write_bytes, png(picture)))
+        write_atomically(
+            file.parent / f"{number}.png", functools.partial(_write_bytes, png(picture))
+        )
     data = dataclasses.asdict(dataclasses.replace(study, pictures={}))
-    write_json(file, {**data, "captions": list(study.pictures), "seconds": duration, "machine": machine()})
+    write_json(
+        file, {**data, "captions": list(study.pictures), "seconds": duration, "machine": machine()}
+    )
 
 
 def _write_bytes(data: bytes, file: Path) -> None:
@@ -121,8 +130,13 @@ def _write_bytes(data: bytes, file: Path) -> None:
 
 def _read(file: Path) -> Study:
     data: dict[str, Any] = read_json(file)
-    pictures = {caption: _read_png(file.parent / f"{i}.png") for i, caption in enumerate(data["captions"])}
-    rows, tables = [Row(**row) for row in data["rows"]], [Table(**table) for table in data["tables"]]
+    pictures = {
+        caption: _read_png(file.parent / f"{i}.png") for i, caption in enumerate(data["captions"])
+    }
+    rows, tables = (
+        [Row(**row) for row in data["rows"]],
+        [Table(**table) for table in data["tables"]],
+    )
     return Study(rows, tables, pictures)
 
 

@@ -32,16 +32,26 @@ def print_study(name: str, study: Study) -> None:
         print(f"  {row.what:<68} {_figure(row.ours):>9}  {_verdict(row):<36} {others}")
     for table in study.tables:
         print(f"\n  {table.caption}")
-        widths = [max(len(cell) for cell in column) for column in zip(table.columns, *table.rows, strict=True)]
+        widths = [
+            max(len(cell) for cell in column)
+            for column in zip(table.columns, *table.rows, strict=True)
+        ]
         for cells in (table.columns, *table.rows):
-            print("    " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)))
+            print(
+                "    "
+                + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+            )
 
 
 def write_page(studies: dict[str, Study]) -> Path:
     """Write the page and its pictures into ``docs/``, and return its path."""
     parts = [INTRODUCTION, _machines(studies)]
     for name, study in studies.items():
-        parts += [f"## {name.capitalize()}\n", f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
+        parts += [
+            f"## {name.capitalize()}\n",
+            f"{question(name)} ({seconds(name):.0f} s)\n",
+            *_sections(name, study),
+        ]
     write_atomically(PAGE, functools.partial(_write_text, "\n".join(parts)))
     return PAGE
 
@@ -55,18 +65,24 @@ def replace_section(page: Path, begin: str, text: str, end: str) -> Path:
     before, opening, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closing, after = rest.partition(end)
     if not (opening and closing):
-        raise ValueError(f"{page} lacks the lines {begin!r} and {end!r}, between which the results go")
+        raise ValueError(
+            f"{page} lacks the lines {begin!r} and {end!r}, between which the results go"
+        )
     write_atomically(page, functools.partial(_write_text, f"{before}{begin}\n{text}\n{end}{after}"))
     return page
 
 
 def write_section(benchmark: str, studies: dict[str, Study]) -> Path:
-    """Write studies of agents into the section that the page has for their benchmark, and return the page."""
+    """Write studies of agents into the section that the page has for their benchmark, and return
+    the page.
+    """
     parts = [_machines(studies)]
     for name, study in studies.items():
         parts += [f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
     begin = f"<!-- {benchmark}: python scripts/benchmark.py {benchmark} --page -->"
-    return replace_section(SECTIONS[benchmark], begin, "\n".join(parts), f"<!-- end of {benchmark} -->")
+    return replace_section(
+        SECTIONS[benchmark], begin, "\n".join(parts), f"<!-- end of {benchmark} -->"
+    )
 
 
 def _machines(names: Iterable[str]) -> str:
@@ -76,7 +92,9 @@ def _machines(names: Iterable[str]) -> str:
 
 def _sections(name: str, study: Study) -> Iterator[str]:
     if study.rows:
-        yield as_markdown(["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows])
+        yield as_markdown(
+            ["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows]
+        )
     for table in study.tables:
         yield f"{table.caption}:\n"
         yield as_markdown(table.columns, table.rows)

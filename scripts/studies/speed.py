@@ -47,8 +47,8 @@ def _median_rate(work: Callable[[], Any], count: int, repeats: int) -> float:
 
 
 def _models() -> Iterator[tuple[str, Autoencoder]]:
-    for name, body in (("default network", None), ("World Models' channels", WORLD_MODELS)):
-        yield name, beta_vae(SPACE, body=body, preprocessing=CROPPED).to(pick_device())
+    for name, backbone in (("default network", None), ("World Models' channels", WORLD_MODELS)):
+        yield name, beta_vae(SPACE, backbone=backbone, preprocessing=CROPPED).to(pick_device())
 
 
 def _frames(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -92,14 +92,18 @@ def encode_rate(repeats: int) -> Rows:
 def step_rate(repeats: int) -> Rows:
     """Environment frames a second of 16 CarRacing environments with frame skip 4."""
     rows = []
-    for backend in ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",):
+    for backend in (
+        ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",)
+    ):
         for latent in (False, True):
             envs = make_vector(Environment("CarRacing-v2", frame_skip=4), 16, backend=backend)
             if latent:
                 envs = wrap(envs, beta_vae(SPACE, preprocessing=CROPPED).to(pick_device()))
             envs.reset(seed=0)
             actions = np.tile(np.array([0, 0.2, 0], np.float32), (16, 1))
-            rows.append((f"{backend}{', encoded' if latent else ''}", _stepping(envs, actions, repeats)))
+            rows.append(
+                (f"{backend}{', encoded' if latent else ''}", _stepping(envs, actions, repeats))
+            )
             envs.close()
     return rows
 
@@ -114,12 +118,20 @@ def _stepping(envs: Any, actions: Any, repeats: int, steps: int = 8, skip: int =
 
 @BENCHMARKS.register("sparse")
 def sparse_rate(repeats: int) -> Rows:
-    """Environment frames a second of MiniGrid: frames alone, codes with visits, the bonus too, PPO and all."""
+    """Environment frames a second of MiniGrid: frames alone, codes with visits, the bonus too, PPO
+    and all.
+    """
     pretraining = completed(PretrainConfig(DOOR_KEY), None)
     encoder = build_model(pretraining, PIXEL_SPACE, from_environment=True).to(pick_device())
     agent, rows = describe_agent(TrainConfig(DOOR_KEY), encoder), []
-    for backend in ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",):
-        for what, seen, paid in (("frames", False, False), ("codes", True, False), ("codes and bonus", True, True)):
+    for backend in (
+        ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",)
+    ):
+        for what, seen, paid in (
+            ("frames", False, False),
+            ("codes", True, False),
+            ("codes and bonus", True, True),
+        ):
             venv = _sparse_venv(agent, encoder, backend, seen, paid)
             venv.reset()
             rate = _stepping(venv, np.zeros(venv.num_envs, int), repeats, steps=64, skip=1)
@@ -133,7 +145,9 @@ def sparse_rate(repeats: int) -> Rows:
     return rows
 
 
-def _sparse_venv(agent: AgentConfig, encoder: Autoencoder, backend: str, seen: bool = True, paid: bool = True) -> Any:
+def _sparse_venv(
+    agent: AgentConfig, encoder: Autoencoder, backend: str, seen: bool = True, paid: bool = True
+) -> Any:
     n_envs, gamma = agent.settings["n_envs"], agent.settings["gamma"]
     venv = build_monitored(agent.environment, n_envs=n_envs, seed=0, backend=backend)
     novelty = make_novelty("parts", None, encoder, venv.action_space, gamma, 0) if paid else None

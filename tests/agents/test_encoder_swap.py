@@ -1,4 +1,5 @@
-"""Another encoder for a learning agent: it remembers what it would have seen through it from the start."""
+"""Another encoder for a learning agent: it remembers what it would have seen through it from the
+start."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ import agents.encoder_swap
 import latentrl as lrl
 from agents.encoder_swap import swap_encoder
 from latentrl.novelty.reconstruction import Learning
-from latentrl.wrappers.episodic_count import VecVisits
+from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.sb3 import LatentVecEnv
 from tests.helpers import Clock, FakeEncoder
 
@@ -35,7 +36,10 @@ class Drift(gym.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.left, self.truncates = int(self.np_random.integers(3, 7)), bool(self.np_random.integers(2))
+        self.left, self.truncates = (
+            int(self.np_random.integers(3, 7)),
+            bool(self.np_random.integers(2)),
+        )
         return self.see(), {}
 
     def step(self, action):
@@ -74,7 +78,7 @@ class Blind(Linear):
 
 def see_through(encoder, stack=1, normalised=True, visits=False, make=Drift, **wrapping):
     venv = lrl.wrap(DummyVecEnv([make] * N), encoder, **wrapping)
-    venv = VecVisits(venv) if visits else venv
+    venv = VecEpisodicCount(venv) if visits else venv
     venv = VecFrameStack(venv, stack) if stack > 1 else venv
     return VecNormalize(venv, norm_reward=False, clip_obs=1e3) if normalised else venv
 
@@ -82,7 +86,15 @@ def see_through(encoder, stack=1, normalised=True, visits=False, make=Drift, **w
 def make_dqn(venv, **options):
     """Build an agent that acts at random and keeps what it saw."""
     policy = {"policy_kwargs": {"net_arch": [4]}, "seed": 0, "device": "cpu"}
-    return DQN("MlpPolicy", venv, buffer_size=SIZE * N, learning_starts=10_000, train_freq=2, **policy, **options)
+    return DQN(
+        "MlpPolicy",
+        venv,
+        buffer_size=SIZE * N,
+        learning_starts=10_000,
+        train_freq=2,
+        **policy,
+        **options,
+    )
 
 
 def make_ppo(venv):
@@ -95,7 +107,11 @@ def memory(model):
     now = {"original": model._last_original_obs}
     if model.get_vec_normalize_env() is None:
         now = {"last": model._last_obs}
-    return {"observations": buffer.observations, "next_observations": buffer.next_observations, **now}
+    return {
+        "observations": buffer.observations,
+        "next_observations": buffer.next_observations,
+        **now,
+    }
 
 
 def same_memory(model, other):
@@ -104,13 +120,17 @@ def same_memory(model, other):
 
 
 CHAINS = pytest.mark.parametrize(
-    "chain", [(1, True), (3, True), (1, False), (3, False), (1, True, True), (3, False, True)], ids=str
+    "chain",
+    [(1, True), (3, True), (1, False), (3, False), (1, True, True), (3, False, True)],
+    ids=str,
 )
 
 
 @CHAINS
 @pytest.mark.parametrize("steps", [8, SIZE, SIZE + 12])
-def test_a_swapped_agent_remembers_what_one_would_that_saw_through_the_new_encoder_all_along(chain, steps):
+def test_a_swapped_agent_remembers_what_one_would_that_saw_through_the_new_encoder_all_along(
+    chain, steps
+):
     model = make_dqn(see_through(Linear(1), *chain)).learn(steps * N)
     other = make_dqn(see_through(Linear(2), *chain)).learn(steps * N)
     old = memory(model)["observations"].copy()
@@ -182,7 +202,9 @@ def test_every_frame_is_decoded_about_once(monkeypatch):
     model = make_dqn(see_through(old, 3)).learn(SIZE * N)
     swap_encoder(model, Linear(2))
     frames = SIZE * N * 1.3  # steps and resets
-    assert frames < sum(old.decoded) < 2 * frames  # terminal ones went through the normalisation; the newest stack
+    assert (
+        frames < sum(old.decoded) < 2 * frames
+    )  # terminal ones went through the normalisation; the newest stack
 
     monkeypatch.setattr(agents.encoder_swap, "CHUNK", 16)
     monkeypatch.setattr(agents.encoder_swap, "STEPS", 7)
@@ -193,11 +215,16 @@ def test_every_frame_is_decoded_about_once(monkeypatch):
 
 @pytest.mark.parametrize("steps", [8, SIZE, SIZE + 12])
 def test_a_buffer_that_keeps_observations_once(steps):
-    options = {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}}
+    options = {
+        "optimize_memory_usage": True,
+        "replay_buffer_kwargs": {"handle_timeout_termination": False},
+    }
     model = make_dqn(see_through(Linear(1), 2), **options).learn(steps * N)
     other = make_dqn(see_through(Linear(2), 2), **options).learn(steps * N)
     swap_encoder(model, Linear(2))
-    assert model.replay_buffer.observations == pytest.approx(other.replay_buffer.observations, abs=1e-5)
+    assert model.replay_buffer.observations == pytest.approx(
+        other.replay_buffer.observations, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("make", [make_dqn, make_ppo])
@@ -259,7 +286,10 @@ class Frames(BaseCallback):
     def _on_step(self):
         transform = find(self.model).transform
         ended = np.flatnonzero(self.locals["dones"])
-        for frames, codes in ((transform.last_frames, transform.last_codes), transform.reached(ended)):
+        for frames, codes in (
+            (transform.last_frames, transform.last_codes),
+            transform.reached(ended),
+        ):
             self.frames.append(frames.copy())
             self.codes.append(codes.copy())
         return True
@@ -268,23 +298,37 @@ class Frames(BaseCallback):
 def test_a_copy_of_the_encoder_changes_codes_no_more_than_a_reconstruction_does(reach):
     _, encoder = reach
     seen = Frames()
-    model = make_dqn(see_through(encoder, normalised=False, make=REACH)).learn(SIZE * N, callback=seen)
+    model = make_dqn(see_through(encoder, normalised=False, make=REACH)).learn(
+        SIZE * N, callback=seen
+    )
     before = model.replay_buffer.next_observations.copy()
     swap_encoder(model, copy.deepcopy(encoder))
     after = model.replay_buffer.next_observations
     frames, codes = np.concatenate(seen.frames), np.concatenate(seen.codes)
     again = encoder.encode(encoder.reconstruct(frames))
     expected = {code.tobytes(): value for code, value in zip(codes, again, strict=True)}
-    wanted = np.stack([expected[code.tobytes()] for code in before.reshape(-1, 24)]).reshape(before.shape)
-    spread, moved, allowed = before.std(), np.abs(after - before).mean(), np.abs(wanted - before).mean()
+    wanted = np.stack([expected[code.tobytes()] for code in before.reshape(-1, 24)]).reshape(
+        before.shape
+    )
+    spread, moved, allowed = (
+        before.std(),
+        np.abs(after - before).mean(),
+        np.abs(wanted - before).mean(),
+    )
     assert moved <= allowed
     assert allowed < 0.1 * spread
-    assert after == pytest.approx(wanted, abs=0.1 * float(spread))  # which is rounded to whole numbers on its way
+    assert after == pytest.approx(
+        wanted, abs=0.1 * float(spread)
+    )  # which is rounded to whole numbers on its way
 
 
 @pytest.mark.parametrize(
     "preprocessing",
-    [lrl.Preprocessing(), lrl.Preprocessing((2, 2, 4, 0), (16, 24)), lrl.Preprocessing(size=(16, 16), greyscale=True)],
+    [
+        lrl.Preprocessing(),
+        lrl.Preprocessing((2, 2, 4, 0), (16, 24)),
+        lrl.Preprocessing(size=(16, 16), greyscale=True),
+    ],
 )
 def test_images_are_translated_at_the_size_that_the_networks_see(preprocessing):
     old, new = (image_model(seed, preprocessing) for seed in (0, 1))
@@ -303,8 +347,10 @@ def test_images_are_translated_at_the_size_that_the_networks_see(preprocessing):
 
 def image_model(seed, preprocessing=lrl.Preprocessing()):
     torch.manual_seed(seed)
-    body = {"name": "mlp", "hidden": (16,)}
-    return lrl.ae((32, 32, 3), latent_dim=DIM, preprocessing=preprocessing, body=body).eval()
+    backbone = {"name": "mlp", "hidden": (16,)}
+    return lrl.ae(
+        (32, 32, 3), latent_dim=DIM, preprocessing=preprocessing, backbone=backbone
+    ).eval()
 
 
 def test_models_of_vectors_are_translated_in_the_units_of_the_environment(vectors):
@@ -315,12 +361,21 @@ def test_models_of_vectors_are_translated_in_the_units_of_the_environment(vector
     model = make_dqn(see_through(old)).learn(20 * N)
     other = make_dqn(see_through(new)).learn(20 * N)
     swap_encoder(model, new)
-    assert model.replay_buffer.observations == pytest.approx(other.replay_buffer.observations, abs=1e-4)
+    assert model.replay_buffer.observations == pytest.approx(
+        other.replay_buffer.observations, abs=1e-4
+    )
 
 
 def test_the_live_copy_of_a_novelty_goes_on_learning_and_the_agents_stays(reach):
     frames, encoder = reach
-    learning = Learning(memory=64, learning_starts=0, train_freq=1, gradient_steps=2, batch_size=16, learning_rate=1e-2)
+    learning = Learning(
+        memory=64,
+        learning_starts=0,
+        train_freq=1,
+        gradient_steps=2,
+        batch_size=16,
+        learning_rate=1e-2,
+    )
     novelty = lrl.ReconstructionNovelty(encoder, learning)
     venv = see_through(encoder, 2, make=REACH, novelty=novelty)
     model = make_ppo(venv).learn(8 * N)
@@ -364,7 +419,9 @@ def test_before_learning_there_is_nothing_to_translate(make):
 def test_single_codes_of_an_agent_without_buffer_need_no_decoder():
     model = make_ppo(see_through(Blind(1))).learn(8 * N)
     swap_encoder(model, Blind(2))
-    assert model.get_vec_normalize_env().old_obs == pytest.approx(Blind(2).encode(find(model).transform.last_frames))
+    assert model.get_vec_normalize_env().old_obs == pytest.approx(
+        Blind(2).encode(find(model).transform.last_frames)
+    )
 
 
 # What is refused.
@@ -391,14 +448,31 @@ def test_an_encoder_that_does_not_fit(make):
     other.observation_space = spaces.Box(0, 255, (DIM, DIM, 3), np.uint8)
     message = r"the agent sees codes of \(4,\) float32, those of the new encoder are \(5,\) float32; give one"
     refused(model, longer, ValueError, message)
-    refused(model, other, ValueError, r"takes observations of \(4, 4, 3\) uint8, the environment gives \(4,\) float32")
-    refused(model, object(), TypeError, r"an encoder has latent_space and encode\(observations\); object lacks one")
+    refused(
+        model,
+        other,
+        ValueError,
+        r"takes observations of \(4, 4, 3\) uint8, the environment gives \(4,\) float32",
+    )
+    refused(
+        model,
+        object(),
+        TypeError,
+        r"an encoder has latent_space and encode\(observations\); object lacks one",
+    )
 
 
 def test_an_encoder_without_a_decoder():
     message = "have to be translated, and its encoder, {}, has no decoder; use one that has"
-    refused(make_dqn(see_through(Blind(1))).learn(8 * N), Linear(2), ValueError, message.format("Blind"))
-    refused(make_ppo(see_through(Blind(1), 2)).learn(8 * N), Linear(2), ValueError, message.format("Blind"))
+    refused(
+        make_dqn(see_through(Blind(1))).learn(8 * N), Linear(2), ValueError, message.format("Blind")
+    )
+    refused(
+        make_ppo(see_through(Blind(1), 2)).learn(8 * N),
+        Linear(2),
+        ValueError,
+        message.format("Blind"),
+    )
     fake = make_dqn(see_through(FakeEncoder(), make=Clock)).learn(8 * N)
     refused(fake, FakeEncoder(), ValueError, message.format("FakeEncoder"))
     model = make_dqn(see_through(lrl.random((32, 32, 3), DIM), make=REACH)).learn(8 * N)
@@ -410,7 +484,9 @@ def test_models_that_see_frames_at_different_sizes():
     model = make_dqn(see_through(old, make=REACH)).learn(8 * N)
     message = r"decodes to \(16, 16, 3\), the new one takes \(32, 32, 3\) uint8; give two autoencoders with the same"
     refused(model, new, ValueError, message)
-    swap_encoder(make_dqn(see_through(image_model(0), make=REACH)).learn(8 * N), old)  # which takes whole frames
+    swap_encoder(
+        make_dqn(see_through(image_model(0), make=REACH)).learn(8 * N), old
+    )  # which takes whole frames
 
 
 def test_an_agent_without_an_encoder():
@@ -424,7 +500,9 @@ def test_an_agent_without_an_encoder():
 def test_codes_in_a_dict():
     venv = lrl.wrap(DummyVecEnv([functools.partial(Clock, keyed=True)]), FakeEncoder(), key="image")
     model = PPO("MultiInputPolicy", venv, device="cpu")
-    with pytest.raises(ValueError, match="sees a Dict with codes under 'image'; only codes alone can be swapped"):
+    with pytest.raises(
+        ValueError, match="sees a Dict with codes under 'image'; only codes alone can be swapped"
+    ):
         swap_encoder(model, FakeEncoder())
 
 
@@ -434,12 +512,14 @@ def test_codes_in_a_dict():
         (lambda venv: VecFrameStack(VecNormalize(venv), 2), "VecFrameStack, VecNormalize"),
         (lambda venv: VecFrameStack(VecFrameStack(venv, 2), 2), "VecFrameStack, VecFrameStack"),
         (lambda venv: VecNormalize(VecNormalize(venv)), "VecNormalize, VecNormalize"),
-        (lambda venv: VecVisits(VecNormalize(venv)), "VecVisits, VecNormalize"),
+        (lambda venv: VecEpisodicCount(VecNormalize(venv)), "VecEpisodicCount, VecNormalize"),
     ],
 )
 def test_wrappers_in_another_order(wrap, kinds):
     model = make_ppo(wrap(lrl.wrap(DummyVecEnv([Drift]), Linear(1))))
-    with pytest.raises(ValueError, match=rf"here, from the outside, there are {kinds}: make VecNormalize\("):
+    with pytest.raises(
+        ValueError, match=rf"here, from the outside, there are {kinds}: make VecNormalize\("
+    ):
         swap_encoder(model, Linear(2))
 
 

@@ -38,11 +38,17 @@ def test_every_patch_goes_through_the_same_network(stack, visits, rectified):
 
 
 def test_only_codes_of_patches_have_features_of_patches():
-    settings = {"gamma": 0.9, "policy_kwargs": {"net_arch": [8], "patch_features": {"width": 5, "rectified": False}}}
-    tiles = lrl.beta_vae((24, 16, 3), latent_dim=SIZE * PATCHES, body={"name": "patches"})
+    settings = {
+        "gamma": 0.9,
+        "policy_kwargs": {"net_arch": [8], "patch_features": {"width": 5, "rectified": False}},
+    }
+    tiles = lrl.beta_vae((24, 16, 3), latent_dim=SIZE * PATCHES, backbone={"name": "patches"})
     whole = lrl.beta_vae((24, 16, 3), latent_dim=8)
     kwargs = for_codes(settings, tiles, 2)["policy_kwargs"]
-    assert kwargs == {"net_arch": [8], "patches": {"patches": PATCHES, "stack": 2, "width": 5, "rectified": False}}
+    assert kwargs == {
+        "net_arch": [8],
+        "patches": {"patches": PATCHES, "stack": 2, "width": 5, "rectified": False},
+    }
     for encoder in (whole, None):
         assert for_codes(settings, encoder, 1) == {"gamma": 0.9, "policy_kwargs": {"net_arch": [8]}}
     assert for_codes({"gamma": 0.9}, tiles, 1) == {"gamma": 0.9}

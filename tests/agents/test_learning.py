@@ -48,7 +48,9 @@ SETTINGS = {
 def encoder(tmp_path_factory):
     """Principal components of 1,500 frames: 30 of them tell where both squares are."""
     vector = make_vector(REACH, 8)
-    frames = lrl.collect(vector, 1500, tmp_path_factory.mktemp("frames") / "store", policy="random", progress=False)
+    frames = lrl.collect(
+        vector, 1500, tmp_path_factory.mktemp("frames") / "store", policy="random", progress=False
+    )
     vector.close()
     model = lrl.pca(frames.space, latent_dim=30)
     lrl.fit(model, frames, progress=False)
@@ -57,10 +59,14 @@ def encoder(tmp_path_factory):
 
 def train_and_play(algo, encoder, seed):
     config = AgentConfig(REACH, algo, stack=1, settings=SETTINGS[algo])
-    venv = build_venv(config, encoder, build_monitored(REACH, n_envs=config.settings["n_envs"], seed=seed))
+    venv = build_venv(
+        config, encoder, build_monitored(REACH, n_envs=config.settings["n_envs"], seed=seed)
+    )
     agent = build(config, venv, seed)
     agent.learn(config.settings["timesteps"])
-    unseen = build_venv(config, encoder, make_unseen(REACH, EPISODES, "gymnasium", UNSEEN_SEED), training=False)
+    unseen = build_venv(
+        config, encoder, make_unseen(REACH, EPISODES, "gymnasium", UNSEEN_SEED), training=False
+    )
     unseen.obs_rms = venv.obs_rms
     return play(unseen, lambda codes: agent.predict(codes, deterministic=True)[0], EPISODES)
 
@@ -70,4 +76,6 @@ def test_an_agent_learns_from_codes(algo, encoder):
     reached = train_and_play(algo, encoder, seed=0)
     random = evaluate_random(REACH, EPISODES, progress=False)
     assert random.mean < 0, f"random actions reached {random.mean:.2f}"
-    assert reached.mean > GOOD, f"{algo} reached {reached.mean:.2f}, random actions {random.mean:.2f}"
+    assert reached.mean > GOOD, (
+        f"{algo} reached {reached.mean:.2f}, random actions {random.mean:.2f}"
+    )

@@ -19,7 +19,15 @@ from agents.algorithms.base import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT,
 from agents.bonuses import RECIPES, make_novelty
 from agents.checkpoint import REPLAY, WEIGHTS, build, read_agent, restore, save_agent
 from agents.config import AgentConfig
-from agents.evaluate import UNSEEN_SEED, Evaluation, agent_folder, evaluate_agent, evaluate_random, make_unseen, play
+from agents.evaluate import (
+    UNSEEN_SEED,
+    Evaluation,
+    agent_folder,
+    evaluate_agent,
+    evaluate_random,
+    make_unseen,
+    play,
+)
 from agents.pretrain import PretrainConfig, build_model, newest_encoder, pretrain
 from agents.runs import env_folder, new_run, newest_run
 from agents.train import TrainConfig, describe_agent, train
@@ -32,7 +40,14 @@ from tests.helpers import Clock, same
 REACH, CONTINUOUS = Environment("PixelReach-v0"), Environment("tests.helpers:continuous_reach")
 SMALL_NETS = {"net_arch": [16], "activation_fn": "gelu"}
 SMALL = {
-    "ppo": {**PPO_LATENT, "n_envs": 2, "n_steps": 32, "batch_size": 32, "n_epochs": 1, "policy_kwargs": SMALL_NETS},
+    "ppo": {
+        **PPO_LATENT,
+        "n_envs": 2,
+        "n_steps": 32,
+        "batch_size": 32,
+        "n_epochs": 1,
+        "policy_kwargs": SMALL_NETS,
+    },
     "dqn": {
         **DQN_LATENT,
         "n_envs": 2,
@@ -88,13 +103,18 @@ def test_save_and_restore_bring_everything_back(algo, environment, decisions, en
     assert not same(other.policy.state_dict(), model.policy.state_dict())
     restore(tmp_path, other, other_venv)
 
-    assert same(model.predict(codes, deterministic=True)[0], other.predict(codes, deterministic=True)[0])
+    assert same(
+        model.predict(codes, deterministic=True)[0], other.predict(codes, deterministic=True)[0]
+    )
     assert same(model.policy.state_dict(), other.policy.state_dict())
     assert (other.num_timesteps, other._n_updates) == (model.num_timesteps, model._n_updates)
     assert model._n_updates > 0
     for name in ("obs_rms", "ret_rms"):
         before, after = vars(getattr(venv, name)), vars(getattr(other_venv, name))
-        assert same(before, {key: np.asarray(after[key]) if key != "count" else after[key] for key in before})
+        assert same(
+            before,
+            {key: np.asarray(after[key]) if key != "count" else after[key] for key in before},
+        )
         assert before["count"] > decisions / 2
     before, after = model.policy.optimizer.state_dict(), other.policy.optimizer.state_dict()
     assert before["state"].keys() == after["state"].keys() != set()
@@ -162,7 +182,9 @@ def test_agents_that_see_pixels_are_saved_and_restored(algo, tmp_path):
     other = build(config, other_venv, seed=9)
     restore(tmp_path, other, other_venv)
     images = other_venv.reset()
-    assert same(model.predict(images, deterministic=True)[0], other.predict(images, deterministic=True)[0])
+    assert same(
+        model.predict(images, deterministic=True)[0], other.predict(images, deterministic=True)[0]
+    )
     assert same(model.policy.state_dict(), other.policy.state_dict())
 
 
@@ -175,9 +197,13 @@ def saved_agent(encoder, tmp_path):
 
 
 def test_no_agent(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no agent at .*nowhere: it has no agent\.safetensors"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no agent at .*nowhere: it has no agent\.safetensors"
+    ):
         read_agent(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"no agent at .*nowhere: expected .*best/agent\.safetensors"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no agent at .*nowhere: expected .*best/agent\.safetensors"
+    ):
         agent_folder(tmp_path / "nowhere")
 
 
@@ -201,7 +227,9 @@ def test_foreign_agents(saved_agent, encoder):
 
 def test_agents_from_the_future(saved_agent):
     write_tensors(saved_agent / WEIGHTS, {"x": torch.zeros(1)}, {"agent": {"format": 99}})
-    with pytest.raises(ValueError, match="has agent format 99, this version reads up to 1: update latentrl"):
+    with pytest.raises(
+        ValueError, match="has agent format 99, this version reads up to 1: update latentrl"
+    ):
         read_agent(saved_agent)
 
 
@@ -216,7 +244,9 @@ def test_which_agent_of_a_run(saved_agent):
 # Config and algorithms
 
 
-@pytest.mark.parametrize("pixels", [None, lrl.Preprocessing((0, 12, 0, 0), (64, 64), True), lrl.Preprocessing()])
+@pytest.mark.parametrize(
+    "pixels", [None, lrl.Preprocessing((0, 12, 0, 0), (64, 64), True), lrl.Preprocessing()]
+)
 @pytest.mark.parametrize("key", DEFAULTS)
 def test_agent_config_goes_to_json_and_back(key, pixels):
     environment = Environment("CarRacing-v2", frame_skip=4, discrete=True, render_size=48)
@@ -231,22 +261,29 @@ def test_unknown_algorithm():
 
 
 def test_dqn_needs_discrete_actions(encoder):
-    with pytest.raises(ValueError, match=r"dqn needs discrete actions, this environment's are Box\(.*; use ppo"):
+    with pytest.raises(
+        ValueError, match=r"dqn needs discrete actions, this environment's are Box\(.*; use ppo"
+    ):
         build(small_config("dqn", CONTINUOUS), make_venv(small_config("dqn", CONTINUOUS), encoder))
     with pytest.raises(
-        ValueError, match=r"dqn needs discrete actions, and tests.helpers:continuous_reach has Box\(.*--algo"
+        ValueError,
+        match=r"dqn needs discrete actions, and tests.helpers:continuous_reach has Box\(.*--algo",
     ):
         describe_agent(TrainConfig(env=CONTINUOUS.id, algo="dqn"), encoder)
 
 
 def test_pixels_need_images(encoder):
-    with pytest.raises(ValueError, match=r"learning from pixels needs image observations, got Box\("):
+    with pytest.raises(
+        ValueError, match=r"learning from pixels needs image observations, got Box\("
+    ):
         make_venv(small_config(), None)
 
 
 def test_ppo_explores_by_state_where_actions_are_continuous(encoder):
     for environment, sde in ((CONTINUOUS, True), (REACH, False)):
-        model = build(small_config("ppo", environment), make_venv(small_config("ppo", environment), encoder))
+        model = build(
+            small_config("ppo", environment), make_venv(small_config("ppo", environment), encoder)
+        )
         assert model.use_sde == sde
         assert isinstance(model.policy.mlp_extractor.policy_net[1], torch.nn.GELU)
 
@@ -254,7 +291,9 @@ def test_ppo_explores_by_state_where_actions_are_continuous(encoder):
 def test_learning_rates_fall_to_a_twentieth(encoder):
     config = small_config(settings={**SMALL["ppo"], "learning_rate": "lin_3e-4"})
     model = build(config, make_venv(config, encoder))
-    assert [model.lr_schedule(left) for left in (1.0, 0.5, 0.01)] == pytest.approx([3e-4, 1.5e-4, 1.5e-5])
+    assert [model.lr_schedule(left) for left in (1.0, 0.5, 0.01)] == pytest.approx(
+        [3e-4, 1.5e-4, 1.5e-5]
+    )
 
 
 @car_racing_2
@@ -273,7 +312,10 @@ def test_the_pixel_baseline_has_the_zoos_settings():
     assert (model.clip_range(1), model.max_grad_norm, model.lr_schedule(1)) == (0.2, 0.5, 1e-4)
     assert (model.use_sde, model.sde_sample_freq) == (True, 4)
     assert (model.policy.log_std == -2).all()
-    assert [type(layer).__name__ for layer in model.policy.mlp_extractor.policy_net] == ["Linear", "GELU"]
+    assert [type(layer).__name__ for layer in model.policy.mlp_extractor.policy_net] == [
+        "Linear",
+        "GELU",
+    ]
     assert model.policy.mlp_extractor.policy_net[0].out_features == 256
     assert not model.policy.ortho_init
     venv.close()
@@ -318,7 +360,9 @@ def test_visits_are_the_environments_default(encoder):
 
 def test_an_agent_can_see_visits_beside_codes_that_are_not_normalised(encoder, tmp_path):
     config = dataclasses.replace(
-        small_config("dqn", settings={**SMALL["dqn"], "normalise_codes": False}), stack=1, visits=True
+        small_config("dqn", settings={**SMALL["dqn"], "normalise_codes": False}),
+        stack=1,
+        visits=True,
     )
     venv = make_venv(config, encoder)
     assert not venv.norm_obs
@@ -332,7 +376,10 @@ def test_an_agent_can_see_visits_beside_codes_that_are_not_normalised(encoder, t
     assert again == config
     restored = build(again, make_venv(again, encoder))
     restore(tmp_path, restored, restored.get_vec_normalize_env())
-    assert (restored.predict(first, deterministic=True)[0] == model.predict(first, deterministic=True)[0]).all()
+    assert (
+        restored.predict(first, deterministic=True)[0]
+        == model.predict(first, deterministic=True)[0]
+    ).all()
 
 
 def test_codes_and_rewards_are_normalised_and_returns_are_the_tasks_own(encoder):
@@ -378,7 +425,9 @@ def test_frames_seen_are_the_newest(encoder):
     venv = make_venv(small_config(), encoder)
     venv.reset()
     venv.step(np.zeros(2, int))
-    assert same(frames_seen(venv), np.stack([env.unwrapped._draw() for env in venv.unwrapped.envs.envs]))
+    assert same(
+        frames_seen(venv), np.stack([env.unwrapped._draw() for env in venv.unwrapped.envs.envs])
+    )
 
 
 def test_pixel_encoder_shows_luma():
@@ -399,7 +448,9 @@ def clocks(n):
     return VecMonitor(GymnasiumVecEnv(SyncVectorEnv([lambda i=i: Clock(i) for i in range(n)])))
 
 
-@pytest.mark.parametrize(("n", "lengths"), [(2, [3, 4, 4, 5, 5]), (3, [3, 4, 5, 4, 5]), (1, [3, 4, 5, 6, 7])])
+@pytest.mark.parametrize(
+    ("n", "lengths"), [(2, [3, 4, 4, 5, 5]), (3, [3, 4, 5, 4, 5]), (1, [3, 4, 5, 6, 7])]
+)
 def test_play_shares_episodes_evenly_in_the_order_of_their_seeds(n, lengths):
     # Episode k of clock i has 3 + i + k steps; the fast clock must not play more than its share.
     result = play(clocks(n), lambda seen: np.zeros(n, int), episodes=5)
@@ -442,7 +493,9 @@ def save_run(folder, encoder, environment=REACH, **changes):
     return folder
 
 
-def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(encoder, tmp_path, monkeypatch):
+def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(
+    encoder, tmp_path, monkeypatch
+):
     run = save_run(tmp_path / "run", encoder)
     results = []
     for cores in (1, 3):
@@ -452,15 +505,25 @@ def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(encoder, t
     report = json.loads((run / "evaluation-gymnasium-7.json").read_text())
     assert report["returns"] == results[1].returns
     assert report["mean"] == results[1].mean
-    assert (report["backend"], report["seed"], report["decisions_trained"]) == ("gymnasium", UNSEEN_SEED, 123)
+    assert (report["backend"], report["seed"], report["decisions_trained"]) == (
+        "gymnasium",
+        UNSEEN_SEED,
+        123,
+    )
 
 
 def test_checkpoint_and_environment_can_be_chosen(encoder, tmp_path):
     run = save_run(tmp_path / "run", encoder)
     (run / "best").rename(run / "last")
     other = "envs.pixel_reach:PixelReach"
-    result = evaluate_agent(run, 2, checkpoint="last", env=other, deterministic=False, progress=False)
-    report = json.loads((run / "evaluation-gymnasium-2-stochastic-last-envs.pixel_reach.PixelReach.json").read_text())
+    result = evaluate_agent(
+        run, 2, checkpoint="last", env=other, deterministic=False, progress=False
+    )
+    report = json.loads(
+        (
+            run / "evaluation-gymnasium-2-stochastic-last-envs.pixel_reach.PixelReach.json"
+        ).read_text()
+    )
     assert report["returns"] == result.returns
     assert (report["env"], report["checkpoint"], report["deterministic"]) == (other, "last", False)
 
@@ -471,7 +534,9 @@ def test_a_stochastic_dqn_explores_as_at_the_end_of_its_training(tmp_path):
     for rate in (0.0, 1.0):
         settings = {**SMALL["dqn"], "exploration_final_eps": rate}
         config = small_config("dqn", Environment("KeyRooms-v0"), settings=settings)
-        venv = build_venv(config, encoder, make_unseen(config.environment, 8, "gymnasium", 0), training=False)
+        venv = build_venv(
+            config, encoder, make_unseen(config.environment, 8, "gymnasium", 0), training=False
+        )
         folder = tmp_path / str(rate)
         save_agent(folder, config, build(config, venv), venv)
         model = agents.evaluate._load_to_play(config, venv, folder)
@@ -514,12 +579,19 @@ def test_videos(name, encoder, tmp_path):
     run = save_run(tmp_path / "run", encoder)
     file = tmp_path / name
     evaluate_agent(run, 1, video=file, progress=False)
-    assert file.read_bytes()[:3] == b"GIF" if name.endswith("gif") else file.read_bytes()[4:8] == b"ftyp"
+    assert (
+        file.read_bytes()[:3] == b"GIF"
+        if name.endswith("gif")
+        else file.read_bytes()[4:8] == b"ftyp"
+    )
 
 
 def test_videos_that_cannot_be_made(encoder, tmp_path, capfd):
     run = save_run(tmp_path / "run", encoder)
-    with pytest.raises(ValueError, match=r"cannot write a video to .*drive\.txt; the name must end in \.mp4 or \.gif"):
+    with pytest.raises(
+        ValueError,
+        match=r"cannot write a video to .*drive\.txt; the name must end in \.mp4 or \.gif",
+    ):
         evaluate_agent(run, 1, video=tmp_path / "drive.txt", progress=False)
     small = lrl.random((16, 16, 3), latent_dim=4)
     dark = save_run(tmp_path / "dark", small, Environment("tests.helpers:Dark"))
@@ -568,14 +640,22 @@ def test_settings_that_contradict_each_other():
     with pytest.raises(ValueError, match="unknown model 'vea'; known: ae, beta_tcvae"):
         pretrain(PretrainConfig(model="vea"))
     with pytest.raises(
-        ValueError, match=r"size and crop are for images; the observations of CartPole-v1 have shape \(4,\)"
+        ValueError,
+        match=r"size and crop are for images; the observations of CartPole-v1 have shape \(4,\)",
     ):
-        build_model(PretrainConfig(env="CartPole-v1", model="pca", size=64), vectors.space, from_environment=True)
+        build_model(
+            PretrainConfig(env="CartPole-v1", model="pca", size=64),
+            vectors.space,
+            from_environment=True,
+        )
 
 
 @pytest.mark.parametrize(("function", "config"), [(pretrain, PretrainConfig), (train, TrainConfig)])
 def test_nothing_to_resume(function, config):
-    with pytest.raises(FileNotFoundError, match=r"nothing to resume for X-v0: no (ppo-latent )?run in runs/\w+/X-v0"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"nothing to resume for X-v0: no (ppo-latent )?run in runs/\w+/X-v0",
+    ):
         function(config(env="X-v0", resume=True))
 
 
@@ -589,7 +669,9 @@ def tiny_train(monkeypatch, encoder, **flags):
 
 def test_a_run_is_not_written_over(monkeypatch, encoder, tmp_path):
     tiny_train(monkeypatch, encoder, out=tmp_path / "mine")
-    with pytest.raises(ValueError, match="mine already holds a run: add --resume to continue it, or choose another"):
+    with pytest.raises(
+        ValueError, match="mine already holds a run: add --resume to continue it, or choose another"
+    ):
         tiny_train(monkeypatch, encoder, out=tmp_path / "mine")
 
 
@@ -598,7 +680,9 @@ def test_every_selection_plays_the_same_episodes(monkeypatch, encoder):
 
     def record(venv, act, episodes):
         frames = []
-        result = play(venv, lambda seen: frames.append(frames_seen(venv).copy()) or act(seen), episodes)
+        result = play(
+            venv, lambda seen: frames.append(frames_seen(venv).copy()) or act(seen), episodes
+        )
         played.append(frames[0])
         return result
 
@@ -616,7 +700,9 @@ def test_the_best_checkpoint_is_kept(monkeypatch, encoder):
     assert result.best.mean == 5
     assert read_agent(result.path / "best")[2]["decisions"] == 128
     assert read_agent(result.path / "last")[2]["decisions"] == 192
-    assert json.loads((result.path / "selection.json").read_text()) == dataclasses.asdict(result.best)
+    assert json.loads((result.path / "selection.json").read_text()) == dataclasses.asdict(
+        result.best
+    )
     assert not (result.path / "best" / REPLAY).exists()
 
 
@@ -631,7 +717,9 @@ def test_a_run_with_a_bonus_is_not_resumed_as_one_without(monkeypatch, encoder):
     for first, flags in ((plain, {}), (bonus, {"novelty": "counts"})):
         again = train(TrainConfig(env="PixelReach-v0", timesteps=256, resume=True, **flags))
         assert again.path == first.path
-    with pytest.raises(ValueError, match=r"begun with novelty_weight=None, and goes on with it: 0\.5 is refused"):
+    with pytest.raises(
+        ValueError, match=r"begun with novelty_weight=None, and goes on with it: 0\.5 is refused"
+    ):
         train(TrainConfig(env="PixelReach-v0", novelty="counts", novelty_weight=0.5, resume=True))
 
 
@@ -646,14 +734,18 @@ def test_resume_remembers_what_was_best(monkeypatch, encoder):
     assert read_agent(again.path / "best")[2]["decisions"] == 64
 
 
-@pytest.mark.parametrize("name", ["timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"])
+@pytest.mark.parametrize(
+    "name", ["timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"]
+)
 def test_numbers_without_a_meaning(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         TrainConfig(**{name: 0})
 
 
 def test_evaluation_seeds_are_reserved():
-    with pytest.raises(ValueError, match=r"seed must lie in 0\.\.399999, got 1000000: others are for evaluation"):
+    with pytest.raises(
+        ValueError, match=r"seed must lie in 0\.\.399999, got 1000000: others are for evaluation"
+    ):
         TrainConfig(seed=UNSEEN_SEED)
 
 
@@ -669,7 +761,9 @@ def test_flags_are_checked_before_frames_are_collected(tmp_path):
         "frames must be at least 2, got 1": {"frames": 1},
         "device 'cuda:7' cannot be used here": {"device": "cuda:7"},
         "has vectors of 4 values, fewer than latent_dim=32": {"env": "CartPole-v1"},
-        r"has observations Discrete\(16\); add --from-render to learn from pictures": {"env": "FrozenLake-v1"},
+        r"has observations Discrete\(16\); add --from-render to learn from pictures": {
+            "env": "FrozenLake-v1"
+        },
     }
     for message, flags in cases.items():
         with pytest.raises(ValueError, match=message):
@@ -680,7 +774,7 @@ def test_flags_are_checked_before_frames_are_collected(tmp_path):
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
     torch.manual_seed(0)
-    model = lrl.ae((32, 32, 3), 6, body={"name": "conv", "channels": (8,), "hidden": 16})
+    model = lrl.ae((32, 32, 3), 6, backbone={"name": "conv", "channels": (8,), "hidden": 16})
     result = tiny_train(monkeypatch, model, novelty=name)
     assert result.path.name.startswith(f"ppo-latent-{name}")
     assert (result.path / "last" / "novelty.safetensors").exists()
@@ -698,7 +792,10 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
             "unknown novelty 'magic'; known: counts, elliptical, icm, parts, parts_counts, places, reconstruction, "
             "rnd, simhash",
         ),
-        ({"novelty": "counts", "latent": False}, "novelty is made from codes: leave --no-latent out"),
+        (
+            {"novelty": "counts", "latent": False},
+            "novelty is made from codes: leave --no-latent out",
+        ),
         ({"novelty_weight": 0.1}, "novelty_weight is for a novelty: name one"),
         ({"visits": True, "latent": False}, "visits are counted of codes: leave --no-latent out"),
     ],
@@ -710,9 +807,11 @@ def test_impossible_novelties_are_refused(flags, message):
 
 def test_parts_counts_are_parts_and_a_little_of_counts():
     torch.manual_seed(0)
-    model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, body={"name": "patches"})
+    model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, backbone={"name": "patches"})
     names = "parts", "counts", "parts_counts"
-    parts, counts, both = (RECIPES.build({"name": name}, encoder=model, seed=3, action_space=None) for name in names)
+    parts, counts, both = (
+        RECIPES.build({"name": name}, encoder=model, seed=3, action_space=None) for name in names
+    )
     rng = np.random.default_rng(0)
     frames = np.zeros((5, 24, 16, 3), np.uint8)
     for step in range(4):

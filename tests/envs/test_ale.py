@@ -39,5 +39,8 @@ def test_workers_know_ale():
 
 def test_ale_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
-    with pytest.raises(ValueError, match=r"ALE/Breakout-v5 needs the package ale_py: pip install 'latentrl\[atari\]'"):
+    with pytest.raises(
+        ValueError,
+        match=r"ALE/Breakout-v5 needs the package ale_py: pip install 'latentrl\[atari\]'",
+    ):
         make_env(BREAKOUT)

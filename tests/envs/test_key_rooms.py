@@ -11,7 +11,21 @@ from gymnasium.vector import SyncVectorEnv
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 from envs import Environment, make_env, make_vector
-from envs.key_rooms import ACTIONS, AGENT, CELLS, DOOR, FACTORS, FLOOR, GOAL, KEY, MOVES, OFF, PIXELS, SCREEN, KeyRooms
+from envs.key_rooms import (
+    ACTIONS,
+    AGENT,
+    CELLS,
+    DOOR,
+    FACTORS,
+    FLOOR,
+    GOAL,
+    KEY,
+    MOVES,
+    OFF,
+    PIXELS,
+    SCREEN,
+    KeyRooms,
+)
 from tests.helpers import same
 
 UP, DOWN, LEFT, RIGHT, USE, SWITCH = range(len(ACTIONS))
@@ -23,7 +37,9 @@ def factors(info):
 
 
 def tile(observation, row, column):
-    return observation[row * PIXELS : (row + 1) * PIXELS, column * PIXELS : (column + 1) * PIXELS].reshape(-1, 3)
+    return observation[
+        row * PIXELS : (row + 1) * PIXELS, column * PIXELS : (column + 1) * PIXELS
+    ].reshape(-1, 3)
 
 
 def colours(observation, row, column):
@@ -31,9 +47,14 @@ def colours(observation, row, column):
 
 
 def open_cells(observation):
-    """Read from the picture where one can walk: a pixel of each cell that is of neither wall, door nor screen."""
+    """Read from the picture where one can walk: a pixel of each cell that is of neither wall, door
+    nor screen."""
     pixels = observation[2::PIXELS, 2::PIXELS]
-    return {cell for cell in np.ndindex(CELLS, CELLS) if tuple(pixels[cell].tolist()) in {FLOOR, GOAL, AGENT, KEY}}
+    return {
+        cell
+        for cell in np.ndindex(CELLS, CELLS)
+        if tuple(pixels[cell].tolist()) in {FLOOR, GOAL, AGENT, KEY}
+    }
 
 
 def way(observation, start, target):
@@ -87,7 +108,10 @@ def test_the_door_is_the_only_way():
     for seed in range(30):
         closed, info = env.reset(seed=seed)
         seen = factors(info)
-        start, goal = (seen["agent_row"], seen["agent_column"]), (seen["goal_row"], seen["goal_column"])
+        start, goal = (
+            (seen["agent_row"], seen["agent_column"]),
+            (seen["goal_row"], seen["goal_column"]),
+        )
         env._open = True
         assert way(closed, start, (seen["key_row"], seen["key_column"]))
         assert way(closed, start, goal) is None
@@ -138,9 +162,24 @@ def test_the_door_needs_the_key(rooms):
 @pytest.mark.parametrize(
     ("place", "action", "after"),
     [
-        *[((1, 0), UP, (1, 0)), ((1, 0), LEFT, (1, 0)), ((7, 7), DOWN, (7, 7)), ((7, 7), RIGHT, (7, 7))],
-        *[((3, 0), DOWN, (3, 0)), ((3, 1), DOWN, (4, 1)), ((4, 1), LEFT, (4, 1)), ((5, 5), UP, (4, 5))],
-        *[((6, 2), RIGHT, (6, 2)), ((6, 4), LEFT, (6, 4)), ((2, 5), LEFT, (2, 4)), ((2, 5), SWITCH, (2, 5))],
+        *[
+            ((1, 0), UP, (1, 0)),
+            ((1, 0), LEFT, (1, 0)),
+            ((7, 7), DOWN, (7, 7)),
+            ((7, 7), RIGHT, (7, 7)),
+        ],
+        *[
+            ((3, 0), DOWN, (3, 0)),
+            ((3, 1), DOWN, (4, 1)),
+            ((4, 1), LEFT, (4, 1)),
+            ((5, 5), UP, (4, 5)),
+        ],
+        *[
+            ((6, 2), RIGHT, (6, 2)),
+            ((6, 4), LEFT, (6, 4)),
+            ((2, 5), LEFT, (2, 4)),
+            ((2, 5), SWITCH, (2, 5)),
+        ],
     ],
 )
 def test_moves_and_walls(rooms, place, action, after):
@@ -185,7 +224,9 @@ def test_layouts_are_as_many_as_said():
 
 @pytest.mark.parametrize("options", [{"max_steps": 0}, {"layouts": 0}])
 def test_rooms_of_nothing(options):
-    with pytest.raises(ValueError, match=r"rooms need at least 1 step and 1 layout; got max_steps=\d+, layouts=\d"):
+    with pytest.raises(
+        ValueError, match=r"rooms need at least 1 step and 1 layout; got max_steps=\d+, layouts=\d"
+    ):
         KeyRooms(**options)
 
 

@@ -120,7 +120,8 @@ def test_module_and_id_is_gymnasiums():
 
 def test_names_that_make_no_environment():
     with pytest.raises(
-        ValueError, match="tests.helpers:ROOT is not callable: expected a class or a function that makes"
+        ValueError,
+        match=r"tests\.helpers:ROOT is not callable: expected a class or a function that makes",
     ):
         make_env(Environment("tests.helpers:ROOT"))
     with pytest.raises(ValueError, match=r"builtins:dict made a dict, expected a gymnasium\.Env"):
@@ -129,7 +130,9 @@ def test_names_that_make_no_environment():
         make_env(Environment("no_such_module:Thing"))
     with pytest.raises(gym.error.Error, match="Nothing"):
         make_env(Environment("tests.helpers:Nothing"))
-    with pytest.raises(ValueError, match=r"cannot be made with render_mode .*pictures need an argument render_mode"):
+    with pytest.raises(
+        ValueError, match=r"cannot be made with render_mode .*pictures need an argument render_mode"
+    ):
         make_env(Environment("fractions:Fraction"), render_mode="rgb_array")
 
 
@@ -155,7 +158,9 @@ def test_envpool_cannot_serve_every_environment():
 
 def test_envpool_is_missing(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"backend 'envpool' needs the package: pip install 'latentrl\[fast\]'"):
+    with pytest.raises(
+        ValueError, match=r"backend 'envpool' needs the package: pip install 'latentrl\[fast\]'"
+    ):
         make_vector(Environment("CarRacing-v2"), 2, backend="envpool")
     envs = make_vector(Environment("PixelReach-v0"), 1)
     assert isinstance(envs.unwrapped, SyncVectorEnv)
@@ -166,7 +171,9 @@ def test_other_environments_need_no_extra_package():
         "import sys; from envs import Environment, make_vector; make_vector(Environment('PixelReach-v0'), 2);"
         "print([name for name in ('Box2D', 'envpool', 'minigrid', 'ale_py', 'pygame') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -205,7 +212,12 @@ def test_rendered_images_in_place_of_observations():
 def test_settings_are_sound():
     assert gym.registry.keys() >= SETTINGS.keys()
     for settings in (*SETTINGS.values(), *FAMILIES.values()):
-        assert min(settings.frame_skip, settings.stack, settings.pixel_frame_skip, settings.pixel_stack) >= 1
+        assert (
+            min(
+                settings.frame_skip, settings.stack, settings.pixel_frame_skip, settings.pixel_stack
+            )
+            >= 1
+        )
     assert settings_for("CarRacing-v2").crop == (0, 12, 0, 0)
 
 
@@ -228,7 +240,11 @@ def test_pixel_reach_moves_rewards_and_walls():
     env = PixelReach()
     env.reset(seed=0)
     env._agent, env._goal = np.array([0, 0]), np.array([1, 1])
-    for action, place in ((0, [0, 0]), (2, [0, 0]), (3, [0, 1])):  # up and left into walls, then right
+    for action, place in (
+        (0, [0, 0]),
+        (2, [0, 0]),
+        (3, [0, 1]),
+    ):  # up and left into walls, then right
         _, reward, terminated, truncated, info = env.step(action)
         assert (reward, terminated, truncated) == (-0.05, False, False)
         assert info["factors"].tolist() == [*place, 1, 1]
@@ -237,7 +253,9 @@ def test_pixel_reach_moves_rewards_and_walls():
     assert tuple(observation[8, 8]) == AGENT
 
 
-@pytest.mark.parametrize(("action", "move"), [([0.2, -0.9], (0, -1)), ([-0.9, 0.2], (-1, 0)), ([0.5, 0.4], (1, 0))])
+@pytest.mark.parametrize(
+    ("action", "move"), [([0.2, -0.9], (0, -1)), ([-0.9, 0.2], (-1, 0)), ([0.5, 0.4], (1, 0))]
+)
 def test_pixel_reach_with_continuous_actions(action, move):
     env = PixelReach(continuous=True)
     env.reset(seed=0)
@@ -283,7 +301,9 @@ def envpool_vector():
 
 
 def drive(rng, n):
-    return np.column_stack([rng.uniform(-1, 1, n), rng.uniform(0, 0.5, n), rng.uniform(0, 0.2, n)]).astype(np.float32)
+    return np.column_stack(
+        [rng.uniform(-1, 1, n), rng.uniform(0, 0.5, n), rng.uniform(0, 0.2, n)]
+    ).astype(np.float32)
 
 
 def test_envpool_frame_skip_is_manual_repetition(envpool_vector):
@@ -309,7 +329,9 @@ def test_envpool_frame_skip_is_manual_repetition(envpool_vector):
 
 
 def test_envpool_same_step_autoreset(envpool_vector):
-    vector = envpool_vector("CarRacing-v2", 2, frame_skip=3, seed=5)  # 1000 frames end amid a decision
+    vector = envpool_vector(
+        "CarRacing-v2", 2, frame_skip=3, seed=5
+    )  # 1000 frames end amid a decision
     manual = envpool_vector("CarRacing-v2", 2, frame_skip=1, seed=5)
     vector.reset(seed=5)
     start = manual.reset(seed=5)[0]
@@ -384,7 +406,9 @@ def test_one_key_of_a_dict_can_be_seen():
     env = make_env(Environment(f"{__name__}:Pair", key="image"))
     assert env.observation_space == Pair.observation_space["image"]
     assert (env.reset()[0] == 3).all()
-    with pytest.raises(ValueError, match="no observation 'picture'; this environment has image, step"):
+    with pytest.raises(
+        ValueError, match="no observation 'picture'; this environment has image, step"
+    ):
         make_env(Environment(f"{__name__}:Pair", key="picture"))
     with pytest.raises(ValueError, match="no observation 'image'; this environment has no keys"):
         make_env(Environment("PixelReach-v0", key="image"))

@@ -14,11 +14,16 @@ from envs.sprites import FACTORS, SHAPES, measure_sprites, render_sprites, sprit
 NAMES = list(FACTORS)
 SQUARE, ELLIPSE, HEART = range(3)
 FINE = 16  # points a pixel and direction
-ROUGHEST = (0.07, 0.07, 0.25)  # largest error of one pixel: an edge at 45 degrees, and where the heart's lobes meet
+ROUGHEST = (
+    0.07,
+    0.07,
+    0.25,
+)  # largest error of one pixel: an edge at 45 degrees, and where the heart's lobes meet
 
 
 def is_inside(shape: int, u: Any, v: Any, area: float) -> Any:
-    """Tell which points are in a shape of that area, by its definition; a heart is around its diamond."""
+    """Tell which points are in a shape of that area, by its definition; a heart is around its
+    diamond."""
     if shape == SQUARE:
         return np.maximum(np.abs(u), np.abs(v)) <= math.sqrt(area) / 2
     if shape == ELLIPSE:
@@ -67,7 +72,10 @@ def test_upright_squares_cover_what_they_overlap() -> None:
     half, edges = np.sqrt(value["area"])[:, None] / 2, np.arange(32) - 0.5
 
     def overlap(centre: Any) -> Any:
-        return (np.minimum(edges + 1, centre[:, None] + half) - np.maximum(edges, centre[:, None] - half)).clip(0)
+        return (
+            np.minimum(edges + 1, centre[:, None] + half)
+            - np.maximum(edges, centre[:, None] - half)
+        ).clip(0)
 
     expected = 255 * overlap(value["y"])[:, :, None] * overlap(value["x"])[:, None, :]
     np.testing.assert_allclose(render_sprites(factors, 32)[..., 0], expected, atol=0.51)
@@ -84,7 +92,9 @@ def test_what_is_measured_is_what_was_asked_for(size: int) -> None:
     assert difference[factors[:, 0] == ELLIPSE].max() < 1
     assert difference[factors[:, 0] == HEART].max() < 4
     for shape, elongation in ((SQUARE, 1), (ELLIPSE, 2), (HEART, 1.18)):
-        np.testing.assert_allclose(measured["elongation"][factors[:, 0] == shape], elongation, rtol=0.05)
+        np.testing.assert_allclose(
+            measured["elongation"][factors[:, 0] == shape], elongation, rtol=0.05
+        )
 
 
 @pytest.mark.parametrize("shape", range(3), ids=SHAPES)
@@ -106,14 +116,21 @@ def test_a_counterfactual_changes_what_it_should() -> None:
 
 @pytest.mark.parametrize("size", [16, 64])
 def test_no_sprite_is_cut_by_the_edge(size: int) -> None:
-    corners = np.stack(np.meshgrid(range(3), 5, range(20), (0, 15), (0, 15), indexing="ij"), -1).reshape(-1, 5)
+    corners = np.stack(
+        np.meshgrid(range(3), 5, range(20), (0, 15), (0, 15), indexing="ij"), -1
+    ).reshape(-1, 5)
     area = measure_sprites(render_sprites(corners, size))["area"]
     np.testing.assert_allclose(area, sprite_values(corners, size)["area"], rtol=0.04)
 
 
 def test_sprites_are_images_that_depend_on_the_seed_alone() -> None:
     images, factors = sprites(500, 32, seed=3)
-    assert (images.shape, images.dtype, images.min(), images.max()) == ((500, 32, 32, 1), np.uint8, 0, 255)
+    assert (images.shape, images.dtype, images.min(), images.max()) == (
+        (500, 32, 32, 1),
+        np.uint8,
+        0,
+        255,
+    )
     assert (factors.shape, factors.dtype) == ((500, 5), np.int64)
     for found, expected in zip(sprites(500, 32, seed=3), (images, factors), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -130,10 +147,16 @@ def test_all_values_of_all_factors_occur_and_are_independent() -> None:
 
 @pytest.mark.parametrize("size", [32, 64])
 def test_different_factors_are_different_images(size: int) -> None:
-    forms = np.stack(np.meshgrid(range(3), range(6), range(20), 7, 8, indexing="ij"), -1).reshape(-1, 5)
-    places = np.stack(np.meshgrid(range(3), 0, 0, range(16), range(16), indexing="ij"), -1).reshape(-1, 5)
+    forms = np.stack(np.meshgrid(range(3), range(6), range(20), 7, 8, indexing="ij"), -1).reshape(
+        -1, 5
+    )
+    places = np.stack(np.meshgrid(range(3), 0, 0, range(16), range(16), indexing="ij"), -1).reshape(
+        -1, 5
+    )
     factors = np.unique(np.concatenate([forms, places]), axis=0)
-    assert len(np.unique(render_sprites(factors, size).reshape(len(factors), -1), axis=0)) == len(factors)
+    assert len(np.unique(render_sprites(factors, size).reshape(len(factors), -1), axis=0)) == len(
+        factors
+    )
 
 
 def test_an_image_does_not_depend_on_its_neighbours() -> None:
@@ -172,14 +195,20 @@ def test_black_images_have_no_place() -> None:
     measured = measure_sprites(np.zeros((2, 32, 32, 1), np.uint8))
     assert measured.pop("area").tolist() == [0, 0]
     assert all(np.isnan(values).all() for values in measured.values())
-    assert all(values.shape == (0,) for values in measure_sprites(np.zeros((0, 32, 32), np.uint8)).values())
+    assert all(
+        values.shape == (0,) for values in measure_sprites(np.zeros((0, 32, 32), np.uint8)).values()
+    )
 
 
 @pytest.mark.parametrize(
     ("factors", "size", "message"),
     [
         ([[0, 0, 0, 0, 0]], 15, "size must be at least 16 pixels, got 15"),
-        ([[0, 0, 0, 0]], 32, r"whole numbers \(N, 5\): shape, scale, orientation, x, y; got int64 of shape \(1, 4\)"),
+        (
+            [[0, 0, 0, 0]],
+            32,
+            r"whole numbers \(N, 5\): shape, scale, orientation, x, y; got int64 of shape \(1, 4\)",
+        ),
         ([0, 0, 0, 0, 0], 32, r"got int64 of shape \(5,\)"),
         ([[0, 0.5, 0, 0, 0]], 32, r"got float64 of shape \(1, 5\)"),
         ([[0, 6, 0, 0, 0]], 32, "scale goes from 0 to 5, got 6 to 6"),
@@ -195,5 +224,7 @@ def test_other_mistakes_are_refused() -> None:
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         sprites(0)
     for shape in ((32, 32), (2, 32, 32, 3)):
-        with pytest.raises(ValueError, match=r"expected images \(N, H, W, 1\) or \(N, H, W\), got shape \("):
+        with pytest.raises(
+            ValueError, match=r"expected images \(N, H, W, 1\) or \(N, H, W\), got shape \("
+        ):
             measure_sprites(np.zeros(shape, np.uint8))

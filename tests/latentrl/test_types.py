@@ -42,5 +42,7 @@ def test_spaces_are_named_by_shape_and_dtype() -> None:
 
 
 def test_other_spaces_are_refused() -> None:
-    with pytest.raises(TypeError, match="expected a Box observation space, got Dict; for a Dict space pass the Box"):
+    with pytest.raises(
+        TypeError, match="expected a Box observation space, got Dict; for a Dict space pass the Box"
+    ):
         as_space(spaces.Dict({"image": spaces.Box(0, 255, (16, 16, 3), np.uint8)}))

@@ -1,4 +1,4 @@
-"""Bodies: pairs of encoder and decoder networks, chosen from the observation's shape."""
+"""Backbones: pairs of encoder and decoder networks, chosen from the observation's shape."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from latentrl.utils.registry import Registry
 Shape = tuple[int, ...]
 
 
-class Body(Protocol):
-    """Makes the two halves of a network for inputs of ``shape``: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
+class Backbone(Protocol):
+    """Makes the two halves of a network for inputs of ``shape``: ``(C, H, W)``, ``(T, D)`` or
+    ``(D,)``.
+    """
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
         """Return a module that maps ``(B, *shape)`` to ``(B, outputs)``."""
@@ -27,25 +29,29 @@ class Body(Protocol):
         """Return a module that maps ``(B, latent_dim)`` to ``(B, *shape)``."""
 
     def tie(self, encoder: nn.Module, decoder: nn.Module) -> None:
-        """Share weights between the halves, where the body does."""
-        return None  # noqa: RET501 - an empty body would make it abstract
+        """Share weights between the halves, where the backbone does."""
+        return None  # noqa: RET501 - an empty backbone would make it abstract
 
     def patches(self, shape: Shape) -> int | None:
-        """Return how many patches have a part of the code each; None where all of it knows the whole input."""
+        """Return how many patches have a part of the code each; None where all of it knows the
+        whole input.
+        """
         return None
 
 
-BODIES: Registry[Body] = Registry("body")
+BACKBONES: Registry[Backbone] = Registry("backbone")
 
 
-def default_body(shape: Shape) -> dict[str, str]:
-    """Return the spec of the body for inputs of ``shape``: of images, of sequences, or of vectors."""
+def default_backbone(shape: Shape) -> dict[str, str]:
+    """Return the spec of the backbone for inputs of ``shape``: of images, of sequences, or of
+    vectors.
+    """
     return {"name": {3: "conv", 2: "recurrent"}.get(len(shape), "mlp")}
 
 
-@BODIES.register("conv")
+@BACKBONES.register("conv")
 @dataclass(frozen=True)
-class Conv(Body):
+class Conv(Backbone):
     """Strided convolutions that halve the image down to about 4 pixels a side.
 
     The default sizes are those of Locatello et al. 2019 (https://arxiv.org/abs/1811.12359).
@@ -62,7 +68,11 @@ class Conv(Body):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.ReLU()]
         flat = widths[-1] * math.prod(sizes[-1])
         return nn.Sequential(
-            *layers, nn.Flatten(), nn.Linear(flat, self.hidden), nn.ReLU(), nn.Linear(self.hidden, outputs)
+            *layers,
+            nn.Flatten(),
+            nn.Linear(flat, self.hidden),
+            nn.ReLU(),
+            nn.Linear(self.hidden, outputs),
         )
 
     def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
@@ -71,7 +81,10 @@ class Conv(Body):
         layers: list[nn.Module] = []
         for small, large, before, after in _upwards(sizes, widths):
             padding = (large[0] - 2 * small[0], large[1] - 2 * small[1])
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, output_padding=padding), nn.ReLU()]
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, 2, 1, output_padding=padding),
+                nn.ReLU(),
+            ]
         flat = widths[-1] * math.prod(sizes[-1])
         return nn.Sequential(
             nn.Linear(latent_dim, self.hidden),
@@ -85,7 +98,7 @@ class Conv(Body):
     def _plan(self, shape: Shape) -> tuple[list[tuple[int, int]], list[int]]:
         if len(shape) != 3:
             raise ValueError(
-                f"body 'conv' is for images (C, H, W), not inputs of shape {shape}; use '{default_body(shape)['name']}'"
+                f"backbone 'conv' is for images (C, H, W), not inputs of shape {shape}; use '{default_backbone(shape)['name']}'"
             )
         channels, height, width = shape
         depth = max(1, int(math.log2(min(height, width) / 4)))
@@ -100,14 +113,15 @@ def _upwards(
     return zip(sizes[:0:-1], sizes[-2::-1], widths[:0:-1], widths[-2::-1], strict=True)
 
 
-@BODIES.register("patches")
+@BACKBONES.register("patches")
 @dataclass(frozen=True)
-class Patches(Body):
+class Patches(Backbone):
     """One small network for every patch of an image, as for the tokens of a ViT (arXiv:2010.11929).
 
     Each part of the code knows one patch and each patch one part, so that nothing small is lost in
-    the whole: for tiles, text and sprites on a grid. Codes are laid out ``(latent_dim / patches, patches)``.
-    With units that never die (GELU: arXiv:1606.08415): few numbers a patch need all of them.
+    the whole: for tiles, text and sprites on a grid. Codes are laid out ``(latent_dim / patches,
+    patches)``. With units that never die (GELU: arXiv:1606.08415): few numbers a patch need all of
+    them.
     """
 
     size: int = 8
@@ -145,21 +159,21 @@ class Patches(Body):
     def _plan(self, shape: Shape, values: int) -> tuple[int, tuple[int, int]]:
         if len(shape) != 3 or shape[1] % self.size or shape[2] % self.size:
             raise ValueError(
-                f"body 'patches' of size {self.size} is for images (C, H, W) that such patches fill, not inputs of "
+                f"backbone 'patches' of size {self.size} is for images (C, H, W) that such patches fill, not inputs of "
                 f"shape {shape}; set size to a divisor of both sides"
             )
         patches = self.patches(shape)
         if values % patches:
             raise ValueError(
-                f"body 'patches' cuts these images into {patches}, and cannot share {values} values out evenly: "
+                f"backbone 'patches' cuts these images into {patches}, and cannot share {values} values out evenly: "
                 f"use a latent_dim that is a multiple of {patches}"
             )
         return values // patches, (shape[1] // self.size, shape[2] // self.size)
 
 
-@BODIES.register("mlp")
+@BACKBONES.register("mlp")
 @dataclass(frozen=True)
-class MLP(Body):
+class MLP(Backbone):
     """Fully connected layers with ReLU."""
 
     hidden: Sequence[int] = (256, 256)
@@ -170,12 +184,14 @@ class MLP(Body):
 
     def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
         """Return the layers from the code to an output of ``shape``."""
-        return nn.Sequential(dense((latent_dim, *reversed(self.hidden), math.prod(shape))), nn.Unflatten(1, shape))
+        return nn.Sequential(
+            dense((latent_dim, *reversed(self.hidden), math.prod(shape))), nn.Unflatten(1, shape)
+        )
 
 
-@BODIES.register("linear")
+@BACKBONES.register("linear")
 @dataclass(frozen=True)
-class Linear(Body):
+class Linear(Backbone):
     """One affine map each way: what PCA is, and what a linear autoencoder learns."""
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
@@ -187,23 +203,23 @@ class Linear(Body):
         return nn.Sequential(nn.Linear(latent_dim, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-@BODIES.register("dictionary")
+@BACKBONES.register("dictionary")
 @dataclass(frozen=True)
-class Dictionary(Body):
+class Dictionary(Backbone):
     """A deep encoder and a linear decoder: the observation is a sum of the code's atoms."""
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:
-        """Return the encoder of the body that suits the shape."""
-        return BODIES.build(default_body(shape)).encoder(shape, outputs)
+        """Return the encoder of the backbone that suits the shape."""
+        return BACKBONES.build(default_backbone(shape)).encoder(shape, outputs)
 
     def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
         """Return the affine map to an output of ``shape``."""
         return Linear().decoder(latent_dim, shape)
 
 
-@BODIES.register("sigmoid")
+@BACKBONES.register("sigmoid")
 @dataclass(frozen=True)
-class Sigmoid(Body):
+class Sigmoid(Backbone):
     """One layer and a sigmoid to the code, one layer back: the shape of the first autoencoders."""
 
     tied: bool = False
@@ -242,7 +258,9 @@ class SigmoidLayer(nn.Module):
         return torch.sigmoid(self.linear(x.flatten(1)))
 
     def squared_jacobian(self, x: Tensor) -> Tensor:
-        """Return the squared norm of each output's gradient by ``x``, ``(B, outputs)`` (Rifai et al. 2011)."""
+        """Return the squared norm of each output's gradient by ``x``, ``(B, outputs)`` (Rifai et
+        al. 2011).
+        """
         h = self(x)
         slopes: Tensor = (h * (1 - h)).square()
         return slopes * self.linear.weight.square().sum(1)
@@ -255,18 +273,22 @@ class TransposedLayer(nn.Module):
         """Build the offset; ``Sigmoid.tie`` gives the weights."""
         super().__init__()
         self.shape = shape
-        self.other: tuple[nn.Linear, ...] = ()  # a tuple hides it from state_dict, where it would come twice
+        self.other: tuple[
+            nn.Linear, ...
+        ] = ()  # a tuple hides it from state_dict, where it would come twice
         self.bias = nn.Parameter(torch.zeros(math.prod(shape)))
 
     def forward(self, h: Tensor) -> Tensor:
         """Map ``(B, latent_dim)`` to ``(B, *shape)``."""
-        weight = self.other[0].weight[: h.shape[1]]  # a head may read more than the mean from the outputs
+        weight = self.other[0].weight[
+            : h.shape[1]
+        ]  # a head may read more than the mean from the outputs
         return F.linear(h, weight.T, self.bias).view(-1, *self.shape)
 
 
-@BODIES.register("recurrent")
+@BACKBONES.register("recurrent")
 @dataclass(frozen=True)
-class Recurrent(Body):
+class Recurrent(Backbone):
     """A recurrent network for sequences ``(T, D)``; the code is read from its last state.
 
     The decoder is fed the code at every step, and runs backwards in time, so that the last step,
@@ -299,8 +321,8 @@ class Recurrent(Body):
     def _check(self, shape: Shape) -> None:
         if len(shape) != 2:
             raise ValueError(
-                f"body 'recurrent' is for sequences (T, D), not inputs of shape {shape}; "
-                f"use '{default_body(shape)['name']}'"
+                f"backbone 'recurrent' is for sequences (T, D), not inputs of shape {shape}; "
+                f"use '{default_backbone(shape)['name']}'"
             )
 
 
@@ -367,10 +389,14 @@ def hold_unit_columns(decoder: nn.Module) -> None:
     Raises:
         ValueError: the decoder does not begin with a linear layer.
     """
-    found = ((name, module) for name, module in decoder.named_modules() if isinstance(module, nn.Linear))
+    found = (
+        (name, module) for name, module in decoder.named_modules() if isinstance(module, nn.Linear)
+    )
     name, linear = next(found, ("", None))
     if linear is None:
-        raise ValueError("unit_columns needs a decoder that begins with a linear layer, which tied weights are not")
+        raise ValueError(
+            "unit_columns needs a decoder that begins with a linear layer, which tied weights are not"
+        )
     unit = UnitLinear(linear.in_features, linear.out_features)
     unit.load_state_dict(linear.state_dict())
     parent, _, child = name.rpartition(".")

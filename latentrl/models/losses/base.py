@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from latentrl.models.heads import Code, Head
+from latentrl.models.heads import Head, Posterior
 from latentrl.utils.registry import Registry
 
 
@@ -16,10 +16,10 @@ class Batch:
     """What a penalty may look at."""
 
     x: Tensor
-    """Scaled clean observations ``(B, *shape)``: the target."""
+    """NormalizedBonus clean observations ``(B, *shape)``: the target."""
     inputs: Tensor
     """What the encoder saw: ``x`` or a corrupted copy."""
-    code: Code
+    posterior: Posterior
     """The encoder's answer for ``inputs``."""
     z: Tensor
     """The code that the decoder got, ``(B, latent_dim)``."""
@@ -31,13 +31,14 @@ class Batch:
     """The network before the head."""
     head: Head
     """What reads a code from the network's outputs."""
-    spare: Tensor
-    """Standard normal ``(B, latent_dim)``, independent of all else: for terms estimated by sampling."""
+    extra_noise: Tensor
+    """Standard normal ``(B, latent_dim)``, independent of all else: for terms estimated by
+    sampling."""
     step: int
     """Gradient steps done so far."""
 
 
-class Penalty(Protocol):
+class Loss(Protocol):
     """One term of the loss; a ``torch.nn.Module`` where it has weights of its own."""
 
     name: str
@@ -48,14 +49,14 @@ class Penalty(Protocol):
         """Whether it keeps a code that is larger than the observation from being a copy."""
 
     @property
-    def needs(self) -> type[Code]:
-        """The kind of code that it is defined for; ``Code`` is any."""
+    def needs(self) -> type[Posterior]:
+        """The kind of code that it is defined for; ``Posterior`` is any."""
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the term, a scalar in nats: the mean over the batch."""
 
 
-PENALTIES: Registry[Penalty] = Registry("penalty")
+LOSSES: Registry[Loss] = Registry("loss")
 
 
 def check_weight(name: str, weight: float) -> None:

@@ -6,37 +6,42 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from latentrl.models.heads import GaussianCode
-from latentrl.models.losses.base import PENALTIES, Batch, check_weight
+from latentrl.models.heads import GaussianPosterior
+from latentrl.models.losses.base import LOSSES, Batch, check_weight
 
 
-@PENALTIES.register("kl")
+@LOSSES.register("kl")
 @dataclass(frozen=True)
 class KL:
     """beta * KL(q(z|x) || N(0, I)) (Higgins et al. 2017, "beta-VAE", ICLR)."""
 
     beta: float = 1.0
     free_bits: float = 0.0
-    """Nats that each dimension may carry at no cost: sum of max(KL_j, free_bits) (Kingma et al. 2016)."""
+    """Nats that each dimension may carry at no cost: sum of max(KL_j, free_bits) (Kingma et al.
+    2016)."""
     name = "kl"
-    needs = GaussianCode
+    needs = GaussianPosterior
     allows_overcomplete = False
 
     def __post_init__(self) -> None:
         """Refuse negative values."""
         check_weight("beta", self.beta)
         if self.free_bits < 0:
-            raise ValueError(f"free_bits are nats for each dimension and cannot be negative, got {self.free_bits}")
+            raise ValueError(
+                f"free_bits are nats for each dimension and cannot be negative, got {self.free_bits}"
+            )
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted KL divergence."""
-        return self.beta * batch.code.kl().mean(0).clamp(min=self.free_bits).sum()
+        return self.beta * batch.posterior.kl().mean(0).clamp(min=self.free_bits).sum()
 
 
-@PENALTIES.register("capacity")
+@LOSSES.register("capacity")
 @dataclass(frozen=True)
 class Capacity:
-    """gamma * |KL - C|, with C rising from 0 to ``capacity`` (Burgess et al. 2018, arXiv:1804.03599)."""
+    """gamma * |KL - C|, with C rising from 0 to ``capacity`` (Burgess et al. 2018,
+    arXiv:1804.03599).
+    """
 
     gamma: float = 100.0
     capacity: float = 25.0
@@ -44,7 +49,7 @@ class Capacity:
     steps: int = 10_000
     """Gradient steps over which C rises, linearly."""
     name = "capacity"
-    needs = GaussianCode
+    needs = GaussianPosterior
     allows_overcomplete = False
 
     def __post_init__(self) -> None:
@@ -61,4 +66,4 @@ class Capacity:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted distance of the mean KL divergence from C."""
-        return self.gamma * (batch.code.kl().sum(1).mean() - self.target(batch.step)).abs()
+        return self.gamma * (batch.posterior.kl().sum(1).mean() - self.target(batch.step)).abs()

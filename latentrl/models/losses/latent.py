@@ -9,17 +9,18 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from latentrl.models.heads import BinaryCode, Code
-from latentrl.models.losses.base import PENALTIES, Batch, check_weight
+from latentrl.models.heads import BinaryPosterior, Posterior
+from latentrl.models.losses.base import LOSSES, Batch, check_weight
 
 Prior = Literal["l1", "l2", "kl"]
 PRIORS = get_args(Prior)
 
 
-@PENALTIES.register("sparsity")
+@LOSSES.register("sparsity")
 @dataclass(frozen=True)
 class Sparsity:
-    """weight * sum of |z| ("l1", a Laplacian prior), of z^2 ("l2", a Gaussian one), or of KL(rho || mean activation).
+    """weight * sum of |z| ("l1", a Laplacian prior), of z^2 ("l2", a Gaussian one), or of KL(rho ||
+    mean activation).
 
     "kl" is the sparsity of Ng 2011 (CS294A lecture notes); it needs codes in [0, 1], which a head
     with activation "sigmoid" gives.
@@ -30,7 +31,7 @@ class Sparsity:
     target: float = 0.05
     """rho: the mean activation that "kl" asks of each unit."""
     name = "sparsity"
-    needs = Code
+    needs = Posterior
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -59,18 +60,19 @@ class Sparsity:
         return rho * (rho / activation).log() + (1 - rho) * ((1 - rho) / (1 - activation)).log()
 
 
-@PENALTIES.register("contraction")
+@LOSSES.register("contraction")
 @dataclass(frozen=True)
 class Contraction:
     """weight * squared Frobenius norm of the code's Jacobian (Rifai et al. 2011, ICML).
 
-    Exact where the encoder knows its Jacobian in closed form, as body "sigmoid" does. Else one
-    random direction for each observation: E |v' J|^2 = |J|^2 for standard normal v (Hutchinson 1989).
+    Exact where the encoder knows its Jacobian in closed form, as backbone "sigmoid" does. Else one
+    random direction for each observation: E |v' J|^2 = |J|^2 for standard normal v (Hutchinson
+    1989).
     """
 
     weight: float = 0.1
     name = "contraction"
-    needs = Code
+    needs = Posterior
 
     def __post_init__(self) -> None:
         """Refuse a negative weight."""
@@ -88,7 +90,9 @@ class Contraction:
 
 
 def squared_jacobian(batch: Batch) -> Tensor:
-    """Return the squared Frobenius norm of d mean / d inputs for each observation, or its estimate, ``(B,)``."""
+    """Return the squared Frobenius norm of d mean / d inputs for each observation, or its estimate,
+    ``(B,)``.
+    """
     exact = getattr(batch.encoder, "squared_jacobian", None)
     if exact is not None and getattr(batch.head, "activation", None) == "identity":
         norms: Tensor = exact(batch.inputs)[:, : batch.z.shape[1]].sum(1)
@@ -97,7 +101,7 @@ def squared_jacobian(batch: Batch) -> Tensor:
     with torch.enable_grad(), _twice_differentiable(batch.inputs.device):
         x = batch.inputs.detach().requires_grad_()
         mean = batch.head(batch.encoder(x)).mean
-        (row,) = torch.autograd.grad(mean, x, batch.spare, create_graph=training)
+        (row,) = torch.autograd.grad(mean, x, batch.extra_noise, create_graph=training)
     return row.flatten(1).square().sum(1)
 
 
@@ -106,14 +110,14 @@ def _twice_differentiable(device: torch.device) -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=False) if device.type == "cuda" else nullcontext()
 
 
-@PENALTIES.register("saturation")
+@LOSSES.register("saturation")
 @dataclass(frozen=True)
 class Saturation:
     """weight * sum of 4 p (1 - p): pushes the probability of each bit to 0 or 1."""
 
     weight: float = 0.1
     name = "saturation"
-    needs = BinaryCode
+    needs = BinaryPosterior
     allows_overcomplete = False
 
     def __post_init__(self) -> None:
@@ -122,22 +126,23 @@ class Saturation:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted indecision of the bits."""
-        assert isinstance(batch.code, BinaryCode)
-        probability = batch.code.logits.sigmoid()
+        assert isinstance(batch.posterior, BinaryPosterior)
+        probability = batch.posterior.logits.sigmoid()
         return self.weight * (4 * probability * (1 - probability)).sum(1).mean()
 
 
-@PENALTIES.register("prediction")
+@LOSSES.register("prediction")
 @dataclass(frozen=True)
 class Prediction:
     """weight * |z - f(x)|^2: the encoder learns to predict the code that was decoded.
 
-    For codes found by inference (Kavukcuoglu et al. 2008, arXiv:1010.3467); the decoded code is a constant.
+    For codes found by inference (Kavukcuoglu et al. 2008, arXiv:1010.3467); the decoded code is a
+    constant.
     """
 
     weight: float = 1.0
     name = "prediction"
-    needs = Code
+    needs = Posterior
     allows_overcomplete = False
 
     def __post_init__(self) -> None:
@@ -146,4 +151,4 @@ class Prediction:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted squared distance."""
-        return self.weight * (batch.z.detach() - batch.code.mean).square().sum(1).mean()
+        return self.weight * (batch.z.detach() - batch.posterior.mean).square().sum(1).mean()

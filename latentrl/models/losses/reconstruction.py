@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from latentrl.models.heads import Code
-from latentrl.models.losses.base import PENALTIES, Batch, check_weight
+from latentrl.models.heads import Posterior
+from latentrl.models.losses.base import LOSSES, Batch, check_weight
 
 
-@PENALTIES.register("hole")
+@LOSSES.register("hole")
 @dataclass(frozen=True)
 class Hole:
-    """weight * -log p of the values that the corruption removed or changed, on top of the reconstruction."""
+    """weight * -log p of the values that the corruption removed or changed, on top of the
+    reconstruction.
+    """
 
     weight: float = 4.0
     name = "hole"
-    needs = Code
+    needs = Posterior
     allows_overcomplete = False
 
     def __post_init__(self) -> None:
@@ -26,23 +28,28 @@ class Hole:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted term; 0 where nothing was changed."""
-        removed = (batch.inputs == 0) & batch.inputs.signbit()  # corruption.REMOVED, also where the target is black
-        return self.weight * (batch.nll * (removed | (batch.inputs != batch.x))).flatten(1).sum(1).mean()
+        removed = (
+            batch.inputs == 0
+        ) & batch.inputs.signbit()  # corruption.REMOVED, also where the target is black
+        return (
+            self.weight
+            * (batch.nll * (removed | (batch.inputs != batch.x))).flatten(1).sum(1).mean()
+        )
 
 
-@PENALTIES.register("hardest")
+@LOSSES.register("topk")
 @dataclass(frozen=True)
-class Hardest:
+class TopK:
     """weight * -log p of the ``share`` of each observation's values that are reconstructed worst.
 
-    Small and rare things, a key on a floor, are lost in a sum over all values; mining the hardest ones
-    (Shrivastava et al. 2016, arXiv:1604.03540) keeps them.
+    Small and rare things, a key on a floor, are lost in a sum over all values; mining the hardest
+    ones (Shrivastava et al. 2016, arXiv:1604.03540) keeps them.
     """
 
     weight: float = 4.0
     share: float = 0.02
-    name = "hardest"
-    needs = Code
+    name = "topk"
+    needs = Posterior
     allows_overcomplete = False
 
     def __post_init__(self) -> None:

@@ -19,23 +19,31 @@ from scripts.studies.core import STUDIES, Row, Study, Table
 CLASSES = range(10)
 RATES = (0.01, 0.05)
 SPLITS = 10
-"""Partitions of the held-out normal images into those to calibrate with and fresh ones, for each digit left out."""
+"""Partitions of the held-out normal images into those to calibrate with and fresh ones, for each
+digit left out."""
 COMPONENTS = (4, 8, 16, 24, 32)
 Scorer = Callable[[Array], Array]
 
 
 @STUDIES.register("anomaly")
 def anomaly() -> Study:
-    """Models of nine digits score the tenth, for each digit in turn. The components of PCA are the best of 4 to 32."""
+    """Models of nine digits score the tenth, for each digit in turn. The components of PCA are the
+    best of 4 to 32.
+    """
     rows: list[Row] = []
     tables, pictures = [], {}
-    for name, (images, labels), steps in (("digits 8x8", digits(), 2000), ("MNIST 28x28", mnist(), 2000)):
+    for name, (images, labels), steps in (
+        ("digits 8x8", digits(), 2000),
+        ("MNIST 28x28", mnist(), 2000),
+    ):
         folds = [_fold(images, labels, left_out, steps) for left_out in CLASSES]
         areas = {method: np.array([fold[0][method] for fold in folds]) for method in folds[0][0]}
         rows.append(_area_row(name, areas))
         rows += [_alarm_row(name, rate, [fold[1][rate] for fold in folds]) for rate in RATES]
         tables.append(_area_table(name, areas))
-        pictures[f"{name}: what a model of all digits but 9 found least likely, and where"] = folds[9][2]
+        pictures[f"{name}: what a model of all digits but 9 found least likely, and where"] = folds[
+            9
+        ][2]
     return Study(rows, tables, pictures)
 
 
@@ -47,10 +55,13 @@ def _fold(images: Array, labels: Array, left_out: int, steps: int) -> Fold:
     normal, other = images[labels != left_out], images[labels == left_out]
     training, held_out = np.split(normal, [len(normal) // 3])
     torch.manual_seed(0)
-    model = ae(images.shape[1:], 8 if images.shape[1] < 16 else 16, body={"name": "mlp"})
+    model = ae(images.shape[1:], 8 if images.shape[1] < 16 else 16, backbone={"name": "mlp"})
     fit(model, training, FitConfig(steps=steps, precision="float32"), progress=False)
     detector = AnomalyDetector(model)
-    mixed, truth = np.concatenate([held_out, other]), np.arange(len(held_out) + len(other)) >= len(held_out)
+    mixed, truth = (
+        np.concatenate([held_out, other]),
+        np.arange(len(held_out) + len(other)) >= len(held_out),
+    )
     scorers = {"latentrl": detector.score, **_others(training)}
     areas = {name: auroc(score(mixed), truth) for name, score in scorers.items()}
     alarms = {rate: _alarms(detector, held_out, rate, left_out) for rate in RATES}
@@ -105,7 +116,10 @@ def _area_row(name: str, areas: dict[str, Array]) -> Row:
 
 def _alarm_row(name: str, rate: float, alarms: Iterable[list[float]]) -> Row:
     all_alarms = 100 * np.array(list(alarms))
-    percent, spread = float(all_alarms.mean()), {"one calibration: standard deviation": float(all_alarms.std())}
+    percent, spread = (
+        float(all_alarms.mean()),
+        {"one calibration: standard deviation": float(all_alarms.std())},
+    )
     what = f"{name}: false alarms where {100 * rate:g} % were asked for, %"
     return Row(what, percent, spread, "within 0.5 on average", abs(percent - 100 * rate) <= 0.5)
 
@@ -119,11 +133,11 @@ def _area_table(name: str, areas: dict[str, Array]) -> Table:
 def variance() -> Study:
     """Three Gaussian decoders of a VAE on held-out images, at the posterior mean."""
     rows = []
-    for name, images, held_out, body, steps in _variance_data():
+    for name, images, held_out, backbone, steps in _variance_data():
         figures = {}
         for decoder, likelihood in _decoders().items():
             torch.manual_seed(0)
-            model = vae(images.shape[1:], 16, likelihood=likelihood, body=body)
+            model = vae(images.shape[1:], 16, likelihood=likelihood, backbone=backbone)
             fit(model, images, FitConfig(steps=steps))
             figures[decoder] = _judged(model, held_out)
         rows += _variance_rows(name, figures)

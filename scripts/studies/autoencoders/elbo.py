@@ -29,7 +29,8 @@ REFERENCE = Path(".venv-pythae/bin/python")
 SCRIPT = Path(__file__).resolve().parent / "pythae_reference.py"
 ROUNDS = 25
 Times = dict[str, list[float]]
-"""Seconds of each model's step, round by round: ratios are taken within a round, on a machine that others use."""
+"""Seconds of each model's step, round by round: ratios are taken within a round, on a machine that
+others use."""
 EPOCHS, LATENTS, SEEDS, SAMPLES = 60, 10, range(3), 10
 PAIRS = {
     "vae": ("vae", {}, ["--draws", "latentrl"]),
@@ -37,12 +38,15 @@ PAIRS = {
     "beta_tcvae": ("beta_tc_vae", {"beta": 4.0}, ["--weight", "4"]),
     "factor_vae": ("factor_vae", {"gamma": 4.0}, ["--weight", "4"]),
 }
-"""Ours: pythae's name, our options, its flags. Where noise and order of images can be shared, they are."""
+"""Ours: pythae's name, our options, its flags. Where noise and order of images can be shared, they
+are."""
 
 
 @STUDIES.register("elbo")
 def elbo() -> Study:
-    """ELBO per held-out image beside pythae: one network, 60 epochs of 4,000 digits of MNIST, mean of three seeds."""
+    """ELBO per held-out image beside pythae: one network, 60 epochs of 4,000 digits of MNIST, mean
+    of three seeds.
+    """
     if not REFERENCE.exists():
         raise FileNotFoundError(
             "pythae has an environment of its own, which is missing; make it with\n  make reference"
@@ -53,8 +57,18 @@ def elbo() -> Study:
         table.append([name, *(f"{a:.1f} / {b:.1f}" for a, b in figures)])
         ours, reference = (statistics.mean(values) for values in zip(*figures, strict=True))
         reached = ours >= reference - 0.01 * abs(reference)
-        rows.append(Row(f"{name}: ELBO, nats", ours, {"pythae": reference}, "no more than 1 % below", reached))
-    return Study(rows, [Table("ELBO by seed: latentrl / pythae", ["model", *map(str, SEEDS)], table)])
+        rows.append(
+            Row(
+                f"{name}: ELBO, nats",
+                ours,
+                {"pythae": reference},
+                "no more than 1 % below",
+                reached,
+            )
+        )
+    return Study(
+        rows, [Table("ELBO by seed: latentrl / pythae", ["model", *map(str, SEEDS)], table)]
+    )
 
 
 def _images(seed: int) -> tuple[Array, Array, Array, Array]:
@@ -65,14 +79,23 @@ def _images(seed: int) -> tuple[Array, Array, Array, Array]:
 
 
 def _config(seed: int) -> FitConfig:
-    return FitConfig(epochs=EPOCHS, validation=400 / 4400, precision="float32", gradient_clip=None, seed=seed)
+    return FitConfig(
+        epochs=EPOCHS, validation=400 / 4400, precision="float32", gradient_clip=None, seed=seed
+    )
 
 
 def _ours(name: str, options: dict[str, float], seed: int) -> float:
     fitted, _, _, test = _images(seed)
     torch.manual_seed(seed)
-    body = {"name": "mlp"}
-    model = make(name, fitted.shape[1:], latent_dim=LATENTS, likelihood="bernoulli", body=body, **options)
+    backbone = {"name": "mlp"}
+    model = make(
+        name,
+        fitted.shape[1:],
+        latent_dim=LATENTS,
+        likelihood="bernoulli",
+        backbone=backbone,
+        **options,
+    )
     fit(model, fitted, _config(seed))
     return _bound(model, test)
 
@@ -93,8 +116,24 @@ def _reference(name: str, flags: list[str], seed: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data.npz", Path(folder) / "out.json"
         np.savez(data, train=_flat(training), validation=_flat(validation), test=_flat(test))
-        command = [REFERENCE.absolute(), SCRIPT, "--data", data, "--out", out, "--model", name, *flags]
-        settings = {"latent-dim": LATENTS, "epochs": EPOCHS, "batch-size": 128, "learning-rate": 1e-3, "seed": seed}
+        command = [
+            REFERENCE.absolute(),
+            SCRIPT,
+            "--data",
+            data,
+            "--out",
+            out,
+            "--model",
+            name,
+            *flags,
+        ]
+        settings = {
+            "latent-dim": LATENTS,
+            "epochs": EPOCHS,
+            "batch-size": 128,
+            "learning-rate": 1e-3,
+            "seed": seed,
+        }
         words = [word for key, value in settings.items() for word in (f"--{key}", value)]
         subprocess.run([*map(str, [*command, *words])], check=True, stdout=subprocess.DEVNULL)
         return float(json.loads(out.read_text())["elbo"])
@@ -106,27 +145,39 @@ def _flat(images: Array) -> Array:
 
 @STUDIES.register("cost")
 def cost() -> Study:
-    """One training step on 64 images of 64x64x3 in float32, beside its arithmetic: products and values written."""
+    """One training step on 64 images of 64x64x3 in float32, beside its arithmetic: products and
+    values written.
+    """
     trained = [name for name in MODELS if make(name, (64, 64, 3)).config.training == "gradient"]
     steps = {name: _step(name) for name in trained}
     work = {name: _work(step) for name, step in steps.items()}
     times = _interleaved(steps)
     ratios = {name: _ratios(times, work, name) for name in trained}
-    excess = {name: time / max(products, values) for name, (time, products, values) in ratios.items()}
+    excess = {
+        name: time / max(products, values) for name, (time, products, values) in ratios.items()
+    }
     worst = max(excess, key=excess.__getitem__)
     what = f"time over vae's, divided by the greater of its two kinds of arithmetic over vae's: the worst, {worst}"
     row = Row(what, excess[worst], goal="at most 1.25", reached=excess[worst] <= 1.25)
     table = [
-        [name, f"{1000 * statistics.median(times[name]):.0f}", *(f"{ratio:.2f}" for ratio in ratios[name])]
+        [
+            name,
+            f"{1000 * statistics.median(times[name]):.0f}",
+            *(f"{ratio:.2f}" for ratio in ratios[name]),
+        ]
         for name in trained
     ]
     columns = ["model", "ms", "time / vae", "products / vae", "values written / vae"]
     return Study([row], [Table("A step", columns, table)])
 
 
-def _ratios(times: Times, work: dict[str, tuple[int, int]], name: str) -> tuple[float, float, float]:
+def _ratios(
+    times: Times, work: dict[str, tuple[int, int]], name: str
+) -> tuple[float, float, float]:
     (products, values), (vae_products, vae_values) = work[name], work["vae"]
-    slower = statistics.median(mine / vae for mine, vae in zip(times[name], times["vae"], strict=True))
+    slower = statistics.median(
+        mine / vae for mine, vae in zip(times[name], times["vae"], strict=True)
+    )
     return slower, products / vae_products, values / vae_values
 
 
@@ -140,7 +191,7 @@ def _step(name: str) -> Callable[[], None]:
     generator = torch.Generator().manual_seed(0)
 
     def step() -> None:
-        inputs, noise = model.draw(x, generator)
+        inputs, noise = model.sample_noise(x, generator)
         terms, _ = model.losses(x, inputs, noise, 0)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -150,7 +201,9 @@ def _step(name: str) -> Callable[[], None]:
 
 
 class _Everything(contextlib.nullcontext[None]):
-    """Counts for no module in particular: the tracker of modules cannot follow a penalty's own gradient."""
+    """Counts for no module in particular: the tracker of modules cannot follow a penalty's own
+    gradient.
+    """
 
     parents = frozenset({"Global"})
     is_bw = False
@@ -166,7 +219,9 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if not func.is_view:
-            self.values += sum(part.numel() for part in tree_leaves(result) if isinstance(part, torch.Tensor))
+            self.values += sum(
+                part.numel() for part in tree_leaves(result) if isinstance(part, torch.Tensor)
+            )
         return result
 
 

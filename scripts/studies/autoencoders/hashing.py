@@ -26,22 +26,40 @@ STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 @STUDIES.register("linear")
 def linear() -> Study:
-    """A linear autoencoder of eight dimensions on scikit-learn's digits as vectors, beside its PCA."""
+    """A linear autoencoder of eight dimensions on scikit-learn's digits as vectors, beside its
+    PCA.
+    """
     images, _ = digits()
     x = images.reshape(len(images), -1).astype(np.float32)
     torch.manual_seed(0)
-    model = ae(x.shape[1:], 8, body={"name": "linear"})
-    fit(model, x, FitConfig(steps=4000, batch_size=len(x), learning_rate=1e-2, precision="float32", gradient_clip=None))
+    model = ae(x.shape[1:], 8, backbone={"name": "linear"})
+    fit(
+        model,
+        x,
+        FitConfig(
+            steps=4000,
+            batch_size=len(x),
+            learning_rate=1e-2,
+            precision="float32",
+            gradient_clip=None,
+        ),
+    )
     training = _standardised(model, as_frames(x).split()[0][:])
     pca = importlib.import_module("sklearn.decomposition").PCA(8).fit(training)
-    angles = importlib.import_module("scipy.linalg").subspace_angles(_atoms(model), pca.components_.T)
+    angles = importlib.import_module("scipy.linalg").subspace_angles(
+        _atoms(model), pca.components_.T
+    )
     angle = float(np.degrees(angles).max())
     ours, theirs = _explained(training, _atoms(model)), _explained(training, pca.components_.T)
     gap = abs(ours - theirs) * 100
     return Study(
         [
-            Row("largest principal angle to PCA, degrees", angle, goal="under 1", reached=angle < 1),
-            Row("explained variance, %", 100 * ours, {"PCA": 100 * theirs}, "within 0.1", gap <= 0.1),
+            Row(
+                "largest principal angle to PCA, degrees", angle, goal="under 1", reached=angle < 1
+            ),
+            Row(
+                "explained variance, %", 100 * ours, {"PCA": 100 * theirs}, "within 0.1", gap <= 0.1
+            ),
         ]
     )
 
@@ -64,7 +82,9 @@ def _explained(x: Array, atoms: Array) -> float:
 
 @STUDIES.register("hashing")
 def hashing() -> Study:
-    """32 bits for each of 4,000 digits of MNIST, and the ten nearest of 1,000 others by Hamming distance."""
+    """32 bits for each of 4,000 digits of MNIST, and the ten nearest of 1,000 others by Hamming
+    distance.
+    """
     images, labels = mnist()
     parts = [np.split(array, [4000]) for array in (images, labels)]
     (training, queries), truth = parts[0], parts[1]
@@ -76,16 +96,29 @@ def hashing() -> Study:
     others["random projections"] = statistics.median(projections)
     duration = _search_time()
     rows = [
-        Row("precision at 10, median of 3 seeds", ours, others, "above both", ours > max(others.values())),
-        Row("milliseconds a query among a million codes", duration, goal="under 50", reached=duration < 50),
+        Row(
+            "precision at 10, median of 3 seeds",
+            ours,
+            others,
+            "above both",
+            ours > max(others.values()),
+        ),
+        Row(
+            "milliseconds a query among a million codes",
+            duration,
+            goal="under 50",
+            reached=duration < 50,
+        ),
     ]
-    picture = grid([[to_rgb(image) for image in (queries[i], *training[found[0][i]])] for i in range(6)])
+    picture = grid(
+        [[to_rgb(image) for image in (queries[i], *training[found[0][i]])] for i in range(6)]
+    )
     return Study(rows, pictures={"A query, and its ten nearest by 32 bits": picture})
 
 
 def _learned(seed: int, training: Array, queries: Array) -> Array:
     torch.manual_seed(seed)
-    model = binary_ae(training.shape[1:], BITS, body={"name": "mlp"})
+    model = binary_ae(training.shape[1:], BITS, backbone={"name": "mlp"})
     fit(model, training, FitConfig(steps=1500, seed=seed))
     return CodeIndex(model, training).search(queries, NEIGHBOURS)[0]
 
@@ -105,13 +138,16 @@ def _pca_signs(training: Array, queries: Array) -> tuple[Array, Array]:
 
 
 def _projections(training: Array, queries: Array, seed: int) -> tuple[Array, Array]:
-    directions, mean = np.random.default_rng(seed).standard_normal((training.shape[1], BITS)), training.mean(0)
+    directions, mean = (
+        np.random.default_rng(seed).standard_normal((training.shape[1], BITS)),
+        training.mean(0),
+    )
     return (training - mean) @ directions > 0, (queries - mean) @ directions > 0
 
 
 def _search_time() -> float:
     images, _ = digits()
-    model = binary_ae(images.shape[1:], BITS, body={"name": "mlp"})
+    model = binary_ae(images.shape[1:], BITS, backbone={"name": "mlp"})
     codes = np.random.default_rng(0).integers(0, 2, (MILLION, BITS), dtype=np.uint8)
     index = CodeIndex.of_codes(model, pack_bits(codes))
     durations = []
@@ -124,7 +160,9 @@ def _search_time() -> float:
 
 @STUDIES.register("arithmetic")
 def attributes() -> Study:
-    """Codes of sprites, with a direction added to them: what changes in the decoded ellipses, measured by moments."""
+    """Codes of sprites, with a direction added to them: what changes in the decoded ellipses,
+    measured by moments.
+    """
     images, factors = sprites(20_000, 32, seed=0)
     torch.manual_seed(0)
     model = vae(images.shape[1:], 10, likelihood="bernoulli")
@@ -136,17 +174,23 @@ def attributes() -> Study:
         having, lacking = _halves(images[ellipses], factors[ellipses], column)
         step = direction(model, having, lacking)
         matrix[name] = _changes(model, base, step)
-        pictures.append([to_rgb(arithmetic(model, base[4], step, strength)) for strength in STRENGTHS])
+        pictures.append(
+            [to_rgb(arithmetic(model, base[4], step, strength)) for strength in STRENGTHS]
+        )
     return Study(_arithmetic_rows(matrix), [_matrix_table(matrix)], {_ROWS_SHOWN: grid(pictures)})
 
 
-_ROWS_SHOWN = "One ellipse with -1, -1/2, 0, 1/2 and 1 times a direction: larger, rotated, to the right, down"
+_ROWS_SHOWN = (
+    "One ellipse with -1, -1/2, 0, 1/2 and 1 times a direction: larger, rotated, to the right, down"
+)
 MEASURED = ("area", "angle", "x", "y")
 
 
 def _middling() -> Array:
     rng = np.random.default_rng(1)
-    factors = np.stack([rng.integers(size // 3, size - size // 3, 200) for _, size in FACTORS.items()], 1)
+    factors = np.stack(
+        [rng.integers(size // 3, size - size // 3, 200) for _, size in FACTORS.items()], 1
+    )
     factors[:, 0] = SHAPES.index("ellipse")
     return render_sprites(factors, 32)
 
@@ -177,11 +221,22 @@ def _arithmetic_rows(matrix: dict[str, dict[str, float]]) -> list[Row]:
         others = {other: change for other, change in changes.items() if other != meant}
         largest = max(map(abs, others.values()))
         reached = changes[meant] > 4 * largest
-        rows.append(Row(f"{name}: change of {meant}", changes[meant], others, "over 4 times the others", reached))
+        rows.append(
+            Row(
+                f"{name}: change of {meant}",
+                changes[meant],
+                others,
+                "over 4 times the others",
+                reached,
+            )
+        )
     return rows
 
 
 def _matrix_table(matrix: dict[str, dict[str, float]]) -> Table:
-    rows = [[name, *(f"{changes[column]:+.2f}" for column in MEASURED)] for name, changes in matrix.items()]
+    rows = [
+        [name, *(f"{changes[column]:+.2f}" for column in MEASURED)]
+        for name, changes in matrix.items()
+    ]
     caption = "Median change from -1/2 to 1/2 times the direction, in standard deviations of the factor in the data"
     return Table(caption, ["direction", *MEASURED], rows)

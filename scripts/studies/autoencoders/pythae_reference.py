@@ -1,4 +1,5 @@
-"""Train a VAE with pythae on the network of latentrl's ``mlp`` body, as a reference for the ELBO.
+"""Train a VAE with pythae on the network of latentrl's ``mlp`` backbone, as a reference for the
+ELBO.
 
 Environment (reference)::
 
@@ -19,8 +20,9 @@ model was trained on:
 
 Seeds alone move the ELBO by more than 1 %. For a comparison without that noise give ``--draws
 latentrl``: the order of the images and the noise are then those of ``fit`` with the same seed, and
-so are the first weights where ``torch.manual_seed(seed)`` comes right before the model is made. Take
-``train`` and ``validation`` from the same ``Frames.split`` and train in float32, without clipping.
+so are the first weights where ``torch.manual_seed(seed)`` comes right before the model is made.
+Take ``train`` and ``validation`` from the same ``Frames.split`` and train in float32, without
+clipping.
 """
 
 from __future__ import annotations
@@ -44,10 +46,24 @@ os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported, which pythae doe
 import numpy as np
 import torch
 from pythae.data.datasets import BaseDataset, collate_dataset_output
-from pythae.models import VAE, BetaTCVAE, BetaTCVAEConfig, BetaVAE, BetaVAEConfig, FactorVAE, FactorVAEConfig, VAEConfig
+from pythae.models import (
+    VAE,
+    BetaTCVAE,
+    BetaTCVAEConfig,
+    BetaVAE,
+    BetaVAEConfig,
+    FactorVAE,
+    FactorVAEConfig,
+    VAEConfig,
+)
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
-from pythae.trainers import AdversarialTrainer, AdversarialTrainerConfig, BaseTrainer, BaseTrainerConfig
+from pythae.trainers import (
+    AdversarialTrainer,
+    AdversarialTrainerConfig,
+    BaseTrainer,
+    BaseTrainerConfig,
+)
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,7 +88,9 @@ class Encoder(BaseEncoder):
         self.layers = _dense(inputs, 2 * latent_dim)
 
     def forward(self, x: Tensor) -> ModelOutput:
-        """Return what pythae calls ``embedding`` and ``log_covariance``, each ``(B, latent_dim)``."""
+        """Return what pythae calls ``embedding`` and ``log_covariance``, each ``(B,
+        latent_dim)``.
+        """
         mean, log_variance = self.layers(x).chunk(2, dim=1)
         return ModelOutput(embedding=mean, log_covariance=log_variance)
 
@@ -91,20 +109,32 @@ class Decoder(BaseDecoder):
 
 def _dense(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs)
+        nn.Linear(inputs, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, outputs),
     )
 
 
 class CosineSchedule(TrainingCallback):
-    """Moves the step size down to a hundredth, after every step; pythae's own schedules move once an epoch."""
+    """Moves the step size down to a hundredth, after every step; pythae's own schedules move once
+    an epoch.
+    """
 
     def __init__(self, trainer: BaseTrainer, steps: int) -> None:
         self.trainer, self.steps = trainer, steps
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Take hold of the optimizers, which pythae makes just before this."""
-        optimizers = [value for value in vars(self.trainer).values() if isinstance(value, torch.optim.Optimizer)]
-        self.schedulers = [torch.optim.lr_scheduler.LambdaLR(optimizer, self._scale) for optimizer in optimizers]
+        optimizers = [
+            value
+            for value in vars(self.trainer).values()
+            if isinstance(value, torch.optim.Optimizer)
+        ]
+        self.schedulers = [
+            torch.optim.lr_scheduler.LambdaLR(optimizer, self._scale) for optimizer in optimizers
+        ]
 
     def on_train_step_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Set the step size of the next step."""
@@ -132,7 +162,9 @@ class LatentrlBatches:
 
 
 def latentrl_sampler(model: VAE, seed: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return a sampler of codes with the noise of ``fit`` of latentrl; validation decodes the mean."""
+    """Return a sampler of codes with the noise of ``fit`` of latentrl; validation decodes the
+    mean.
+    """
     generator, steps = torch.Generator(), itertools.count()
 
     def sample(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +189,8 @@ def main() -> None:
     model = _train(args, model, data, steps)
     seconds = time.perf_counter() - start
     settings = {
-        name: getattr(args, name) for name in ("model", "epochs", "batch_size", "learning_rate", "schedule", "draws")
+        name: getattr(args, name)
+        for name in ("model", "epochs", "batch_size", "learning_rate", "schedule", "draws")
     }
     result = {**settings, "seed": args.seed, "config": model.model_config.to_dict()}
     result |= {"steps": steps, "seconds": round(seconds, 2), **evaluate(model, data["test"])}
@@ -177,22 +210,64 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="npz file with float32 arrays train and test, (N, D) in [0, 1]")
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        help="npz file with float32 arrays train and test, (N, D) in [0, 1]",
+    )
     add("--out", type=Path, required=True, help="JSON file for the result")
     add("--model", choices=MODELS, default="vae", help="which of pythae's models")
-    add("--weight", type=float, default=4.0, help="beta of beta_vae and beta_tc_vae, gamma of factor_vae")
-    add("--sampling", choices=("mss", "mws"), default="mss", help="how beta_tc_vae estimates the total correlation")
+    add(
+        "--weight",
+        type=float,
+        default=4.0,
+        help="beta of beta_vae and beta_tc_vae, gamma of factor_vae",
+    )
+    add(
+        "--sampling",
+        choices=("mss", "mws"),
+        default="mss",
+        help="how beta_tc_vae estimates the total correlation",
+    )
     add("--latent-dim", type=int, default=10, help="size of the code")
     add("--epochs", type=int, default=60, help="passes over the training images")
-    add("--batch-size", type=int, default=128, help="images per step; factor_vae reconstructs half of them")
+    add(
+        "--batch-size",
+        type=int,
+        default=128,
+        help="images per step; factor_vae reconstructs half of them",
+    )
     add("--learning-rate", type=float, default=1e-3, help="Adam's step size at the start")
-    add("--discriminator-learning-rate", type=float, default=1e-4, help="the same for the discriminator of factor_vae")
-    add("--schedule", choices=("cosine", "constant"), default="cosine", help="of the step size, as in latentrl")
-    add("--seed", type=int, default=0, help="seed of the weights, the order of the images and the noise")
-    add("--draws", choices=("pythae", "latentrl"), default="pythae", help="whose order of the images and noise to use")
+    add(
+        "--discriminator-learning-rate",
+        type=float,
+        default=1e-4,
+        help="the same for the discriminator of factor_vae",
+    )
+    add(
+        "--schedule",
+        choices=("cosine", "constant"),
+        default="cosine",
+        help="of the step size, as in latentrl",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the weights, the order of the images and the noise",
+    )
+    add(
+        "--draws",
+        choices=("pythae", "latentrl"),
+        default="pythae",
+        help="whose order of the images and noise to use",
+    )
     args = parser.parse_args()
     if args.model == "factor_vae" and args.draws == "latentrl":
-        parser.error("factor_vae of pythae shuffles and halves every batch; it has no --draws latentrl")
+        parser.error(
+            "factor_vae of pythae shuffles and halves every batch; it has no --draws latentrl"
+        )
     return args
 
 
@@ -201,8 +276,14 @@ def _load(path: Path) -> dict[str, Tensor]:
         names = ["train", "test", *(["validation"] if "validation" in file else [])]
         arrays = {name: file[name] for name in names}
     for name, array in arrays.items():
-        if array.ndim != 2 or array.dtype != np.float32 or not (array.min() >= 0 and array.max() <= 1):
-            raise ValueError(f"{name} in {path} is not a float32 array of shape (N, D) with values in [0, 1]")
+        if (
+            array.ndim != 2
+            or array.dtype != np.float32
+            or not (array.min() >= 0 and array.max() <= 1)
+        ):
+            raise ValueError(
+                f"{name} in {path} is not a float32 array of shape (N, D) with values in [0, 1]"
+            )
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
@@ -211,8 +292,12 @@ def _build(args: argparse.Namespace, inputs: int) -> VAE:
     options = {} if weight is None else {weight: args.weight}
     if args.model == "beta_tc_vae":
         options["use_mss"] = args.sampling == "mss"
-    config = make_config(input_dim=(inputs,), latent_dim=args.latent_dim, reconstruction_loss="bce", **options)
-    return make_model(config, encoder=Encoder(inputs, args.latent_dim), decoder=Decoder(args.latent_dim, inputs))
+    config = make_config(
+        input_dim=(inputs,), latent_dim=args.latent_dim, reconstruction_loss="bce", **options
+    )
+    return make_model(
+        config, encoder=Encoder(inputs, args.latent_dim), decoder=Decoder(args.latent_dim, inputs)
+    )
 
 
 def _train(args: argparse.Namespace, model: VAE, data: dict[str, Tensor], steps: int) -> VAE:
@@ -232,11 +317,15 @@ def _train(args: argparse.Namespace, model: VAE, data: dict[str, Tensor], steps:
             **rates,
         )
         training, validation = _dataset(data["train"]), _dataset(data.get("validation"))
-        trainer = (AdversarialTrainer if adversarial else BaseTrainer)(model, training, validation, config)
+        trainer = (AdversarialTrainer if adversarial else BaseTrainer)(
+            model, training, validation, config
+        )
         trainer.callbacks = [CosineSchedule(trainer, steps)] if args.schedule == "cosine" else None
         if args.draws == "latentrl":
             batches = LatentrlBatches(len(training), args.batch_size, args.seed)
-            trainer.train_loader = DataLoader(training, batch_sampler=batches, collate_fn=collate_dataset_output)
+            trainer.train_loader = DataLoader(
+                training, batch_sampler=batches, collate_fn=collate_dataset_output
+            )
             model._sample_gauss = latentrl_sampler(model, args.seed)
         trainer.train()
     return model if validation is None else trainer._best_model
@@ -258,7 +347,9 @@ def evaluate(model: VAE, images: Tensor) -> dict[str, float]:
     for _ in range(SAMPLES):
         z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
         logits = model.decoder.layers(z)
-        reconstruction += F.binary_cross_entropy_with_logits(logits, images, reduction="sum").item() / len(images)
+        reconstruction += F.binary_cross_entropy_with_logits(
+            logits, images, reduction="sum"
+        ).item() / len(images)
     reconstruction /= SAMPLES
     return {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
 

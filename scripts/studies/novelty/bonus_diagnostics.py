@@ -103,10 +103,11 @@ ASIDE = {
 
 @STUDIES.register("novelty")
 def novelty() -> Study:
-    """Every bonus of train_agent.py --novelty before scaling, on codes of KeyRooms' default encoder.
+    """Every bonus of train_agent.py --novelty before scaling, on codes of KeyRooms' default
+    encoder.
 
-    It is taught states at the left of the door, then asked about others there and about the rooms at
-    the right, where the agent never was. Each visit is the first step of an episode of its own.
+    It is taught states at the left of the door, then asked about others there and about the rooms
+    at the right, where the agent never was. Each visit is the first step of an episode of its own.
     """
     return compared(Extent())
 
@@ -117,12 +118,26 @@ def compared(extent: Extent) -> Study:
     shares = television(noisy, quiet, extent.television)
     places = [rooms(quiet, seed) for seed in range(extent.seeds)]
     figures = {name: {**shares[name], **_figures(name, quiet, places, extent)} for name in RECIPES}
-    tests = [[str(goal), *(goal.cell(each[test]) for each in figures.values())] for test, goal in GOALS.items()]
-    cost = [f"microseconds a step, {BATCH} together", *(f"{each['cost']:.1f}" for each in figures.values())]
-    aside = [[what, *(f"{each[test]:.3g}" for each in figures.values())] for test, what in ASIDE.items()]
+    tests = [
+        [str(goal), *(goal.cell(each[test]) for each in figures.values())]
+        for test, goal in GOALS.items()
+    ]
+    cost = [
+        f"microseconds a step, {BATCH} together",
+        *(f"{each['cost']:.1f}" for each in figures.values()),
+    ]
+    aside = [
+        [what, *(f"{each[test]:.3g}" for each in figures.values())] for test, what in ASIDE.items()
+    ]
     several = f"medians over {extent.seeds} seeds of PNG and AUROC, one seed of the others"
     caption = f"After {extent.rounds} visits of each of {TAUGHT} states; {several}"
-    return Study([], [Table(caption, ["", *RECIPES], [*tests, cost]), Table("Beside them", ["", *RECIPES], aside)])
+    return Study(
+        [],
+        [
+            Table(caption, ["", *RECIPES], [*tests, cost]),
+            Table("Beside them", ["", *RECIPES], aside),
+        ],
+    )
 
 
 def _figures(name: str, encoder: Autoencoder, places: Sequence[Rooms], extent: Extent) -> Figures:
@@ -134,7 +149,10 @@ def _figures(name: str, encoder: Autoencoder, places: Sequence[Rooms], extent: E
         areas = {key: room_auroc(bonus, seen, states.unseen) for key, seen in against.items()}
         found.append({"size": abs(size_correlation(bonus, states.taught)), **areas})
         if seed == 0:
-            first = {"decay": decay(bonus, states.unseen, extent.visits), "cost": cost(bonus, states.taught)}
+            first = {
+                "decay": decay(bonus, states.unseen, extent.visits),
+                "cost": cost(bonus, states.taught),
+            }
     return {**first, **{key: statistics.median(each[key] for each in found) for key in found[0]}}
 
 
@@ -173,19 +191,27 @@ def scores(bonus: Bonus, steps: Steps) -> Array:
 
 
 def decay(bonus: Bonus, steps: Steps, visits: int) -> float:
-    """Return the largest ``b(n) sqrt(n)`` over the largest b(n), for n up to ``visits``; infinity for no bonus at all.
+    """Return the largest ``b(n) sqrt(n)`` over the largest b(n), for n up to ``visits``; infinity
+    for no bonus at all.
 
-    b(n) is the mean bonus at the n-th visit of the first ``BATCH`` steps, largest at the first unless
-    bonuses grow or are withheld. The ratio is 1 for ``1 / sqrt(n)``, ``sqrt(visits)`` for what forgets
-    with the episode. What learns by gradient steps gets one batch a visit, the least that there can be.
+    b(n) is the mean bonus at the n-th visit of the first ``BATCH`` steps, largest at the first
+    unless bonuses grow or are withheld. The ratio is 1 for ``1 / sqrt(n)``, ``sqrt(visits)`` for
+    what forgets with the episode. What learns by gradient steps gets one batch a visit, the least
+    that there can be.
     """
     first = steps[np.arange(BATCH)]
     means = np.array([visit(bonus, first).mean() for _ in range(visits)], np.float64)
-    return float((means * np.sqrt(1 + np.arange(visits))).max() / means.max()) if means.any() else float("inf")
+    return (
+        float((means * np.sqrt(1 + np.arange(visits))).max() / means.max())
+        if means.any()
+        else float("inf")
+    )
 
 
 def size_correlation(bonus: Bonus, steps: Steps) -> float:
-    """Return Spearman's correlation of the bonus and the bytes of the frame as PNG; 0 where either is constant."""
+    """Return Spearman's correlation of the bonus and the bytes of the frame as PNG; 0 where either
+    is constant.
+    """
     sizes = np.array([len(cv2.imencode(".png", frame)[1]) for frame in steps.reached])
     ranks = np.array([_ranks(scores(bonus, steps)), _ranks(sizes)])
     return float(np.corrcoef(ranks)[0, 1]) if ranks.std(1).all() else 0.0
@@ -204,11 +230,15 @@ def room_auroc(bonus: Bonus, seen: Steps, unseen: Steps) -> float:
 
 
 def cost(bonus: Bonus, steps: Steps) -> float:
-    """Return the microseconds of ``score`` and ``update`` for one of ``BATCH`` environments, the median of repeats.
+    """Return the microseconds of ``score`` and ``update`` for one of ``BATCH`` environments, the
+    median of repeats.
 
     They are the processor's, so that other work on the machine does not count.
     """
-    batches, times = [steps[rows] for rows in _batches(np.arange(COST_BATCHES * BATCH) % len(steps))], []
+    batches, times = (
+        [steps[rows] for rows in _batches(np.arange(COST_BATCHES * BATCH) % len(steps))],
+        [],
+    )
     visit(bonus, batches[0])
     for _ in range(COST_REPEATS):
         start = time.process_time()
@@ -220,37 +250,54 @@ def cost(bonus: Bonus, steps: Steps) -> float:
 
 
 def television(noisy: Autoencoder, quiet: Autoencoder, frames: int) -> dict[str, Figures]:
-    """Return for every recipe what share of the bonus a television takes from random actions in KeyRoomsNoisyTV-v0.
+    """Return for every recipe what share of the bonus a television takes from random actions in
+    KeyRoomsNoisyTV-v0.
 
-    In the last tenth of the frames the same recipe pays for the same actions with the television on and with it
-    off, each with an encoder of its own. What the television takes is by how much it raises the share paid for the
-    action ``switch``, or, as the picture stays on the wall, all that is paid: whichever is more.
+    In the last tenth of the frames the same recipe pays for the same actions with the television on
+    and with it off, each with an encoder of its own. What the television takes is by how much it
+    raises the share paid for the action ``switch``, or, as the picture stays on the wall, all that
+    is paid: whichever is more.
     """
     on, off = ([build(name, model, 0) for name in RECIPES] for model in (noisy, quiet))
     shares, means = watch(on, off, noisy, quiet, frames, seed=0)
     rows = np.array([*shares, *means, taken(shares, means)])
     keys = ("on", "off", "paid_on", "paid_off", "television")
-    return {name: dict(zip(keys, row, strict=True)) for name, row in zip(RECIPES, rows.T.tolist(), strict=True)}
+    return {
+        name: dict(zip(keys, row, strict=True))
+        for name, row in zip(RECIPES, rows.T.tolist(), strict=True)
+    }
 
 
 def taken(shares: Array, means: Array) -> Array:
-    """Return what the television takes ``(bonuses,)``, of shares and means ``(2, bonuses)`` with it on and off."""
-    raised = np.divide(means[0] - means[1], means[0], out=np.zeros_like(means[0]), where=means[0] > 0)
+    """Return what the television takes ``(bonuses,)``, of shares and means ``(2, bonuses)`` with it
+    on and off.
+    """
+    raised = np.divide(
+        means[0] - means[1], means[0], out=np.zeros_like(means[0]), where=means[0] > 0
+    )
     more: Array = np.maximum(shares[0] - shares[1], raised)
     return more
 
 
 @STUDIES.register("novelty_noise")
 def novelty_noise() -> Study:
-    """PPO with every bonus on MiniGrid-DoorKey-5x5-v0, with noise in all frames and without; a tenth of the range."""
+    """PPO with every bonus on MiniGrid-DoorKey-5x5-v0, with noise in all frames and without; a
+    tenth of the range.
+    """
     return endured(Extent(), list(RECIPES))
 
 
 def endured(extent: Extent, recipes: Sequence[str]) -> Study:
-    """Return the table of what agents with these bonuses lose to noise; an interrupted call goes on when repeated."""
-    encoders = {noise: encoder(DOOR_KEY, extent.frames, extent.steps, noise) for noise in (0.0, NOISE)}
+    """Return the table of what agents with these bonuses lose to noise; an interrupted call goes on
+    when repeated.
+    """
+    encoders = {
+        noise: encoder(DOOR_KEY, extent.frames, extent.steps, noise) for noise in (0.0, NOISE)
+    }
     trainings = {
-        (name, noise, seed): functools.partial(trained_score, name, model, noise, extent.timesteps, seed)
+        (name, noise, seed): functools.partial(
+            trained_score, name, model, noise, extent.timesteps, seed
+        )
         for name in recipes
         for noise, model in encoders.items()
         for seed in range(extent.agents)
@@ -258,7 +305,10 @@ def endured(extent: Extent, recipes: Sequence[str]) -> Study:
     begun = FOLDER / "novelty_noise" / f"begun-{extent.timesteps}"
     kept = {key: _kept(begun / "-".join(map(str, key)), train) for key, train in trainings.items()}
     shutil.rmtree(begun)
-    reached = {noise: [[kept[name, noise, i] for i in range(extent.agents)] for name in recipes] for noise in encoders}
+    reached = {
+        noise: [[kept[name, noise, i] for i in range(extent.agents)] for name in recipes]
+        for noise in encoders
+    }
     means = ([statistics.mean(returns) for returns in reached[noise]] for noise in encoders)
     lost = [without - noisy for without, noisy in zip(*means, strict=True)]
     rows = [

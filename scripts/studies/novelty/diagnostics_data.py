@@ -1,4 +1,6 @@
-"""What bonuses are tested on: steps in known rooms, a television beside its own absence, agents that see noise."""
+"""What bonuses are tested on: steps in known rooms, a television beside its own absence, agents
+that see noise.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ NOISE = 0.1 * 255
 """Standard deviation of the noise in the frames, in grey levels."""
 CHUNK = 1_000
 PROGRESS = ((False, False), (True, False), (True, True))
-"""Whether the key is in hand and whether the door is open, in the order in which they come about."""
+"""Whether the key is in hand and whether the door is open, in the order in which they come
+about."""
 SWITCH = ACTIONS.index("switch")
 
 
@@ -50,7 +53,11 @@ def encoder(env_id: str, frames: int, steps: int | None, noise: float = 0.0) -> 
     model = build_model(config, collected.space, from_environment=True)
     rng = np.random.default_rng(config.seed)
     chunks = (collected[start : start + CHUNK] for start in range(0, len(collected), CHUNK))
-    data = np.concatenate([with_noise(chunk, noise, rng) for chunk in chunks]) if noise else collected.distinct()
+    data = (
+        np.concatenate([with_noise(chunk, noise, rng) for chunk in chunks])
+        if noise
+        else collected.distinct()
+    )
     fit(model, data, fit_config(config), progress=False)
     return model
 
@@ -105,7 +112,9 @@ class PlacedRooms(KeyRooms):
 
 @dataclass(frozen=True)
 class Rooms:
-    """Steps into every state of the rooms at the left and at the right of the door, one for each state."""
+    """Steps into every state of the rooms at the left and at the right of the door, one for each
+    state.
+    """
 
     taught: Steps
     """At the left: what a bonus is to know."""
@@ -116,24 +125,40 @@ class Rooms:
 
 
 def rooms(encoder: Encoder, seed: int) -> Rooms:
-    """Return the steps into the states of all layouts; chance chooses from where each is reached, and the split."""
+    """Return the steps into the states of all layouts; chance chooses from where each is reached,
+    and the split.
+    """
     rng = np.random.default_rng(seed)
     every = list(_moves())
-    chosen = {state: (place, step) for state, place, step in (every[i] for i in rng.permutation(len(every)))}
-    places = ([step for place, step in chosen.values() if place == wanted] for wanted in ("left", "goal", "right"))
+    chosen = {
+        state: (place, step)
+        for state, place, step in (every[i] for i in rng.permutation(len(every)))
+    }
+    places = (
+        [step for place, step in chosen.values() if place == wanted]
+        for wanted in ("left", "goal", "right")
+    )
     left, goals, right = places
-    return Rooms(*(Steps.of(steps, encoder) for steps in (left[:TAUGHT], left[TAUGHT:], goals + right)))
+    return Rooms(
+        *(Steps.of(steps, encoder) for steps in (left[:TAUGHT], left[TAUGHT:], goals + right))
+    )
 
 
 def _moves() -> Iterator[tuple[bytes, str, Step]]:
-    """Yield the state reached, whether it is left, right or goal, and the step: moves within rooms and into gaps."""
+    """Yield the state reached, whether it is left, right or goal, and the step: moves within rooms
+    and into gaps.
+    """
     for env in _layouts():
         for progress, cell, action in itertools.product(PROGRESS, env.cells(), range(len(MOVES))):
             left = env.put(cell, *progress)
             reached, _, ended, _, info = env.step(action)
             row, column = info["factors"][:2].tolist()
             place = "left" if column < WALL_COLUMN else "goal" if ended else "right"
-            if (row, column) != cell and column != WALL_COLUMN and (place == "left" or progress == PROGRESS[-1]):
+            if (
+                (row, column) != cell
+                and column != WALL_COLUMN
+                and (place == "left" or progress == PROGRESS[-1])
+            ):
                 yield info["factors"].tobytes(), place, (left, action, reached)
 
 
@@ -149,7 +174,9 @@ def _layouts() -> Iterator[PlacedRooms]:
 
 
 class Spectators(Bonus):
-    """Shows every step to bonuses with the television on, and to others as if it were off; pays nothing itself."""
+    """Shows every step to bonuses with the television on, and to others as if it were off; pays
+    nothing itself.
+    """
 
     def __init__(self, on: Sequence[Bonus], off: Sequence[Bonus], quiet: Encoder) -> None:
         """Take both kinds, in the same order, and the encoder of frames without television."""
@@ -167,7 +194,9 @@ class Spectators(Bonus):
         """Keep what all would pay."""
         self._shown = self._show(observations, latents)
         pairs = zip(self.audiences, self._shown, strict=True)
-        self.paid.append(np.array([[bonus.score(*shown) for bonus in audience] for audience, shown in pairs]))
+        self.paid.append(
+            np.array([[bonus.score(*shown) for bonus in audience] for audience, shown in pairs])
+        )
         return np.zeros(len(latents), np.float32)
 
     def update(self, observations: Array, latents: Array) -> None:
@@ -189,7 +218,12 @@ class Spectators(Bonus):
 
 
 def watch(
-    on: Sequence[Bonus], off: Sequence[Bonus], noisy: Encoder, quiet: Encoder, frames: int, seed: int
+    on: Sequence[Bonus],
+    off: Sequence[Bonus],
+    noisy: Encoder,
+    quiet: Encoder,
+    frames: int,
+    seed: int,
 ) -> tuple[Array, Array]:
     """Let random actions play before a noisy television.
 
@@ -201,9 +235,8 @@ def watch(
         frames: to play, in all environments together.
         seed: of environments and actions.
 
-    Returns:
-        Of the last tenth of the frames, ``(2, bonuses)`` each: shares of the bonuses that were paid for the
-        action ``switch``, 0 where nothing was paid; and bonuses a step.
+    Returns: Of the last tenth of the frames, ``(2, bonuses)`` each: shares of the bonuses that were
+        paid for the action ``switch``, 0 where nothing was paid; and bonuses a step.
     """
     spectators, rng = Spectators(on, off, quiet), np.random.default_rng(seed)
     envs = wrap(make_vector(Environment(NOISY_TV), BATCH), noisy, novelty=spectators)
@@ -214,7 +247,10 @@ def watch(
     envs.close()
     last = -len(actions) // 10
     paid = np.array(spectators.paid[last:])
-    whole, switched = (np.einsum("tkbe->kb", part) for part in (paid, paid * (actions[last:, None, None] == SWITCH)))
+    whole, switched = (
+        np.einsum("tkbe->kb", part)
+        for part in (paid, paid * (actions[last:, None, None] == SWITCH))
+    )
     shares: Array = np.divide(switched, whole, out=np.zeros_like(whole), where=whole > 0)
     return shares, paid.mean((0, 3))
 
@@ -243,14 +279,20 @@ class NoisyFrames(VecEnvWrapper):
         frames, rewards, dones, infos = self.venv.step_wait()
         for info in infos:
             if "terminal_observation" in info:
-                info["terminal_observation"] = with_noise(info["terminal_observation"], self.std, self.rng)
+                info["terminal_observation"] = with_noise(
+                    info["terminal_observation"], self.std, self.rng
+                )
         return with_noise(np.asarray(frames), self.std, self.rng), rewards, dones, infos
 
 
-def trained_score(recipe: str, encoder: Autoencoder, noise: float, timesteps: int, seed: int) -> float:
-    """Train PPO on DoorKey with a bonus, and return the mean task return of the last 100 training episodes.
+def trained_score(
+    recipe: str, encoder: Autoencoder, noise: float, timesteps: int, seed: int
+) -> float:
+    """Train PPO on DoorKey with a bonus, and return the mean task return of the last 100 training
+    episodes.
 
-    The ``encoder`` was pretrained with the same ``noise``, in grey levels; ``timesteps`` are decisions in all.
+    The ``encoder`` was pretrained with the same ``noise``, in grey levels; ``timesteps`` are
+    decisions in all.
     """
     agent = describe_agent(TrainConfig(DOOR_KEY, timesteps=timesteps), encoder)
     venv: VecEnv = build_monitored(agent.environment, n_envs=agent.settings["n_envs"], seed=seed)

@@ -1,4 +1,6 @@
-"""What the runs on sparse rewards reached: a table, and curves with bootstrapped intervals, in docs/novelty.md."""
+"""What the runs on sparse rewards reached: a table, and curves with bootstrapped intervals, in
+docs/novelty.md.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ Record = dict[str, Any]
 def records(task: str, arm: str) -> list[Record]:
     """Return what the runs of a task with a bonus have left, by seed."""
     files = sorted((RESULTS / task).glob(f"{arm}-*.json"))
-    return [{**json.loads(file.read_text(encoding="utf-8")), "curve": file.with_suffix(".csv")} for file in files]
+    return [
+        {**json.loads(file.read_text(encoding="utf-8")), "curve": file.with_suffix(".csv")}
+        for file in files
+    ]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -52,7 +57,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def _bounds(values: Array) -> Array:
     """Return the lower and the upper bounds ``(2, T)`` of the mean of ``values (agents, T)``."""
     chosen = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    bounds: Array = np.percentile(values[chosen].mean(1), [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
+    bounds: Array = np.percentile(
+        values[chosen].mean(1), [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0
+    )
     return bounds
 
 
@@ -67,36 +74,56 @@ def rows() -> Iterator[list[str]]:
 def _check(task: str, arms: Mapping[str, list[Record]]) -> None:
     """Raise ``ValueError`` unless seeds and bonuses are all that the agents of a task differ in."""
     every = [record for found in arms.values() for record in found]
-    pairs: list[tuple[Record, Record, Sequence[str]]] = [(every[0], record, (*OWN, *BONUS)) for record in every]
+    pairs: list[tuple[Record, Record, Sequence[str]]] = [
+        (every[0], record, (*OWN, *BONUS)) for record in every
+    ]
     pairs += [(found[0], record, OWN) for found in arms.values() for record in found]
     for one, other, free in pairs:
         if _settings(one, free) != _settings(other, free):
             names = " and ".join(record["curve"].stem for record in (one, other))
-            raise ValueError(f"{names} of {task} differ in more than seed and bonus: delete the older results")
+            raise ValueError(
+                f"{names} of {task} differ in more than seed and bonus: delete the older results"
+            )
 
 
 def _settings(record: Record, free: Sequence[str]) -> dict[str, Any]:
     flags = {"training": record["training"], "pretraining": record["pretraining"]["settings"]}
-    kept = {of: {key: value for key, value in given.items() if key not in free} for of, given in flags.items()}
+    kept = {
+        of: {key: value for key, value in given.items() if key not in free}
+        for of, given in flags.items()
+    }
     return {**kept, **{key: record[key] for key in ("agent", "encoder")}}
 
 
 def summary() -> Iterator[list[str]]:
-    """Yield the cells of the short table: for every task the share of episodes with a reward, in both modes."""
+    """Yield the cells of the short table: for every task the share of episodes with a reward, in
+    both modes.
+    """
     for name, task in TASKS.items():
         bonus, none = (records(name, arm) for arm in (task.arms[0], NO_BONUS))
         if bonus:
             frames = _row(name, task, task.arms[0], bonus)[COLUMNS.index("frames")]
-            yield [name, frames, f"**{_success(bonus)}**", _success(none) if none else "", task.known]
+            yield [
+                name,
+                frames,
+                f"**{_success(bonus)}**",
+                _success(none) if none else "",
+                task.known,
+            ]
 
 
 def _success(found: list[Record]) -> str:
-    modes = (np.mean([record[mode]["success"] for record in found]) for mode in ("deterministic", "stochastic"))
+    modes = (
+        np.mean([record[mode]["success"] for record in found])
+        for mode in ("deterministic", "stochastic")
+    )
     return " / ".join(f"{mean:.2f}" for mean in modes) + f" ({len(found)})"
 
 
 def _arms(task: str) -> list[str]:
-    """Return the arms that have results: the task's own in their order, others after them, no bonus last."""
+    """Return the arms that have results: the task's own in their order, others after them, no bonus
+    last.
+    """
     found = {file.stem.rpartition("-")[0] for file in (RESULTS / task).glob("*.json")}
     own = [arm for arm in TASKS[task].arms if arm != NO_BONUS]
     return [arm for arm in (*own, *sorted(found - {*own, NO_BONUS}), NO_BONUS) if arm in found]
@@ -106,7 +133,10 @@ def _row(name: str, task: Task, arm: str, found: list[Record]) -> list[str]:
     frames = {record["decisions"] + record["pretraining"]["frames"] for record in found}
     cells = [name, arm, str(len(found)), " or ".join(f"{count:,}" for count in sorted(frames))]
     for measure in ("success", "return"):
-        cells += [_mean([record[mode][measure] for record in found]) for mode in ("deterministic", "stochastic")]
+        cells += [
+            _mean([record[mode][measure] for record in found])
+            for mode in ("deterministic", "stochastic")
+        ]
     return [*cells, *_verdict(task, arm, found)]
 
 
@@ -118,20 +148,33 @@ def _mean(values: Sequence[float]) -> str:
 def _verdict(task: Task, arm: str, found: list[Record]) -> tuple[str, str]:
     if arm == NO_BONUS:
         return "", ""
-    values = ([record[mode][task.measure] for record in found] for mode in ("deterministic", "stochastic"))
-    reached = [np.mean(each) >= task.goal if task.goal else interval(each)[0] > 0 for each in values]
+    values = (
+        [record[mode][task.measure] for record in found] for mode in ("deterministic", "stochastic")
+    )
+    reached = [
+        np.mean(each) >= task.goal if task.goal else interval(each)[0] > 0 for each in values
+    ]
     goal = f"{task.measure} >= {task.goal:.2f}" if task.goal else f"{task.measure} above 0"
-    words = {(True, True): "yes", (False, True): "stochastic", (True, False): "deterministic", (False, False): "**no**"}
+    words = {
+        (True, True): "yes",
+        (False, True): "stochastic",
+        (True, False): "deterministic",
+        (False, False): "**no**",
+    }
     return goal, words[bool(reached[0]), bool(reached[1])]
 
 
 def draw() -> Path:
-    """Draw the return in training against all frames, one panel a task, and return the picture's file."""
+    """Draw the return in training against all frames, one panel a task, and return the picture's
+    file.
+    """
     plot = importlib.import_module("matplotlib.pyplot")
     names = [name for name in TASKS if _arms(name)]
     columns = min(3, len(names))
     height = -(-len(names) // columns)
-    figure, panels = plot.subplots(height, columns, figsize=(3.6 * columns, 2.9 * height), squeeze=False)
+    figure, panels = plot.subplots(
+        height, columns, figsize=(3.6 * columns, 2.9 * height), squeeze=False
+    )
     for panel in panels.flat[len(names) :]:
         panel.set_axis_off()
     for name, panel in zip(names, panels.flat, strict=False):
@@ -147,30 +190,52 @@ def _panel(panel: Any, name: str) -> None:
     for number, arm in enumerate(_arms(name)):
         frames, returns = _curves(records(name, arm))
         colour = NO_BONUS_COLOUR if arm == NO_BONUS else COLOURS[number % len(COLOURS)]
-        panel.plot(frames / 1e6, returns.mean(0), color=colour, label="no bonus" if arm == NO_BONUS else arm)
+        panel.plot(
+            frames / 1e6,
+            returns.mean(0),
+            color=colour,
+            label="no bonus" if arm == NO_BONUS else arm,
+        )
         panel.fill_between(frames / 1e6, *_bounds(returns), color=colour, alpha=0.2, linewidth=0)
-    panel.set(title=name, ylim=(-0.03, 1.0), xlabel="million frames, pretraining included", ylabel="return in training")
+    panel.set(
+        title=name,
+        ylim=(-0.03, 1.0),
+        xlabel="million frames, pretraining included",
+        ylabel="return in training",
+    )
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=8, loc="upper left")
 
 
 def _curves(found: list[Record]) -> tuple[Array, Array]:
-    """Return frames ``(POINTS,)``, and at each the mean return of the last episodes of every agent."""
+    """Return frames ``(POINTS,)``, and at each the mean return of the last episodes of every
+    agent.
+    """
     curves = []
     for record in found:
         with record["curve"].open(newline="", encoding="utf-8") as lines:
             table = [row for row in csv.DictReader(lines) if row["return"]]
-        decisions, returns = (np.array([float(row[key]) for row in table]) for key in ("decisions", "return"))
+        decisions, returns = (
+            np.array([float(row[key]) for row in table]) for key in ("decisions", "return")
+        )
         curves.append((decisions + record["pretraining"]["frames"], returns))
     begin = max(record["pretraining"]["frames"] for record in found)
     frames = np.linspace(begin, min(decisions[-1] for decisions, _ in curves), POINTS)
-    return frames, np.stack([np.interp(frames, decisions, returns, left=0.0) for decisions, returns in curves])
+    return frames, np.stack(
+        [np.interp(frames, decisions, returns, left=0.0) for decisions, returns in curves]
+    )
 
 
 def write_section() -> Path:
     """Write table and curves into the page, a short table into the README, and return the page."""
     table, short = as_markdown(COLUMNS, list(rows())), as_markdown(SHORT, list(summary()))
-    known = [f"- {name}: {task.known}." for name, task in TASKS.items() if task.known and _arms(name)]
-    picture = f"![Return in training, with and without a bonus]({draw().relative_to(DOCS).as_posix()})\n"
+    known = [
+        f"- {name}: {task.known}." for name, task in TASKS.items() if task.known and _arms(name)
+    ]
+    picture = (
+        f"![Return in training, with and without a bonus]({draw().relative_to(DOCS).as_posix()})\n"
+    )
     replace_section(README, BEGIN, short, END)
-    return replace_section(PAGE, BEGIN, "\n".join([picture, table, "What others have reached there:\n", *known]), END)
+    return replace_section(
+        PAGE, BEGIN, "\n".join([picture, table, "What others have reached there:\n", *known]), END
+    )

@@ -1,4 +1,6 @@
-"""Sparse rewards: agents with a bonus and without, over tasks and seeds, each run resumable and kept as a small CSV."""
+"""Sparse rewards: agents with a bonus and without, over tasks and seeds, each run resumable and
+kept as a small CSV.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ CURVE = {
     "bonus": "novelty/bonus",
     "seconds": "time/time_elapsed",
 }
-"""Columns of a run's CSV, and where its training logged them; seconds since it was begun, or gone on with."""
+"""Columns of a run's CSV, and where its training logged them; seconds since it was begun, or gone
+on with."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class Task:
 
 
 TASKS = {
-    "DoorKey-8x8": Task("MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR: return .91 after 123k, RE3 .49 after 2.4M"),
+    "DoorKey-8x8": Task(
+        "MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR: return .91 after 123k, RE3 .49 after 2.4M"
+    ),
     "MultiRoom-N4-S5": Task(
         "MiniGrid-MultiRoom-N4-S5-v0",
         400_000,
@@ -81,9 +86,21 @@ TASKS = {
         known="SB3's PPO with RND: return .316 after 2M",
     ),
     "KeyCorridorS3R3": Task(
-        "MiniGrid-KeyCorridorS3R3-v0", 800_000, 3, measure="return", goal=0.8, known="SB3 with any bonus: 0 after 3M"
+        "MiniGrid-KeyCorridorS3R3-v0",
+        800_000,
+        3,
+        measure="return",
+        goal=0.8,
+        known="SB3 with any bonus: 0 after 3M",
     ),
-    "LockedRoom": Task("MiniGrid-LockedRoom-v0", 3_000_000, 3, arms=("parts_counts", NO_BONUS), goal=0.0, known=RL_ZOO),
+    "LockedRoom": Task(
+        "MiniGrid-LockedRoom-v0",
+        3_000_000,
+        3,
+        arms=("parts_counts", NO_BONUS),
+        goal=0.0,
+        known=RL_ZOO,
+    ),
     "ObstructedMaze-2Dlh": Task(
         "MiniGrid-ObstructedMaze-2Dlh-v0",
         3_000_000,
@@ -117,7 +134,9 @@ class Run:
         return RESULTS / f"{self.name}.json"
 
 
-def runs(tasks: Sequence[str] = (), arms: Sequence[str] = (), seeds: int | None = None) -> Iterator[Run]:
+def runs(
+    tasks: Sequence[str] = (), arms: Sequence[str] = (), seeds: int | None = None
+) -> Iterator[Run]:
     """Yield the runs of these tasks, arms and first seeds; all of them where not given.
 
     Raises:
@@ -136,7 +155,9 @@ def runs(tasks: Sequence[str] = (), arms: Sequence[str] = (), seeds: int | None 
 
 
 def perform(run: Run) -> Path:
-    """Pretrain, train and evaluate, as far as it has not been done, and return the file of the result."""
+    """Pretrain, train and evaluate, as far as it has not been done, and return the file of the
+    result.
+    """
     if run.result.exists():
         return run.result
     torch.set_num_threads(1)  # as many runs as cores are faster than many threads
@@ -183,9 +204,13 @@ def _training(run: Run, encoder: Path) -> TrainConfig:
 
 def _write_curve(folder: Path, file: Path) -> None:
     rows = [
-        [row.get(source, "") for source in CURVE.values()] for row in _logged(folder) if row.get(CURVE["decisions"])
+        [row.get(source, "") for source in CURVE.values()]
+        for row in _logged(folder)
+        if row.get(CURVE["decisions"])
     ]
-    thinned = rows[:: -max(1, -(-len(rows) // MOST_ROWS))][::-1]  # from the end, which is always kept
+    thinned = rows[:: -max(1, -(-len(rows) // MOST_ROWS))][
+        ::-1
+    ]  # from the end, which is always kept
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, lambda part: _write_rows(part, [list(CURVE), *thinned]))
 
@@ -215,7 +240,10 @@ def _record(run: Run, encoder: Path) -> dict[str, Any]:
         "training": read_json(folder / "training.json"),
         "agent": agent.to_json(),
         "encoder": dataclasses.asdict(load(encoder, "cpu").config),
-        "pretraining": {**read_json(encoder / "done.json"), "settings": read_json(encoder / "pretraining.json")},
+        "pretraining": {
+            **read_json(encoder / "done.json"),
+            "settings": read_json(encoder / "pretraining.json"),
+        },
         "deterministic": _played(folder, deterministic=True),
         "stochastic": _played(folder, deterministic=False),
     }
@@ -223,7 +251,16 @@ def _record(run: Run, encoder: Path) -> dict[str, Any]:
 
 def _played(folder: Path, deterministic: bool) -> dict[str, float]:
     result = evaluate_agent(
-        folder, UNSEEN_EPISODES, deterministic=deterministic, checkpoint="last", progress=False, device="cpu"
+        folder,
+        UNSEEN_EPISODES,
+        deterministic=deterministic,
+        checkpoint="last",
+        progress=False,
+        device="cpu",
     )
     returns = np.array(result.returns)
-    return {"success": float((returns > 0).mean()), "return": float(returns.mean()), "episodes": len(returns)}
+    return {
+        "success": float((returns > 0).mean()),
+        "return": float(returns.mean()),
+        "episodes": len(returns),
+    }

@@ -101,7 +101,9 @@ def test_one_environment_is_seen_as_pixels_alone():
 def test_a_rendered_image_is_of_the_whole_grid():
     env = make_env(Environment("MiniGrid-Empty-5x5-v0", render_size=40))
     assert env.reset(seed=0)[0].shape == (40, 40, 3)
-    assert isinstance(make_vector(Environment("MiniGrid-Empty-5x5-v0", render_size=40), 1).unwrapped, VectorEnv)
+    assert isinstance(
+        make_vector(Environment("MiniGrid-Empty-5x5-v0", render_size=40), 1).unwrapped, VectorEnv
+    )
     env.close()
 
 
@@ -112,7 +114,9 @@ def test_settings_go_by_the_beginning_of_the_id():
 
 def test_minigrid_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "minigrid", None)
-    message = r"MiniGrid-DoorKey-8x8-v0 needs the package minigrid: pip install 'latentrl\[minigrid\]'"
+    message = (
+        r"MiniGrid-DoorKey-8x8-v0 needs the package minigrid: pip install 'latentrl\[minigrid\]'"
+    )
     for backend in ("auto", "gymnasium"):
         with pytest.raises(ValueError, match=message):
             make_vector(DOOR_KEY, 1, backend=backend)
@@ -127,7 +131,9 @@ def pool():
     made = []
 
     def make(env_id, n_envs, **options):
-        vector = make_vector(Environment(env_id, **options.pop("environment", {})), n_envs, **options)
+        vector = make_vector(
+            Environment(env_id, **options.pop("environment", {})), n_envs, **options
+        )
         made.append(vector)
         return vector
 
@@ -148,7 +154,9 @@ def twin_of(env_id, state):
     inside = np.array(state.grid_contains).reshape(*size, -1)
     for column, row in np.argwhere(inside.any(axis=-1)):
         env.grid.get(column, row).contains = WorldObj.decode(*inside[column, row, -3:])
-    env.obj = next((thing for thing in env.grid.grid if thing and thing.type == "ball"), None)  # to be picked up
+    env.obj = next(
+        (thing for thing in env.grid.grid if thing and thing.type == "ball"), None
+    )  # to be picked up
     return env
 
 
@@ -187,13 +195,17 @@ def test_envpool_is_chosen_where_it_can_play(pool):
 def test_envpool_does_not_play_multi_room(pool):
     rooms = "MiniGrid-MultiRoom-N4-S5-v0"
     assert type(pool(rooms, 1)) is DrawnVectorEnv
-    message = f"EnvPool's levels of {rooms} are not MiniGrid's: rooms overlap.*use backend 'gymnasium'"
+    message = (
+        f"EnvPool's levels of {rooms} are not MiniGrid's: rooms overlap.*use backend 'gymnasium'"
+    )
     with pytest.raises(ValueError, match=message):
         pool(rooms, 1, backend="envpool")
 
 
 def test_what_envpool_cannot_play(pool):
-    with pytest.raises(ValueError, match=r"EnvPool cannot serve MiniGrid-NotYet-v0 here.*and most of MiniGrid-\*"):
+    with pytest.raises(
+        ValueError, match=r"EnvPool cannot serve MiniGrid-NotYet-v0 here.*and most of MiniGrid-\*"
+    ):
         pool("MiniGrid-NotYet-v0", 1, backend="envpool")
     with pytest.raises(ValueError, match="EnvPool cannot serve MiniGrid-DoorKey-8x8-v0 here"):
         pool(DOOR_KEY.id, 1, backend="envpool", environment={"render_size": 64})

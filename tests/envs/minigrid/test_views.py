@@ -28,7 +28,9 @@ HANDLED = {
 }
 """What must happen in each task for its test to mean something."""
 WANDER = np.array([0.15, 0.15, 0.4, 0.1, 0.05, 0.15])
-EVERY = [env_id for env_id in gym.registry if env_id.startswith("MiniGrid-") and "WFC" not in env_id]
+EVERY = [
+    env_id for env_id in gym.registry if env_id.startswith("MiniGrid-") and "WFC" not in env_id
+]
 
 
 def curious_action(env, rng):
@@ -45,19 +47,33 @@ def inventory(env):
     """Return what can be seen to change: the carried thing, locked and shut doors, boxes."""
     things = [thing for thing in env.unwrapped.grid.grid if thing is not None]
     doors = [thing for thing in things if thing.type == "door"]
-    boxes = [thing for thing in (*things, env.unwrapped.carrying) if thing is not None and thing.type == "box"]
+    boxes = [
+        thing
+        for thing in (*things, env.unwrapped.carrying)
+        if thing is not None and thing.type == "box"
+    ]
     carrying = env.unwrapped.carrying is not None
-    return carrying, sum(door.is_locked for door in doors), sum(not door.is_open for door in doors), len(boxes)
+    return (
+        carrying,
+        sum(door.is_locked for door in doors),
+        sum(not door.is_open for door in doors),
+        len(boxes),
+    )
 
 
 def events(before, after):
-    names = {"carry": after[0] > before[0], "drop": after[0] < before[0], "unlock": after[1] < before[1]}
+    names = {
+        "carry": after[0] > before[0],
+        "drop": after[0] < before[0],
+        "unlock": after[1] < before[1],
+    }
     names |= {"unlatch": after[2] < before[2], "unbox": after[3] < before[3]}
     return {name for name, happened in names.items() if happened}
 
 
 def play_both(env_id, n_envs, steps):
-    """Play the vector beside one environment for each of its own, comparing all; return what happened."""
+    """Play the vector beside one environment for each of its own, comparing all; return what
+    happened."""
     vector = make_vector(Environment(env_id), n_envs, backend="gymnasium")
     twins = [make_env(Environment(env_id)) for _ in range(n_envs)]
     rng = np.random.default_rng(0)
@@ -105,7 +121,9 @@ def test_what_is_hidden_is_hidden_by_minigrids_rules():
 def test_each_episode_has_its_seed():
     empty = Environment("MiniGrid-Empty-Random-5x5-v0")
     vector = make_vector(empty, 2, episode_seeds=[[5, 6], [8, 9]])
-    assert same(vector.reset(seed=0)[0], np.stack([make_env(empty).reset(seed=seed)[0] for seed in (5, 8)]))
+    assert same(
+        vector.reset(seed=0)[0], np.stack([make_env(empty).reset(seed=seed)[0] for seed in (5, 8)])
+    )
     for _ in range(100):
         frames, _, _, truncated, _ = vector.step(np.full(2, 6))
     assert truncated.all()
@@ -122,7 +140,9 @@ def test_the_vector_is_gymnasiums():
     assert vector.reset(seed=0)[0] in vector.observation_space
     assert [frame.shape for frame in vector.render()] == [(800, 800, 3)] * 2
     adapted = GymnasiumVecEnv(vector)
-    assert adapted.get_attr("agent_dir") == [env.unwrapped.agent_dir for env in vector.unwrapped.envs]
+    assert adapted.get_attr("agent_dir") == [
+        env.unwrapped.agent_dir for env in vector.unwrapped.envs
+    ]
     assert adapted.observation_space == make_env(rooms).observation_space
 
 

@@ -1,4 +1,5 @@
-"""Every verb of ``scripts/autoencode.py`` from end to end, on tiny models: what it writes, says and refuses."""
+"""Every verb of ``scripts/autoencode.py`` from end to end, on tiny models: what it writes, says and
+refuses."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from tests.helpers import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
 
-BODY = {"name": "mlp", "hidden": (48,)}
+BACKBONE = {"name": "mlp", "hidden": (48,)}
 FIT = lrl.FitConfig(steps=400, batch_size=32, precision="float32", device="cpu")
 COUNT = 300
 DIGITS = load_digits()
@@ -48,10 +49,10 @@ def place(tmp_path_factory):
     """A folder with data and a model of each kind."""
     folder = tmp_path_factory.mktemp("autoencode")
     np.savez(folder / "digits.npz", observations=IMAGES, labels=LABELS)
-    fitted(lrl.beta_vae, IMAGES, folder / "vae", latent_dim=6, beta=0.3, body=BODY)
-    fitted(lrl.denoising_ae, IMAGES, folder / "denoiser", latent_dim=16, std=0.4, body=BODY)
-    fitted(lrl.inpainting_ae, IMAGES, folder / "painter", latent_dim=16, body=BODY)
-    fitted(lrl.binary_ae, IMAGES, folder / "hash", latent_dim=20, body=BODY)
+    fitted(lrl.beta_vae, IMAGES, folder / "vae", latent_dim=6, beta=0.3, backbone=BACKBONE)
+    fitted(lrl.denoising_ae, IMAGES, folder / "denoiser", latent_dim=16, std=0.4, backbone=BACKBONE)
+    fitted(lrl.inpainting_ae, IMAGES, folder / "painter", latent_dim=16, backbone=BACKBONE)
+    fitted(lrl.binary_ae, IMAGES, folder / "hash", latent_dim=20, backbone=BACKBONE)
     fitted(lrl.pca, IMAGES, folder / "pca", latent_dim=8)
     lrl.save(lrl.random((8, 8), latent_dim=4), folder / "random")
     return folder
@@ -64,11 +65,15 @@ def others(tmp_path_factory):
     rng = np.random.default_rng(0)
     vectors = (rng.standard_normal((200, 3)) @ rng.standard_normal((3, 7))).astype(np.float32)
     times = np.linspace(0, 6, 10)
-    waves = np.stack([np.sin(times + phase) for phase in rng.uniform(0, 6, 400)]).reshape(200, 10, 2)
+    waves = np.stack([np.sin(times + phase) for phase in rng.uniform(0, 6, 400)]).reshape(
+        200, 10, 2
+    )
     np.savez(folder / "vectors.npz", observations=vectors, labels=np.arange(200) % 2)
-    np.savez(folder / "sequences.npz", observations=waves.astype(np.float32), labels=np.arange(200) % 2)
-    fitted(lrl.vae, vectors, folder / "vectors", latent_dim=3, body=BODY)
-    fitted(lrl.vae, waves.astype(np.float32), folder / "sequences", latent_dim=3, body=BODY)
+    np.savez(
+        folder / "sequences.npz", observations=waves.astype(np.float32), labels=np.arange(200) % 2
+    )
+    fitted(lrl.vae, vectors, folder / "vectors", latent_dim=3, backbone=BACKBONE)
+    fitted(lrl.vae, waves.astype(np.float32), folder / "sequences", latent_dim=3, backbone=BACKBONE)
     return folder
 
 
@@ -77,7 +82,9 @@ def use(monkeypatch, capsys):
     """Return a function that runs the script and gives what it printed, or what it refused."""
 
     def call(verb, model, *flags, fails=False):
-        monkeypatch.setattr(sys, "argv", ["autoencode.py", verb, "--model", str(model), *map(str, flags)])
+        monkeypatch.setattr(
+            sys, "argv", ["autoencode.py", verb, "--model", str(model), *map(str, flags)]
+        )
         code = 0
         try:
             run(COMMANDS, main)
@@ -118,7 +125,16 @@ def colours(path, left, top, width, height):
 
 
 def test_reconstruct(place, tmp_path, use):
-    said = use("reconstruct", place / "vae", "--data", place / "digits.npz", "--out", tmp_path, "--count", 12)
+    said = use(
+        "reconstruct",
+        place / "vae",
+        "--data",
+        place / "digits.npz",
+        "--out",
+        tmp_path,
+        "--count",
+        12,
+    )
     model = lrl.load(place / "vae")
     assert np.array_equal(np.load(tmp_path / "reconstructions.npy"), model.reconstruct(IMAGES))
     state = health(model, lrl.as_frames(IMAGES))
@@ -130,7 +146,9 @@ def test_reconstruct(place, tmp_path, use):
     assert width > 10 * 96
     assert height > 4 * 96, "12 are folded into two lines of observed and decoded"
     assert said.startswith("reconstruct with beta_vae\n  PSNR, reconstruction, dB  ")
-    written = [tmp_path / name for name in ("reconstructions.npy", "reconstructions.png", "figures.json")]
+    written = [
+        tmp_path / name for name in ("reconstructions.npy", "reconstructions.png", "figures.json")
+    ]
     assert said.endswith("written:\n" + "".join(f"  {file}\n" for file in written))
 
 
@@ -142,11 +160,15 @@ def test_results_lie_beside_the_model_by_default(place, use):
 def test_denoise_measures_what_it_damaged(place, tmp_path, use):
     flags = ["--data", place / "digits.npz", "--corrupt", "auto", "--seed", 3]
     use("denoise", place / "denoiser", *flags, "--out", tmp_path / "a")
-    damaged, restored = (np.load(tmp_path / "a" / f"{name}.npy") for name in ("damaged", "restored"))
+    damaged, restored = (
+        np.load(tmp_path / "a" / f"{name}.npy") for name in ("damaged", "restored")
+    )
     assert damaged.dtype == np.uint8
     assert np.array_equal(restored, lrl.load(place / "denoiser").reconstruct(damaged))
     difference = (damaged.astype(float) - IMAGES)[(IMAGES > 100) & (IMAGES < 150)] / 255
-    spread = np.subtract(*np.quantile(difference, [0.75, 0.25]))  # which clipping at 0 and 255 leaves alone
+    spread = np.subtract(
+        *np.quantile(difference, [0.75, 0.25])
+    )  # which clipping at 0 and 255 leaves alone
     assert spread == pytest.approx(0.4 * 1.349, abs=0.04), "the noise that it was trained on"
     found = figures_of(tmp_path / "a")
     assert found["PSNR, damaged, dB"] == pytest.approx(psnr(damaged, IMAGES), abs=1e-3)
@@ -158,7 +180,9 @@ def test_denoise_measures_what_it_damaged(place, tmp_path, use):
 
     # The same again, and the same from the damaged file.
     use("denoise", place / "denoiser", *flags, "--out", tmp_path / "b")
-    assert (tmp_path / "a" / "damaged.npy").read_bytes() == (tmp_path / "b" / "damaged.npy").read_bytes()
+    assert (tmp_path / "a" / "damaged.npy").read_bytes() == (
+        tmp_path / "b" / "damaged.npy"
+    ).read_bytes()
     given = ["--data", tmp_path / "a" / "damaged.npy", "--clean", place / "digits.npz"]
     use("denoise", place / "denoiser", *given, "--out", tmp_path / "c")
     assert figures_of(tmp_path / "c") == found
@@ -172,7 +196,16 @@ def test_denoise_as_it_is(place, tmp_path, use):
 
 def test_a_corruption_with_parameters(place, tmp_path, use):
     spec = "[{name: salt_and_pepper, share: 0.5}, blur]"
-    use("denoise", place / "vae", "--data", place / "digits.npz", "--corrupt", spec, "--out", tmp_path)
+    use(
+        "denoise",
+        place / "vae",
+        "--data",
+        place / "digits.npz",
+        "--corrupt",
+        spec,
+        "--out",
+        tmp_path,
+    )
     assert np.load(tmp_path / "damaged.npy").std() < IMAGES.std()
 
 
@@ -180,8 +213,24 @@ def test_colour_comes_back_in_colour(tmp_path, use):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     np.save(tmp_path / "colour.npy", images)
-    fitted(lrl.denoising_ae, images, tmp_path / "model", latent_dim=4, corruption="greyscale", body=BODY)
-    use("denoise", tmp_path / "model", "--data", tmp_path / "colour.npy", "--corrupt", "auto", "--out", tmp_path)
+    fitted(
+        lrl.denoising_ae,
+        images,
+        tmp_path / "model",
+        latent_dim=4,
+        corruption="greyscale",
+        backbone=BACKBONE,
+    )
+    use(
+        "denoise",
+        tmp_path / "model",
+        "--data",
+        tmp_path / "colour.npy",
+        "--corrupt",
+        "auto",
+        "--out",
+        tmp_path,
+    )
     grey = np.load(tmp_path / "damaged.npy")
     assert (grey[..., 0] == grey[..., 1]).all()
     assert np.allclose(grey[..., 0], images @ [0.299, 0.587, 0.114], atol=0.51)
@@ -199,8 +248,12 @@ def test_inpaint_fills_random_holes_and_nothing_else(place, tmp_path, use):
     around = [image[~hole].mean() for image, hole in zip(IMAGES, holes, strict=True)]
     plain = np.where(holes, np.array(around)[:, None, None], IMAGES)
     found = figures_of(tmp_path)
-    assert found["PSNR, holes filled by the model, dB"] == pytest.approx(psnr(filled, IMAGES, holes), abs=1e-3)
-    assert found["PSNR, holes filled by a mean, dB"] == pytest.approx(psnr(plain, IMAGES, holes), abs=1e-2)
+    assert found["PSNR, holes filled by the model, dB"] == pytest.approx(
+        psnr(filled, IMAGES, holes), abs=1e-3
+    )
+    assert found["PSNR, holes filled by a mean, dB"] == pytest.approx(
+        psnr(plain, IMAGES, holes), abs=1e-2
+    )
     picture = colours(tmp_path / "filled.png", 0, 0, *size_of(tmp_path / "filled.png"))
     assert (picture == (230, 120, 60)).all(-1).any(), "holes are marked"
 
@@ -211,7 +264,14 @@ def test_inpaint_with_a_mask(kind, place, tmp_path, use):
     hole[2:5, 3:6] = True
     np.save(tmp_path / "mask.npy", hole)
     Image.fromarray(255 * hole.astype(np.uint8)).convert("RGB").save(tmp_path / "mask.png")
-    flags = ["--data", place / "digits.npz", "--holes", tmp_path / f"mask.{kind}", "--out", tmp_path]
+    flags = [
+        "--data",
+        place / "digits.npz",
+        "--holes",
+        tmp_path / f"mask.{kind}",
+        "--out",
+        tmp_path,
+    ]
     use("inpaint", place / "painter", *flags)
     assert (np.load(tmp_path / "holes.npy") == hole).all()
 
@@ -240,7 +300,9 @@ def test_sample(place, tmp_path, use):
     assert not np.array_equal(a, c)
     assert d.std(0).mean() < a.std(0).mean()
     assert size_of(tmp_path / "a" / "samples.png") == (3 * 98 + 2, 3 * 98 + 2)
-    assert (tmp_path / "a" / "samples.png").read_bytes() == (tmp_path / "b" / "samples.png").read_bytes()
+    assert (tmp_path / "a" / "samples.png").read_bytes() == (
+        tmp_path / "b" / "samples.png"
+    ).read_bytes()
 
 
 def test_manifold(place, tmp_path, use):
@@ -252,7 +314,18 @@ def test_manifold(place, tmp_path, use):
 
 
 def test_traverse(place, tmp_path, use):
-    flags = ["--data", place / "digits.npz", "--index", -1, "--dimensions", 3, "--steps", 5, "--out", tmp_path]
+    flags = [
+        "--data",
+        place / "digits.npz",
+        "--index",
+        -1,
+        "--dimensions",
+        3,
+        "--steps",
+        5,
+        "--out",
+        tmp_path,
+    ]
     use("traverse", place / "vae", *flags)
     expected = lrl.traverse(lrl.load(place / "vae"), IMAGES[-1], 3, 5)
     assert np.array_equal(np.load(tmp_path / "traversals.npy"), expected)
@@ -267,7 +340,20 @@ def test_traverse(place, tmp_path, use):
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
 def test_interpolate(path, place, tmp_path, use):
-    flags = ["--data", place / "digits.npz", "--start", 4, 0, "--end", 9, -1, "--steps", 5, "--path", path]
+    flags = [
+        "--data",
+        place / "digits.npz",
+        "--start",
+        4,
+        0,
+        "--end",
+        9,
+        -1,
+        "--steps",
+        5,
+        "--path",
+        path,
+    ]
     use("interpolate", place / "vae", *flags, "--out", tmp_path)
     model, found = lrl.load(place / "vae"), np.load(tmp_path / "interpolations.npy")
     assert found.shape == (2, 5, 8, 8)
@@ -298,7 +384,9 @@ def test_arithmetic(place, tmp_path, use):
     model = lrl.load(place / "vae")
     codes = model.encode(IMAGES)
     direction = np.load(tmp_path / "a" / "direction.npy")
-    assert np.allclose(direction, codes[LABELS == 0].mean(0) - codes[LABELS != 0].mean(0), atol=1e-5)
+    assert np.allclose(
+        direction, codes[LABELS == 0].mean(0) - codes[LABELS != 0].mean(0), atol=1e-5
+    )
     assert np.array_equal(direction, np.load(tmp_path / "b" / "direction.npy"))
     changed = np.load(tmp_path / "a" / "arithmetic.npy")
     assert changed.shape == (5, 3, 8, 8)
@@ -324,7 +412,9 @@ def spoilt(place, tmp_path):
     return images, anomalous
 
 
-@pytest.mark.parametrize("flags", [["--anomalous-label", 7], ["--labels", "which.npy"]], ids=["label", "file"])
+@pytest.mark.parametrize(
+    "flags", [["--anomalous-label", 7], ["--labels", "which.npy"]], ids=["label", "file"]
+)
 def test_anomaly(flags, place, spoilt, tmp_path, use, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images, anomalous = spoilt
@@ -332,7 +422,9 @@ def test_anomaly(flags, place, spoilt, tmp_path, use, monkeypatch):
     said = use("anomaly", place / "pca", *given)
     rows, found = rows_of(tmp_path / "out" / "scores.csv"), figures_of(tmp_path / "out")
     index = np.array([int(row["index"]) for row in rows])
-    assert len(rows) == found["judged"] == COUNT - 54, "a fifth of the normal ones sets the threshold"
+    assert len(rows) == found["judged"] == COUNT - 54, (
+        "a fifth of the normal ones sets the threshold"
+    )
     assert set(np.flatnonzero(anomalous)) <= set(index.tolist())
     scores = lrl.AnomalyDetector(lrl.load(place / "pca")).score(images)
     assert np.allclose([float(row["score"]) for row in rows], scores[index], rtol=1e-4)
@@ -345,7 +437,10 @@ def test_anomaly(flags, place, spoilt, tmp_path, use, monkeypatch):
     assert maps.shape == (len(rows), 8, 8)
     assert np.allclose(maps.sum((1, 2)), scores[index], rtol=1e-3), "in the order of the scores"
     assert list(rows[0]) == ["index", "score", "is_anomaly"]
-    assert "without --normal, 54 observations drawn from --data set the threshold, all labelled normal\n" in said
+    assert (
+        "without --normal, 54 observations drawn from --data set the threshold, all labelled normal\n"
+        in said
+    )
     assert size_of(tmp_path / "out" / "anomalies.png")[0] > 10 * 96
 
 
@@ -375,7 +470,14 @@ def test_anomaly_of_sequences_names_the_step(others, tmp_path, use):
     spoilt, steps = waves.copy(), np.arange(200) % 10
     spoilt[np.arange(200), steps] += 30
     np.save(tmp_path / "spoilt.npy", spoilt)
-    given = ["--data", tmp_path / "spoilt.npy", "--normal", others / "sequences.npz", "--out", tmp_path]
+    given = [
+        "--data",
+        tmp_path / "spoilt.npy",
+        "--normal",
+        others / "sequences.npz",
+        "--out",
+        tmp_path,
+    ]
     use("anomaly", others / "sequences", *given, "--count", 4)
     rows, maps = rows_of(tmp_path / "scores.csv"), np.load(tmp_path / "maps.npy")
     assert list(rows[0]) == ["index", "score", "is_anomaly", "worst_step"]
@@ -389,11 +491,26 @@ def test_anomaly_of_sequences_names_the_step(others, tmp_path, use):
 
 @pytest.mark.parametrize("name", ["hash", "vae"])
 def test_search_among_the_data(name, place, tmp_path, use):
-    use("search", place / name, "--data", place / "digits.npz", "--k", 3, "--count", 5, "--out", tmp_path)
+    use(
+        "search",
+        place / name,
+        "--data",
+        place / "digits.npz",
+        "--k",
+        3,
+        "--count",
+        5,
+        "--out",
+        tmp_path,
+    )
     rows = rows_of(tmp_path / "neighbours.csv")
     assert len(rows) == 15
     codes = lrl.load(place / name).encode(IMAGES)
-    far = np.linalg.norm(codes[:, None] - codes, axis=-1) if name == "vae" else (codes[:, None] != codes).sum(-1)
+    far = (
+        np.linalg.norm(codes[:, None] - codes, axis=-1)
+        if name == "vae"
+        else (codes[:, None] != codes).sum(-1)
+    )
     np.fill_diagonal(far, far.max() + 1)
     for row in rows:
         query, index, rank = (int(row[key]) for key in ("query", "index", "rank"))
@@ -411,10 +528,22 @@ def test_search_among_the_data(name, place, tmp_path, use):
 
 def test_search_for_others(place, tmp_path, use):
     np.save(tmp_path / "query.npy", IMAGES[[17, 3]])
-    flags = ["--data", place / "digits.npz", "--query", tmp_path / "query.npy", "--k", 1, "--out", tmp_path]
+    flags = [
+        "--data",
+        place / "digits.npz",
+        "--query",
+        tmp_path / "query.npy",
+        "--k",
+        1,
+        "--out",
+        tmp_path,
+    ]
     use("search", place / "vae", *flags)
     rows = rows_of(tmp_path / "neighbours.csv")
-    assert [(row["query"], row["rank"], row["index"]) for row in rows] == [("0", "1", "17"), ("1", "1", "3")]
+    assert [(row["query"], row["rank"], row["index"]) for row in rows] == [
+        ("0", "1", "17"),
+        ("1", "1", "3"),
+    ]
     assert max(float(row["distance"]) for row in rows) < 1e-4
 
 
@@ -430,7 +559,9 @@ def test_evaluate(place, tmp_path, use):
     assert found["active units"] == state.active_units
     rows = rows_of(tmp_path / "dimensions.csv")
     assert [float(row["kl_nats"]) for row in rows] == pytest.approx(state.kl.tolist(), rel=1e-4)
-    assert [float(row["variance"]) for row in rows] == pytest.approx(state.variance.tolist(), rel=1e-3)
+    assert [float(row["variance"]) for row in rows] == pytest.approx(
+        state.variance.tolist(), rel=1e-3
+    )
     for name in ("dimensions.png", "factors.png"):
         assert min(size_of(tmp_path / name)) > 60
     assert "SSIM" in said
@@ -441,10 +572,20 @@ def test_evaluate_with_factors(place, tmp_path, use):
     bright = IMAGES.mean((1, 2)) > np.median(IMAGES.mean((1, 2)))
     factors = np.stack([LABELS, np.zeros(COUNT, int), bright], 1)
     np.save(tmp_path / "factors.npy", factors)
-    flags = ["--data", place / "digits.npz", "--labels", tmp_path / "factors.npy", "--metrics", "mig", "sap"]
+    flags = [
+        "--data",
+        place / "digits.npz",
+        "--labels",
+        tmp_path / "factors.npy",
+        "--metrics",
+        "mig",
+        "sap",
+    ]
     use("evaluate", place / "random", *flags, "--out", tmp_path)
     found = figures_of(tmp_path)
-    assert {"mig", "sap", "active units", "observations"} == set(found), "a random encoder has no other figures"
+    assert {"mig", "sap", "active units", "observations"} == set(found), (
+        "a random encoder has no other figures"
+    )
     assert 0 <= found["mig"] <= 1
 
 
@@ -483,7 +624,9 @@ def test_curves_lie_where_their_values_are(plotter):
     strong = np.zeros((10, 2))
     strong[:, 1] = np.linspace(-2, 2, 10)
     picture = plotter.plot((200, 101), strong, shade=np.eye(10)[3]).astype(int)
-    assert np.abs(picture[50:51, 20:60] - COLOURS[0]).sum(-1).min(0).max() < 100, "zero is in the middle"
+    assert np.abs(picture[50:51, 20:60] - COLOURS[0]).sum(-1).min(0).max() < 100, (
+        "zero is in the middle"
+    )
     rising = np.abs(picture - COLOURS[1]).sum(-1)[:, [20, 175]].argmin(0)
     assert rising[0] > 85
     assert rising[1] < 15
@@ -513,13 +656,19 @@ def test_the_pale_curve_is_below_and_far_ones_leave_the_plot(plotter):
 
 def test_flags_from_a_file(place, tmp_path, use):
     (tmp_path / "mine.yaml").write_text("count: 3\nseed: 5\n")
-    use("sample", place / "vae", "--config", tmp_path / "mine.yaml", "--count", 2, "--out", tmp_path)
-    assert np.array_equal(np.load(tmp_path / "samples.npy"), lrl.sample(lrl.load(place / "vae"), 2, seed=5))
+    use(
+        "sample", place / "vae", "--config", tmp_path / "mine.yaml", "--count", 2, "--out", tmp_path
+    )
+    assert np.array_equal(
+        np.load(tmp_path / "samples.npy"), lrl.sample(lrl.load(place / "vae"), 2, seed=5)
+    )
 
 
 def test_images_in_files_are_brought_to_the_size_of_the_model(place, tmp_path, use):
     for i, image in enumerate(IMAGES[:6]):
-        larger = F.interpolate(torch.from_numpy(image)[None, None].float(), scale_factor=i + 1)[0, 0]
+        larger = F.interpolate(torch.from_numpy(image)[None, None].float(), scale_factor=i + 1)[
+            0, 0
+        ]
         path = tmp_path / "data" / ("even" if i % 2 == 0 else "odd") / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(larger.byte().numpy()).convert("RGB").save(path)
@@ -566,7 +715,13 @@ def test_what_is_suggested_works(place, tmp_path, use):
 
 
 def test_the_script_itself(place, tmp_path):
-    command = [sys.executable, ROOT / "scripts" / "autoencode.py", "sample", "--model", place / "pca"]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "autoencode.py",
+        "sample",
+        "--model",
+        place / "pca",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert done.stderr == (
@@ -584,25 +739,55 @@ MISTAKES = [
     ("manifold denoiser", "a 'denoising_ae' model cannot be sampled"),
     ("sample nowhere", "no model at nowhere"),
     ("reconstruct vae --data nothing.npy", "nothing at nothing.npy"),
-    ("reconstruct vae --data wide.npy", "the model takes observations of (8, 8) uint8, wide.npy holds (8, 9) uint8"),
+    (
+        "reconstruct vae --data wide.npy",
+        "the model takes observations of (8, 8) uint8, wide.npy holds (8, 9) uint8",
+    ),
     ("reconstruct vae --data digits.npz --count 0", "count must be at least 1, got 0"),
     ("sample vae --count 0", "count is a number of samples, at least 1; got 0"),
-    ("sample vae --temperature 0", "temperature is a standard deviation and must be positive, got 0.0"),
+    (
+        "sample vae --temperature 0",
+        "temperature is a standard deviation and must be positive, got 0.0",
+    ),
     ("sample vae --device cuda:9", "device 'cuda:9' cannot be used here"),
     ("manifold vae --steps 1", "steps counts the positions from end to end, at least 2; got 1"),
     ("manifold vae --dimensions 1 1", "two different dimensions from 0 to 5, got [1, 1]"),
-    ("traverse vae --data digits.npz --index 300", "there is no observation 300: the data has 300, from 0"),
+    (
+        "traverse vae --data digits.npz --index 300",
+        "there is no observation 300: the data has 300, from 0",
+    ),
     ("traverse vae --data digits.npz --dimensions 0", "dimensions must be at least 1, got 0"),
     ("traverse vae --data digits.npz --steps 1", "steps must be at least 2, got 1"),
-    ("interpolate vae --data digits.npz --start 1 2 --end 3", "start and end need as many positions, got 2 and 1"),
+    (
+        "interpolate vae --data digits.npz --start 1 2 --end 3",
+        "start and end need as many positions, got 2 and 1",
+    ),
     ("interpolate vae --data one.npy", "an interpolation needs 2 observations, got 1"),
-    ("arithmetic vae --data digits.npz", "name the property by --having FILE and --lacking FILE, or by --label N"),
-    ("arithmetic vae --data digits.npz --having one.npy", "name the property by --having FILE and --lacking FILE"),
-    ("arithmetic vae --data digits.npz --label 11", "--label must be one of several in the data: 0 1 2"),
+    (
+        "arithmetic vae --data digits.npz",
+        "name the property by --having FILE and --lacking FILE, or by --label N",
+    ),
+    (
+        "arithmetic vae --data digits.npz --having one.npy",
+        "name the property by --having FILE and --lacking FILE",
+    ),
+    (
+        "arithmetic vae --data digits.npz --label 11",
+        "--label must be one of several in the data: 0 1 2",
+    ),
     ("arithmetic vae --data one.npy --label 1", "one.npy comes without labels: give --labels FILE"),
-    ("arithmetic vae --data digits.npz --label 1 --labels factors.npy", "has 2 factors: choose one by --factor 0 to 1"),
-    ("arithmetic vae --data digits.npz --label 1 --labels factors.npy --factor 2", "has factors 0 to 1, not 2"),
-    ("arithmetic vae --data digits.npz --label 1 --labels short.npy", "short.npy has 3 labels for 300 observations"),
+    (
+        "arithmetic vae --data digits.npz --label 1 --labels factors.npy",
+        "has 2 factors: choose one by --factor 0 to 1",
+    ),
+    (
+        "arithmetic vae --data digits.npz --label 1 --labels factors.npy --factor 2",
+        "has factors 0 to 1, not 2",
+    ),
+    (
+        "arithmetic vae --data digits.npz --label 1 --labels short.npy",
+        "short.npy has 3 labels for 300 observations",
+    ),
     (
         "denoise vae --data digits.npz --corrupt auto",
         "a 'beta_vae' model was trained without damage: name it",
@@ -613,25 +798,49 @@ MISTAKES = [
     ),
     ("denoise vae --data digits.npz --corrupt '{name: blur'", "'{name: blur' is no YAML"),
     ("denoise vae --data digits.npz --corrupt '{sigma: 1}'", "unknown corruption ''; known"),
-    ("denoise vae --data digits.npz --corrupt greyscale", "'greyscale' takes the colour from images (H, W, 3)"),
+    (
+        "denoise vae --data digits.npz --corrupt greyscale",
+        "'greyscale' takes the colour from images (H, W, 3)",
+    ),
     ("denoise vae --data digits.npz --corrupt blur --clean digits.npz", "leave --clean out"),
     ("denoise vae --data digits.npz --clean one.npy", "one.npy has 1 observations, digits.npz 300"),
-    ("inpaint vae --data digits.npz --holes wide.npy", "holes are booleans, True where values are missing; wide.npy"),
+    (
+        "inpaint vae --data digits.npz --holes wide.npy",
+        "holes are booleans, True where values are missing; wide.npy",
+    ),
     (
         "inpaint vae --data digits.npz --holes narrow.npy",
         "holes are of shape (8, 8) or (300, 8, 8), those of",
     ),
-    ("inpaint vae --data digits.npz --holes none.npy", "none.npy has no holes: what is missing is True, or white"),
-    ("anomaly vae --data digits.npz --false-alarm-rate 2", "false_alarm_rate is a share between 0 and 1, got 2.0"),
-    ("anomaly vae --data digits.npz --anomalous-label 11", "the labels make 0 of 300 observations anomalies"),
+    (
+        "inpaint vae --data digits.npz --holes none.npy",
+        "none.npy has no holes: what is missing is True, or white",
+    ),
+    (
+        "anomaly vae --data digits.npz --false-alarm-rate 2",
+        "false_alarm_rate is a share between 0 and 1, got 2.0",
+    ),
+    (
+        "anomaly vae --data digits.npz --anomalous-label 11",
+        "the labels make 0 of 300 observations anomalies",
+    ),
     (
         "anomaly vae --data one.npy --anomalous-label 1",
         "one.npy comes without labels, so --anomalous-label",
     ),
     ("anomaly vae --data one.npy", "needs at least 99 normal observations to calibrate, got 0"),
-    ("search vae --data digits.npz --k 300", "k is a number of others to find, from 1 to 299; got 300"),
-    ("search vae --data digits.npz --query one.npy --k 301", "k is a number of observations to find, from 1 to"),
-    ("search hash --data digits.npz --query one.npy --k 301", "k is a number of observations to find, from 1 to"),
+    (
+        "search vae --data digits.npz --k 300",
+        "k is a number of others to find, from 1 to 299; got 300",
+    ),
+    (
+        "search vae --data digits.npz --query one.npy --k 301",
+        "k is a number of observations to find, from 1 to",
+    ),
+    (
+        "search hash --data digits.npz --query one.npy --k 301",
+        "k is a number of observations to find, from 1 to",
+    ),
     ("search hash --data digits.npz --k 0", "k must be at least 1, got 0"),
     ("evaluate vae --data digits.npz --metrics mog", "unknown metric 'mog'; known: beta_vae, dci"),
 ]

@@ -18,12 +18,15 @@ QUIET: dict[str, Any] = {"progress": False}
 
 
 class Counter(gym.Env[Any, Any]):
-    """Observations say (random mark of the episode, step in it); episode k lasts 3 + k steps, every other cut off."""
+    """Observations say (random mark of the episode, step in it); episode k lasts 3 + k steps, every
+    other cut off."""
 
     def __init__(self, keyed: bool = False) -> None:
         vector = spaces.Box(0, 1e6, (2,), np.float32)
         self.keyed = keyed
-        self.observation_space = spaces.Dict({"vector": vector, "other": spaces.Discrete(2)}) if keyed else vector
+        self.observation_space = (
+            spaces.Dict({"vector": vector, "other": spaces.Discrete(2)}) if keyed else vector
+        )
         self.action_space = spaces.Box(np.array([-1, 0], np.float32), np.array([1, 5], np.float32))
         self.episodes = 0
 
@@ -33,13 +36,23 @@ class Counter(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self.mark, self.time, self.episodes = self.np_random.integers(1_000_000), 0, self.episodes + 1
+        self.mark, self.time, self.episodes = (
+            self.np_random.integers(1_000_000),
+            0,
+            self.episodes + 1,
+        )
         return self.observe(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.time += 1
         ended = self.time == 2 + self.episodes
-        return self.observe(), float(self.time), ended and self.episodes % 2 == 1, ended and self.episodes % 2 == 0, {}
+        return (
+            self.observe(),
+            float(self.time),
+            ended and self.episodes % 2 == 1,
+            ended and self.episodes % 2 == 0,
+            {},
+        )
 
 
 def vector_env(mode: AutoresetMode, count: int = 3) -> VectorEnv[Any, Any, Any]:
@@ -47,9 +60,12 @@ def vector_env(mode: AutoresetMode, count: int = 3) -> VectorEnv[Any, Any, Any]:
 
 
 def check_episodes(frames: lrl.Frames) -> None:
-    """Every episode belongs to one environment, counts from 0, and ends where its last record says."""
+    """Every episode belongs to one environment, counts from 0, and ends where its last record
+    says."""
     observations, steps = frames[:], frames.steps
-    np.testing.assert_array_equal(steps["reward"], observations[:, 1] + 1)  # of the step after the observation
+    np.testing.assert_array_equal(
+        steps["reward"], observations[:, 1] + 1
+    )  # of the step after the observation
     for env in np.unique(steps["env"]):
         numbers = steps["episode"][steps["env"] == env]
         for rank, number in enumerate(list(dict.fromkeys(numbers))):
@@ -75,7 +91,9 @@ def test_episodes_are_whole_in_every_autoreset_mode(mode: AutoresetMode, tmp_pat
 
 
 def test_autoreset_modes_agree(tmp_path: Path) -> None:
-    stores = [collect(vector_env(mode, 1), 40, tmp_path / mode.value, **QUIET) for mode in AutoresetMode]
+    stores = [
+        collect(vector_env(mode, 1), 40, tmp_path / mode.value, **QUIET) for mode in AutoresetMode
+    ]
     assert len({store[:].tobytes() for store in stores}) == 1
 
 
@@ -145,7 +163,9 @@ def test_a_policy_sees_the_observations(tmp_path: Path) -> None:
 
 def test_a_store_names_what_was_made_whatever_the_number(tmp_path: Path) -> None:
     collect(Counter, 10, tmp_path, n_envs=1, **QUIET)
-    assert collect(Counter, 20, tmp_path, n_envs=2, **QUIET).metadata["environment"] == {"id": "Counter"}
+    assert collect(Counter, 20, tmp_path, n_envs=2, **QUIET).metadata["environment"] == {
+        "id": "Counter"
+    }
 
 
 def test_an_environment_may_describe_itself() -> None:
@@ -165,7 +185,9 @@ BATCHED = [
 
 @pytest.mark.parametrize("space", BATCHED, ids=str)
 @pytest.mark.parametrize("name", list(EXPLORERS))
-def test_explorers_stay_in_the_space_vary_and_follow_the_seed(name: str, space: spaces.Space[Any]) -> None:
+def test_explorers_stay_in_the_space_vary_and_follow_the_seed(
+    name: str, space: spaces.Space[Any]
+) -> None:
     def run(seed: int) -> list[Any]:
         policy = EXPLORERS.build({"name": name}, action_space=space, seed=seed)
         return [policy(None) for _ in range(60)]
@@ -188,12 +210,16 @@ def test_brownian_actions_are_correlated_and_cover_the_space() -> None:
 
 def test_brownian_needs_bounds() -> None:
     box = spaces.Box(-np.inf, np.inf, (2, 1), np.float32)
-    with pytest.raises(ValueError, match="walks between bounds, and these actions have none; use 'random'"):
+    with pytest.raises(
+        ValueError, match="walks between bounds, and these actions have none; use 'random'"
+    ):
         EXPLORERS.build({"name": "brownian"}, action_space=box, seed=0)
 
 
 def test_brownian_keeps_discrete_actions_for_a_while() -> None:
-    policy = EXPLORERS.build({"name": "brownian"}, action_space=spaces.MultiDiscrete([50] * 200), seed=0)
+    policy = EXPLORERS.build(
+        {"name": "brownian"}, action_space=spaces.MultiDiscrete([50] * 200), seed=0
+    )
     actions = np.stack([policy(None) for _ in range(100)])
     assert abs((actions[1:] == actions[:-1]).mean() - 0.755) < 0.02  # kept, or drawn again
 
@@ -201,19 +227,41 @@ def test_brownian_keeps_discrete_actions_for_a_while() -> None:
 @pytest.mark.parametrize(
     ("env", "options", "error", "message"),
     [
-        (Counter, {"frames": 0}, ValueError, "frames is a number of observations, at least 1; got 0"),
-        (Counter, {"policy": "greedy"}, ValueError, "unknown policy 'greedy'; known: brownian, random"),
-        (Counter, {"key": "image"}, ValueError, r"key='image' is for Dict observations; these are \(2,\) float32"),
+        (
+            Counter,
+            {"frames": 0},
+            ValueError,
+            "frames is a number of observations, at least 1; got 0",
+        ),
+        (
+            Counter,
+            {"policy": "greedy"},
+            ValueError,
+            "unknown policy 'greedy'; known: brownian, random",
+        ),
+        (
+            Counter,
+            {"key": "image"},
+            ValueError,
+            r"key='image' is for Dict observations; these are \(2,\) float32",
+        ),
         (
             lambda: Counter(keyed=True),
             {},
             ValueError,
             "observations are a Dict of other, vector; set key to one of them, not None",
         ),
-        (lambda: Counter(keyed=True), {"key": "other"}, TypeError, r"expected Box observations, got Discrete\(2\)"),
+        (
+            lambda: Counter(keyed=True),
+            {"key": "other"},
+            TypeError,
+            r"expected Box observations, got Discrete\(2\)",
+        ),
     ],
 )
-def test_mistakes_are_named(env: Any, options: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
+def test_mistakes_are_named(
+    env: Any, options: Any, error: type[Exception], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(error, match=message):
         collect(env, **{"frames": 5, "path": tmp_path, "n_envs": 1, **QUIET, **options})
 

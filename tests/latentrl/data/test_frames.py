@@ -16,14 +16,19 @@ def numbered(count: int, episodes: int) -> Frames:
     """Observations that hold their own number, from sources of unequal lengths."""
     values = np.arange(count, dtype=np.float32)[:, None]
     sources = [values[:3], values[3:4], values[4:]]
-    return Frames(spaces.Box(0, 1e9, (1,), np.float32), sources, np.arange(count) * episodes // count)
+    return Frames(
+        spaces.Box(0, 1e9, (1,), np.float32), sources, np.arange(count) * episodes // count
+    )
 
 
 @pytest.mark.parametrize(
-    "index", [0, -1, 5, slice(2, 9), slice(None, None, -2), np.array([11, 0, 3, 3]), np.arange(12) % 3 == 0]
+    "index",
+    [0, -1, 5, slice(2, 9), slice(None, None, -2), np.array([11, 0, 3, 3]), np.arange(12) % 3 == 0],
 )
 def test_indexing_equals_numpy(index: Any) -> None:
-    np.testing.assert_array_equal(numbered(12, 4)[index], np.arange(12, dtype=np.float32)[:, None][index])
+    np.testing.assert_array_equal(
+        numbered(12, 4)[index], np.arange(12, dtype=np.float32)[:, None][index]
+    )
 
 
 def test_views_of_views() -> None:
@@ -73,7 +78,9 @@ def test_bare_observations_have_no_records() -> None:
 def test_fingerprint_tells_data_apart(images: Any) -> None:
     changed = images.copy()
     changed[0, 0, 0, 0] ^= 1
-    prints = [lrl.as_frames(array).fingerprint for array in (images, images.copy(), changed, images[:-1])]
+    prints = [
+        lrl.as_frames(array).fingerprint for array in (images, images.copy(), changed, images[:-1])
+    ]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
 
@@ -97,7 +104,9 @@ def test_arrays_are_read_as_they_are(images: Any) -> None:
         ((16, 16, 3), spaces.Box(0, 1, (16, 16, 3), np.float32)),
     ],
 )
-def test_floats_are_vectors_sequences_or_images(dtype: Any, shape: tuple[int, ...], space: spaces.Box) -> None:
+def test_floats_are_vectors_sequences_or_images(
+    dtype: Any, shape: tuple[int, ...], space: spaces.Box
+) -> None:
     array = np.random.default_rng(0).random((3, *shape)).astype(dtype)
     frames = lrl.as_frames(array)
     assert frames.space == space
@@ -106,16 +115,16 @@ def test_floats_are_vectors_sequences_or_images(dtype: Any, shape: tuple[int, ..
 
 @pytest.mark.parametrize("shape", [(16, 24), (16, 24, 1), (16, 24, 3)])
 def test_bytes_are_images(shape: tuple[int, ...]) -> None:
-    assert lrl.as_frames(np.zeros((3, *shape), np.uint8)).space == spaces.Box(0, 255, shape, np.uint8)
+    assert lrl.as_frames(np.zeros((3, *shape), np.uint8)).space == spaces.Box(
+        0, 255, shape, np.uint8
+    )
 
 
 def test_one_observation_can_be_opened(images: Any) -> None:
     np.testing.assert_array_equal(lrl.as_frames(images[:1])[0], images[0])
 
 
-EXPECTED = (
-    r"expected uint8 images \(N, H, W\) or \(N, H, W, C\), or floats: vectors \(N, D\), sequences \(N, T, D\) or images"
-)
+EXPECTED = r"expected uint8 images \(N, H, W\) or \(N, H, W, C\), or floats: vectors \(N, D\), sequences \(N, T, D\) or images"
 
 
 @pytest.mark.parametrize(
@@ -127,16 +136,31 @@ EXPECTED = (
             np.zeros(5),
             rf"an array holds float64 of shape \(5,\): {EXPECTED} .*; a single observation needs .*array\[None",
         ),
-        (np.zeros((2, 2, 2, 2, 2), np.float32), r"an array holds float32 of shape \(2, 2, 2, 2, 2\): "),
+        (
+            np.zeros((2, 2, 2, 2, 2), np.float32),
+            r"an array holds float32 of shape \(2, 2, 2, 2, 2\): ",
+        ),
         (np.array(1.0), r"an array holds float64 of shape \(\): "),
-        (np.zeros(5, int), rf"an array holds labels, not observations: {EXPECTED} .*; for labels there is read_labels"),
-        (np.full((2, 16, 16, 3), 200.0), r"must lie in \[0, 1\], those of an array go from 200 to 200; .* use uint8"),
-        (np.full((2, 16, 16, 3), -0.5), r"float images must lie in \[0, 1\], those of an array go from -0.5 to -0.5"),
+        (
+            np.zeros(5, int),
+            rf"an array holds labels, not observations: {EXPECTED} .*; for labels there is read_labels",
+        ),
+        (
+            np.full((2, 16, 16, 3), 200.0),
+            r"must lie in \[0, 1\], those of an array go from 200 to 200; .* use uint8",
+        ),
+        (
+            np.full((2, 16, 16, 3), -0.5),
+            r"float images must lie in \[0, 1\], those of an array go from -0.5 to -0.5",
+        ),
         (
             np.zeros((2, 16, 16, 3), int),
             rf"int64 of shape \(2, 16, 16, 3\): {EXPECTED} .*: array.astype\(np.uint8\), vect",
         ),
-        (np.zeros((2, 16), np.uint32), r"uint32 of shape \(2, 16\): .*vectors: array.astype\(np.float32\)"),
+        (
+            np.zeros((2, 16), np.uint32),
+            r"uint32 of shape \(2, 16\): .*vectors: array.astype\(np.float32\)",
+        ),
         (
             np.zeros((2, 16), np.uint8),
             r"uint8 of shape \(2, 16\): .*reshape images to \(N, H, W, C\), turn vectors into",
@@ -158,7 +182,9 @@ def test_unfit_arrays_are_refused(array: Any, message: str) -> None:
 
 
 def test_other_things_are_refused(images: Any) -> None:
-    with pytest.raises(TypeError, match=r"expected Frames, a NumPy array or a path, got list; try np.asarray"):
+    with pytest.raises(
+        TypeError, match=r"expected Frames, a NumPy array or a path, got list; try np.asarray"
+    ):
         lrl.as_frames(list(images))
 
 
@@ -177,7 +203,10 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_bad_observation_is_named(position: int, value: float) -> None:
     array = np.random.default_rng(0).random((10, 8), np.float32)
     array[position, 5] = array[9, 2] = value
-    with pytest.raises(ValueError, match=rf"contain NaN or infinity, first in observation {position}; repair or drop"):
+    with pytest.raises(
+        ValueError,
+        match=rf"contain NaN or infinity, first in observation {position}; repair or drop",
+    ):
         check_learnable(lrl.as_frames(array))
 
 
@@ -191,8 +220,13 @@ def test_bad_images_are_found_behind_constant_ones() -> None:
 @pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_constant_observations_are_refused(dtype: Any) -> None:
-    array = np.broadcast_to(np.arange(48, dtype=dtype).reshape(1, 4, 12) / dtype(1), (10, 4, 12)).astype(dtype)
-    with pytest.raises(ValueError, match="all 10 observations are identical: there is nothing to learn; look at what"):
+    array = np.broadcast_to(
+        np.arange(48, dtype=dtype).reshape(1, 4, 12) / dtype(1), (10, 4, 12)
+    ).astype(dtype)
+    with pytest.raises(
+        ValueError,
+        match="all 10 observations are identical: there is nothing to learn; look at what",
+    ):
         check_learnable(lrl.as_frames(array))
     array[9, 0, 0] += 1
     check_learnable(lrl.as_frames(array))
@@ -209,7 +243,9 @@ def test_reading_ends_at_the_first_difference() -> None:
 
         def __getitem__(self, indices: Any) -> Any:
             self.read += len(indices)
-            return np.broadcast_to(np.minimum(indices // 3, 1)[:, None, None], (len(indices), 64, 64))
+            return np.broadcast_to(
+                np.minimum(indices // 3, 1)[:, None, None], (len(indices), 64, 64)
+            )
 
     source: Any = Counting()
     check_learnable(Frames(spaces.Box(0, 255, (64, 64), np.uint8), [source], np.arange(10**6)))

@@ -1,4 +1,5 @@
-"""Observations and labels in files: every format against what was written, and each kind of damage."""
+"""Observations and labels in files: every format against what was written, and each kind of
+damage."""
 
 from __future__ import annotations
 
@@ -19,7 +20,14 @@ import latentrl as lrl
 from latentrl.data.readers import ImageFolder, image_files, open_source, read_labels
 from latentrl.data.store import FrameWriter
 
-CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
+CODES = {
+    "uint8": 0x08,
+    "int8": 0x09,
+    "int16": 0x0B,
+    "int32": 0x0C,
+    "float32": 0x0D,
+    "float64": 0x0E,
+}
 
 
 def idx(array: Any) -> bytes:
@@ -63,7 +71,9 @@ def write_store(folder: Path, images: Any) -> Path:
     space = spaces.Box(0, 255, images.shape[1:], np.uint8)
     count = len(images)
     with FrameWriter(folder, space, spaces.Discrete(2), {}) as writer:
-        zeros = dict.fromkeys(("action", "reward", "terminated", "truncated", "env", "episode"), np.zeros(count))
+        zeros = dict.fromkeys(
+            ("action", "reward", "terminated", "truncated", "env", "episode"), np.zeros(count)
+        )
         writer.append(images, **zeros)
     return folder
 
@@ -94,16 +104,22 @@ def read_all(source: Any) -> Any:
 # NumPy's files
 
 
-@pytest.mark.parametrize("others", [{}, {"labels": np.arange(1000)}, {"factors": np.zeros((1000, 2), int)}])
+@pytest.mark.parametrize(
+    "others", [{}, {"labels": np.arange(1000)}, {"factors": np.zeros((1000, 2), int)}]
+)
 def test_only_array_of_an_archive_needs_no_name(others: Any, vectors: Any, tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "one.npz", images=vectors, **others)
     np.testing.assert_array_equal(read_all(tmp_path / "one.npz"), vectors)
 
 
-@pytest.mark.parametrize(("names", "found"), [(["x_train", "x_test"], "x_train, x_test"), ([], "nothing")])
+@pytest.mark.parametrize(
+    ("names", "found"), [(["x_train", "x_test"], "x_train, x_test"), ([], "nothing")]
+)
 def test_archives_without_a_clear_choice(names: list[str], found: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", **{name: np.zeros((2, 8)) for name in names})
-    with pytest.raises(ValueError, match=rf"two.npz holds {found}; name the array to use 'observations'"):
+    with pytest.raises(
+        ValueError, match=rf"two.npz holds {found}; name the array to use 'observations'"
+    ):
         open_source(tmp_path / "two.npz")
 
 
@@ -111,7 +127,10 @@ def test_archives_without_a_clear_choice(names: list[str], found: str, tmp_path:
 def test_pickled_arrays_are_refused(name: str, tmp_path: Path) -> None:
     save = np.save if name.endswith("npy") else np.savez
     save(tmp_path / name, np.array([{}, {}]), allow_pickle=True)
-    with pytest.raises(ValueError, match=rf"{name} cannot be read: .*[Oo]bject.*; save observations of one shape and"):
+    with pytest.raises(
+        ValueError,
+        match=rf"{name} cannot be read: .*[Oo]bject.*; save observations of one shape and",
+    ):
         open_source(tmp_path / name)
 
 
@@ -123,7 +142,9 @@ def test_pickled_arrays_are_refused(name: str, tmp_path: Path) -> None:
 )
 def test_idx_is_told_by_its_first_bytes(name: str, images: Any, tmp_path: Path) -> None:
     grey = images[:20, :, :, 0]
-    path = write(tmp_path / name, gzip.compress(idx(grey), mtime=0) if name.endswith(".gz") else idx(grey))
+    path = write(
+        tmp_path / name, gzip.compress(idx(grey), mtime=0) if name.endswith(".gz") else idx(grey)
+    )
     assert lrl.as_frames(path).space == spaces.Box(0, 255, (32, 32), np.uint8)
     np.testing.assert_array_equal(lrl.as_frames(path)[:], grey)
 
@@ -163,7 +184,10 @@ IMAGES = idx(np.zeros((4, 8, 8), np.uint8))
             b"\x89PNG",
             r"it begins with 89 50 4e 47; expected a store, an image, a folder of images, \.npy, \.npz or IDX",
         ),
-        (b"\0\0", r"it begins with 00 00; .*a type \(08, 09, 0b to 0e\) and the number of dimensions"),
+        (
+            b"\0\0",
+            r"it begins with 00 00; .*a type \(08, 09, 0b to 0e\) and the number of dimensions",
+        ),
         (b"", "it begins with nothing; expected"),
         (gzip.compress(IMAGES, mtime=0)[:-9], ""),
         (gzip.compress(b"something", mtime=0), r"it begins with 73 6f 6d 65"),
@@ -193,7 +217,10 @@ def test_truncated_files_are_named(kind: str, share: float, images: Any, tmp_pat
 def test_nothing_there(tmp_path: Path) -> None:
     for read in (open_source, read_labels, lrl.as_frames):
         for name in ("nowhere", "nowhere.npz", "nowhere.png"):
-            with pytest.raises(FileNotFoundError, match=rf"nothing at .*{name}: expected a store, an image, a folder"):
+            with pytest.raises(
+                FileNotFoundError,
+                match=rf"nothing at .*{name}: expected a store, an image, a folder",
+            ):
                 read(tmp_path / name)
 
 
@@ -212,7 +239,9 @@ def test_folders_are_read_to_the_bottom_in_order(images: Any, tmp_path: Path) ->
 
 
 def test_a_single_image_is_a_folder_of_one(images: Any, tmp_path: Path) -> None:
-    np.testing.assert_array_equal(lrl.as_frames(save_image(tmp_path / "one.png", images[0]))[:], images[:1])
+    np.testing.assert_array_equal(
+        lrl.as_frames(save_image(tmp_path / "one.png", images[0]))[:], images[:1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,7 +256,9 @@ def test_a_single_image_is_a_folder_of_one(images: Any, tmp_path: Path) -> None:
         ([(500, 100), (100, 500), (100, 100)], (100, 100)),
     ],
 )
-def test_images_get_the_median_size(sizes: list[tuple[int, int]], common: tuple[int, int], tmp_path: Path) -> None:
+def test_images_get_the_median_size(
+    sizes: list[tuple[int, int]], common: tuple[int, int], tmp_path: Path
+) -> None:
     for number, (height, width) in enumerate(sizes):
         save_image(tmp_path / f"{number}.png", np.zeros((height, width, 3), np.uint8))
     frames = lrl.as_frames(tmp_path)
@@ -235,22 +266,30 @@ def test_images_get_the_median_size(sizes: list[tuple[int, int]], common: tuple[
     assert frames[:].shape == (len(sizes), *common, 3)
 
 
-def test_at_most_256_headers_are_read_at_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_256_headers_are_read_at_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     opened: list[Path] = []
     plain = Image.open
-    monkeypatch.setattr(Image, "open", lambda path, **options: opened.append(path) or plain(path, **options))
+    monkeypatch.setattr(
+        Image, "open", lambda path, **options: opened.append(path) or plain(path, **options)
+    )
     assert ImageFolder([path] * 10_000).shape == (10_000, 8, 8, 3)
     assert len(opened) == 256
 
 
 @pytest.mark.parametrize("size", [(96, 64), (20, 48), (64, 64), (10, 12)])
-def test_resizing_is_the_antialiased_bilinear_one(size: tuple[int, int], images: Any, tmp_path: Path) -> None:
+def test_resizing_is_the_antialiased_bilinear_one(
+    size: tuple[int, int], images: Any, tmp_path: Path
+) -> None:
     pixels = torch.from_numpy(images[:1]).permute(0, 3, 1, 2).float()
     shown = F.interpolate(pixels, size, mode="bilinear").round().byte()
     other = save_image(tmp_path / "other.png", shown[0].permute(1, 2, 0).numpy())
     first = save_image(tmp_path / "first.png", images[0])
-    expected = F.interpolate(shown.float(), (32, 32), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    expected = F.interpolate(shown.float(), (32, 32), mode="bilinear", antialias=True)[0].permute(
+        1, 2, 0
+    )
     frames = ImageFolder([first, first, other])[np.arange(3)]
     np.testing.assert_array_equal(frames[0], images[0])
     assert np.abs(frames[2] - expected.numpy()).max() <= 1.5
@@ -272,7 +311,15 @@ def gradient(channels: int = 1) -> Any:
         (gradient(4), None, gradient(4)[..., :3]),
         (gradient(), "P", gradient()[..., None].repeat(3, -1)),
     ],
-    ids=["grey", "grey with alpha", "black and white", "16 bits", "colour", "colour with alpha", "palette"],
+    ids=[
+        "grey",
+        "grey with alpha",
+        "black and white",
+        "16 bits",
+        "colour",
+        "colour with alpha",
+        "palette",
+    ],
 )
 def test_every_kind_of_pixel(pixels: Any, mode: str | None, expected: Any, tmp_path: Path) -> None:
     save_image(tmp_path / "0.png", pixels, mode)
@@ -294,7 +341,11 @@ def test_one_coloured_file_makes_all_coloured(images: Any, tmp_path: Path) -> No
 
 def test_large_photographs(tmp_path: Path) -> None:
     rows, columns = np.mgrid[:768, :1024] / 4
-    save_image(tmp_path / "0.jpg", np.stack([rows, columns, 255 - columns], -1).astype(np.uint8), quality=95)
+    save_image(
+        tmp_path / "0.jpg",
+        np.stack([rows, columns, 255 - columns], -1).astype(np.uint8),
+        quality=95,
+    )
     image = lrl.as_frames(tmp_path)[0].astype(float)
     rows, columns = np.mgrid[:192, :256] + 0.5
     assert np.abs(image - np.stack([rows, columns, 255 - columns], -1)).mean() < 2
@@ -345,7 +396,9 @@ def test_folders_without_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["idx", "gz", "npy", "npz"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
 def test_labels_come_back(kind: str, name: str, dtype: Any, tmp_path: Path) -> None:
-    labels = np.random.default_rng(0).integers(0, 10, (20, 3) if name == "factors" else 20).astype(dtype)
+    labels = (
+        np.random.default_rng(0).integers(0, 10, (20, 3) if name == "factors" else 20).astype(dtype)
+    )
     path = tmp_path / f"data.{kind}"
     if kind == "npy":
         np.save(path, labels)
@@ -399,7 +452,9 @@ def test_images_without_classes_have_none(images: Any, tmp_path: Path) -> None:
 def test_images_beside_class_folders_have_no_class(images: Any, tmp_path: Path) -> None:
     for name in ("0.png", "cat/0.png", "dog/0.png"):
         save_image(tmp_path / name, images[0])
-    with pytest.raises(ValueError, match=r"images in .* lie beside class folders \(cat, dog\): move them"):
+    with pytest.raises(
+        ValueError, match=r"images in .* lie beside class folders \(cat, dog\): move them"
+    ):
         read_labels(tmp_path)
 
 
@@ -415,7 +470,9 @@ def test_images_beside_class_folders_have_no_class(images: Any, tmp_path: Path) 
 def test_other_things_are_no_labels(array: Any, found: str, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", array)
     np.savez(tmp_path / "x.npz", labels=array)
-    message = rf"holds {found}, not labels; expected whole numbers: classes \(N,\) or factors \(N, F\)"
+    message = (
+        rf"holds {found}, not labels; expected whole numbers: classes \(N,\) or factors \(N, F\)"
+    )
     with pytest.raises(ValueError, match=rf"x.npy {message}"):
         read_labels(tmp_path / "x.npy")
     with pytest.raises(ValueError, match=rf"'labels' in .*x.npz {message}"):
@@ -424,5 +481,7 @@ def test_other_things_are_no_labels(array: Any, found: str, tmp_path: Path) -> N
 
 def test_label_files_are_no_observations(tmp_path: Path) -> None:
     path = write(tmp_path / "train-labels-idx1-ubyte", idx(np.zeros(9, np.uint8)))
-    with pytest.raises(ValueError, match=r"labels-idx1-ubyte holds labels, not observations: expected uint8 images"):
+    with pytest.raises(
+        ValueError, match=r"labels-idx1-ubyte holds labels, not observations: expected uint8 images"
+    ):
         lrl.as_frames(path)

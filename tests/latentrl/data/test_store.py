@@ -18,8 +18,15 @@ ACTIONS = spaces.Box(-1, 1, (2,), np.float32)
 
 
 def write(path: Path, count: int = 10, seed: int = 0, **changes: Any) -> Any:
-    observations = np.random.default_rng(seed).integers(0, 256, (count, *SPACE.shape), dtype=np.uint8)
-    arguments = {"space": SPACE, "action_space": ACTIONS, "environment": {"id": "Test-v0"}, **changes}
+    observations = np.random.default_rng(seed).integers(
+        0, 256, (count, *SPACE.shape), dtype=np.uint8
+    )
+    arguments = {
+        "space": SPACE,
+        "action_space": ACTIONS,
+        "environment": {"id": "Test-v0"},
+        **changes,
+    }
     with FrameWriter(path, **arguments, seed=seed) as writer:
         for number, observation in enumerate(observations):
             writer.append(
@@ -62,7 +69,12 @@ def test_a_killed_writer_loses_at_most_one_frame(kind: str, tmp_path: Path) -> N
     observations = write(tmp_path)
     file = tmp_path / f"000.{kind}.bin"
     whole = file.stat().st_size
-    for lost in (1, whole // 20, whole // 10 - 1, whole // 10):  # bytes: up to all of the last record
+    for lost in (
+        1,
+        whole // 20,
+        whole // 10 - 1,
+        whole // 10,
+    ):  # bytes: up to all of the last record
         cut(file, whole - lost)
         frames = Frames.open(tmp_path)
         assert len(frames) == 9
@@ -101,7 +113,9 @@ def test_an_empty_store_opens(tmp_path: Path) -> None:
 )
 def test_other_frames_are_refused(changes: dict[str, Any], key: str, tmp_path: Path) -> None:
     write(tmp_path)
-    with pytest.raises(ValueError, match=rf"holds frames with {key} \{{.*\}}, not \{{.*\}}: use another path"):
+    with pytest.raises(
+        ValueError, match=rf"holds frames with {key} \{{.*\}}, not \{{.*\}}: use another path"
+    ):
         write(tmp_path, count=0, **changes)
     assert len(Frames.open(tmp_path)) == 10
 
@@ -123,5 +137,7 @@ def test_newer_formats_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 2}))
-    with pytest.raises(ValueError, match="has frame format 2, this version reads up to 1: update latentrl"):
+    with pytest.raises(
+        ValueError, match="has frame format 2, this version reads up to 1: update latentrl"
+    ):
         Frames.open(tmp_path)

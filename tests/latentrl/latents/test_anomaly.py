@@ -16,7 +16,8 @@ from latentrl.training.health import store_statistics
 
 @pytest.fixture(scope="module")
 def linear(vectors: Any) -> lrl.Autoencoder:
-    """Principal components of all vectors but the validation part, with the statistics of the same."""
+    """Principal components of all vectors but the validation part, with the statistics of the
+    same."""
     model = lrl.pca((8,), 3)
     lrl.fit(model, vectors, progress=False)
     store_statistics(model, lrl.as_frames(vectors).split(0.1, 0)[0])
@@ -29,21 +30,34 @@ def test_score_is_the_density_of_the_reconstruction(fitted: lrl.Autoencoder, ima
     assert scores.dtype == np.float64
     assert maps.shape == (20, 32, 32)
     np.testing.assert_allclose(maps.sum((1, 2)), scores, rtol=1e-4)
-    np.testing.assert_allclose(scores, fitted.surprise(images[:20]).sum((1, 2, 3), dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(
+        scores, fitted.pixel_nll(images[:20]).sum((1, 2, 3), dtype=np.float64), rtol=1e-6
+    )
     np.testing.assert_allclose(detector.score(images[3]), scores[3], rtol=1e-4)
     assert detector.map(images[3]).shape == (32, 32)
 
 
 @pytest.mark.parametrize(
     ("shape", "dtype", "place"),
-    [((5,), np.float32, (5,)), ((6, 2), np.float32, (6,)), ((8, 9), np.uint8, (8, 9)), ((8, 9, 3), np.uint8, (8, 9))],
+    [
+        ((5,), np.float32, (5,)),
+        ((6, 2), np.float32, (6,)),
+        ((8, 9), np.uint8, (8, 9)),
+        ((8, 9, 3), np.uint8, (8, 9)),
+    ],
 )
 def test_maps_have_a_value_for_each_place(shape: Any, dtype: Any, place: Any) -> None:
-    space = spaces.Box(0, 255, shape, dtype) if dtype is np.uint8 else spaces.Box(-np.inf, np.inf, shape, dtype)
-    detector = lrl.AnomalyDetector(lrl.ae(space, 2, body={"name": "mlp", "hidden": (8,)}))
+    space = (
+        spaces.Box(0, 255, shape, dtype)
+        if dtype is np.uint8
+        else spaces.Box(-np.inf, np.inf, shape, dtype)
+    )
+    detector = lrl.AnomalyDetector(lrl.ae(space, 2, backbone={"name": "mlp", "hidden": (8,)}))
     batch = np.stack([space.sample() for _ in range(4)])
     assert detector.map(batch).shape == (4, *place)
-    np.testing.assert_allclose(detector.map(batch).reshape(4, -1).sum(1), detector.score(batch), rtol=1e-4)
+    np.testing.assert_allclose(
+        detector.map(batch).reshape(4, -1).sum(1), detector.score(batch), rtol=1e-4
+    )
     assert np.ndim(detector.score(batch[0])) == 0
     assert detector.map(batch[0]).shape == place
 
@@ -57,16 +71,22 @@ def test_maps_point_at_what_is_wrong(images: Any) -> None:
     assert added[:, 2:5, 25:28].sum() > 0.7 * np.abs(added).sum()
 
 
-def test_scores_of_files_and_of_long_data(linear: lrl.Autoencoder, vectors: Any, tmp_path: Any) -> None:
+def test_scores_of_files_and_of_long_data(
+    linear: lrl.Autoencoder, vectors: Any, tmp_path: Any
+) -> None:
     np.save(tmp_path / "rows.npy", vectors)
     assert len(vectors) > CHUNK
     detector = lrl.AnomalyDetector(linear)
     np.testing.assert_allclose(detector.score(tmp_path / "rows.npy"), detector.score(vectors))
-    np.testing.assert_allclose(detector.map(lrl.as_frames(vectors)), linear.surprise(vectors), rtol=1e-5)
+    np.testing.assert_allclose(
+        detector.map(lrl.as_frames(vectors)), linear.pixel_nll(vectors), rtol=1e-5
+    )
     assert detector.score(vectors[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize(("count", "rate"), [(19, 0.05), (99, 0.01), (50, 0.1), (1, 0.5), (48, 1 / 49)])
+@pytest.mark.parametrize(
+    ("count", "rate"), [(19, 0.05), (99, 0.01), (50, 0.1), (1, 0.5), (48, 1 / 49)]
+)
 def test_the_false_alarm_rate_is_at_most_what_was_asked(
     count: int, rate: float, linear: lrl.Autoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +94,9 @@ def test_the_false_alarm_rate_is_at_most_what_was_asked(
     draws = np.random.default_rng(0).random((4000, count))
     # the chance of an alarm is what lies above the threshold, of scores spread evenly over (0, 1)
     alarms = [1 - lrl.AnomalyDetector(linear).calibrate(scores, rate).threshold for scores in draws]
-    assert np.mean(alarms) == pytest.approx(np.floor((count + 1) * rate + 1e-9) / (count + 1), rel=0.1)
+    assert np.mean(alarms) == pytest.approx(
+        np.floor((count + 1) * rate + 1e-9) / (count + 1), rel=0.1
+    )
 
 
 def test_threshold_is_the_conformal_quantile(linear: lrl.Autoencoder, vectors: Any) -> None:
@@ -98,11 +120,17 @@ def test_a_threshold_can_be_given_back(linear: lrl.Autoencoder, vectors: Any) ->
 
 def test_wrong_uses_of_a_detector_say_so(linear: lrl.Autoencoder, vectors: Any) -> None:
     detector = lrl.AnomalyDetector(linear)
-    with pytest.raises(ValueError, match="there is no threshold yet: calibrate with normal observations"):
+    with pytest.raises(
+        ValueError, match="there is no threshold yet: calibrate with normal observations"
+    ):
         detector.is_anomaly(vectors)
-    with pytest.raises(ValueError, match=r"0\.01 needs at least 99 normal observations to calibrate, got 98"):
+    with pytest.raises(
+        ValueError, match=r"0\.01 needs at least 99 normal observations to calibrate, got 98"
+    ):
         detector.calibrate(vectors[:98])
-    with pytest.raises(ValueError, match=r"0\.03 needs at least 33 normal observations to calibrate, got 1"):
+    with pytest.raises(
+        ValueError, match=r"0\.03 needs at least 33 normal observations to calibrate, got 1"
+    ):
         detector.calibrate(vectors[0], 0.03)
     with pytest.raises(ValueError, match="false_alarm_rate is a share between 0 and 1, got 1"):
         detector.calibrate(vectors, 1)
@@ -116,13 +144,21 @@ def test_auroc_equals_that_of_scikit_learn(decimals: int) -> None:
     rng = np.random.default_rng(0)
     anomalous = rng.random(500) < 0.1
     scores = (rng.standard_normal(500) + anomalous).round(decimals)
-    assert lrl.auroc(scores, anomalous) == pytest.approx(roc_auc_score(anomalous, scores), abs=1e-12)
-    assert lrl.auroc(-scores, anomalous.astype(int)) == pytest.approx(1 - lrl.auroc(scores, anomalous))
+    assert lrl.auroc(scores, anomalous) == pytest.approx(
+        roc_auc_score(anomalous, scores), abs=1e-12
+    )
+    assert lrl.auroc(-scores, anomalous.astype(int)) == pytest.approx(
+        1 - lrl.auroc(scores, anomalous)
+    )
 
 
 def test_auroc_needs_both_kinds_and_a_label_each() -> None:
     assert lrl.auroc([1, 2, 3], [0, 0, 1]) == 1
-    with pytest.raises(ValueError, match="needs both kinds, got 0 anomalies and 3 normal observations"):
+    with pytest.raises(
+        ValueError, match="needs both kinds, got 0 anomalies and 3 normal observations"
+    ):
         lrl.auroc([1, 2, 3], [0, 0, 0])
-    with pytest.raises(ValueError, match=r"one score and one label each, got shapes \(3,\) and \(2,\)"):
+    with pytest.raises(
+        ValueError, match=r"one score and one label each, got shapes \(3,\) and \(2,\)"
+    ):
         lrl.auroc([1, 2, 3], [0, 1])

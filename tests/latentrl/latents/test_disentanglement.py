@@ -1,4 +1,5 @@
-"""Metrics against closed forms, scikit-learn and loops; what every metric must do with good and bad codes."""
+"""Metrics against closed forms, scikit-learn and loops; what every metric must do with good and bad
+codes."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ VOTES = {"train": 3000, "test": 1500}
 SIZES = {"dci": {"train": 600, "test": 300}, "factor_vae": VOTES, "beta_vae": VOTES}
 SPECS = [{"name": name, **SIZES.get(name, {})} for name in METRICS]
 NEEDS_SKLEARN = {"beta_vae": "linear_model", "dci": "ensemble", "sap": "svm"}
-GRID = np.stack(np.meshgrid(range(4), range(4), range(25), indexing="ij"), -1).reshape(-1, 3)[:, :2]  # all pairs, 25 x
+GRID = np.stack(np.meshgrid(range(4), range(4), range(25), indexing="ij"), -1).reshape(-1, 3)[
+    :, :2
+]  # all pairs, 25 x
 
 
 def draw(values: int = 4, rows: int = 900, count: int = 3) -> Any:
@@ -58,21 +61,32 @@ def noisy() -> dict[str, float]:
 
 
 def test_all_metrics_run_by_default_and_names_are_flat(perfect: dict[str, float]) -> None:
-    dci = [f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness", "informativeness_train")]
+    dci = [
+        f"dci_{part}"
+        for part in ("disentanglement", "completeness", "informativeness", "informativeness_train")
+    ]
     assert list(perfect) == ["beta_vae", *dci, "factor_vae", "mig", "modularity", "sap"]
     assert list(disentanglement_scores(noise(100), draw(2, 100))) == list(perfect)
 
 
 def test_a_perfect_code_scores_one(perfect: dict[str, float]) -> None:
     perfect = perfect | disentanglement_scores(draw(2), draw(2), metrics=["sap"])
-    assert perfect.pop("sap") == pytest.approx(0.5, abs=0.05)  # the most that two equally frequent values allow
+    assert perfect.pop("sap") == pytest.approx(
+        0.5, abs=0.05
+    )  # the most that two equally frequent values allow
     assert perfect == pytest.approx(dict.fromkeys(perfect, 1.0), abs=0.03)
 
 
 def test_a_random_code_scores_by_chance() -> None:
     factors = draw(rows=3000)
     found = scores(noise(3000, 5), factors)
-    chance = {"mig": 0, "sap": 0, "dci_disentanglement": 0, "dci_completeness": 0, "dci_informativeness": 1 / 4}
+    chance = {
+        "mig": 0,
+        "sap": 0,
+        "dci_disentanglement": 0,
+        "dci_completeness": 0,
+        "dci_informativeness": 1 / 4,
+    }
     chance |= {"factor_vae": 1 / 3, "beta_vae": 1 / 3}
     assert {name: found[name] for name in chance} == pytest.approx(chance, abs=0.07)
 
@@ -80,7 +94,10 @@ def test_a_random_code_scores_by_chance() -> None:
 def test_few_rows_do_not_flatter_a_random_code() -> None:
     factors = np.random.default_rng(0).integers(0, 8, (10, 300, 4))
     metrics = [spec for spec in SPECS if spec["name"] in ("factor_vae", "beta_vae")]
-    found = [disentanglement_scores(noise(300, 10, seed), f, seed, metrics) for seed, f in enumerate(factors)]
+    found = [
+        disentanglement_scores(noise(300, 10, seed), f, seed, metrics)
+        for seed, f in enumerate(factors)
+    ]
     for name in ("factor_vae", "beta_vae"):
         assert np.mean([score[name] for score in found]) == pytest.approx(1 / 4, abs=0.04)
 
@@ -103,7 +120,10 @@ def test_a_duplicated_code_has_no_gap() -> None:
 def test_a_seed_decides_everything(noisy: dict[str, float]) -> None:
     assert scores(NOISY, FACTORS) == noisy
     other = scores(NOISY, FACTORS, seed=1)
-    assert {name for name in noisy if noisy[name] == other[name]} <= {"mig", "modularity"}  # they use all 900 rows
+    assert {name for name in noisy if noisy[name] == other[name]} <= {
+        "mig",
+        "modularity",
+    }  # they use all 900 rows
 
 
 def test_the_order_of_the_dimensions_does_not_matter(noisy: dict[str, float]) -> None:
@@ -140,14 +160,19 @@ def test_mutual_information_equals_scikit_learn() -> None:
     binned = np.digitize(column, np.histogram(column, 20)[1][:-1])
     information, factor_entropy = _information(NOISY, FACTORS, 0, 900, 20)
     for k, factor in enumerate(FACTORS.T):
-        assert mutual_information(binned, factor) == pytest.approx(mutual_info_score(binned, factor))
+        assert mutual_information(binned, factor) == pytest.approx(
+            mutual_info_score(binned, factor)
+        )
         assert information[0, k] == pytest.approx(mutual_info_score(binned, factor))
         assert factor_entropy[k] == pytest.approx(entropy(np.bincount(factor)))
     assert mutual_information(np.zeros(900), FACTORS[:, 0]) == 0
 
 
 def test_mig_of_a_coarse_copy_is_half() -> None:
-    fine, coarse = GRID[:, 0], GRID[:, 0] // 2  # log 4 and log 2 nats about factor 0, nothing about factor 1
+    fine, coarse = (
+        GRID[:, 0],
+        GRID[:, 0] // 2,
+    )  # log 4 and log 2 nats about factor 0, nothing about factor 1
     assert mig(np.stack([fine, coarse], 1), GRID) == pytest.approx((0.5 + 0) / 2)
 
 
@@ -158,7 +183,10 @@ def test_modularity_of_a_shared_dimension_is_zero() -> None:
 
 def test_concentration_equals_the_formula() -> None:
     importance = np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.4], [0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
-    by_hand = sum(row.sum() * (1 - entropy(row, base=3)) for row in importance if row.any()) / importance.sum()
+    by_hand = (
+        sum(row.sum() * (1 - entropy(row, base=3)) for row in importance if row.any())
+        / importance.sum()
+    )
     assert concentration(importance) == pytest.approx(by_hand)
     assert concentration(np.eye(3)) == pytest.approx(1)
     assert concentration(np.ones((2, 3))) == pytest.approx(0)
@@ -177,7 +205,9 @@ def test_factor_vae_equals_a_loop_over_votes(noisy: dict[str, float]) -> None:
         return k, int(np.argmin(batch.var(0, ddof=1) / codes.var(0, ddof=1)))
 
     votes = [vote() for _ in range(3000)]
-    majority = [np.bincount([k for k, vote in votes if vote == i], minlength=3).argmax() for i in range(4)]
+    majority = [
+        np.bincount([k for k, vote in votes if vote == i], minlength=3).argmax() for i in range(4)
+    ]
     by_hand = np.mean([majority[i] == k for k, i in [vote() for _ in range(2000)]])
     assert 0.45 < by_hand < 0.95
     assert METRICS["factor_vae"](codes, factors) == pytest.approx(by_hand, abs=0.04)
@@ -224,16 +254,32 @@ ROWS = "codes and factors need one row per observation and at least 100, got {} 
 @pytest.mark.parametrize(
     ("codes", "factors", "message"),
     [
-        (noise()[:, 0], FACTORS, r"codes must be \(N, latent_dim\) with 2 columns or more to compare, got \(900,\)"),
+        (
+            noise()[:, 0],
+            FACTORS,
+            r"codes must be \(N, latent_dim\) with 2 columns or more to compare, got \(900,\)",
+        ),
         (noise()[:, :1], FACTORS, r"codes must be \(N, latent_dim\) .* got \(900, 1\)"),
-        (noise(), FACTORS[:, 0], r"factors must be \(N, F\) with 2 columns or more to compare, got \(900,\)"),
+        (
+            noise(),
+            FACTORS[:, 0],
+            r"factors must be \(N, F\) with 2 columns or more to compare, got \(900,\)",
+        ),
         (noise(), FACTORS[:-1], ROWS.format(900, 899)),
         (noise()[:99], FACTORS[:99], ROWS.format(99, 99)),
-        (np.where(noise() > 3, np.nan, NOISY[:, :3] * [1, np.inf, 1]), FACTORS, r"NaN or infinity in dimensions \["),
+        (
+            np.where(noise() > 3, np.nan, NOISY[:, :3] * [1, np.inf, 1]),
+            FACTORS,
+            r"NaN or infinity in dimensions \[",
+        ),
         (noise(), FACTORS + 0.5 * (FACTORS == 3), WHOLE.format(r"3\.5")),
         (noise(), np.where(FACTORS == 3, np.nan, FACTORS), WHOLE.format("nan")),
         (noise(), np.where(FACTORS == 3, "red", "blue"), WHOLE.format("(red|blue)")),
-        (noise(), FACTORS * [1, 0, 1], "factor 1 has 1 value in 900 rows; drop it, or bring rows with others"),
+        (
+            noise(),
+            FACTORS * [1, 0, 1],
+            "factor 1 has 1 value in 900 rows; drop it, or bring rows with others",
+        ),
         (
             noise(),
             np.c_[FACTORS, range(900)],
@@ -252,15 +298,25 @@ def test_wrong_arrays_are_refused(codes: Any, factors: Any, message: str, name: 
 @pytest.mark.parametrize("name", ["dci", "sap", "factor_vae", "beta_vae"])
 def test_a_rare_value_may_miss_a_part(name: str) -> None:
     rare = np.c_[FACTORS, np.arange(900) == 0]
-    with pytest.raises(ValueError, match=r"factor 3 has 1 value in [36]00 rows; drop it, or bring rows with others"):
+    with pytest.raises(
+        ValueError, match=r"factor 3 has 1 value in [36]00 rows; drop it, or bring rows with others"
+    ):
         METRICS[name](NOISY, rare)
 
 
 @pytest.mark.parametrize(
     ("name", "option", "least"),
     [
-        *((name, option, 1) for name in ("dci", "sap", "factor_vae", "beta_vae") for option in ("train", "test")),
-        *((name, *option) for name in ("mig", "modularity") for option in (("points", 1), ("bins", 2))),
+        *(
+            (name, option, 1)
+            for name in ("dci", "sap", "factor_vae", "beta_vae")
+            for option in ("train", "test")
+        ),
+        *(
+            (name, *option)
+            for name in ("mig", "modularity")
+            for option in (("points", 1), ("bins", 2))
+        ),
         ("factor_vae", "batch", 2),
         ("beta_vae", "pairs", 1),
     ],
@@ -272,7 +328,10 @@ def test_sizes_are_checked(name: str, option: str, least: int) -> None:
 
 def test_names_are_checked_before_any_metric_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METRICS._parts, "mig", lambda **_: pytest.fail("ran"))
-    with pytest.raises(ValueError, match="unknown metric 'mg'; known: beta_vae, dci, factor_vae, mig, modularity, sap"):
+    with pytest.raises(
+        ValueError,
+        match="unknown metric 'mg'; known: beta_vae, dci, factor_vae, mig, modularity, sap",
+    ):
         disentanglement_scores(NOISY, FACTORS, metrics=["mig", "mg"])
 
 
@@ -288,7 +347,9 @@ def test_scikit_learn_is_optional(name: str, monkeypatch: pytest.MonkeyPatch) ->
     if name not in NEEDS_SKLEARN:
         assert list(disentanglement_scores(NOISY, FACTORS, metrics=[name])) == [name]
         return
-    with pytest.raises(ImportError, match=r'this metric needs scikit-learn: pip install "latentrl\[metrics\]"'):
+    with pytest.raises(
+        ImportError, match=r'this metric needs scikit-learn: pip install "latentrl\[metrics\]"'
+    ):
         disentanglement_scores(NOISY, FACTORS, metrics=[name])
 
 

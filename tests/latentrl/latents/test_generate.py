@@ -27,13 +27,13 @@ def exact(model: lrl.Autoencoder) -> lrl.Autoencoder:
 
 @pytest.fixture
 def identity() -> lrl.Autoencoder:
-    return exact(lrl.ae((3,), 3, body={"name": "linear"}))
+    return exact(lrl.ae((3,), 3, backbone={"name": "linear"}))
 
 
 @pytest.fixture
 def prior() -> lrl.Autoencoder:
     """A VAE whose decoder returns the code itself."""
-    return exact(lrl.vae((3,), 3, body={"name": "linear"}))
+    return exact(lrl.vae((3,), 3, backbone={"name": "linear"}))
 
 
 def test_samples_decode_codes_of_the_prior(prior: lrl.Autoencoder) -> None:
@@ -43,7 +43,9 @@ def test_samples_decode_codes_of_the_prior(prior: lrl.Autoencoder) -> None:
 
 
 def test_temperature_scales_the_codes(prior: lrl.Autoencoder) -> None:
-    np.testing.assert_allclose(lrl.sample(prior, 10, temperature=0.5), lrl.sample(prior, 10) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        lrl.sample(prior, 10, temperature=0.5), lrl.sample(prior, 10) / 2, rtol=1e-6
+    )
 
 
 def test_samples_are_seeded_and_in_the_environments_units(fitted: lrl.Autoencoder) -> None:
@@ -54,43 +56,61 @@ def test_samples_are_seeded_and_in_the_environments_units(fitted: lrl.Autoencode
     assert (images != lrl.sample(fitted, 5, seed=4)).any()
 
 
-@pytest.mark.parametrize("use", [lambda model: lrl.sample(model, 1), lrl.manifold], ids=["sample", "manifold"])
+@pytest.mark.parametrize(
+    "use", [lambda model: lrl.sample(model, 1), lrl.manifold], ids=["sample", "manifold"]
+)
 @pytest.mark.parametrize("make", [lrl.ae, lrl.pca, lrl.binary_ae, lrl.random])
 def test_only_the_vae_family_can_be_sampled(use: Any, make: Any) -> None:
-    with pytest.raises(TypeError, match=rf"'{make.__name__}' model cannot be sampled.*train 'vae' or another"):
+    with pytest.raises(
+        TypeError, match=rf"'{make.__name__}' model cannot be sampled.*train 'vae' or another"
+    ):
         use(make((8,), 3))
 
 
 def test_samples_need_a_positive_count_and_temperature(prior: lrl.Autoencoder) -> None:
     with pytest.raises(ValueError, match="at least 1; got 0"):
         lrl.sample(prior, 0)
-    with pytest.raises(ValueError, match="temperature is a standard deviation and must be positive, got 0"):
+    with pytest.raises(
+        ValueError, match="temperature is a standard deviation and must be positive, got 0"
+    ):
         lrl.sample(prior, 1, temperature=0)
 
 
 def test_interpolation_is_a_straight_line(identity: lrl.Autoencoder) -> None:
     start, end = np.float32([1, 0, 2]), np.float32([0, 4, 2])
     way = lrl.interpolate(identity, start, end, steps=5)
-    np.testing.assert_allclose(way, [start + t * (end - start) for t in (0, 0.25, 0.5, 0.75, 1)], atol=1e-6)
+    np.testing.assert_allclose(
+        way, [start + t * (end - start) for t in (0, 0.25, 0.5, 0.75, 1)], atol=1e-6
+    )
 
 
 def test_spherical_interpolation_turns_at_a_steady_pace(identity: lrl.Autoencoder) -> None:
     start, end = np.float32([2, 0, 0]), np.float32([0, 2, 0])
     way = lrl.interpolate(identity, start, end, steps=7, path="spherical")
     angles = np.linspace(0, np.pi / 2, 7)
-    np.testing.assert_allclose(way, 2 * np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1), atol=1e-5)
+    np.testing.assert_allclose(
+        way, 2 * np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1), atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("end", [[3, 0, 0], [-1, 0, 0], [0, 0, 0]], ids=["parallel", "opposite", "origin"])
-def test_where_there_is_no_arc_the_line_is_taken(end: list[float], identity: lrl.Autoencoder) -> None:
+@pytest.mark.parametrize(
+    "end", [[3, 0, 0], [-1, 0, 0], [0, 0, 0]], ids=["parallel", "opposite", "origin"]
+)
+def test_where_there_is_no_arc_the_line_is_taken(
+    end: list[float], identity: lrl.Autoencoder
+) -> None:
     pair = np.float32([1, 0, 0]), np.float32(end)
     np.testing.assert_allclose(
-        lrl.interpolate(identity, *pair, path="spherical"), lrl.interpolate(identity, *pair), atol=1e-6
+        lrl.interpolate(identity, *pair, path="spherical"),
+        lrl.interpolate(identity, *pair),
+        atol=1e-6,
     )
 
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
-def test_interpolation_begins_and_ends_with_reconstructions(path: Any, fitted: lrl.Autoencoder, images: Any) -> None:
+def test_interpolation_begins_and_ends_with_reconstructions(
+    path: Any, fitted: lrl.Autoencoder, images: Any
+) -> None:
     way = lrl.interpolate(fitted, images[0], images[1], steps=4, path=path)
     assert way.shape == (4, 32, 32, 3)
     assert np.abs(way[[0, -1]].astype(int) - fitted.reconstruct(images[:2])).max() <= 1
@@ -131,8 +151,10 @@ def test_manifolds_need_two_dimensions(dimensions: Any, prior: lrl.Autoencoder) 
 def test_manifolds_need_two_steps_and_two_latents(prior: lrl.Autoencoder) -> None:
     with pytest.raises(ValueError, match="at least 2; got 1"):
         lrl.manifold(prior, steps=1)
-    with pytest.raises(ValueError, match="a manifold is drawn over two dimensions, and this model has one"):
-        lrl.manifold(lrl.vae((3,), 1, body=MLP), dimensions=(0, 0))
+    with pytest.raises(
+        ValueError, match="a manifold is drawn over two dimensions, and this model has one"
+    ):
+        lrl.manifold(lrl.vae((3,), 1, backbone=MLP), dimensions=(0, 0))
 
 
 def test_traversal_covers_the_quantiles_of_the_data(fitted: lrl.Autoencoder, images: Any) -> None:
@@ -161,32 +183,44 @@ def test_traversal_needs_a_decoder() -> None:
         lrl.traverse(model, np.zeros(8, np.float32))
 
 
-def test_traversals_need_one_observation_two_steps_and_a_fitted_model(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_traversals_need_one_observation_two_steps_and_a_fitted_model(
+    fitted: lrl.Autoencoder, images: Any
+) -> None:
     with pytest.raises(ValueError, match="one observation"):
         lrl.traverse(fitted, images[:5])
     with pytest.raises(ValueError, match="at least 2; got 1"):
         lrl.traverse(fitted, images[0], steps=1)
-    with pytest.raises(ValueError, match="dimensions is how many to move, at least 1 or None for all; got 0"):
+    with pytest.raises(
+        ValueError, match="dimensions is how many to move, at least 1 or None for all; got 0"
+    ):
         lrl.traverse(fitted, images[0], dimensions=0)
-    with pytest.raises(ValueError, match="this model has not been fitted: fit it, or load one that was"):
-        lrl.traverse(lrl.vae((3,), 2, body=MLP), np.zeros(3, np.float32))
+    with pytest.raises(
+        ValueError, match="this model has not been fitted: fit it, or load one that was"
+    ):
+        lrl.traverse(lrl.vae((3,), 2, backbone=MLP), np.zeros(3, np.float32))
 
 
 def test_direction_is_the_difference_of_mean_codes(fitted: lrl.Autoencoder, images: Any) -> None:
     bright = images.max((1, 2, 3)) > 200
     expected = fitted.encode(images[bright]).mean(0) - fitted.encode(images[~bright]).mean(0)
-    got = lrl.direction(fitted, images[bright], lrl.as_frames(images).subset(np.flatnonzero(~bright)))
+    got = lrl.direction(
+        fitted, images[bright], lrl.as_frames(images).subset(np.flatnonzero(~bright))
+    )
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 def test_directions_of_long_data_and_of_one_observation(identity: lrl.Autoencoder) -> None:
     having = np.random.default_rng(0).standard_normal((2 * CHUNK + 1, 3)).astype(np.float32)
-    np.testing.assert_allclose(lrl.direction(identity, having, having[0]), having.mean(0) - having[0], atol=1e-6)
+    np.testing.assert_allclose(
+        lrl.direction(identity, having, having[0]), having.mean(0) - having[0], atol=1e-6
+    )
 
 
 def test_a_direction_needs_observations_on_both_sides(fitted: lrl.Autoencoder, images: Any) -> None:
-    with pytest.raises(ValueError, match="at least one observation with the property and one without"):
+    with pytest.raises(
+        ValueError, match="at least one observation with the property and one without"
+    ):
         lrl.direction(fitted, images, images[:0])
 
 
@@ -216,6 +250,6 @@ def test_arithmetic_checks_the_direction(identity: lrl.Autoencoder) -> None:
 
 def test_sequences_are_generated_too() -> None:
     space = spaces.Box(-np.inf, np.inf, (7, 2), np.float32)
-    model = lrl.vae(space, 3, body={"name": "recurrent", "hidden": 8})
+    model = lrl.vae(space, 3, backbone={"name": "recurrent", "hidden": 8})
     assert lrl.sample(model, 4).shape == (4, 7, 2)
     assert lrl.manifold(model, 3, (0, 1)).shape == (3, 3, 7, 2)

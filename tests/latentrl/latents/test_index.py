@@ -22,7 +22,9 @@ def random_bits(count: int, length: int, seed: int = 0) -> Any:
 
 @pytest.fixture(scope="module")
 def hashing(images: Any) -> lrl.Autoencoder:
-    return lrl.binary_ae((32, 32, 3), 20, body={"name": "conv", "channels": (8, 8), "hidden": 32})
+    return lrl.binary_ae(
+        (32, 32, 3), 20, backbone={"name": "conv", "channels": (8, 8), "hidden": 32}
+    )
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -53,7 +55,9 @@ def test_distances_equal_brute_force(length: int) -> None:
 
 def test_codes_of_other_lengths_are_refused() -> None:
     packed = lrl.pack_bits(random_bits(9, 32))
-    with pytest.raises(ValueError, match=r"expected packed codes, uint8 \(N, 3\), got uint8 \(9, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"expected packed codes, uint8 \(N, 3\), got uint8 \(9, 4\)"
+    ):
         lrl.hamming(packed[:, :3], packed)
     with pytest.raises(ValueError, match=r"got int64 \(1, 4\); pack_bits makes them"):
         lrl.hamming(packed[0].astype(np.int64), packed)
@@ -62,7 +66,9 @@ def test_codes_of_other_lengths_are_refused() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 10, 200])
-def test_search_finds_the_nearest_the_first_of_equals_first(k: int, hashing: lrl.Autoencoder, images: Any) -> None:
+def test_search_finds_the_nearest_the_first_of_equals_first(
+    k: int, hashing: lrl.Autoencoder, images: Any
+) -> None:
     index = lrl.CodeIndex(hashing, images)
     bits = hashing.encode(images)
     np.testing.assert_array_equal(lrl.unpack_bits(index.codes, 20), bits)
@@ -92,12 +98,18 @@ def test_codes_are_kept_by_numpy(hashing: lrl.Autoencoder, images: Any, tmp_path
         np.testing.assert_array_equal(got, expected)
 
 
-def test_wrong_searches_say_so(hashing: lrl.Autoencoder, fitted: lrl.Autoencoder, images: Any) -> None:
-    with pytest.raises(TypeError, match="codes of a 'beta_vae' model are not bits; train 'binary_ae' to search"):
+def test_wrong_searches_say_so(
+    hashing: lrl.Autoencoder, fitted: lrl.Autoencoder, images: Any
+) -> None:
+    with pytest.raises(
+        TypeError, match="codes of a 'beta_vae' model are not bits; train 'binary_ae' to search"
+    ):
         lrl.CodeIndex(fitted, images)
     with pytest.raises(TypeError, match="codes of a 'beta_vae' model are not bits"):
         lrl.CodeIndex.of_codes(fitted, np.zeros((3, 1), np.uint8))
-    with pytest.raises(ValueError, match=r"expected packed codes, uint8 \(N, 3\), got uint8 \(9, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"expected packed codes, uint8 \(N, 3\), got uint8 \(9, 4\)"
+    ):
         lrl.CodeIndex.of_codes(hashing, np.zeros((9, 4), np.uint8))
     for k in (0, 201):
         with pytest.raises(ValueError, match=f"from 1 to the 200 there are; got {k}"):
@@ -108,7 +120,7 @@ def test_neighbours_share_more_labels_than_those_by_the_signs_of_pca() -> None:
     digits = load_digits()
     images, labels = (digits.images * 255 / 16).astype(np.uint8), digits.target
     torch.manual_seed(0)
-    model = lrl.binary_ae(images.shape[1:], 32, body={"name": "mlp", "hidden": (128,)})
+    model = lrl.binary_ae(images.shape[1:], 32, backbone={"name": "mlp", "hidden": (128,)})
     lrl.fit(model, images[:1500], lrl.FitConfig(steps=600, device="cpu"), progress=False)
     found = lrl.CodeIndex(model, images[:1500]).search(images[1500:], 10)[0]
     flat = images.reshape(len(images), -1) / 255

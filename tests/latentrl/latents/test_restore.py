@@ -15,7 +15,9 @@ import latentrl as lrl
 from latentrl.models.autoencoder import CHUNK
 
 MLP = {"name": "mlp", "hidden": (128,)}
-QUICK = lrl.FitConfig(steps=300, batch_size=64, learning_rate=3e-3, precision="float32", device="cpu")
+QUICK = lrl.FitConfig(
+    steps=300, batch_size=64, learning_rate=3e-3, precision="float32", device="cpu"
+)
 
 
 def gratings(count: int, seed: int) -> Any:
@@ -36,7 +38,7 @@ def middle(height: int, width: int, side: int) -> Any:
 
 def test_structure_is_filled_in_better_than_by_mean_colour_and_opencv() -> None:
     torch.manual_seed(0)
-    model = lrl.inpainting_ae((16, 16), 8, body=MLP)
+    model = lrl.inpainting_ae((16, 16), 8, backbone=MLP)
     lrl.fit(model, gratings(2000, 0), QUICK, progress=False)
     images, hole = gratings(100, 1), middle(16, 16, 6)
 
@@ -50,7 +52,9 @@ def test_structure_is_filled_in_better_than_by_mean_colour_and_opencv() -> None:
     assert error(lrl.inpaint(model, images, hole)) < 0.5 * min(map(error, [mean_colour, *rivals]))
 
 
-def test_only_holes_change_and_what_is_in_them_does_not_matter(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_only_holes_change_and_what_is_in_them_does_not_matter(
+    fitted: lrl.Autoencoder, images: Any
+) -> None:
     holes = np.random.default_rng(0).random((5, 32, 32)) < 0.2
     filled = lrl.inpaint(fitted, images[:5], holes)
     np.testing.assert_array_equal(filled[~holes], images[:5][~holes])
@@ -75,7 +79,7 @@ def test_one_observation_and_holes_for_all(fitted: lrl.Autoencoder, images: Any)
 @pytest.mark.parametrize("size", [(16, 16), (64, 64)])
 def test_reconstructions_come_back_at_the_original_size(shape: Any, size: Any) -> None:
     preprocessing = lrl.Preprocessing(crop=(8, 0, 0, 4), size=size)
-    model = lrl.ae(shape, 4, body={"name": "mlp", "hidden": (8,)}, preprocessing=preprocessing)
+    model = lrl.ae(shape, 4, backbone={"name": "mlp", "hidden": (8,)}, preprocessing=preprocessing)
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     hole = np.zeros((40, 36), bool)
     hole[10:20, 5:20] = True
@@ -83,7 +87,9 @@ def test_reconstructions_come_back_at_the_original_size(shape: Any, size: Any) -
     assert filled.dtype == np.uint8
     damaged = np.where(hole.reshape(40, 36, *[1] * (len(shape) - 2)), 0, image).astype(np.uint8)
     restored = torch.from_numpy(model.reconstruct(damaged).astype(np.float32).reshape(*size, -1))
-    expected = F.interpolate(restored.permute(2, 0, 1)[None], (32, 32), mode="bilinear", antialias=True)
+    expected = F.interpolate(
+        restored.permute(2, 0, 1)[None], (32, 32), mode="bilinear", antialias=True
+    )
     expected = expected[0].permute(1, 2, 0).numpy().reshape(32, 32, *shape[2:])
     assert np.abs(filled[8:, :32][hole[8:, :32]] - expected[hole[8:, :32]]).max() <= 0.51
     np.testing.assert_array_equal(filled[~hole], image[~hole])
@@ -91,14 +97,17 @@ def test_reconstructions_come_back_at_the_original_size(shape: Any, size: Any) -
 
 def test_models_of_grey_images_fill_in_grey() -> None:
     model = lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(greyscale=True))
-    image, hole = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8), middle(32, 32, 8)
+    image, hole = (
+        np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8),
+        middle(32, 32, 8),
+    )
     filled = lrl.inpaint(model, image, hole)[hole]
     assert (filled == filled[:, :1]).all()
 
 
 def test_black_is_the_lowest_value_of_the_space() -> None:
     space = spaces.Box(-1, 1, (16, 16, 1), np.float32)
-    model, hole = lrl.ae(space, 4, body=MLP), middle(16, 16, 4)
+    model, hole = lrl.ae(space, 4, backbone=MLP), middle(16, 16, 4)
     image = np.random.default_rng(0).uniform(-1, 1, (16, 16, 1)).astype(np.float32)
     expected = model.reconstruct(np.where(hole[..., None], -1, image).astype(np.float32))
     np.testing.assert_allclose(lrl.inpaint(model, image, hole)[hole], expected[hole], atol=1e-6)
@@ -118,7 +127,7 @@ def test_missing_values_of_vectors_are_filled_by_their_neighbours(vectors: Any) 
 @pytest.mark.parametrize("batched", [False, True])
 def test_holes_of_sequences(batched: bool) -> None:
     space = spaces.Box(-np.inf, np.inf, (6, 2), np.float32)
-    model = lrl.ae(space, 3, body={"name": "recurrent", "hidden": 8})
+    model = lrl.ae(space, 3, backbone={"name": "recurrent", "hidden": 8})
     rows = np.random.default_rng(0).standard_normal((4, 6, 2)).astype(np.float32)
     holes = np.zeros((6, 2), bool)
     holes[2:4, 1] = True
@@ -129,7 +138,7 @@ def test_holes_of_sequences(batched: bool) -> None:
 
 
 def test_whole_numbers_stay_whole() -> None:
-    model = lrl.ae(spaces.Box(0, 9, (4,), np.int64), 2, body=MLP)
+    model = lrl.ae(spaces.Box(0, 9, (4,), np.int64), 2, backbone=MLP)
     model.preprocess.mean.fill_(2.6)
     rows = np.array([[1, 2, 3, 4]])
     filled = lrl.inpaint(model, rows, np.array([True, False, False, False]))
@@ -138,9 +147,13 @@ def test_whole_numbers_stay_whole() -> None:
 
 
 def test_wrong_holes_say_so(fitted: lrl.Autoencoder, images: Any) -> None:
-    with pytest.raises(TypeError, match="expected holes as booleans, True where values are missing, got uint8"):
+    with pytest.raises(
+        TypeError, match="expected holes as booleans, True where values are missing, got uint8"
+    ):
         lrl.inpaint(fitted, images, np.zeros((32, 32), np.uint8))
-    with pytest.raises(ValueError, match=r"expected holes of shape \(32, 32\) or \(3, 32, 32\), got \(32, 32, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"expected holes of shape \(32, 32\) or \(3, 32, 32\), got \(32, 32, 3\)"
+    ):
         lrl.inpaint(fitted, images[:3], np.zeros((32, 32, 3), bool))
     with pytest.raises(ValueError, match=r"expected observations of shape \(B, 32, 32, 3\)"):
         lrl.inpaint(fitted, images[:3, :16], np.zeros((32, 32), bool))
@@ -162,10 +175,13 @@ def mixture(count: int, seed: int) -> Any:
 
 
 def true_score(x: Any, noise: Any) -> Any:
-    """Return the gradient of the log density of the mixture plus normal noise of standard deviations ``noise``."""
+    """Return the gradient of the log density of the mixture plus normal noise of standard
+    deviations ``noise``."""
     points = torch.from_numpy(x).double().requires_grad_()
     scales = torch.from_numpy(np.sqrt(STDS**2 + noise**2))
-    parts = torch.distributions.Independent(torch.distributions.Normal(torch.from_numpy(MEANS), scales), 1)
+    parts = torch.distributions.Independent(
+        torch.distributions.Normal(torch.from_numpy(MEANS), scales), 1
+    )
     even = torch.distributions.Categorical(torch.ones(3))
     density = torch.distributions.MixtureSameFamily(even, parts).log_prob(points)
     return torch.autograd.grad(density.sum(), points)[0].numpy()
@@ -177,22 +193,32 @@ def cosine(a: Any, b: Any) -> Any:
 
 def test_score_field_is_the_gradient_of_the_smoothed_density() -> None:
     torch.manual_seed(0)
-    model = lrl.denoising_ae((2,), 2, std=0.4, body={"name": "mlp", "hidden": (64, 64)})
-    config = lrl.FitConfig(steps=600, batch_size=512, learning_rate=1e-2, precision="float32", device="cpu")
+    model = lrl.denoising_ae((2,), 2, std=0.4, backbone={"name": "mlp", "hidden": (64, 64)})
+    config = lrl.FitConfig(
+        steps=600, batch_size=512, learning_rate=1e-2, precision="float32", device="cpu"
+    )
     lrl.fit(model, mixture(20_000, 0), config, progress=False)
     noise = 0.4 * model.preprocess.std.numpy()
-    points = mixture(2000, 1) + noise * np.random.default_rng(2).standard_normal((2000, 2)).astype(np.float32)
+    points = mixture(2000, 1) + noise * np.random.default_rng(2).standard_normal((2000, 2)).astype(
+        np.float32
+    )
     scores, truth = lrl.score_field(model, points), true_score(points, noise)
     assert scores.dtype == np.float32
     assert cosine(scores, truth).mean() > 0.95
-    assert np.linalg.norm(scores - truth, axis=1).mean() < 0.2 * np.linalg.norm(truth, axis=1).mean()
+    assert (
+        np.linalg.norm(scores - truth, axis=1).mean() < 0.2 * np.linalg.norm(truth, axis=1).mean()
+    )
     np.testing.assert_allclose(lrl.score_field(model, points[0]), scores[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
 def test_scores_of_images_are_in_their_units(shape: Any) -> None:
-    space = spaces.Box(-1, 3, shape, np.float32) if len(shape) == 3 else lrl.as_frames(gratings(2, 0)).space
-    model = lrl.denoising_ae(space, 4, std=0.2, body=MLP)
+    space = (
+        spaces.Box(-1, 3, shape, np.float32)
+        if len(shape) == 3
+        else lrl.as_frames(gratings(2, 0)).space
+    )
+    model = lrl.denoising_ae(space, 4, std=0.2, backbone=MLP)
     images = space.sample()[None]
     scale = 4 if len(shape) == 3 else 255
     rounding = 0.6 / scale / 0.2**2 / scale if len(shape) == 2 else 1e-5
@@ -203,9 +229,18 @@ def test_scores_of_images_are_in_their_units(shape: Any) -> None:
 
 def test_only_models_trained_on_noise_estimate_scores(images: Any) -> None:
     for model in (lrl.ae((8,), 3), lrl.denoising_ae((8,), 3, "masking")):
-        with pytest.raises(TypeError, match="estimates no score: train 'denoising_ae' with corruption"):
+        with pytest.raises(
+            TypeError, match="estimates no score: train 'denoising_ae' with corruption"
+        ):
             lrl.score_field(model, np.zeros((1, 8), np.float32))
-    for change in ({"crop": (1, 1, 1, 1), "size": (32, 32)}, {"size": (16, 16)}, {"greyscale": True}):
+    for change in (
+        {"crop": (1, 1, 1, 1), "size": (32, 32)},
+        {"size": (16, 16)},
+        {"greyscale": True},
+    ):
         model = lrl.denoising_ae((32, 32, 3), 3, preprocessing=lrl.Preprocessing(**change))
-        with pytest.raises(ValueError, match="a value for each value of the observation: preprocess without changes"):
+        with pytest.raises(
+            ValueError,
+            match="a value for each value of the observation: preprocess without changes",
+        ):
             lrl.score_field(model, images)

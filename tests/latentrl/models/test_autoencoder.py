@@ -14,7 +14,7 @@ from gymnasium import spaces
 
 import latentrl as lrl
 from latentrl.models.autoencoder import CHUNK
-from latentrl.models.backbones.conv import BODIES
+from latentrl.models.backbones.conv import BACKBONES
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.heads import HEADS
 from latentrl.models.likelihoods import LIKELIHOODS
@@ -23,7 +23,7 @@ from latentrl.types import Encoder, as_space, space_to_json
 CONFIG = AutoencoderConfig("test", space_to_json(as_space((8,))), 3, head={"name": "point"})
 VECTOR, IMAGE = as_space((8,)), as_space((16, 16, 3))
 SEQUENCE = spaces.Box(-np.inf, np.inf, (12, 4), np.float32)
-PARTS = list(itertools.product(HEADS, BODIES, LIKELIHOODS))
+PARTS = list(itertools.product(HEADS, BACKBONES, LIKELIHOODS))
 
 
 def observations(space: spaces.Box, count: int = 3) -> Any:
@@ -33,68 +33,113 @@ def observations(space: spaces.Box, count: int = 3) -> Any:
     return rng.standard_normal((count, *space.shape)).astype(space.dtype)
 
 
-@pytest.mark.parametrize("space", [IMAGE, as_space((9, 16)), SEQUENCE, VECTOR], ids=lambda space: str(space.shape))
-@pytest.mark.parametrize(("head", "body", "likelihood"), PARTS)
-def test_all_parts_go_together_or_refuse_by_name(head: str, body: str, likelihood: str, space: spaces.Box) -> None:
-    specs = {"head": {"name": head}, "body": {"name": body}, "likelihood": {"name": likelihood}}
+@pytest.mark.parametrize(
+    "space", [IMAGE, as_space((9, 16)), SEQUENCE, VECTOR], ids=lambda space: str(space.shape)
+)
+@pytest.mark.parametrize(("head", "backbone", "likelihood"), PARTS)
+def test_all_parts_go_together_or_refuse_by_name(
+    head: str, backbone: str, likelihood: str, space: spaces.Box
+) -> None:
+    specs = {
+        "head": {"name": head},
+        "backbone": {"name": backbone},
+        "likelihood": {"name": likelihood},
+    }
     config = dataclasses.replace(CONFIG, space=space_to_json(space), **specs)
     try:
         model = lrl.Autoencoder(config)
     except ValueError as error:
-        assert f"body {body!r}" in str(error) or f"likelihood {likelihood!r}" in str(error)  # noqa: PT017
+        assert f"backbone {backbone!r}" in str(error) or f"likelihood {likelihood!r}" in str(error)  # noqa: PT017
         return
     arrays = observations(space)
     x = model.preprocess(torch.from_numpy(arrays))
-    terms, batch = model.losses(x, *model.draw(x, torch.Generator().manual_seed(0)), step=0)
+    terms, batch = model.losses(x, *model.sample_noise(x, torch.Generator().manual_seed(0)), step=0)
     assert batch.nll.shape == x.shape
-    assert batch.z.shape == batch.code.mean.shape == (3, 3)
+    assert batch.z.shape == batch.posterior.mean.shape == (3, 3)
     terms["reconstruction"].backward()
     assert all(p.grad is not None for p in model.encoder.parameters())
     codes = model.train().encode(arrays)
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, model.eval().encode(arrays))  # never a sample
-    np.testing.assert_allclose(codes, batch.code.mean.detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(codes, batch.posterior.mean.detach().numpy(), atol=1e-5)
     restored = model.reconstruct(arrays)
     assert (restored.shape, restored.dtype) == (arrays.shape, arrays.dtype)
-    assert model.surprise(arrays).shape == arrays.shape
+    assert model.pixel_nll(arrays).shape == arrays.shape
 
 
 def test_config_survives_json() -> None:
-    config = dataclasses.replace(CONFIG, preprocessing=lrl.Preprocessing((1, 2, 3, 4), (32, 48), True))
-    assert AutoencoderConfig.from_json(json.loads(json.dumps(config.to_json()))).preprocessing == config.preprocessing
+    config = dataclasses.replace(
+        CONFIG, preprocessing=lrl.Preprocessing((1, 2, 3, 4), (32, 48), True)
+    )
+    assert (
+        AutoencoderConfig.from_json(json.loads(json.dumps(config.to_json()))).preprocessing
+        == config.preprocessing
+    )
     assert AutoencoderConfig.from_json(CONFIG.to_json()) == CONFIG
 
 
 def test_config_names_unknown_settings() -> None:
-    with pytest.raises(ValueError, match="unknown model setting 'colour'; known: body, corruption, features, head"):
+    with pytest.raises(
+        ValueError,
+        match="unknown model setting 'colour'; known: backbone, corruptions, features, head",
+    ):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "colour": 1})
     with pytest.raises(ValueError, match="unknown training 'magic'; known: gradient, pca, none"):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "training": "magic"})
     with pytest.raises(ValueError, match="the model settings lack 'head'"):
-        AutoencoderConfig.from_json({key: value for key, value in CONFIG.to_json().items() if key != "head"})
+        AutoencoderConfig.from_json(
+            {key: value for key, value in CONFIG.to_json().items() if key != "head"}
+        )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"latent_dim": 0}, "latent_dim is a number of values, at least 1; got 0"),
-        ({"latent_dim": 9}, "latent_dim=9 is larger than the observation, which has 8 values: .* such as 'sparse_ae'"),
-        ({"latent_dim": 9, "penalties": [{"name": "hole"}]}, "latent_dim=9 is larger than the observation"),
-        ({"head": {"name": "gausian"}}, "unknown head 'gausian'; known: "),
-        ({"body": {"name": "conv"}}, "body 'conv' is for images"),
-        ({"penalties": [{"name": "kl"}]}, r"penalty 'kl' needs a Gaussian code \(head 'gaussian'\), not head 'point'"),
-        ({"penalties": [{"name": "saturation"}]}, r"'saturation' needs a binary code \(head 'binary'\), not head 'poi"),
-        ({"penalties": [{"name": "nothing"}]}, "unknown penalty 'nothing'; known: "),
-        ({"likelihood": {"name": "bernoulli"}}, r"needs values in \[0, 1\]; for vectors and sequences use 'gaussian'"),
-        ({"corruption": [{"name": "greyscale"}]}, r"'greyscale' needs images of 3 colour channels, .* shape \(8,\)"),
-        ({"inference": {"name": "magic"}}, "unknown inference 'magic'; known: fista"),
-        ({"features": CONFIG.to_json(), "likelihood": {"name": "diagonal_gaussian"}}, "features are measured by likel"),
         (
-            {"body": {"name": "sigmoid", "tied": True}, "likelihood": {"name": "diagonal_gaussian"}},
+            {"latent_dim": 9},
+            "latent_dim=9 is larger than the observation, which has 8 values: .* such as 'sparse_ae'",
+        ),
+        (
+            {"latent_dim": 9, "losses": [{"name": "hole"}]},
+            "latent_dim=9 is larger than the observation",
+        ),
+        ({"head": {"name": "gausian"}}, "unknown head 'gausian'; known: "),
+        ({"backbone": {"name": "conv"}}, "backbone 'conv' is for images"),
+        (
+            {"losses": [{"name": "kl"}]},
+            r"loss 'kl' needs a Gaussian code \(head 'gaussian'\), not head 'point'",
+        ),
+        (
+            {"losses": [{"name": "saturation"}]},
+            r"'saturation' needs a binary code \(head 'binary'\), not head 'poi",
+        ),
+        ({"losses": [{"name": "nothing"}]}, "unknown loss 'nothing'; known: "),
+        (
+            {"likelihood": {"name": "bernoulli"}},
+            r"needs values in \[0, 1\]; for vectors and sequences use 'gaussian'",
+        ),
+        (
+            {"corruptions": [{"name": "greyscale"}]},
+            r"'greyscale' needs images of 3 colour channels, .* shape \(8,\)",
+        ),
+        ({"inference": {"name": "magic"}}, "unknown inference 'magic'; known: fista"),
+        (
+            {"features": CONFIG.to_json(), "likelihood": {"name": "diagonal_gaussian"}},
+            "features are measured by likel",
+        ),
+        (
+            {
+                "backbone": {"name": "sigmoid", "tied": True},
+                "likelihood": {"name": "diagonal_gaussian"},
+            },
             "tied weights give one output for each value: use likelihood 'gaussian' or 'bernoulli'",
         ),
         (
-            {"body": {"name": "sigmoid", "tied": True}, "head": {"name": "point", "unit_columns": True}},
+            {
+                "backbone": {"name": "sigmoid", "tied": True},
+                "head": {"name": "point", "unit_columns": True},
+            },
             "unit_columns needs a decoder that begins with a linear layer, which tied weights are not",
         ),
     ],
@@ -106,23 +151,23 @@ def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any], message: str
 
 @pytest.mark.parametrize("penalty", ["sparsity", "contraction"])
 def test_a_larger_code_needs_a_penalty_that_allows_it(penalty: str) -> None:
-    model = lrl.Autoencoder(dataclasses.replace(CONFIG, latent_dim=9, penalties=[{"name": penalty}]))
+    model = lrl.Autoencoder(dataclasses.replace(CONFIG, latent_dim=9, losses=[{"name": penalty}]))
     assert model.encode(observations(VECTOR)).shape == (3, 9)
 
 
 def test_the_code_and_the_penalties_get_noise_of_their_own() -> None:
     model = lrl.vae((8,), 3)
     x = torch.randn(5, 8)
-    inputs, noise = model.draw(x, torch.Generator().manual_seed(0))
+    inputs, noise = model.sample_noise(x, torch.Generator().manual_seed(0))
     assert torch.equal(inputs, x)
     assert noise.shape == (2, 5, 3)
     _, batch = model.losses(x, inputs, noise, 0)
-    assert torch.equal(batch.z, batch.code.sample(noise[0]))
-    assert torch.equal(batch.spare, noise[1])
+    assert torch.equal(batch.z, batch.posterior.sample(noise[0]))
+    assert torch.equal(batch.extra_noise, noise[1])
     first, second = (model.losses(x, x, None, 0)[1] for _ in range(2))  # without noise all is fixed
-    assert torch.equal(first.z, first.code.mean)
-    assert torch.equal(first.spare, second.spare)
-    assert first.spare.std() > 0.5
+    assert torch.equal(first.z, first.posterior.mean)
+    assert torch.equal(first.extra_noise, second.extra_noise)
+    assert first.extra_noise.std() > 0.5
 
 
 def test_is_an_encoder(fitted: lrl.Autoencoder, images: Any) -> None:
@@ -133,7 +178,7 @@ def test_is_an_encoder(fitted: lrl.Autoencoder, images: Any) -> None:
 def test_one_observation_equals_a_batch_of_one(fitted: lrl.Autoencoder, images: Any) -> None:
     np.testing.assert_array_equal(fitted.encode(images[0]), fitted.encode(images[:1])[0])
     np.testing.assert_array_equal(fitted.reconstruct(images[0]), fitted.reconstruct(images[:1])[0])
-    np.testing.assert_array_equal(fitted.preview(images[0]), images[0])
+    np.testing.assert_array_equal(fitted.preprocessed(images[0]), images[0])
 
 
 def test_long_batches_equal_their_parts(vectors: Any) -> None:
@@ -186,13 +231,21 @@ def test_the_code_is_the_posterior_mean(fitted: lrl.Autoencoder, images: Any) ->
 @pytest.mark.parametrize(
     ("observations", "message"),
     [
-        (np.zeros((2, 32, 32, 1), np.uint8), r"expected observations of shape \(B, 32, 32, 3\), got \(2, 32, 32, 1\)"),
+        (
+            np.zeros((2, 32, 32, 1), np.uint8),
+            r"expected observations of shape \(B, 32, 32, 3\), got \(2, 32, 32, 1\)",
+        ),
         (np.zeros((1, 2, 32, 32, 3), np.uint8), r"got \(1, 2, 32, 32, 3\)"),
-        (np.zeros((2, 32, 32, 3), np.float32), r"expected uint8 observations, got float32; .*\(32, 32, 3\) uint8"),
+        (
+            np.zeros((2, 32, 32, 3), np.float32),
+            r"expected uint8 observations, got float32; .*\(32, 32, 3\) uint8",
+        ),
     ],
 )
-def test_wrong_observations_are_refused(fitted: lrl.Autoencoder, observations: Any, message: str) -> None:
-    for use in (fitted.encode, fitted.reconstruct, fitted.preview, fitted.surprise):
+def test_wrong_observations_are_refused(
+    fitted: lrl.Autoencoder, observations: Any, message: str
+) -> None:
+    for use in (fitted.encode, fitted.reconstruct, fitted.preprocessed, fitted.pixel_nll):
         with pytest.raises(ValueError, match=message):
             use(observations)
 
@@ -213,28 +266,40 @@ def test_wrong_codes_are_refused(fitted: lrl.Autoencoder) -> None:
 
 def test_without_a_decoder_nothing_is_decoded(images: Any) -> None:
     model = lrl.random((32, 32, 3), 4)
-    uses = [(model.decode, np.zeros((1, 4))), (model.reconstruct, images[:1]), (model.surprise, images[:1])]
+    uses = [
+        (model.decode, np.zeros((1, 4))),
+        (model.reconstruct, images[:1]),
+        (model.pixel_nll, images[:1]),
+    ]
     for use, arrays in uses:
-        with pytest.raises(TypeError, match="a 'random' model has no decoder; train 'pca', 'ae' or 'beta_vae'"):
+        with pytest.raises(
+            TypeError, match="a 'random' model has no decoder; train 'pca', 'ae' or 'beta_vae'"
+        ):
             use(arrays)
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "diagonal_gaussian"])
 def test_surprise_is_the_loss_of_every_value_in_its_place(likelihood: str, images: Any) -> None:
-    model = lrl.vae((32, 32, 3), 4, likelihood=likelihood, body={"name": "linear"})
-    surprise = model.surprise(images[:5])
+    model = lrl.vae((32, 32, 3), 4, likelihood=likelihood, backbone={"name": "linear"})
+    surprise = model.pixel_nll(images[:5])
     assert surprise.dtype == np.float32
     x = model.preprocess(torch.from_numpy(images[:5]))
     terms, batch = model.losses(x, x, None, 0)
     assert surprise.sum() / 5 == pytest.approx(float(terms["reconstruction"].detach()), rel=1e-4)
-    np.testing.assert_allclose(surprise, batch.nll.detach().permute(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(model.surprise(images[2]), surprise[2], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        surprise, batch.nll.detach().permute(0, 2, 3, 1), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(model.pixel_nll(images[2]), surprise[2], rtol=1e-4, atol=1e-4)
 
 
 def test_surprise_has_the_shape_of_what_the_network_sees() -> None:
     preprocessing = lrl.Preprocessing(size=(8, 12), greyscale=True)
     model = lrl.ae(IMAGE, 4, preprocessing=preprocessing)
-    assert model.surprise(observations(IMAGE)).shape == model.preview(observations(IMAGE)).shape == (3, 8, 12, 1)
+    assert (
+        model.pixel_nll(observations(IMAGE)).shape
+        == model.preprocessed(observations(IMAGE)).shape
+        == (3, 8, 12, 1)
+    )
 
 
 def test_a_model_knows_what_it_is(fitted: lrl.Autoencoder) -> None:
@@ -246,7 +311,10 @@ def test_a_model_knows_what_it_is(fitted: lrl.Autoencoder) -> None:
 
 def test_images_out_of_their_range_are_refused() -> None:
     model = lrl.ae(spaces.Box(0, 1, (16, 16, 3), np.float32), 4)
-    for values in (np.full((2, 16, 16, 3), 255, np.uint8), np.full((2, 16, 16, 3), -0.5, np.float32)):
+    for values in (
+        np.full((2, 16, 16, 3), 255, np.uint8),
+        np.full((2, 16, 16, 3), -0.5, np.float32),
+    ):
         with pytest.raises(ValueError, match=r"lie in \[0, 1\], these go from "):
             model.encode(values)
 
@@ -258,9 +326,12 @@ def test_what_is_no_number_is_refused() -> None:
 
 
 def test_a_model_of_features_has_no_likelihood_of_values(images: Any) -> None:
-    model = lrl.dae_beta_vae((32, 32, 3), 3, body={"name": "linear"})
-    with pytest.raises(TypeError, match="a 'dae_beta_vae' model measures features, and knows no likelihood of values"):
-        model.surprise(images[:2])
+    model = lrl.dae_beta_vae((32, 32, 3), 3, backbone={"name": "linear"})
+    with pytest.raises(
+        TypeError,
+        match="a 'dae_beta_vae' model measures features, and knows no likelihood of values",
+    ):
+        model.pixel_nll(images[:2])
 
 
 def test_sizes_must_be_whole_numbers() -> None:
@@ -272,9 +343,12 @@ def test_sizes_must_be_whole_numbers() -> None:
 
 def test_penalties_have_names_of_their_own() -> None:
     config = lrl.sparse_ae((8,), 3).config
-    twice = dataclasses.replace(config, penalties=[*config.penalties, {"name": "sparsity", "prior": "l2"}])
+    twice = dataclasses.replace(
+        config, losses=[*config.losses, {"name": "sparsity", "prior": "l2"}]
+    )
     with pytest.raises(
-        ValueError, match="two penalties have one name among sparsity, sparsity: each can be given once"
+        ValueError,
+        match="two losses have one name among sparsity, sparsity: each can be given once",
     ):
         lrl.Autoencoder(twice)
 
@@ -282,10 +356,13 @@ def test_penalties_have_names_of_their_own() -> None:
 def test_features_must_see_the_same_and_be_of_the_same_config() -> None:
     dae = lrl.denoising_ae((16, 16, 3), 4)
     with pytest.raises(
-        ValueError, match=r"features take inputs of shape \(3, 16, 16\), these are of shape \(3, 32, 32\)"
+        ValueError,
+        match=r"features take inputs of shape \(3, 16, 16\), these are of shape \(3, 32, 32\)",
     ):
         lrl.dae_beta_vae((32, 32, 3), 3, features=dae)
     model, other = lrl.dae_beta_vae((16, 16, 3), 3), lrl.denoising_ae((16, 16, 3), 5)
     other.latent_quantiles.fill_(1)
-    with pytest.raises(ValueError, match="features must be of the config that the model was built with"):
+    with pytest.raises(
+        ValueError, match="features must be of the config that the model was built with"
+    ):
         model.take_features(other)

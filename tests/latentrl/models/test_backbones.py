@@ -1,4 +1,4 @@
-"""Every body makes the two halves of a network, for all shapes or none."""
+"""Every backbone makes the two halves of a network, for all shapes or none."""
 
 from __future__ import annotations
 
@@ -9,26 +9,36 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from latentrl.models.backbones.conv import BODIES, Shape, default_body, hold_unit_columns
+from latentrl.models.backbones.conv import BACKBONES, Shape, default_backbone, hold_unit_columns
 
-SHAPES = [(1, 16, 16), (3, 17, 31), (2, 33, 16), (12, 40, 56), (1, 8, 8), (12, 4), (1, 3), (5,), (1,)]
+SHAPES = [
+    (1, 16, 16),
+    (3, 17, 31),
+    (2, 33, 16),
+    (12, 40, 56),
+    (1, 8, 8),
+    (12, 4),
+    (1, 3),
+    (5,),
+    (1,),
+]
 KINDS = [(3, 17, 31), (12, 4), (5,)]
 
 
 def build(name: str, shape: Shape, **options: Any) -> tuple[nn.Module, nn.Module]:
-    """Return encoder and decoder; a body that is not for such inputs must say so itself."""
-    body = BODIES.build({"name": name, **options})
+    """Return encoder and decoder; a backbone that is not for such inputs must say so itself."""
+    backbone = BACKBONES.build({"name": name, **options})
     try:
-        encoder, decoder = body.encoder(shape, 7), body.decoder(4, shape)
+        encoder, decoder = backbone.encoder(shape, 7), backbone.decoder(4, shape)
     except ValueError as error:
-        assert f"body {name!r}" in str(error)  # noqa: PT017 - a refusal is allowed, a bad message is not
+        assert f"backbone {name!r}" in str(error)  # noqa: PT017 - a refusal is allowed, a bad message is not
         pytest.skip(str(error))
-    body.tie(encoder, decoder)
+    backbone.tie(encoder, decoder)
     return encoder, decoder
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", list(BODIES))
+@pytest.mark.parametrize("name", list(BACKBONES))
 def test_both_halves_fit_the_shape(name: str, shape: Shape) -> None:
     encoder, decoder = build(name, shape)
     x = torch.randn(2, *shape)
@@ -38,38 +48,47 @@ def test_both_halves_fit_the_shape(name: str, shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", KINDS, ids=str)
-@pytest.mark.parametrize("name", list(BODIES))
+@pytest.mark.parametrize("name", list(BACKBONES))
 def test_every_weight_gets_a_gradient_and_every_value_counts(name: str, shape: Shape) -> None:
     torch.manual_seed(0)
     encoder, decoder = build(name, shape)
     x = torch.rand(8, *shape, requires_grad=True)
     decoder(encoder(x)[:, :4]).square().sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in [*encoder.parameters(), *decoder.parameters()])
+    assert all(
+        p.grad is not None and p.grad.any() for p in [*encoder.parameters(), *decoder.parameters()]
+    )
     # A strided convolution may drop the last row or column of an odd side, never more.
     assert x.grad is not None
     assert (x.grad.abs().sum(0) > 0).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("shape", KINDS, ids=str)
-def test_default_body_suits_the_shape(shape: Shape) -> None:
-    assert default_body(shape) == {"name": {3: "conv", 2: "recurrent", 1: "mlp"}[len(shape)]}
-    build(default_body(shape)["name"], shape)
+def test_default_backbone_suits_the_shape(shape: Shape) -> None:
+    assert default_backbone(shape) == {"name": {3: "conv", 2: "recurrent", 1: "mlp"}[len(shape)]}
+    build(default_backbone(shape)["name"], shape)
 
 
 def test_bodies_refuse_what_they_are_not_for() -> None:
-    with pytest.raises(ValueError, match=r"'conv' is for images \(C, H, W\), not inputs of shape \(5,\); use 'mlp'"):
-        BODIES.build({"name": "conv"}).encoder((5,), 7)
-    with pytest.raises(ValueError, match=r"body 'conv' is for images .* \(12, 4\); use 'recurrent'"):
-        BODIES.build({"name": "conv"}).decoder(4, (12, 4))
-    with pytest.raises(ValueError, match=r"body 'recurrent' is for sequences \(T, D\), .* \(3, 17, 31\); use 'conv'"):
-        BODIES.build({"name": "recurrent"}).encoder((3, 17, 31), 7)
-    with pytest.raises(ValueError, match=r"body 'recurrent' is for .* \(5,\); use 'mlp'"):
-        BODIES.build({"name": "recurrent"}).decoder(4, (5,))
+    with pytest.raises(
+        ValueError, match=r"'conv' is for images \(C, H, W\), not inputs of shape \(5,\); use 'mlp'"
+    ):
+        BACKBONES.build({"name": "conv"}).encoder((5,), 7)
+    with pytest.raises(
+        ValueError, match=r"backbone 'conv' is for images .* \(12, 4\); use 'recurrent'"
+    ):
+        BACKBONES.build({"name": "conv"}).decoder(4, (12, 4))
+    with pytest.raises(
+        ValueError,
+        match=r"backbone 'recurrent' is for sequences \(T, D\), .* \(3, 17, 31\); use 'conv'",
+    ):
+        BACKBONES.build({"name": "recurrent"}).encoder((3, 17, 31), 7)
+    with pytest.raises(ValueError, match=r"backbone 'recurrent' is for .* \(5,\); use 'mlp'"):
+        BACKBONES.build({"name": "recurrent"}).decoder(4, (5,))
     with pytest.raises(ValueError, match="unknown cell 'rnn'; known: gru, lstm"):
-        BODIES.build({"name": "recurrent", "cell": "rnn"})
+        BACKBONES.build({"name": "recurrent", "cell": "rnn"})
 
 
-def test_linear_body_is_affine() -> None:
+def test_linear_backbone_is_affine() -> None:
     encoder, _ = build("linear", (2, 3, 3))
     a, b, zero = torch.randn(1, 2, 3, 3), torch.randn(1, 2, 3, 3), torch.zeros(1, 2, 3, 3)
     torch.testing.assert_close(encoder(a + b) + encoder(zero), encoder(a) + encoder(b))
@@ -82,7 +101,9 @@ def test_a_dictionary_decodes_to_a_sum_of_atoms(shape: Shape) -> None:
     expected = nothing + torch.einsum("bm,m...->b...", h, atoms - nothing)
     torch.testing.assert_close(decoder(h), expected, atol=1e-5, rtol=0)
     x = torch.randn(3, *shape)
-    assert not torch.allclose(encoder(2 * x) + encoder(0 * x), 2 * encoder(x), atol=1e-3)  # the encoder is deep
+    assert not torch.allclose(
+        encoder(2 * x) + encoder(0 * x), 2 * encoder(x), atol=1e-3
+    )  # the encoder is deep
 
 
 def test_tied_weights_are_the_transpose() -> None:
@@ -95,13 +116,15 @@ def test_tied_weights_are_the_transpose() -> None:
 
 
 def test_tied_weights_give_one_output_for_each_value() -> None:
-    body = BODIES.build({"name": "sigmoid", "tied": True})
-    with pytest.raises(ValueError, match="one output for each value: use likelihood 'gaussian' or 'bernoulli'"):
-        body.tie(body.encoder((5,), 4), body.decoder(4, (10,)))
+    backbone = BACKBONES.build({"name": "sigmoid", "tied": True})
+    with pytest.raises(
+        ValueError, match="one output for each value: use likelihood 'gaussian' or 'bernoulli'"
+    ):
+        backbone.tie(backbone.encoder((5,), 4), backbone.decoder(4, (10,)))
 
 
 @pytest.mark.parametrize("shape", KINDS, ids=str)
-@pytest.mark.parametrize("name", list(BODIES))
+@pytest.mark.parametrize("name", list(BACKBONES))
 def test_unit_columns_hold_the_first_layer(name: str, shape: Shape) -> None:
     torch.manual_seed(0)
     _, decoder = build(name, shape)
@@ -110,12 +133,16 @@ def test_unit_columns_hold_the_first_layer(name: str, shape: Shape) -> None:
     hold_unit_columns(decoder)
     unit = next(module for module in decoder.modules() if isinstance(module, nn.Linear))
     torch.testing.assert_close(unit.columns, directions)
-    torch.testing.assert_close(unit(torch.eye(4)) - unit(torch.zeros(4, 4)), directions.T, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        unit(torch.eye(4)) - unit(torch.zeros(4, 4)), directions.T, atol=1e-5, rtol=1e-4
+    )
 
 
 def test_unit_columns_need_a_linear_layer() -> None:
     _, decoder = build("sigmoid", (5,), tied=True)
-    with pytest.raises(ValueError, match="unit_columns needs a decoder that begins with a linear layer, which tied"):
+    with pytest.raises(
+        ValueError, match="unit_columns needs a decoder that begins with a linear layer, which tied"
+    ):
         hold_unit_columns(decoder)
 
 
@@ -132,7 +159,9 @@ def test_recurrent_codes_know_the_order_from_the_first_step(cell: str, layers: i
     code.sum().backward()
     assert (x.grad[:, 0].abs() > 0).all()
     steps = decoder(torch.randn(3, 4))
-    assert (steps[:, 1:] - steps[:, :-1]).abs().amax((0, 2)).min() > 0  # no two steps in a row are alike
+    assert (steps[:, 1:] - steps[:, :-1]).abs().amax(
+        (0, 2)
+    ).min() > 0  # no two steps in a row are alike
 
 
 def test_the_last_step_is_decoded_first() -> None:
@@ -146,8 +175,8 @@ def test_the_last_step_is_decoded_first() -> None:
 
 def test_each_patch_has_its_own_part_of_the_code() -> None:
     torch.manual_seed(0)
-    body = BODIES.build({"name": "patches", "size": 4})
-    encoder, decoder = body.encoder((3, 8, 12), 5 * 6), body.decoder(5 * 6, (3, 8, 12))
+    backbone = BACKBONES.build({"name": "patches", "size": 4})
+    encoder, decoder = backbone.encoder((3, 8, 12), 5 * 6), backbone.decoder(5 * 6, (3, 8, 12))
     x = torch.rand(1, 3, 8, 12)
     changed, swapped = x.clone(), x.clone()
     changed[:, :, 4:, 4:8] = 0
@@ -163,15 +192,18 @@ def test_each_patch_has_its_own_part_of_the_code() -> None:
 
 
 def test_patches_must_fill_the_image_and_share_the_code() -> None:
-    body = BODIES.build({"name": "patches"})
+    backbone = BACKBONES.build({"name": "patches"})
     with pytest.raises(
-        ValueError, match=r"body 'patches' of size 8 is for images .* not inputs of shape \(3, 17, 31\)"
+        ValueError,
+        match=r"backbone 'patches' of size 8 is for images .* not inputs of shape \(3, 17, 31\)",
     ):
-        body.encoder((3, 17, 31), 7)
-    with pytest.raises(ValueError, match=r"into 4, and cannot share 7 values out evenly: .* a multiple of 4"):
-        body.encoder((3, 16, 16), 7)
+        backbone.encoder((3, 17, 31), 7)
+    with pytest.raises(
+        ValueError, match=r"into 4, and cannot share 7 values out evenly: .* a multiple of 4"
+    ):
+        backbone.encoder((3, 16, 16), 7)
 
 
-@pytest.mark.parametrize("name", list(BODIES))
+@pytest.mark.parametrize("name", list(BACKBONES))
 def test_only_patches_has_patches(name: str) -> None:
-    assert (BODIES.build({"name": name}).patches((3, 16, 24)) == 6) == (name == "patches")
+    assert (BACKBONES.build({"name": name}).patches((3, 16, 24)) == 6) == (name == "patches")

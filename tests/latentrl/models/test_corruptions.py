@@ -17,7 +17,12 @@ from latentrl.models.corruptions import CORRUPTIONS
 
 SHAPES = [(3, 40, 40), (500,), (60, 5)]
 COLOUR_ONLY = {name for name in CORRUPTIONS if CORRUPTIONS.build({"name": name}).colour_only}
-CASES = [(name, shape) for name in CORRUPTIONS for shape in SHAPES if len(shape) == 3 or name not in COLOUR_ONLY]
+CASES = [
+    (name, shape)
+    for name in CORRUPTIONS
+    for shape in SHAPES
+    if len(shape) == 3 or name not in COLOUR_ONLY
+]
 EVERY = pytest.mark.parametrize(("name", "shape"), CASES, ids=str)
 
 
@@ -52,9 +57,9 @@ def test_returns_a_damaged_copy(name: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_the_target_stays_clean(name: str) -> None:
     torch.manual_seed(0)
-    model: Autoencoder = denoising_ae((16, 16, 3), 4, corruption=name, body={"name": "linear"})
+    model: Autoencoder = denoising_ae((16, 16, 3), 4, corruption=name, backbone={"name": "linear"})
     x = observations(3, 16, 16)
-    inputs, _ = model.draw(x, Generator().manual_seed(0))
+    inputs, _ = model.sample_noise(x, Generator().manual_seed(0))
     terms, batch = model.losses(x, inputs, None, 0)
     assert torch.equal(batch.x, x)
     assert torch.equal(batch.inputs, inputs)
@@ -104,7 +109,9 @@ def test_cutout_is_one_box_within_the_limits_anywhere(shape: tuple[int, ...]) ->
     for axis in axes:
         others = tuple(other for other in range(1, hidden.ndim) if other != axis)
         ends = [stretch(line) for line in hidden.any(others)]
-        places = np.arange(hidden.shape[axis]).reshape([-1 if i == axis else 1 for i in range(hidden.ndim)])
+        places = np.arange(hidden.shape[axis]).reshape(
+            [-1 if i == axis else 1 for i in range(hidden.ndim)]
+        )
         first, last = np.array(ends).T.reshape(2, -1, *[1] * (hidden.ndim - 1))
         expected &= (places >= first) & (places <= last)
         seen[axis] = first.ravel(), last.ravel()
@@ -122,8 +129,12 @@ def test_cutout_is_one_box_within_the_limits_anywhere(shape: tuple[int, ...]) ->
 def test_blur_equals_scipy(shape: tuple[int, ...], sigma: float) -> None:
     expected = x = observations(*shape).numpy()
     for axis in (2, 3) if len(shape) == 3 else (1,):  # of sequences along time alone
-        expected = gaussian_filter1d(expected, sigma, axis, mode="nearest", radius=max(1, int(np.ceil(3 * sigma))))
-    np.testing.assert_allclose(corrupt("blur", torch.from_numpy(x), sigma=sigma).numpy(), expected, atol=1e-6)
+        expected = gaussian_filter1d(
+            expected, sigma, axis, mode="nearest", radius=max(1, int(np.ceil(3 * sigma)))
+        )
+    np.testing.assert_allclose(
+        corrupt("blur", torch.from_numpy(x), sigma=sigma).numpy(), expected, atol=1e-6
+    )
 
 
 def test_greyscale_equals_opencv() -> None:
@@ -136,19 +147,35 @@ def test_greyscale_equals_opencv() -> None:
 
 def test_corruptions_compose_in_order() -> None:
     specs = [{"name": "gaussian_noise", "std": 0.1}, {"name": "masking", "share": 0.5}]
-    inputs, _ = denoising_ae((16, 16, 3), 4, corruption=specs).draw(observations(3, 16, 16), Generator().manual_seed(0))
-    assert 0.4 < float((inputs == 0).float().mean()) < 0.6  # in the other order noise would cover the holes
+    inputs, _ = denoising_ae((16, 16, 3), 4, corruption=specs).sample_noise(
+        observations(3, 16, 16), Generator().manual_seed(0)
+    )
+    assert (
+        0.4 < float((inputs == 0).float().mean()) < 0.6
+    )  # in the other order noise would cover the holes
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"name": "gaussian_noise", "std": 0.0}, r"std is a standard deviation and must be positive, got 0\.0"),
+        (
+            {"name": "gaussian_noise", "std": 0.0},
+            r"std is a standard deviation and must be positive, got 0\.0",
+        ),
         ({"name": "salt_and_pepper", "share": 1.0}, r"share lies between 0 and 1, got 1\.0"),
         ({"name": "masking", "share": 0.0}, r"share lies between 0 and 1, got 0\.0"),
-        ({"name": "cutout", "smallest": 0.6}, r"0 < smallest <= largest < 1, got smallest=0\.6, largest=0\.5"),
-        ({"name": "cutout", "largest": 1.0}, r"0 < smallest <= largest < 1, got smallest=0\.2, largest=1\.0"),
-        ({"name": "blur", "sigma": -1.0}, r"sigma is a standard deviation and must be positive, got -1\.0"),
+        (
+            {"name": "cutout", "smallest": 0.6},
+            r"0 < smallest <= largest < 1, got smallest=0\.6, largest=0\.5",
+        ),
+        (
+            {"name": "cutout", "largest": 1.0},
+            r"0 < smallest <= largest < 1, got smallest=0\.2, largest=1\.0",
+        ),
+        (
+            {"name": "blur", "sigma": -1.0},
+            r"sigma is a standard deviation and must be positive, got -1\.0",
+        ),
     ],
 )
 def test_amounts_are_checked(spec: dict[str, Any], message: str) -> None:
@@ -158,5 +185,7 @@ def test_amounts_are_checked(spec: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("shape", [(8,), (16, 16, 1), (16, 16)])
 def test_greyscale_needs_colour(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="corruption 'greyscale' needs images of 3 colour channels, not inputs of"):
+    with pytest.raises(
+        ValueError, match="corruption 'greyscale' needs images of 3 colour channels, not inputs of"
+    ):
         denoising_ae(shape, 3, corruption="greyscale")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from latentrl.models.heads import ACTIVATIONS, HEADS, BinaryCode, Code
+from latentrl.models.heads import ACTIVATIONS, HEADS, BinaryPosterior, Posterior
 
 OUTPUTS = 2 * torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
 NOISE = torch.randn(64, 5, generator=torch.Generator().manual_seed(1))
@@ -16,7 +16,7 @@ NOISE = torch.randn(64, 5, generator=torch.Generator().manual_seed(1))
 def test_reads_a_code_of_the_stated_kind(name: str) -> None:
     head = HEADS.build({"name": name})
     code = head(torch.randn(6, head.outputs_per_latent * 5))
-    assert type(code) is head.code
+    assert type(code) is head.posterior
     assert code.mean.shape == (6, 5)
     assert torch.equal(code.sample(torch.zeros(6, 5)), code.mean)
     assert (code.sample(torch.randn(6, 5)).shape) == (6, 5)
@@ -31,7 +31,11 @@ def test_half_precision_outputs_give_float32_codes(name: str) -> None:
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 def test_a_point_is_the_activated_output(activation: str) -> None:
     code = HEADS.build({"name": "point", "activation": activation})(OUTPUTS)
-    expected = {"identity": OUTPUTS, "relu": OUTPUTS.clamp(min=0), "sigmoid": 1 / (1 + (-OUTPUTS).exp())}
+    expected = {
+        "identity": OUTPUTS,
+        "relu": OUTPUTS.clamp(min=0),
+        "sigmoid": 1 / (1 + (-OUTPUTS).exp()),
+    }
     torch.testing.assert_close(code.mean, expected[activation])
     assert torch.equal(code.sample(NOISE), code.mean)
 
@@ -54,7 +58,7 @@ def test_huge_log_variances_stay_finite() -> None:
 def test_bits_are_exactly_zero_or_one(noise: float) -> None:
     code = HEADS.build({"name": "binary", "noise": noise})(OUTPUTS)
     assert torch.equal(code.mean, (OUTPUTS > 0).float())
-    assert isinstance(code, BinaryCode)
+    assert isinstance(code, BinaryPosterior)
     assert torch.equal(code.logits, OUTPUTS)
 
 
@@ -78,14 +82,20 @@ def test_noisy_bits_are_decoded_as_probabilities_of_noisy_logits() -> None:
 
 @pytest.mark.parametrize("name", ["point", "binary"])
 def test_only_distributions_have_a_kl(name: str) -> None:
-    with pytest.raises(TypeError, match="only a Gaussian code has a KL divergence; use head 'gaussian'"):
+    with pytest.raises(
+        TypeError, match="only a Gaussian code has a KL divergence; use head 'gaussian'"
+    ):
         HEADS.build({"name": name})(OUTPUTS).kl()
     with pytest.raises(TypeError, match="only a Gaussian code has a KL divergence"):
-        Code(OUTPUTS).kl()
+        Posterior(OUTPUTS).kl()
 
 
 def test_heads_are_checked() -> None:
-    with pytest.raises(ValueError, match="unknown activation 'tanh'; known: identity, relu, sigmoid"):
+    with pytest.raises(
+        ValueError, match="unknown activation 'tanh'; known: identity, relu, sigmoid"
+    ):
         HEADS.build({"name": "point", "activation": "tanh"})
-    with pytest.raises(ValueError, match=r"noise is a standard deviation and cannot be negative, got -1\.0"):
+    with pytest.raises(
+        ValueError, match=r"noise is a standard deviation and cannot be negative, got -1\.0"
+    ):
         HEADS.build({"name": "binary", "noise": -1.0})

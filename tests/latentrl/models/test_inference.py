@@ -1,4 +1,5 @@
-"""Codes found by optimisation: against scikit-learn's sparse coding, the optimality condition, and the energy."""
+"""Codes found by optimisation: against scikit-learn's sparse coding, the optimality condition, and
+the energy."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def linear(h: Tensor) -> Tensor:
     return 0.5 / SIGMA**2 * (X - h @ DICTIONARY.T).square().sum(1)
 
 
-def infer(reconstruction: Callable[[Tensor], Tensor] = linear, guess: Tensor = GUESS, **options: Any) -> Tensor:
+def infer(
+    reconstruction: Callable[[Tensor], Tensor] = linear, guess: Tensor = GUESS, **options: Any
+) -> Tensor:
     return INFERENCES.build({"name": "fista", **options})(reconstruction, guess)
 
 
@@ -42,20 +45,29 @@ def test_equals_scikit_learn(sparsity: float) -> None:
     codes = infer(sparsity=sparsity, prediction=0.0, steps=1500)
     # theirs is 0.5 |x - Dh|^2 + alpha |h|_1
     expected = sparse_encode(
-        X.double().numpy(), DICTIONARY.T.double().numpy(), algorithm="lasso_lars", alpha=sparsity * SIGMA**2
+        X.double().numpy(),
+        DICTIONARY.T.double().numpy(),
+        algorithm="lasso_lars",
+        alpha=sparsity * SIGMA**2,
     )
     np.testing.assert_allclose(codes.numpy(), expected, atol=1e-3)
     assert 0 < (expected != 0).mean() < 1
     assert ((codes.numpy() != 0) == (expected != 0)).mean() > 0.99
 
 
-@pytest.mark.parametrize(("sparsity", "prediction"), [(3.0, 0.0), (3.0, 1.0), (30.0, 10.0), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("sparsity", "prediction"), [(3.0, 0.0), (3.0, 1.0), (30.0, 10.0), (0.0, 1.0)]
+)
 @pytest.mark.parametrize(("accelerated", "steps"), [(True, 500), (False, 2000)])
-def test_ends_where_no_direction_is_better(sparsity: float, prediction: float, accelerated: bool, steps: int) -> None:
+def test_ends_where_no_direction_is_better(
+    sparsity: float, prediction: float, accelerated: bool, steps: int
+) -> None:
     codes = infer(sparsity=sparsity, prediction=prediction, accelerated=accelerated, steps=steps)
     slope = -(X - codes @ DICTIONARY.T) @ DICTIONARY / SIGMA**2 + 2 * prediction * (codes - GUESS)
     active = codes != 0
-    assert (slope + sparsity * codes.sign())[active].abs().max() < 2e-3  # slopes of the guess are about 30
+    assert (slope + sparsity * codes.sign())[
+        active
+    ].abs().max() < 2e-3  # slopes of the guess are about 30
     assert (slope[~active].abs() <= sparsity + 2e-3).all()
 
 
@@ -63,7 +75,11 @@ def test_without_momentum_the_same_point_is_reached_later() -> None:
     options = {"sparsity": 3.0, "prediction": 0.1}
     best = energy(infer(**options, steps=500), *options.values()).double()
     distance = {
-        (fast, steps): float((energy(infer(**options, steps=steps, accelerated=fast), *options.values()) - best).mean())
+        (fast, steps): float(
+            (
+                energy(infer(**options, steps=steps, accelerated=fast), *options.values()) - best
+            ).mean()
+        )
         for fast, steps in [(True, 30), (False, 30), (False, 2000)]
     }
     assert distance[True, 30] < 0.5 * distance[False, 30]
@@ -73,7 +89,10 @@ def test_without_momentum_the_same_point_is_reached_later() -> None:
 def test_the_energy_never_rises() -> None:
     options = {"sparsity": 3.0, "prediction": 0.5}
     energies = [energy(GUESS, *options.values())]
-    energies += [energy(infer(**options, steps=n, accelerated=False), *options.values()) for n in range(1, 40)]
+    energies += [
+        energy(infer(**options, steps=n, accelerated=False), *options.values())
+        for n in range(1, 40)
+    ]
     for before, after in itertools.pairwise(energies):
         assert (after <= before + 2e-5 * (1 + before.abs())).all()
     assert energies[-1].mean() < 0.2 * energies[0].mean()
@@ -101,7 +120,9 @@ def test_each_observation_is_solved_on_its_own() -> None:
     scale = torch.logspace(0, 4, 32)  # from easy to ill-conditioned
     together = infer(lambda h: scale * linear(h), steps=20)
     alone = infer(
-        lambda h: scale[5] * 0.5 / SIGMA**2 * (X[5:6] - h @ DICTIONARY.T).square().sum(1), GUESS[5:6], steps=20
+        lambda h: scale[5] * 0.5 / SIGMA**2 * (X[5:6] - h @ DICTIONARY.T).square().sum(1),
+        GUESS[5:6],
+        steps=20,
     )
     torch.testing.assert_close(together[5:6], alone, rtol=1e-3, atol=1e-3)
 
@@ -109,8 +130,12 @@ def test_each_observation_is_solved_on_its_own() -> None:
 def test_no_weight_on_anything_but_the_guess_keeps_it() -> None:
     flat = lambda h: 0 * h.sum(1)  # noqa: E731
     torch.testing.assert_close(infer(flat, sparsity=0.0, steps=5), GUESS)
-    shrunk = infer(flat, sparsity=1.0, prediction=0.5, steps=50)  # |h| + 0.5 (h - guess)^2 has a closed form
-    torch.testing.assert_close(shrunk, GUESS.sign() * (GUESS.abs() - 1).clamp(min=0), atol=1e-4, rtol=0)
+    shrunk = infer(
+        flat, sparsity=1.0, prediction=0.5, steps=50
+    )  # |h| + 0.5 (h - guess)^2 has a closed form
+    torch.testing.assert_close(
+        shrunk, GUESS.sign() * (GUESS.abs() - 1).clamp(min=0), atol=1e-4, rtol=0
+    )
 
 
 def test_half_precision_does_not_reach_it() -> None:
@@ -123,7 +148,7 @@ def test_training_decodes_the_code_that_was_found() -> None:
     torch.manual_seed(0)
     likelihood = {"name": "gaussian", "sigma": SIGMA}
     model = lrl.psd_ae((8,), ATOMS, sparsity=3.0, prediction=0.0, steps=500, likelihood=likelihood)
-    inputs, noise = model.draw(X, torch.Generator().manual_seed(0))
+    inputs, noise = model.sample_noise(X, torch.Generator().manual_seed(0))
     terms, batch = model.losses(X, inputs, noise, 0)
     linear_layer = model.decoder[0]
     centred = (X - linear_layer.bias).detach().double().numpy()

@@ -17,10 +17,14 @@ SHAPES = [(3, 8, 9), (6, 4), (5,)]
 def zeros_for(likelihood: Likelihood, *shape: int) -> Tensor:
     """Return outputs of a decoder for a batch of ``shape``, all 0."""
     axis = channel_axis(len(shape))
-    return torch.zeros([size * likelihood.outputs_per_value if i == axis else size for i, size in enumerate(shape)])
+    return torch.zeros(
+        [size * likelihood.outputs_per_value if i == axis else size for i, size in enumerate(shape)]
+    )
 
 
-def ascend(likelihood: Likelihood, weights: list[Tensor], outputs: Tensor, x: Tensor, steps: int = 300) -> None:
+def ascend(
+    likelihood: Likelihood, weights: list[Tensor], outputs: Tensor, x: Tensor, steps: int = 300
+) -> None:
     optimizer = torch.optim.Adam(weights, 0.2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
@@ -63,7 +67,9 @@ def test_learned_sigma_finds_the_spread_of_the_error() -> None:
     likelihood = LIKELIHOODS.build({"name": "gaussian", "sigma": 1.0, "learned": True})
     x = torch.randn(512, 10, generator=torch.Generator().manual_seed(0)) * 0.3
     ascend(likelihood, list(likelihood.parameters()), torch.zeros_like(x), x, 200)
-    torch.testing.assert_close(likelihood.log_sigma.detach().exp(), x.square().mean().sqrt(), rtol=1e-2, atol=0)
+    torch.testing.assert_close(
+        likelihood.log_sigma.detach().exp(), x.square().mean().sqrt(), rtol=1e-2, atol=0
+    )
 
 
 def test_fixed_sigma_is_not_trained() -> None:
@@ -90,16 +96,20 @@ def test_the_spread_begins_at_sigma_and_has_a_floor() -> None:
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan])
 @pytest.mark.parametrize("name", ["gaussian", "diagonal_gaussian"])
 def test_sigma_must_be_positive(name: str, sigma: float) -> None:
-    with pytest.raises(ValueError, match=f"sigma is a standard deviation and must be positive, got {sigma}"):
+    with pytest.raises(
+        ValueError, match=f"sigma is a standard deviation and must be positive, got {sigma}"
+    ):
         LIKELIHOODS.build({"name": name, "sigma": sigma})
 
 
 def test_sigma_must_be_above_its_floor() -> None:
     with pytest.raises(
-        ValueError, match=r"sigma must be above its floor, and that above 0; got sigma=0\.1, floor=0\.1"
+        ValueError,
+        match=r"sigma must be above its floor, and that above 0; got sigma=0\.1, floor=0\.1",
     ):
         LIKELIHOODS.build({"name": "diagonal_gaussian", "floor": 0.1})
     with pytest.raises(
-        ValueError, match=r"sigma must be above its floor, and that above 0; got sigma=0\.1, floor=0\.0"
+        ValueError,
+        match=r"sigma must be above its floor, and that above 0; got sigma=0\.1, floor=0\.0",
     ):
         LIKELIHOODS.build({"name": "diagonal_gaussian", "floor": 0.0})

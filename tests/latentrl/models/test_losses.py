@@ -1,4 +1,5 @@
-"""Every penalty adds a named term and moves a gradient; values against closed forms, autograd and brute force."""
+"""Every penalty adds a named term and moves a gradient; values against closed forms, autograd and
+brute force."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.corruptions import CORRUPTIONS
-from latentrl.models.heads import HEADS, BinaryCode, Code, GaussianCode
-from latentrl.models.losses import PENALTIES, Batch, Penalty
+from latentrl.models.heads import HEADS, BinaryPosterior, GaussianPosterior, Posterior
+from latentrl.models.losses import LOSSES, Batch, Loss
 from latentrl.models.losses.disentanglement import total_correlation
 from latentrl.models.losses.latent import squared_jacobian
 from latentrl.types import as_space, space_to_json
@@ -32,62 +33,83 @@ MLP = {"name": "mlp", "hidden": (16,)}
 LATENT_DIM = {"latent_dim": 3}
 WEIGHTS = [
     (name, option)
-    for name in PENALTIES
+    for name in LOSSES
     for option in ("weight", "beta", "gamma")
-    if option in inspect.signature(PENALTIES[name]).parameters
+    if option in inspect.signature(LOSSES[name]).parameters
 ]
 
 
-def make_model(*penalties: Mapping[str, Any], head: str | Mapping[str, Any] = "gaussian", **parts: Any) -> Autoencoder:
+def make_model(
+    *losses: Mapping[str, Any], head: str | Mapping[str, Any] = "gaussian", **parts: Any
+) -> Autoencoder:
     torch.manual_seed(0)
     head = {"name": head} if isinstance(head, str) else head
-    return Autoencoder(AutoencoderConfig("test", SPACE, 3, head, penalties=penalties, **{"body": MLP, **parts}))
+    return Autoencoder(
+        AutoencoderConfig("test", SPACE, 3, head, losses=losses, **{"backbone": MLP, **parts})
+    )
 
 
 def terms_and_gradient(model: Autoencoder) -> tuple[dict[str, Tensor], Tensor]:
     terms, _ = model.losses(X, INPUTS, NOISE, step=0)
     torch.stack(list(terms.values())).sum().backward()
-    return terms, torch.cat([p.grad.flatten() for p in model.encoder.parameters() if p.grad is not None])
+    return terms, torch.cat(
+        [p.grad.flatten() for p in model.encoder.parameters() if p.grad is not None]
+    )
 
 
-def batch_of(code: Code, **changes: Any) -> Batch:
+def batch_of(code: Posterior, **changes: Any) -> Batch:
     none = nn.Identity()
-    batch = Batch(X, INPUTS, code, code.mean, X, torch.ones(16, 8), none, HEADS.build({"name": "point"}), NOISE[1], 0)
+    batch = Batch(
+        X,
+        INPUTS,
+        code,
+        code.mean,
+        X,
+        torch.ones(16, 8),
+        none,
+        HEADS.build({"name": "point"}),
+        NOISE[1],
+        0,
+    )
     return dataclasses.replace(batch, **changes)
 
 
-def some_code(rows: int = 16) -> tuple[GaussianCode, Tensor]:
-    code = GaussianCode(torch.randn(rows, 3), torch.randn(rows, 3))
+def some_code(rows: int = 16) -> tuple[GaussianPosterior, Tensor]:
+    code = GaussianPosterior(torch.randn(rows, 3), torch.randn(rows, 3))
     return code, kl_divergence(Normal(code.mean, (code.log_variance / 2).exp()), Normal(0.0, 1.0))
 
 
-def build(name: str, **options: Any) -> Penalty:
-    return PENALTIES.build({"name": name, **options}, **LATENT_DIM)
+def build(name: str, **options: Any) -> Loss:
+    return LOSSES.build({"name": name, **options}, **LATENT_DIM)
 
 
 def heads(name: str) -> Iterator[str]:
     """Name the heads that a penalty is defined for."""
-    return (head for head in HEADS if issubclass(HEADS.build({"name": head}).code, build(name).needs))
+    return (
+        head
+        for head in HEADS
+        if issubclass(HEADS.build({"name": head}).posterior, build(name).needs)
+    )
 
 
-@pytest.mark.parametrize("name", list(PENALTIES))
+@pytest.mark.parametrize("name", list(LOSSES))
 def test_adds_a_term_and_moves_a_gradient(name: str) -> None:
     moved = []
     for head in heads(name):
         plain, without = terms_and_gradient(make_model(head=head))
         model = make_model({"name": name}, head=head)
         terms, gradient = terms_and_gradient(model)
-        assert list(terms) == ["reconstruction", model.penalties[0].name]
-        assert terms[model.penalties[0].name].shape == ()
+        assert list(terms) == ["reconstruction", model.loss_terms[0].name]
+        assert terms[model.loss_terms[0].name].shape == ()
         assert torch.equal(terms["reconstruction"], plain["reconstruction"])
         moved.append((gradient - without).norm() > 1e-5 * without.norm())
     assert any(moved)
 
 
-@pytest.mark.parametrize("name", list(PENALTIES))
+@pytest.mark.parametrize("name", list(LOSSES))
 def test_a_wrong_head_is_named(name: str) -> None:
     for head in set(HEADS) - set(heads(name)):
-        message = f"penalty '{build(name).name}' needs a .* code \\(head '.*'\\), not head '{head}'"
+        message = f"loss '{build(name).name}' needs a .* code \\(head '.*'\\), not head '{head}'"
         with pytest.raises(ValueError, match=message):
             make_model({"name": name}, head=head)
 
@@ -97,7 +119,11 @@ def test_weights_scale_the_term_and_cannot_be_negative(name: str, option: str) -
     once, thrice = build(name, **{option: 1.0}), build(name, **{option: 3.0})
     if name != "density_ratio":  # which adds its classifier's own loss
         logits = torch.randn(16, 3)
-        code = BinaryCode(logits.sigmoid(), logits, 0.0) if once.needs is BinaryCode else some_code()[0]
+        code = (
+            BinaryPosterior(logits.sigmoid(), logits, 0.0)
+            if once.needs is BinaryPosterior
+            else some_code()[0]
+        )
         batch = batch_of(code, z=code.mean + 1, encoder=nn.Linear(8, 3))
         torch.testing.assert_close(thrice(batch), 3 * once(batch))
     with pytest.raises(ValueError, match=option):
@@ -108,21 +134,33 @@ def test_weights_scale_the_term_and_cannot_be_negative(name: str, option: str) -
     ("spec", "message"),
     [
         ({"name": "kl", "beta": -1.0}, r"beta cannot be negative, got -1\.0"),
-        ({"name": "kl", "free_bits": -1.0}, r"free_bits are nats for each dimension and cannot be negative, got -1\.0"),
-        ({"name": "capacity", "gamma": -1.0}, r"capacity needs gamma >= 0, capacity >= 0 .* got gamma=-1\.0"),
+        (
+            {"name": "kl", "free_bits": -1.0},
+            r"free_bits are nats for each dimension and cannot be negative, got -1\.0",
+        ),
+        (
+            {"name": "capacity", "gamma": -1.0},
+            r"capacity needs gamma >= 0, capacity >= 0 .* got gamma=-1\.0",
+        ),
         ({"name": "capacity", "capacity": -1.0}, r"capacity needs .* got .*capacity=-1\.0"),
         ({"name": "capacity", "steps": 0}, r"steps >= 1, got .*steps=0"),
         ({"name": "sparsity", "weight": -1.0}, r"weight cannot be negative, got -1\.0"),
         ({"name": "sparsity", "prior": "l0"}, "unknown prior 'l0'; known: l1, l2, kl"),
-        ({"name": "sparsity", "target": 1.0}, r"target is a mean activation between 0 and 1, got 1\.0"),
+        (
+            {"name": "sparsity", "target": 1.0},
+            r"target is a mean activation between 0 and 1, got 1\.0",
+        ),
         ({"name": "moments", "off_diagonal": -1.0}, r"off_diagonal cannot be negative, got -1\.0"),
         ({"name": "moments", "diagonal": -1.0}, r"diagonal cannot be negative, got -1\.0"),
-        ({"name": "moments", "of": "median"}, "unknown covariance of 'median'; known: mean, sample"),
+        (
+            {"name": "moments", "of": "median"},
+            "unknown covariance of 'median'; known: mean, sample",
+        ),
     ],
 )
 def test_values_are_checked(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PENALTIES.build(spec, **LATENT_DIM)
+        LOSSES.build(spec, **LATENT_DIM)
 
 
 # The divergence from the prior.
@@ -137,7 +175,7 @@ def test_free_bits_cost_a_constant_below_the_floor() -> None:
     code, exact = some_code()
     means = exact.mean(0)
     floor = float(means.sort().values[:2].mean())  # one dimension below it, two above
-    code = GaussianCode(code.mean.requires_grad_(), code.log_variance.requires_grad_())
+    code = GaussianPosterior(code.mean.requires_grad_(), code.log_variance.requires_grad_())
     term = build("kl", beta=2.0, free_bits=floor)(batch_of(code))
     torch.testing.assert_close(term, torch.tensor(2 * sum(max(float(kl), floor) for kl in means)))
     term.backward()
@@ -149,7 +187,9 @@ def test_free_bits_cost_a_constant_below_the_floor() -> None:
 def test_capacity_term_equals_hand_computation(step: int, target: float) -> None:
     code, exact = some_code()
     penalty = build("capacity", gamma=7.0, capacity=20.0, steps=1000)
-    torch.testing.assert_close(penalty(batch_of(code, step=step)), 7 * (exact.sum(1).mean() - target).abs())
+    torch.testing.assert_close(
+        penalty(batch_of(code, step=step)), 7 * (exact.sum(1).mean() - target).abs()
+    )
 
 
 # The dependence between dimensions.
@@ -164,7 +204,8 @@ def correlated(count: int, covariance: Tensor, seed: int = 0) -> Tensor:
 
 
 def log_ratio(z: Tensor) -> Tensor:
-    """Return log p(z) - sum of log p(z_j) for draws of the correlated normal: its mean is the total correlation."""
+    """Return log p(z) - sum of log p(z_j) for draws of the correlated normal: its mean is the total
+    correlation."""
     joint = MultivariateNormal(torch.zeros(3), CORRELATION).log_prob(z)
     return joint - Normal(0.0, 1.0).log_prob(z).sum(1)
 
@@ -177,26 +218,36 @@ def test_total_correlation_equals_its_definition() -> None:
     marginals = torch.stack([q.log_prob(row).exp().mean(0) for row in z])
     expected = (joint.log() - marginals.log().sum(1)).mean()
     torch.testing.assert_close(total_correlation(z, code), expected)
-    torch.testing.assert_close(build("total_correlation", weight=5.0)(batch_of(code, z=z)), 5 * expected)
+    torch.testing.assert_close(
+        build("total_correlation", weight=5.0)(batch_of(code, z=z)), 5 * expected
+    )
 
 
 def test_total_correlation_of_correlated_normals() -> None:
-    share, scale = 0.2, torch.tensor([1.0, 2.0, 0.8])  # the posteriors' share of the variance; the means have the rest
+    share, scale = (
+        0.2,
+        torch.tensor([1.0, 2.0, 0.8]),
+    )  # the posteriors' share of the variance; the means have the rest
     means = scale * correlated(2000, CORRELATION - share * torch.eye(3))
-    code = GaussianCode(means, (share * scale.square()).log().expand(2000, 3))
+    code = GaussianPosterior(means, (share * scale.square()).log().expand(2000, 3))
     z = code.sample(correlated(2000, torch.eye(3), 1))
     estimate = float(total_correlation(z, code))
     assert estimate == pytest.approx(float(log_ratio(z / scale).mean()), abs=0.01)
-    assert estimate == pytest.approx(EXACT_TC, abs=0.05)  # 2000 draws have a standard error of 0.016
+    assert estimate == pytest.approx(
+        EXACT_TC, abs=0.05
+    )  # 2000 draws have a standard error of 0.016
 
 
 def test_a_trained_classifier_finds_the_total_correlation() -> None:
     torch.manual_seed(0)
-    penalty = PENALTIES.build({"name": "density_ratio", "hidden": (64, 64)}, latent_dim=3)
+    penalty = LOSSES.build({"name": "density_ratio", "hidden": (64, 64)}, latent_dim=3)
     optimizer = torch.optim.Adam(penalty.parameters(), 3e-3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)
     for step in range(1000):
-        z, spare = correlated(1024, CORRELATION, 2 * step), correlated(1024, torch.eye(3), 2 * step + 1)
+        z, spare = (
+            correlated(1024, CORRELATION, 2 * step),
+            correlated(1024, torch.eye(3), 2 * step + 1),
+        )
         optimizer.zero_grad()
         penalty.classification(z, spare).backward()
         optimizer.step()
@@ -204,7 +255,9 @@ def test_a_trained_classifier_finds_the_total_correlation() -> None:
     z = correlated(20_000, CORRELATION, 9999)
     estimate = float(penalty.total_correlation(z).detach())
     assert estimate == pytest.approx(float(log_ratio(z).mean()), abs=0.02)
-    assert estimate == pytest.approx(EXACT_TC, abs=0.03)  # 20,000 draws have a standard error of 0.005
+    assert estimate == pytest.approx(
+        EXACT_TC, abs=0.03
+    )  # 20,000 draws have a standard error of 0.005
 
 
 def test_codes_and_classifier_get_their_own_gradients() -> None:
@@ -217,7 +270,7 @@ def test_codes_and_classifier_get_their_own_gradients() -> None:
     own = torch.autograd.grad(penalty.classification(z, NOISE[1]), [z, *weights], allow_unused=True)
     assert own[0] is None
     assert all(gradient is not None and gradient.any() for gradient in own[1:])
-    both = torch.autograd.grad(penalty(batch_of(Code(z))), [z, *weights])
+    both = torch.autograd.grad(penalty(batch_of(Posterior(z))), [z, *weights])
     torch.testing.assert_close(both[0], 10 * estimate[0])
     assert all(torch.equal(a, b) for a, b in zip(both[1:], own[1:], strict=True))
 
@@ -225,7 +278,9 @@ def test_codes_and_classifier_get_their_own_gradients() -> None:
 def test_the_classifier_tells_codes_from_shuffled_ones() -> None:
     seen: list[Tensor] = []
     penalty = build("density_ratio")
-    penalty.classifier.register_forward_hook(lambda _, inputs, outputs: seen.append(torch.cat([*inputs, outputs], 1)))
+    penalty.classifier.register_forward_hook(
+        lambda _, inputs, outputs: seen.append(torch.cat([*inputs, outputs], 1))
+    )
     z = correlated(2000, CORRELATION)
     loss = penalty.classification(z, torch.randn(2000, 3))
     together, apart = seen[0].chunk(2)
@@ -253,7 +308,9 @@ def test_moments_equal_numpy(of: str) -> None:
 
 @pytest.mark.parametrize("of", ["mean", "sample"])
 def test_moments_of_samples_are_their_covariance(of: str) -> None:
-    code = GaussianCode(correlated(20_000, 2 * CORRELATION), torch.full((20_000, 3), math.log(0.5)))
+    code = GaussianPosterior(
+        correlated(20_000, 2 * CORRELATION), torch.full((20_000, 3), math.log(0.5))
+    )
     sampled = code.mean if of == "mean" else code.sample(correlated(20_000, torch.eye(3), 1))
     distance = (torch.cov(sampled.T) - torch.eye(3)).square()
     expected = 2 * (distance.sum() - distance.trace()) + 5 * distance.trace()
@@ -261,7 +318,9 @@ def test_moments_of_samples_are_their_covariance(of: str) -> None:
     torch.testing.assert_close(term, expected, rtol=0.02, atol=0)
 
 
-@pytest.mark.parametrize("name", [name for name in PENALTIES if build(name).needs in (Code, GaussianCode)])
+@pytest.mark.parametrize(
+    "name", [name for name in LOSSES if build(name).needs in (Posterior, GaussianPosterior)]
+)
 def test_a_batch_of_one_is_finite(name: str) -> None:
     model = make_model({"name": name})
     terms, _ = model.losses(X[:1], INPUTS[:1], NOISE[:, :1], step=0)
@@ -271,7 +330,7 @@ def test_a_batch_of_one_is_finite(name: str) -> None:
 @pytest.mark.parametrize("name", ["moments", "total_correlation"])
 def test_one_dimension_depends_on_nothing(name: str) -> None:
     options = {"diagonal": 0.0} if name == "moments" else {}
-    code = GaussianCode(torch.randn(16, 1), torch.randn(16, 1))
+    code = GaussianPosterior(torch.randn(16, 1), torch.randn(16, 1))
     assert float(build(name, **options)(batch_of(code))) == pytest.approx(0, abs=1e-5)
 
 
@@ -285,40 +344,53 @@ def test_sparsity_equals_brute_force(prior: str) -> None:
     norms = {"l1": abs, "l2": lambda value: value**2}
     if prior == "kl":
         means = [sum(row[j] for row in rows) / 16 for j in range(3)]
-        expected = sum(0.2 * math.log(0.2 / mean) + 0.8 * math.log(0.8 / (1 - mean)) for mean in means)
+        expected = sum(
+            0.2 * math.log(0.2 / mean) + 0.8 * math.log(0.8 / (1 - mean)) for mean in means
+        )
     else:
         expected = sum(norms[prior](value) for row in rows for value in row) / 16
-    term = build("sparsity", prior=prior, weight=3.0, target=0.2)(batch_of(Code(torch.zeros(16, 3)), z=z))
+    term = build("sparsity", prior=prior, weight=3.0, target=0.2)(
+        batch_of(Posterior(torch.zeros(16, 3)), z=z)
+    )
     assert float(term) == pytest.approx(3 * expected, rel=1e-5)
 
 
 def test_sparsity_ends_at_the_target_and_stays_finite() -> None:
     penalty = build("sparsity", prior="kl", target=0.05)
-    assert float(penalty(batch_of(Code(torch.full((16, 3), 0.05))))) == pytest.approx(0, abs=1e-6)
-    assert all(torch.isfinite(penalty(batch_of(Code(torch.full((16, 3), z))))) for z in (0.0, 1.0))
+    assert float(penalty(batch_of(Posterior(torch.full((16, 3), 0.05))))) == pytest.approx(
+        0, abs=1e-6
+    )
+    assert all(
+        torch.isfinite(penalty(batch_of(Posterior(torch.full((16, 3), z))))) for z in (0.0, 1.0)
+    )
 
 
 def jacobians(model: Autoencoder, x: Tensor) -> Tensor:
     """Return d mean / d x of every observation, ``(B, latent_dim, 8)``."""
-    return torch.func.vmap(torch.func.jacrev(lambda row: model.head(model.encoder(row[None])).mean[0]))(x)
+    return torch.func.vmap(
+        torch.func.jacrev(lambda row: model.head(model.encoder(row[None])).mean[0])
+    )(x)
 
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_contraction_of_a_sigmoid_layer_equals_jacrev(tied: bool) -> None:
-    body = {"name": "sigmoid", "tied": tied}
-    model = make_model({"name": "contraction", "weight": 2.0}, head="point", body=body)
+    backbone = {"name": "sigmoid", "tied": tied}
+    model = make_model({"name": "contraction", "weight": 2.0}, head="point", backbone=backbone)
     terms, batch = model.losses(X, INPUTS, NOISE, 0)
     expected = jacobians(model, INPUTS).square().sum((1, 2))
     torch.testing.assert_close(squared_jacobian(batch), expected)
     torch.testing.assert_close(terms["contraction"], 2 * expected.mean())
     weight = model.encoder.linear.weight
-    exact, brute = (torch.autograd.grad(value, weight)[0] for value in (terms["contraction"], 2 * expected.mean()))
+    exact, brute = (
+        torch.autograd.grad(value, weight)[0]
+        for value in (terms["contraction"], 2 * expected.mean())
+    )
     torch.testing.assert_close(exact, brute)
 
 
 @pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize(
-    ("head", "body"),
+    ("head", "backbone"),
     [
         ({"name": "point"}, MLP),
         ({"name": "point", "activation": "sigmoid"}, {"name": "sigmoid"}),
@@ -327,14 +399,16 @@ def test_contraction_of_a_sigmoid_layer_equals_jacrev(tied: bool) -> None:
     ],
     ids=str,
 )
-def test_contraction_by_random_directions_equals_jacrev_on_average(head: Any, body: Any, grad: bool) -> None:
-    model = make_model({"name": "contraction"}, head=head, body=body)
+def test_contraction_by_random_directions_equals_jacrev_on_average(
+    head: Any, backbone: Any, grad: bool
+) -> None:
+    model = make_model({"name": "contraction"}, head=head, backbone=backbone)
     _, batch = model.losses(INPUTS, INPUTS, None, 0)
     generator = torch.Generator().manual_seed(0)
     expected = jacobians(model, INPUTS).square().sum((1, 2))
     draws = 4000
     spare = torch.randn(draws * 16, 3, generator=generator)
-    many = dataclasses.replace(batch, inputs=INPUTS.repeat(draws, 1), spare=spare)
+    many = dataclasses.replace(batch, inputs=INPUTS.repeat(draws, 1), extra_noise=spare)
     with torch.set_grad_enabled(grad):
         estimate = squared_jacobian(many).view(draws, 16).mean(0)
     assert estimate.requires_grad == grad
@@ -347,13 +421,21 @@ def test_saturation_equals_brute_force() -> None:
     code = HEADS.build({"name": "binary"})(logits)
     odds = [[1 / (1 + math.exp(-value)) for value in row] for row in logits.tolist()]
     expected = 0.7 * sum(4 * p * (1 - p) for row in odds for p in row) / 16
-    assert float(build("saturation", weight=0.7)(batch_of(code))) == pytest.approx(expected, rel=1e-5)
+    assert float(build("saturation", weight=0.7)(batch_of(code))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_prediction_moves_the_encoder_towards_the_code() -> None:
     z, mean = torch.randn(16, 3, requires_grad=True), torch.randn(16, 3, requires_grad=True)
-    term = build("prediction", weight=3.0)(batch_of(Code(mean), z=z))
-    expected = 3 * sum((a - b) ** 2 for a, b in zip(z.flatten().tolist(), mean.flatten().tolist(), strict=True)) / 16
+    term = build("prediction", weight=3.0)(batch_of(Posterior(mean), z=z))
+    expected = (
+        3
+        * sum(
+            (a - b) ** 2 for a, b in zip(z.flatten().tolist(), mean.flatten().tolist(), strict=True)
+        )
+        / 16
+    )
     assert float(term.detach()) == pytest.approx(expected, rel=1e-5)
     to_code, to_mean = torch.autograd.grad(term, [z, mean], allow_unused=True)
     assert to_code is None
@@ -371,16 +453,20 @@ def test_the_hole_counts_again_what_was_changed() -> None:
         for place in range(8)
         if float(X[row, place]) != float(INPUTS[row, place])
     )
-    code = Code(torch.zeros(16, 3))
-    assert float(build("hole", weight=4.0)(batch_of(code, nll=nll))) == pytest.approx(4 * expected / 16, rel=1e-5)
+    code = Posterior(torch.zeros(16, 3))
+    assert float(build("hole", weight=4.0)(batch_of(code, nll=nll))) == pytest.approx(
+        4 * expected / 16, rel=1e-5
+    )
     assert float(build("hole")(batch_of(code, nll=nll, inputs=X))) == 0
 
 
 def test_a_black_hole_counts_where_the_target_is_black() -> None:
     x = torch.rand(16, 3, 8, 8)
     x[:, :, :, :4] = 0.0
-    cut = CORRUPTIONS.build({"name": "cutout", "smallest": 0.5, "largest": 0.9})(x, torch.Generator().manual_seed(0))
-    nll, code = torch.ones_like(x), Code(torch.zeros(16, 3))
+    cut = CORRUPTIONS.build({"name": "cutout", "smallest": 0.5, "largest": 0.9})(
+        x, torch.Generator().manual_seed(0)
+    )
+    nll, code = torch.ones_like(x), Posterior(torch.zeros(16, 3))
     inside = CORRUPTIONS.build({"name": "cutout", "smallest": 0.5, "largest": 0.9})(
         torch.ones_like(x), torch.Generator().manual_seed(0)
     )
@@ -399,12 +485,14 @@ def test_a_hole_is_part_of_the_reconstruction() -> None:
 def test_the_hardest_values_count_again() -> None:
     nll = torch.randn(16, 50)
     expected = nll.sort(1, descending=True).values[:, :5].sum(1).mean()
-    batch = batch_of(Code(torch.zeros(16, 3)), nll=nll)
-    torch.testing.assert_close(build("hardest", weight=3.0, share=0.1)(batch), 3 * expected)
-    torch.testing.assert_close(build("hardest", weight=1.0, share=0.001)(batch), nll.max(1).values.mean())
+    batch = batch_of(Posterior(torch.zeros(16, 3)), nll=nll)
+    torch.testing.assert_close(build("topk", weight=3.0, share=0.1)(batch), 3 * expected)
+    torch.testing.assert_close(
+        build("topk", weight=1.0, share=0.001)(batch), nll.max(1).values.mean()
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])
 def test_the_share_of_the_hardest_is_a_share(share: float) -> None:
     with pytest.raises(ValueError, match=rf"share must lie in \(0, 1\], got {share}"):
-        build("hardest", share=share)
+        build("topk", share=share)

@@ -1,4 +1,5 @@
-"""Every model builds, trains, survives disk, JSON, copies and interruptions, and encodes for an agent."""
+"""Every model builds, trains, survives disk, JSON, copies and interruptions, and encodes for an
+agent."""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def test_builds_and_runs(name: str, space: spaces.Box) -> None:
     assert (codes.shape, codes.dtype) == ((3, 5), np.float32)
     assert np.isfinite(codes).all()
     outputs = model.encoder(model.preprocess(torch.from_numpy(x)))
-    assert len({row.detach().numpy().tobytes() for row in outputs}) == 3  # before bits are made of them
+    assert (
+        len({row.detach().numpy().tobytes() for row in outputs}) == 3
+    )  # before bits are made of them
     if model.decoder is not None:
         restored = model.reconstruct(x)
         assert restored.shape == x.shape
@@ -75,9 +78,12 @@ def test_disk_keeps_every_bit(name: str, space: spaces.Box, tmp_path: Path) -> N
     loaded = lrl.load(lrl.save(model, tmp_path / "model"), device="cpu")
     assert loaded.state_dict().keys() == model.state_dict().keys()
     assert all(
-        torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True)
     )
-    np.testing.assert_array_equal(loaded.encode(observations(space)), model.encode(observations(space)))
+    np.testing.assert_array_equal(
+        loaded.encode(observations(space)), model.encode(observations(space))
+    )
 
 
 @pytest.mark.parametrize("space", KINDS, ids=by_shape)
@@ -106,7 +112,7 @@ def test_a_copy_lives_on_its_own(name: str, vectors: Any) -> None:
     torch.manual_seed(0)
     model = make(name, (8,), latent_dim=3)
     x = torch.from_numpy(vectors[:16])
-    inputs, noise = model.draw(x, torch.Generator().manual_seed(0))
+    inputs, noise = model.sample_noise(x, torch.Generator().manual_seed(0))
     copied, codes = copy.deepcopy(model), model.encode(vectors[:16])
     if model.decoder is not None:
         terms, again = model.losses(x, inputs, noise, 0)[0], copied.losses(x, inputs, noise, 0)[0]
@@ -128,7 +134,9 @@ def test_one_fit_trains_every_model(name: str, kind: str, request: pytest.Fixtur
     torch.manual_seed(0)
     model = make(name, spaces.Box(-np.inf, np.inf, data.shape[1:], np.float32), latent_dim=3)
     before = [weight.clone() for weight in model.encoder.parameters()]
-    config = lrl.FitConfig(epochs=3, batch_size=32, learning_rate=5e-3, device="cpu", precision="float32")
+    config = lrl.FitConfig(
+        epochs=3, batch_size=32, learning_rate=5e-3, device="cpu", precision="float32"
+    )
     history = lrl.fit(model, data, config, progress=False)
     assert model.fitted
     assert model.latent_std.max() > 0
@@ -151,9 +159,16 @@ class InterruptAt:
         return self.losses(model, *arguments)
 
 
-def fit_few(name: str, data: Any, path: Path | None = None, **options: Any) -> tuple[Autoencoder, lrl.History]:
+def fit_few(
+    name: str, data: Any, path: Path | None = None, **options: Any
+) -> tuple[Autoencoder, lrl.History]:
     torch.manual_seed(0)
-    model = make(name, (8,), latent_dim=2, body=None if name == "psd_ae" else {"name": "mlp", "hidden": (8,)})
+    model = make(
+        name,
+        (8,),
+        latent_dim=2,
+        backbone=None if name == "psd_ae" else {"name": "mlp", "hidden": (8,)},
+    )
     config = lrl.FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32")
     return model, lrl.fit(model, data, config, path=path, progress=False, **options)
 
@@ -195,22 +210,41 @@ def test_an_agent_sees_codes(name: str) -> None:
 
 
 def test_options_choose_the_parts() -> None:
-    assert lrl.beta_vae((8,), 3, beta=2.0).config.penalties == [{"name": "kl", "beta": 2.0, "free_bits": 0.0}]
+    assert lrl.beta_vae((8,), 3, beta=2.0).config.losses == [
+        {"name": "kl", "beta": 2.0, "free_bits": 0.0}
+    ]
     penalty = {"name": "capacity", "gamma": 5.0, "capacity": 9.0, "steps": 7}
-    assert lrl.beta_vae((8,), 3, capacity=9.0, gamma=5.0, capacity_steps=7).config.penalties == [penalty]
-    assert lrl.sparse_ae((8,), 3, prior="kl").config.head == {"name": "point", "activation": "sigmoid"}
-    assert lrl.contractive_ae((8,), 3, tied=True).config.body == {"name": "sigmoid", "tied": True}
+    assert lrl.beta_vae((8,), 3, capacity=9.0, gamma=5.0, capacity_steps=7).config.losses == [
+        penalty
+    ]
+    assert lrl.sparse_ae((8,), 3, prior="kl").config.head == {
+        "name": "point",
+        "activation": "sigmoid",
+    }
+    assert lrl.contractive_ae((8,), 3, tied=True).config.backbone == {
+        "name": "sigmoid",
+        "tied": True,
+    }
     assert lrl.binary_ae((8,), 3, noise=2.0).config.head == {"name": "binary", "noise": 2.0}
-    assert lrl.beta_tcvae((8,), 3, beta=6.0).config.penalties[1] == {"name": "total_correlation", "weight": 5.0}
-    first, second = (lrl.dip_vae((8,), 3, version=version).config.penalties[1] for version in ("i", "ii"))
+    assert lrl.beta_tcvae((8,), 3, beta=6.0).config.losses[1] == {
+        "name": "total_correlation",
+        "weight": 5.0,
+    }
+    first, second = (
+        lrl.dip_vae((8,), 3, version=version).config.losses[1] for version in ("i", "ii")
+    )
     assert first == {"name": "moments", "off_diagonal": 10.0, "diagonal": 100.0, "of": "mean"}
     assert second == {"name": "moments", "off_diagonal": 10.0, "diagonal": 10.0, "of": "sample"}
-    assert lrl.dae_beta_vae((8,), 3, share=0.3).config.features["corruption"] == [{"name": "masking", "share": 0.3}]
+    assert lrl.dae_beta_vae((8,), 3, share=0.3).config.features["corruptions"] == [
+        {"name": "masking", "share": 0.3}
+    ]
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="tied=True chooses the networks itself; give either it or body"):
-        lrl.contractive_ae((8,), 3, tied=True, body={"name": "mlp"})
+    with pytest.raises(
+        ValueError, match="tied=True chooses the networks itself; give either it or backbone"
+    ):
+        lrl.contractive_ae((8,), 3, tied=True, backbone={"name": "mlp"})
     with pytest.raises(ValueError, match=r"a vae counts once, so it is at least 1; got 0\.5"):
         lrl.beta_tcvae((8,), 3, beta=0.5)
     with pytest.raises(ValueError, match="unknown version 'iii'; known: i, ii"):
@@ -226,21 +260,27 @@ def test_penalised_codes_may_be_larger_than_the_observation(name: str) -> None:
     assert make(name, (8,), latent_dim=20).encode(observations(as_space((8,)))).shape == (3, 20)
 
 
-def test_parts_are_given_by_name_or_spec(small_body: dict[str, Any]) -> None:
-    model = lrl.vae((16, 16, 3), 3, likelihood="bernoulli", body=small_body)
+def test_parts_are_given_by_name_or_spec(small_backbone: dict[str, Any]) -> None:
+    model = lrl.vae((16, 16, 3), 3, likelihood="bernoulli", backbone=small_backbone)
     assert model.config.likelihood == {"name": "bernoulli"}
     model = lrl.vae((16, 16, 3), 3, likelihood={"name": "gaussian", "sigma": 0.5})
     assert float(model.likelihood.log_sigma.exp()) == pytest.approx(0.5)
 
 
 def test_corruption_takes_its_parameters() -> None:
-    assert lrl.denoising_ae((8,), 3, std=0.5).config.corruption == [{"name": "gaussian_noise", "std": 0.5}]
-    assert make("denoising_ae", (8,), latent_dim=3, std=0.5).config.corruption[0]["std"] == 0.5
-    with pytest.raises(ValueError, match="corruption 'gaussian_noise' has no 'share'; it takes: std"):
+    assert lrl.denoising_ae((8,), 3, std=0.5).config.corruptions == [
+        {"name": "gaussian_noise", "std": 0.5}
+    ]
+    assert make("denoising_ae", (8,), latent_dim=3, std=0.5).config.corruptions[0]["std"] == 0.5
+    with pytest.raises(
+        ValueError, match="corruption 'gaussian_noise' has no 'share'; it takes: std"
+    ):
         lrl.denoising_ae((8,), 3, share=0.5)
     with pytest.raises(ValueError, match="unknown corruption 'fog'; known: "):
         lrl.denoising_ae((8,), 3, corruption="fog")
-    with pytest.raises(ValueError, match="'std' goes into the specs in corruption, not beside them"):
+    with pytest.raises(
+        ValueError, match="'std' goes into the specs in corruption, not beside them"
+    ):
         lrl.denoising_ae((8,), 3, corruption=[{"name": "gaussian_noise"}], std=0.5)
 
 

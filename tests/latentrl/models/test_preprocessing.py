@@ -1,4 +1,5 @@
-"""Raw observations to network inputs and back, against Pillow, plain indexing and the luma formula."""
+"""Raw observations to network inputs and back, against Pillow, plain indexing and the luma
+formula."""
 
 from __future__ import annotations
 
@@ -62,7 +63,9 @@ def test_both_resize_kernels_agree() -> None:
 def test_greyscale_is_the_luma() -> None:
     images = noise(2, 16, 16, 3)
     expected = images @ np.array([0.299, 0.587, 0.114]) / 255
-    np.testing.assert_allclose(run(box(16, 16, 3), images, greyscale=True)[:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(
+        run(box(16, 16, 3), images, greyscale=True)[:, 0], expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 8, 3), (17, 31, 1), (16, 20, 3), (20, 16, 12)])
@@ -83,12 +86,16 @@ def test_output_space_is_what_inverse_returns() -> None:
 
 
 def test_inverse_stays_in_the_range() -> None:
-    restored = make_preprocessor(box(16, 16, 1), Preprocessing()).inverse(torch.tensor([[-1.0, 2.0]]).view(2, 1, 1, 1))
+    restored = make_preprocessor(box(16, 16, 1), Preprocessing()).inverse(
+        torch.tensor([[-1.0, 2.0]]).view(2, 1, 1, 1)
+    )
     assert restored.flatten().tolist() == [0, 255]
 
 
 def test_vectors_are_standardised_and_restored(vectors: Any) -> None:
-    preprocess = make_preprocessor(box(8, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing())
+    preprocess = make_preprocessor(
+        box(8, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing()
+    )
     preprocess.fit(vectors)
     x = preprocess(torch.from_numpy(vectors))
     np.testing.assert_allclose(x.numpy(), (vectors - vectors.mean(0)) / vectors.std(0), atol=1e-4)
@@ -97,7 +104,9 @@ def test_vectors_are_standardised_and_restored(vectors: Any) -> None:
 
 def test_steps_of_a_sequence_share_their_statistics() -> None:
     sequences = np.random.default_rng(0).normal([1, -50], [0.1, 30], (40, 7, 2)).astype(np.float32)
-    preprocess = make_preprocessor(box(7, 2, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing())
+    preprocess = make_preprocessor(
+        box(7, 2, low=-np.inf, high=np.inf, dtype=np.float32), Preprocessing()
+    )
     preprocess.fit(sequences)
     x = preprocess(torch.from_numpy(sequences))
     rows = sequences.reshape(-1, 2)
@@ -119,13 +128,18 @@ def test_constant_values_keep_their_scale() -> None:
 
 def test_whole_numbers_are_rounded_and_clipped() -> None:
     preprocess = make_preprocessor(box(4), Preprocessing())
-    assert preprocess.inverse(torch.tensor([[-7.0, 1.6, 254.7, 300.0]])).tolist() == [[0, 2, 255, 255]]
+    assert preprocess.inverse(torch.tensor([[-7.0, 1.6, 254.7, 300.0]])).tolist() == [
+        [0, 2, 255, 255]
+    ]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": (1, 2, 3)}, r"crop is \(top, bottom, left, right\) in pixels, none negative; got \(1, 2, 3\)"),
+        (
+            {"crop": (1, 2, 3)},
+            r"crop is \(top, bottom, left, right\) in pixels, none negative; got \(1, 2, 3\)",
+        ),
         ({"crop": (0, -1, 0, 0)}, "none negative"),
         ({"size": (64,)}, r"size is \(height, width\) in pixels; got \(64,\)"),
         ({"size": (64, 0)}, r"size is \(height, width\) in pixels"),
@@ -139,16 +153,40 @@ def test_config_is_checked(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("space", "options", "message"),
     [
-        (box(4, 5, 6, 7), {}, r"images \(H, W, C\), sequences \(T, D\) or vectors \(D,\), got .* of \(4, 5, 6, 7\)"),
-        (box(8), {"size": (64, 64)}, "crop, size and greyscale are for images; these observations are vectors or seq"),
-        (box(9, 3, dtype=np.float32), {"greyscale": True}, "these observations are vectors or sequences"),
+        (
+            box(4, 5, 6, 7),
+            {},
+            r"images \(H, W, C\), sequences \(T, D\) or vectors \(D,\), got .* of \(4, 5, 6, 7\)",
+        ),
+        (
+            box(8),
+            {"size": (64, 64)},
+            "crop, size and greyscale are for images; these observations are vectors or seq",
+        ),
+        (
+            box(9, 3, dtype=np.float32),
+            {"greyscale": True},
+            "these observations are vectors or sequences",
+        ),
         (box(20, 20, 3), {"crop": (10, 10, 0, 0)}, "leaves nothing of a 20x20 image"),
-        (box(7, 20, 3), {}, r"8 to 256 pixels a side, not 7x20; set size, for example size=\(64, 64\)"),
+        (
+            box(7, 20, 3),
+            {},
+            r"8 to 256 pixels a side, not 7x20; set size, for example size=\(64, 64\)",
+        ),
         (box(300, 300, 3), {}, "8 to 256 pixels a side, not 300x300"),
         (box(3, 64, 64), {}, r"\(3, 64, 64\) look channels-first; latentrl takes \(H, W, C\)"),
         (box(64, 64, 13), {}, r"images have 1 to 12 channels, got shape \(64, 64, 13\)"),
-        (box(64, 64, 1), {"greyscale": True}, "greyscale needs 3 colour channels, these images have 1"),
-        (box(64, 64, 3, low=-np.inf, high=np.inf, dtype=np.float32), {}, "finite bounds .* low=-inf, high=inf"),
+        (
+            box(64, 64, 1),
+            {"greyscale": True},
+            "greyscale needs 3 colour channels, these images have 1",
+        ),
+        (
+            box(64, 64, 3, low=-np.inf, high=np.inf, dtype=np.float32),
+            {},
+            "finite bounds .* low=-inf, high=inf",
+        ),
     ],
 )
 def test_unfit_spaces_are_refused(space: spaces.Box, options: dict[str, Any], message: str) -> None:

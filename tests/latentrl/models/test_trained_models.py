@@ -1,4 +1,5 @@
-"""What the models of the family promise once they are trained: against closed forms, and against one another."""
+"""What the models of the family promise once they are trained: against closed forms, and against
+one another."""
 
 from __future__ import annotations
 
@@ -23,14 +24,22 @@ from latentrl.models.inference import INFERENCES
 from latentrl.models.losses.latent import squared_jacobian
 from latentrl.training.fit import FitConfig
 
-BODY = {"name": "mlp", "hidden": (16,)}
+BACKBONE = {"name": "mlp", "hidden": (16,)}
 LINEAR = {"name": "linear"}
 SHORT = FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32", seed=3)
 WARM = pytest.mark.filterwarnings("ignore:the code has collapsed")  # too short to learn
 
 
-def fit(model: Autoencoder, data: Any, steps: int = 300, rate: float = 5e-3, **options: Any) -> lrl.History:
-    settings = {"steps": steps, "learning_rate": rate, "batch_size": 64, "device": "cpu", "precision": "float32"}
+def fit(
+    model: Autoencoder, data: Any, steps: int = 300, rate: float = 5e-3, **options: Any
+) -> lrl.History:
+    settings = {
+        "steps": steps,
+        "learning_rate": rate,
+        "batch_size": 64,
+        "device": "cpu",
+        "precision": "float32",
+    }
     return lrl.fit(model, data, FitConfig(**settings), progress=False, **options)
 
 
@@ -49,7 +58,9 @@ def first_linear(network: nn.Module) -> nn.Linear:
 
 def same_bits(a: Autoencoder, b: Autoencoder) -> bool:
     first, second = a.state_dict(), b.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 # vae: the evidence lower bound of a linear model, whose evidence is known.
@@ -58,11 +69,12 @@ SIGMA = 0.4
 
 
 def linear_vae() -> Autoencoder:
-    return lrl.vae((5,), 2, likelihood={"name": "gaussian", "sigma": SIGMA}, body=LINEAR)
+    return lrl.vae((5,), 2, likelihood={"name": "gaussian", "sigma": SIGMA}, backbone=LINEAR)
 
 
 def set_to_the_optimum(model: Autoencoder) -> None:
-    """Write a decoder with orthogonal columns, and the posterior that goes with it (Tipping & Bishop 1999)."""
+    """Write a decoder with orthogonal columns, and the posterior that goes with it (Tipping &
+    Bishop 1999)."""
     generator = torch.Generator().manual_seed(0)
     columns = torch.linalg.qr(torch.randn(5, 2, generator=generator))[0] * torch.tensor([1.5, 0.7])
     offset = torch.randn(5, generator=generator)
@@ -78,13 +90,19 @@ def set_to_the_optimum(model: Autoencoder) -> None:
 
 def evidence(model: Autoencoder, x: Tensor) -> Any:
     decoder = first_linear(model.decoder)
-    weight, offset = decoder.weight.detach().double().numpy(), decoder.bias.detach().double().numpy()
-    return multivariate_normal(offset, weight @ weight.T + SIGMA**2 * np.eye(5)).logpdf(x.double().numpy())
+    weight, offset = (
+        decoder.weight.detach().double().numpy(),
+        decoder.bias.detach().double().numpy(),
+    )
+    return multivariate_normal(offset, weight @ weight.T + SIGMA**2 * np.eye(5)).logpdf(
+        x.double().numpy()
+    )
 
 
 @torch.no_grad()
 def lower_bound(model: Autoencoder, x: Tensor) -> Any:
-    """Return the bound for each of ``x``; four points at a distance of sqrt(2) average squares exactly."""
+    """Return the bound for each of ``x``; four points at a distance of sqrt(2) average squares
+    exactly."""
     points = math.sqrt(2) * torch.cat([torch.eye(2), -torch.eye(2)])
     noise = torch.stack([points, points])
     bounds = []
@@ -118,7 +136,10 @@ def test_training_closes_the_gap() -> None:
     set_to_the_optimum(truth)
     rng = np.random.default_rng(0)
     decoder = first_linear(truth.decoder)
-    clean = rng.standard_normal((3000, 2)) @ decoder.weight.detach().numpy().T + decoder.bias.detach().numpy()
+    clean = (
+        rng.standard_normal((3000, 2)) @ decoder.weight.detach().numpy().T
+        + decoder.bias.detach().numpy()
+    )
     x = (clean + SIGMA * rng.standard_normal((3000, 5))).astype(np.float32)
     model = seeded(linear_vae)
     model.preprocess.fit = lambda sample: None  # the units of the truth
@@ -137,12 +158,12 @@ def test_training_closes_the_gap() -> None:
 
 def test_free_bits_are_carried_where_others_collapse(vectors: Any) -> None:
     for free_bits in (0.5, 1.0):
-        model = seeded(lrl.beta_vae, (8,), 3, beta=1000.0, free_bits=free_bits, body=BODY)
+        model = seeded(lrl.beta_vae, (8,), 3, beta=1000.0, free_bits=free_bits, backbone=BACKBONE)
         fit(model, vectors, 300, 0.01)
         # a minibatch scatters around its mean, and only what is above the floor pushes
         assert (0.7 * free_bits < model.latent_kl).all()
         assert (model.latent_kl < free_bits).all()
-    collapsed = seeded(lrl.beta_vae, (8,), 3, beta=1000.0, body=BODY)
+    collapsed = seeded(lrl.beta_vae, (8,), 3, beta=1000.0, backbone=BACKBONE)
     with pytest.warns(UserWarning, match="the code has collapsed"):
         fit(collapsed, vectors, 300, 0.01)
     assert collapsed.latent_kl.max() < 0.001
@@ -151,7 +172,7 @@ def test_free_bits_are_carried_where_others_collapse(vectors: Any) -> None:
 def test_dip_vae_whitens_its_codes(vectors: Any) -> None:
     distances = []
     for make in (lrl.vae, functools.partial(lrl.dip_vae, off_diagonal=50.0)):
-        model = seeded(make, (8,), 3, body=LINEAR)
+        model = seeded(make, (8,), 3, backbone=LINEAR)
         fit(model, vectors, 300, 0.02)
         distances.append(np.square(np.cov(model.encode(vectors), rowvar=False) - np.eye(3)).sum())
     assert distances[1] < 0.1 * distances[0]
@@ -165,7 +186,7 @@ def test_the_noise_of_every_observation_is_learned() -> None:
     side = rng.choice([-1.0, 1.0], (3000, 1))
     noise = np.where(side < 0, 0.1, 1.0) * rng.standard_normal((3000, 4))
     x = np.concatenate([side + 0.05 * rng.standard_normal((3000, 4)), noise], 1).astype(np.float32)
-    model = seeded(lrl.ae, (8,), 1, likelihood="diagonal_gaussian", body=BODY)
+    model = seeded(lrl.ae, (8,), 1, likelihood="diagonal_gaussian", backbone=BACKBONE)
     fit(model, x, 600, 0.01)
     with torch.no_grad():
         spread = model.likelihood.std(model(scaled(model, x))[2]) * model.preprocess.std
@@ -180,7 +201,7 @@ def test_the_noise_of_every_observation_is_learned() -> None:
 def test_more_weight_makes_more_zeros(vectors: Any) -> None:
     shares = []
     for weight in (1e-3, 10.0, 100.0):
-        model = seeded(lrl.sparse_ae, (8,), 12, weight=weight, body=BODY)
+        model = seeded(lrl.sparse_ae, (8,), 12, weight=weight, backbone=BACKBONE)
         fit(model, vectors, 200)
         shares.append(float((np.abs(model.encode(vectors)) < 0.05).mean()))
     assert shares[0] + 0.1 < shares[1] < shares[2] - 0.1
@@ -189,7 +210,7 @@ def test_more_weight_makes_more_zeros(vectors: Any) -> None:
 def test_the_default_weight_makes_codes_sparse(images: Any) -> None:
     shares = []
     for make in (lrl.ae, lrl.sparse_ae):
-        model = seeded(make, images.shape[1:], 32, body={"name": "mlp", "hidden": (64,)})
+        model = seeded(make, images.shape[1:], 32, backbone={"name": "mlp", "hidden": (64,)})
         fit(model, images, 300)
         shares.append(float((np.abs(model.encode(images)) < 0.05).mean()))
     assert shares[1] > 3 * shares[0]
@@ -197,7 +218,9 @@ def test_the_default_weight_makes_codes_sparse(images: Any) -> None:
 
 @pytest.mark.parametrize("target", [0.1, 0.3])
 def test_mean_activations_come_to_the_target(target: float, vectors: Any) -> None:
-    model = seeded(lrl.sparse_ae, (8,), 12, prior="kl", weight=1000.0, target=target, body=BODY)
+    model = seeded(
+        lrl.sparse_ae, (8,), 12, prior="kl", weight=1000.0, target=target, backbone=BACKBONE
+    )
     fit(model, vectors)
     np.testing.assert_allclose(model.encode(vectors).mean(0), target, atol=0.04)
 
@@ -206,7 +229,12 @@ def test_mean_activations_come_to_the_target(target: float, vectors: Any) -> Non
 @pytest.mark.parametrize("make", [lrl.sparse_ae, lrl.contractive_ae, lrl.psd_ae])
 def test_columns_keep_their_length(make: Any, kind: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(kind)
-    model = seeded(make, data.shape[1:], 6, preprocessing=lrl.Preprocessing(size=(8, 8) if kind == "images" else None))
+    model = seeded(
+        make,
+        data.shape[1:],
+        6,
+        preprocessing=lrl.Preprocessing(size=(8, 8) if kind == "images" else None),
+    )
     layer = first_linear(model.decoder)
     before = layer.columns.detach().clone()
     fit(model, data, 20, 0.02)
@@ -259,7 +287,7 @@ def test_tied_weights_stay_tied(vectors: Any, tmp_path: Path) -> None:
 def test_contraction_flattens_the_encoder(vectors: Any) -> None:
     norms = []
     for weight in (0.0, 1000.0):
-        model = seeded(lrl.contractive_ae, (8,), 3, weight=weight, body={"name": "sigmoid"})
+        model = seeded(lrl.contractive_ae, (8,), 3, weight=weight, backbone={"name": "sigmoid"})
         fit(model, vectors)
         x = scaled(model, vectors)
         norms.append(float(squared_jacobian(model.losses(x, x, None, 0)[1]).mean().detach()))
@@ -272,7 +300,7 @@ def test_contraction_flattens_the_encoder(vectors: Any) -> None:
 def test_noise_makes_bits_decide(vectors: Any) -> None:
     doubts = []
     for noise, steps in [(4.0, 1), (0.0, 500), (4.0, 500)]:
-        model = seeded(lrl.binary_ae, (8,), 6, noise=noise, saturation=0.0, body=BODY)
+        model = seeded(lrl.binary_ae, (8,), 6, noise=noise, saturation=0.0, backbone=BACKBONE)
         fit(model, vectors, steps)
         with torch.no_grad():
             probability = model.head(model.encoder(scaled(model, vectors))).logits.sigmoid()
@@ -283,7 +311,7 @@ def test_noise_makes_bits_decide(vectors: Any) -> None:
 
 
 def test_bits_tell_observations_apart(vectors: Any) -> None:
-    model = seeded(lrl.binary_ae, (8,), 8, body=BODY)
+    model = seeded(lrl.binary_ae, (8,), 8, backbone=BACKBONE)
     fit(model, vectors, 500)
     bits = model.encode(vectors)
     assert set(np.unique(bits)) == {0.0, 1.0}
@@ -297,10 +325,12 @@ def test_bits_tell_observations_apart(vectors: Any) -> None:
 
 @WARM
 def test_a_hole_of_no_weight_is_a_plain_corruption(images: Any) -> None:
-    body = {"name": "conv", "channels": (4,), "hidden": 8}
-    inpainting = seeded(lrl.inpainting_ae, (32, 32, 3), 3, weight=0.0, body=body)
-    plain = seeded(lrl.denoising_ae, (32, 32, 3), 3, corruption="cutout", body=body)
-    histories = [lrl.fit(model, images, SHORT, progress=False).epochs for model in (inpainting, plain)]
+    backbone = {"name": "conv", "channels": (4,), "hidden": 8}
+    inpainting = seeded(lrl.inpainting_ae, (32, 32, 3), 3, weight=0.0, backbone=backbone)
+    plain = seeded(lrl.denoising_ae, (32, 32, 3), 3, corruption="cutout", backbone=backbone)
+    histories = [
+        lrl.fit(model, images, SHORT, progress=False).epochs for model in (inpainting, plain)
+    ]
     assert same_bits(inpainting, plain)
     for filled, restored in zip(*histories, strict=True):
         assert filled.pop("train/hole") == 0
@@ -317,18 +347,28 @@ def gratings(count: int, seed: int) -> Any:
 
 
 def test_holes_are_filled_better_than_by_opencv() -> None:
-    model, test = seeded(lrl.inpainting_ae, (16, 16, 3), 32, body={"name": "mlp", "hidden": (128,)}), gratings(100, 1)
+    model, test = (
+        seeded(lrl.inpainting_ae, (16, 16, 3), 32, backbone={"name": "mlp", "hidden": (128,)}),
+        gratings(100, 1),
+    )
     fit(model, gratings(1500, 0), 400, 3e-3)
-    visible = model.corruption[0](torch.ones(100, 3, 16, 16), torch.Generator().manual_seed(0))
+    visible = model.corruptions[0](torch.ones(100, 3, 16, 16), torch.Generator().manual_seed(0))
     hole = ~visible.bool().permute(0, 2, 3, 1).numpy()
     damaged = np.where(hole, 0, test).astype(np.uint8)
     pairs = list(zip(damaged, hole[..., 0], strict=True))
     answers = {
         "model": model.reconstruct(damaged),
-        "opencv": np.stack([cv2.inpaint(image, gap.astype(np.uint8), 3, cv2.INPAINT_TELEA) for image, gap in pairs]),
-        "mean colour": np.stack([np.broadcast_to(image[~gap].mean(0), image.shape) for image, gap in pairs]),
+        "opencv": np.stack(
+            [cv2.inpaint(image, gap.astype(np.uint8), 3, cv2.INPAINT_TELEA) for image, gap in pairs]
+        ),
+        "mean colour": np.stack(
+            [np.broadcast_to(image[~gap].mean(0), image.shape) for image, gap in pairs]
+        ),
     }
-    errors = {name: np.square(filled.astype(float) - test)[hole].mean() for name, filled in answers.items()}
+    errors = {
+        name: np.square(filled.astype(float) - test)[hole].mean()
+        for name, filled in answers.items()
+    }
     assert errors["model"] < 0.4 * min(errors["opencv"], errors["mean colour"])
 
 
@@ -341,7 +381,7 @@ def test_sequences_are_learned(cell: str) -> None:
     steps = np.arange(16)
     waves = np.sin(phases[:, None] + rates[:, None] * steps)[..., None].astype(np.float32)
     space = spaces.Box(-np.inf, np.inf, (16, 1), np.float32)
-    model = seeded(lrl.ae, space, 4, body={"name": "recurrent", "hidden": 16, "cell": cell})
+    model = seeded(lrl.ae, space, 4, backbone={"name": "recurrent", "hidden": 16, "cell": cell})
     history = fit(model, waves, 300, 0.02)
     error = np.square(model.reconstruct(waves) - waves).mean()
     assert error < 0.04 * waves.var()
@@ -352,7 +392,7 @@ def test_sequences_are_learned(cell: str) -> None:
 
 
 def make_dae() -> Autoencoder:
-    return seeded(lrl.dae_beta_vae, (8,), 3, body=BODY)
+    return seeded(lrl.dae_beta_vae, (8,), 3, backbone=BACKBONE)
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +414,9 @@ def test_features_are_trained_first_and_as_if_alone(trained_dae: Autoencoder, ve
 
 def test_no_gradient_reaches_the_features(trained_dae: Autoencoder, vectors: Any) -> None:
     x = scaled(trained_dae, vectors[:32])
-    terms, _ = trained_dae.losses(x, *trained_dae.draw(x, torch.Generator().manual_seed(0)), step=0)
+    terms, _ = trained_dae.losses(
+        x, *trained_dae.sample_noise(x, torch.Generator().manual_seed(0)), step=0
+    )
     terms["reconstruction"].backward()
     assert all(weight.grad is None for weight in trained_dae.features.parameters())
     halves = [*trained_dae.encoder.parameters(), *trained_dae.decoder.parameters()]
@@ -382,11 +424,15 @@ def test_no_gradient_reaches_the_features(trained_dae: Autoencoder, vectors: Any
     trained_dae.zero_grad()
 
 
-def test_the_loss_in_features_equals_a_direct_computation(trained_dae: Autoencoder, vectors: Any) -> None:
+def test_the_loss_in_features_equals_a_direct_computation(
+    trained_dae: Autoencoder, vectors: Any
+) -> None:
     features = trained_dae.features
 
     def standardised(observations: Any) -> Any:
-        return (features.encode(observations) - features.latent_mean.numpy()) / features.latent_std.numpy()
+        return (
+            features.encode(observations) - features.latent_mean.numpy()
+        ) / features.latent_std.numpy()
 
     x = vectors[:32]
     distance = standardised(trained_dae.reconstruct(x)) - standardised(x)
@@ -402,9 +448,9 @@ def test_the_loss_in_features_equals_a_direct_computation(trained_dae: Autoencod
 
 @WARM
 def test_given_features_are_copied_and_stay(vectors: Any) -> None:
-    given = seeded(lrl.ae, (8,), 5, body=BODY)
+    given = seeded(lrl.ae, (8,), 5, backbone=BACKBONE)
     lrl.fit(given, vectors, SHORT, progress=False)
-    model = seeded(lrl.dae_beta_vae, (8,), 3, features=given, body=BODY)
+    model = seeded(lrl.dae_beta_vae, (8,), 3, features=given, backbone=BACKBONE)
     assert same_bits(model.features, given)
     lrl.fit(model, vectors, SHORT, progress=False)
     assert same_bits(model.features, given)
@@ -414,13 +460,19 @@ def test_given_features_are_copied_and_stay(vectors: Any) -> None:
 
 
 def test_features_are_checked() -> None:
-    with pytest.raises(ValueError, match="features must be a fitted model, for a model that measures"):
+    with pytest.raises(
+        ValueError, match="features must be a fitted model, for a model that measures"
+    ):
         lrl.dae_beta_vae((8,), 3, features=lrl.ae((8,), 5))
     fitted = lrl.ae((8,), 5)
     fitted.latent_quantiles.fill_(1.0)
-    with pytest.raises(ValueError, match="features must be a fitted model, for a model that measures"):
+    with pytest.raises(
+        ValueError, match="features must be a fitted model, for a model that measures"
+    ):
         lrl.vae((8,), 3).take_features(fitted)
-    with pytest.raises(ValueError, match="features are measured by likelihood 'gaussian', with one sigma for all"):
+    with pytest.raises(
+        ValueError, match="features are measured by likelihood 'gaussian', with one sigma for all"
+    ):
         lrl.dae_beta_vae((16, 16, 3), 3, likelihood="bernoulli")
 
 

@@ -1,11 +1,12 @@
-"""Curves of combined bonuses: what each part scores and its share, whatever the parts are called."""
+"""Curves of combined bonuses: what each part scores and its share, whatever the parts are
+called."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from latentrl.novelty import ICM, RND, FirstVisits, HashCounts, Product, Scaled, Sum
+from latentrl.novelty import ICM, RND, FirstVisits, HashCounts, NormalizedBonus, Product, Sum
 from latentrl.novelty.composite import HORIZON, numbered
 
 B, DIM = 4, 3
@@ -52,7 +53,7 @@ def test_names_that_occur_several_times_get_numbers(names, expected):
 def test_two_parts_of_one_class_keep_their_own_figures():
     bonus = Product([HashCounts(width=0.5), FirstVisits(), HashCounts(width=6.0)])
     visit(bonus)
-    figures = bonus.figures()
+    figures = bonus.metrics()
     assert figures.keys() == {
         *("distinct_codes_1", "distinct_codes_2"),
         *("mean_HashCounts_1", "mean_FirstVisits", "mean_HashCounts_2"),
@@ -65,10 +66,15 @@ def test_figures_of_one_name_from_two_classes_are_both_kept():
     bonus.begin(FRAMES, CODES, np.ones(B, bool))
     bonus.act(np.zeros(B, int))
     visit(bonus)
-    figures = bonus.figures()
-    assert {"prediction_error_1", "prediction_error_2", "mean_RND", "mean_ICM", "share_RND", "share_ICM"} == set(
-        figures
-    )
+    figures = bonus.metrics()
+    assert {
+        "prediction_error_1",
+        "prediction_error_2",
+        "mean_RND",
+        "mean_ICM",
+        "share_RND",
+        "share_ICM",
+    } == set(figures)
     assert figures["prediction_error_2"] == bonus.parts[1].error
 
 
@@ -76,10 +82,20 @@ def test_a_combination_of_combinations_loses_nothing():
     inner = Product([Fixed(2.0), Other(3.0)]), Sum([Fixed(1.0), Fixed(3.0)], [1.0, 1.0])
     bonus = Sum([*inner, Fixed(5.0)], [1.0, 1.0, 1.0])
     visit(bonus)
-    means = {"Fixed_3": 2, "Other": 3, "Fixed_1": 1, "Fixed_2": 3, "Fixed_4": 5, "Product": 6, "Sum": 4}
+    means = {
+        "Fixed_3": 2,
+        "Other": 3,
+        "Fixed_1": 1,
+        "Fixed_2": 3,
+        "Fixed_4": 5,
+        "Product": 6,
+        "Sum": 4,
+    }
     shares = {"Fixed_1": 1 / 4, "Fixed_2": 3 / 4, "Product": 6 / 15, "Sum": 4 / 15, "Fixed": 5 / 15}
     expected = {f"mean_{name}": value for name, value in means.items()}
-    assert bonus.figures() == pytest.approx(expected | {f"share_{name}": value for name, value in shares.items()})
+    assert bonus.metrics() == pytest.approx(
+        expected | {f"share_{name}": value for name, value in shares.items()}
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,9 +110,9 @@ def test_a_combination_of_combinations_loses_nothing():
 )
 def test_shares_of_a_sum_by_hand(values, weights, shares):
     bonus = Sum([Fixed(values[0]), Other(values[1])], weights)
-    assert bonus.figures() == {"mean_Fixed": 0, "mean_Other": 0, "share_Fixed": 0, "share_Other": 0}
+    assert bonus.metrics() == {"mean_Fixed": 0, "mean_Other": 0, "share_Fixed": 0, "share_Other": 0}
     score = visit(bonus)
-    figures = Scaled(bonus).figures()
+    figures = NormalizedBonus(bonus).metrics()
     assert (figures["share_Fixed"], figures["share_Other"]) == pytest.approx(shares)
     assert score == pytest.approx(np.dot(values, weights))
 
@@ -107,7 +123,7 @@ def test_means_are_those_of_all_states_up_to_the_horizon_and_then_of_the_newest(
     for step, value in enumerate(values):
         part.value = value
         visit(bonus)
-        assert bonus.figures()["mean_Fixed"] == pytest.approx(values[: step + 1].mean(), abs=1e-6)
+        assert bonus.metrics()["mean_Fixed"] == pytest.approx(values[: step + 1].mean(), abs=1e-6)
     part.value = 7.0
     for _ in range(HORIZON // B):
         visit(bonus)
@@ -127,4 +143,4 @@ def test_what_is_scored_and_not_learned_from_leaves_the_curves_alone():
     bonus = Sum([Fixed(1.0)], [1.0])
     bonus.update(FRAMES, CODES)
     bonus.score(FRAMES, CODES)
-    assert bonus.figures() == {"mean_Fixed": 0, "share_Fixed": 0}
+    assert bonus.metrics() == {"mean_Fixed": 0, "share_Fixed": 0}

@@ -1,4 +1,5 @@
-"""Every bonus falls where it has been, resumes and repeats; values against brute force, NumPy and closed forms."""
+"""Every bonus falls where it has been, resumes and repeats; values against brute force, NumPy and
+closed forms."""
 
 from __future__ import annotations
 
@@ -20,9 +21,9 @@ from latentrl.novelty import (
     Elliptical,
     FirstVisits,
     HashCounts,
+    NormalizedBonus,
     Product,
     ReconstructionNovelty,
-    Scaled,
     Sum,
 )
 from latentrl.novelty.base import checked
@@ -36,8 +37,14 @@ from latentrl.types import Novelty
 
 B, DIM, ACTIONS = 6, 4, 3
 MLP = {"name": "mlp", "hidden": (16,)}
-EAGER = Learning(memory=64, learning_starts=0, train_freq=B, gradient_steps=4, batch_size=16, learning_rate=3e-3)
-QUICK = {"rnd": {"learning_rate": 3e-3, "share": 1.0}, "icm": {"learning_rate": 3e-3}, "reconstruction": {"floor": 0.0}}
+EAGER = Learning(
+    memory=64, learning_starts=0, train_freq=B, gradient_steps=4, batch_size=16, learning_rate=3e-3
+)
+QUICK = {
+    "rnd": {"learning_rate": 3e-3, "share": 1.0},
+    "icm": {"learning_rate": 3e-3},
+    "reconstruction": {"floor": 0.0},
+}
 EVERY = [*NOVELTIES, "product", "sum"]
 GROWING = ("rnd", "icm", "sum", "reconstruction")
 """What is built at the first batch, or has moments after the first step."""
@@ -46,11 +53,12 @@ NO_FRAMES = np.zeros((B, 1), np.uint8)
 
 def tiny_model(likelihood="gaussian", size=(8, 8, 3), seed=0):
     torch.manual_seed(seed)
-    return lrl.beta_vae(size, latent_dim=DIM, beta=1.0, likelihood=likelihood, body=MLP)
+    return lrl.beta_vae(size, latent_dim=DIM, beta=1.0, likelihood=likelihood, backbone=MLP)
 
 
 def build(name, **options):
-    """Build a bonus that learns quickly; what a new one asks for beyond the model and the actions has a default."""
+    """Build a bonus that learns quickly; what a new one asks for beyond the model and the actions
+    has a default."""
     if name == "product":
         return Product([HashCounts(), FirstVisits()])
     if name == "sum":
@@ -125,11 +133,11 @@ def test_scores_fall_where_it_has_been_and_not_elsewhere(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_state_restores_the_scores_of_a_new_episode(name, tmp_path):
     bonus = visited(name)
-    state = on_disk(bonus.state(), tmp_path)
+    state = on_disk(bonus.state_dict(), tmp_path)
     restored, ready = build(name), visited(name, times=1)
     visit(ready, states(1))
     for other in (restored, ready):
-        other.load_state(state)
+        other.load_state_dict(state)
     for other in (bonus, restored, ready):
         start(other, states(1))
     for seed in (0, 1):
@@ -145,8 +153,10 @@ def test_state_restores_the_scores_of_a_new_episode(name, tmp_path):
 
 def test_a_live_model_remembers_across_a_resumption(tmp_path):
     bonus, restored = visited("reconstruction", times=15), build("reconstruction")
-    restored.load_state(on_disk(bonus.state(), tmp_path))
-    assert (restored.steps, restored.memory.seen) == (bonus.steps, bonus.memory.seen) == (60, 15 * B)
+    restored.load_state_dict(on_disk(bonus.state_dict(), tmp_path))
+    assert (
+        (restored.steps, restored.memory.seen) == (bonus.steps, bonus.memory.seen) == (60, 15 * B)
+    )
     frames = {frame.tobytes() for frame in states(0)[0]}
     assert {frame.tobytes() for frame in restored.memory.sample(200)} == frames
     before, after = (each.optimizer.state_dict()["state"] for each in (bonus, restored))
@@ -156,25 +166,27 @@ def test_a_live_model_remembers_across_a_resumption(tmp_path):
         visit(other, states(1))
     assert restored.steps == bonus.steps
     assert restored.memory.seen == bonus.memory.seen
-    with pytest.raises(ValueError, match="a memory of 9 frames cannot take the 64 frames of another"):
-        Memory(9).load_state(bonus.memory.state())
+    with pytest.raises(
+        ValueError, match="a memory of 9 frames cannot take the 64 frames of another"
+    ):
+        Memory(9).load_state_dict(bonus.memory.state_dict())
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_state_is_a_snapshot(name):
     bonus = visited(name, times=3)
-    state = bonus.state()
+    state = bonus.state_dict()
     kept = {key: value.clone() for key, value in state.items()}
     other = build(name)
-    other.load_state(state)
+    other.load_state_dict(state)
     visit(bonus, states(1))
     assert all(torch.equal(state[key], kept[key]) for key in kept)
-    assert state.keys() == build(name).state().keys() or name in GROWING
+    assert state.keys() == build(name).state_dict().keys() or name in GROWING
 
 
 @pytest.mark.parametrize("name", ["counts", "product"])
 def test_a_fresh_state_can_be_written(name, tmp_path):
-    build(name).load_state(on_disk(build(name).state(), tmp_path))
+    build(name).load_state_dict(on_disk(build(name).state_dict(), tmp_path))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -227,7 +239,7 @@ def test_rows_seen_later_do_not_disturb_those_seen_before(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_figures_are_numbers(name):
-    figures = visited(name, times=2).figures()
+    figures = visited(name, times=2).metrics()
     assert all(isinstance(value, float) and np.isfinite(value) for value in figures.values())
 
 
@@ -238,9 +250,14 @@ def test_frames_and_codes_may_be_read_only_or_reversed_views(name):
     views = frames[:, :, ::-1], codes[::-1]
     for view in views:
         view.flags.writeable = False
-    for each, batch in ((bonus, views), (other, tuple(np.ascontiguousarray(view) for view in views))):
+    for each, batch in (
+        (bonus, views),
+        (other, tuple(np.ascontiguousarray(view) for view in views)),
+    ):
         start(each, batch)
-    assert visit(bonus, views) == pytest.approx(visit(other, tuple(view.copy() for view in views)), rel=1e-5)
+    assert visit(bonus, views) == pytest.approx(
+        visit(other, tuple(view.copy() for view in views)), rel=1e-5
+    )
 
 
 def test_a_bonus_needs_no_more_than_score_and_update():
@@ -254,9 +271,9 @@ def test_a_bonus_needs_no_more_than_score_and_update():
     bonus = Own()
     start(bonus, states(0))
     bonus.select(np.arange(2))
-    bonus.load_state(bonus.state())
+    bonus.load_state_dict(bonus.state_dict())
     assert visit(bonus, states(0)).tolist() == [1] * B
-    assert bonus.state() == bonus.figures() == {}
+    assert bonus.state_dict() == bonus.metrics() == {}
 
 
 # Counts.
@@ -264,7 +281,9 @@ def test_a_bonus_needs_no_more_than_score_and_update():
 
 @pytest.mark.parametrize("kind", ["grid", "sign"])
 def test_equal_codes_have_equal_keys_and_others_different_ones(kind):
-    codes = np.unique(np.random.default_rng(0).integers(-4, 5, (4000, 5)), axis=0).astype(np.float32)
+    codes = np.unique(np.random.default_rng(0).integers(-4, 5, (4000, 5)), axis=0).astype(
+        np.float32
+    )
     hasher = Hasher(kind, bits=64)
     keys = hasher(codes)
     assert keys.dtype == np.uint64
@@ -282,7 +301,9 @@ def test_a_grid_cell_is_one_width_wide_and_centred_on_its_multiple():
     hasher = Hasher("grid", width=0.5)
     inside = np.array([[1.0, -2.0], [1.24, -2.24], [0.76, -1.76]], np.float32)
     assert len(np.unique(hasher(inside))) == 1
-    outside = np.array([[1.26, -2.0], [0.74, -2.0], [1.0, -1.74], [1.0, -2.26], [-2.0, 1.0]], np.float32)
+    outside = np.array(
+        [[1.26, -2.0], [0.74, -2.0], [1.0, -1.74], [1.0, -2.26], [-2.0, 1.0]], np.float32
+    )
     assert len(np.unique(hasher(np.concatenate([inside[:1], outside])))) == 6
 
 
@@ -297,7 +318,9 @@ def test_signs_agree_with_probability_one_minus_angle_over_pi(angle):
         )
         agree.append(64 - int(keys[0] ^ keys[1]).bit_count())
     expected = 1 - angle / np.pi
-    assert np.mean(agree) / 64 == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 3840))
+    assert np.mean(agree) / 64 == pytest.approx(
+        expected, abs=4 * np.sqrt(expected * (1 - expected) / 3840)
+    )
 
 
 def test_counts_are_those_of_a_dictionary():
@@ -308,8 +331,8 @@ def test_counts_are_those_of_a_dictionary():
         expected = [1 / np.sqrt(counts[tuple(code)] + 1) for code in codes]
         assert visit(bonus, (NO_FRAMES, codes.astype(np.float32))) == pytest.approx(expected)
         counts.update(map(tuple, codes))
-    assert bonus.figures() == {"distinct_codes": len(counts)}
-    assert sorted(bonus.state()["counts"].tolist()) == sorted(counts.values())
+    assert bonus.metrics() == {"distinct_codes": len(counts)}
+    assert sorted(bonus.state_dict()["counts"].tolist()) == sorted(counts.values())
 
 
 def test_counts_fall_as_one_over_the_root_of_the_visits():
@@ -393,13 +416,13 @@ class Keeping(Fixed):
 
     number = 0.0
 
-    def state(self):
+    def state_dict(self):
         return {"number": torch.tensor(self.number)}
 
-    def load_state(self, state):
+    def load_state_dict(self, state):
         self.number = float(state["number"])
 
-    def figures(self):
+    def metrics(self):
         return {"number": self.number}
 
 
@@ -411,8 +434,13 @@ def test_product_and_sum_by_hand():
     assert visit(bonus, batch).tolist() == [7, 4, -4]
     assert bonus.score(*batch).dtype == np.float32
     assert [len(part.learned) for part in parts] == [2, 2]
-    assert bonus.figures() == pytest.approx(
-        {"mean_Fixed_1": 2.0, "mean_Fixed_2": -1 / 6, "share_Fixed_1": 12 / 17, "share_Fixed_2": 5 / 17}
+    assert bonus.metrics() == pytest.approx(
+        {
+            "mean_Fixed_1": 2.0,
+            "mean_Fixed_2": -1 / 6,
+            "share_Fixed_1": 12 / 17,
+            "share_Fixed_2": 5 / 17,
+        }
     )
 
 
@@ -422,9 +450,9 @@ def test_a_combination_of_a_users_own_bonuses_takes_every_hook():
     bonus = Product([own, FirstVisits()])
     start(bonus, states(0))
     bonus.select(np.arange(B))
-    assert bonus.state() == {"0.number": torch.tensor(4.0)}
-    bonus.load_state({"0.number": torch.tensor(5.0)})
-    assert bonus.figures() == {"number": 5, "mean_Keeping": 0, "mean_FirstVisits": 0}
+    assert bonus.state_dict() == {"0.number": torch.tensor(4.0)}
+    bonus.load_state_dict({"0.number": torch.tensor(5.0)})
+    assert bonus.metrics() == {"number": 5, "mean_Keeping": 0, "mean_FirstVisits": 0}
 
 
 def test_a_combination_needs_bonuses_and_their_weights():
@@ -442,40 +470,47 @@ def test_a_combination_needs_bonuses_and_their_weights():
 def test_the_unit_is_the_standard_deviation_of_all_discounted_sums():
     rng = np.random.default_rng(0)
     raw = rng.gamma(1.0, 1.0, (50, B)).astype(np.float32)
-    bonus = Scaled(Fixed(*raw), weight=0.1, gamma=0.9, warmup=0, clip=1.5)
+    bonus = NormalizedBonus(Fixed(*raw), weight=0.1, gamma=0.9, warmup=0, clip=1.5)
     sums, stream = np.zeros(B), []
     for step, row in enumerate(raw):
         if step == 20:
             bonus.begin(*states(0), np.ones(B, bool))  # an episode's end does not end the sums
         unit = np.std(stream) if stream else 1.0
-        assert visit(bonus, states(0)) == pytest.approx(0.1 * np.clip(row / unit, -1.5, 1.5), rel=1e-4)
+        assert visit(bonus, states(0)) == pytest.approx(
+            0.1 * np.clip(row / unit, -1.5, 1.5), rel=1e-4
+        )
         sums = 0.9 * sums + row
         stream.extend(sums)
     assert bonus.unit.std == pytest.approx(np.std(stream))
-    assert bonus.figures() == pytest.approx({"raw": raw[-1].mean(), "unit": np.std(stream), "weight": 0.1})
+    assert bonus.metrics() == pytest.approx(
+        {"raw": raw[-1].mean(), "unit": np.std(stream), "weight": 0.1}
+    )
 
 
 def test_sums_are_kept_for_each_environment_when_some_are_selected():
     raw = np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 0.0]], np.float32)
-    bonus = Scaled(Fixed(raw[0], raw[1, :2]), gamma=0.5, warmup=0)
+    bonus = NormalizedBonus(Fixed(raw[0], raw[1, :2]), gamma=0.5, warmup=0)
     visit(bonus, states(0, 3))
     bonus.select(np.array([0, 2]))
     visit(bonus, states(0, 2))
-    assert bonus.state()["sums"].tolist() == [8.5, 2, 18]
+    assert bonus.state_dict()["sums"].tolist() == [8.5, 2, 18]
     assert bonus.unit.std == pytest.approx(np.std([1, 2, 4, 8.5, 18]))
 
 
 def test_sums_of_environments_seen_later_begin_at_zero():
-    bonus = Scaled(Fixed([1.0], np.ones(3)), gamma=0.5, warmup=0)
+    bonus = NormalizedBonus(Fixed([1.0], np.ones(3)), gamma=0.5, warmup=0)
     bonus.select(np.array([0]))
     visit(bonus, states(0, 1))
     bonus.select(np.arange(3))
     visit(bonus, states(0, 3))
-    assert bonus.state()["sums"].tolist() == [1.5, 1, 1]
+    assert bonus.state_dict()["sums"].tolist() == [1.5, 1, 1]
 
 
 def test_a_running_variance_is_that_of_the_whole_stream():
-    variance, parts = RunningVariance(), [np.random.default_rng(n).normal(1e3, 2, n) for n in (1, 7, 300)]
+    variance, parts = (
+        RunningVariance(),
+        [np.random.default_rng(n).normal(1e3, 2, n) for n in (1, 7, 300)],
+    )
     assert variance.std == 1
     for part in parts:
         variance.update(part)
@@ -485,55 +520,55 @@ def test_a_running_variance_is_that_of_the_whole_stream():
 
 def test_warm_up_pays_nothing_and_learns():
     inner = HashCounts()
-    bonus = Scaled(inner, weight=1.0, warmup=2 * B)
+    bonus = NormalizedBonus(inner, weight=1.0, warmup=2 * B)
     codes = [states(seed)[1] for seed in range(3)]
     scores = [visit(bonus, (NO_FRAMES, code)) for code in codes]
     assert [score.any() for score in scores] == [False, False, True]
     assert scores[0].dtype == np.float32
-    assert inner.figures()["distinct_codes"] == 3 * B
+    assert inner.metrics()["distinct_codes"] == 3 * B
     assert bonus.unit.count == 3 * B
 
 
 def test_the_weight_falls_to_nothing_over_its_steps():
-    bonus = Scaled(Fixed(np.ones(B)), weight=0.5, warmup=0, decay_steps=4 * B)
+    bonus = NormalizedBonus(Fixed(np.ones(B)), weight=0.5, warmup=0, decay_steps=4 * B)
     weights = []
     for _ in range(6):
         weights.append(bonus.current_weight)
         score = visit(bonus, states(0))
     assert weights == [0.5, 0.375, 0.25, 0.125, 0, 0]
     assert not score.any()
-    assert Scaled(Fixed(np.ones(B)), weight=0.5).current_weight == 0.5
+    assert NormalizedBonus(Fixed(np.ones(B)), weight=0.5).current_weight == 0.5
 
 
 def test_scaling_resumes_where_it_was(tmp_path):
     def scaled():
-        return Scaled(visited("rnd", times=0), warmup=0, decay_steps=1000)
+        return NormalizedBonus(visited("rnd", times=0), warmup=0, decay_steps=1000)
 
     bonus, restored = scaled(), scaled()
     for seed in range(5):
         visit(bonus, states(seed))
-    state = bonus.state()
-    restored.load_state(on_disk(state, tmp_path))
+    state = bonus.state_dict()
+    restored.load_state_dict(on_disk(state, tmp_path))
     sums = state["sums"].tolist()
     for seed in range(3):
         assert np.array_equal(bonus.score(*states(seed)), restored.score(*states(seed)))
-    assert restored.figures()["unit"] == bonus.figures()["unit"]
+    assert restored.metrics()["unit"] == bonus.metrics()["unit"]
     assert (restored.seen, restored.current_weight) == (5 * B, bonus.current_weight)
     visit(bonus, states(0))
     visit(restored, states(0))
     assert state["sums"].tolist() == sums
-    assert bonus.state()["sums"].tolist() == restored.state()["sums"].tolist() != sums
+    assert bonus.state_dict()["sums"].tolist() == restored.state_dict()["sums"].tolist() != sums
 
 
 def test_scaling_keeps_the_state_of_a_users_own_bonus():
     own = Keeping(np.ones(B))
     own.number = 3.0
-    other = Scaled(Keeping(np.ones(B)))
-    other.load_state(Scaled(own).state())
-    assert other.novelty.number == other.figures()["number"] == 3
-    plain = Scaled(Fixed(np.ones(B)))
-    plain.load_state(plain.state())
-    assert plain.figures().keys() == {"raw", "unit", "weight"}
+    other = NormalizedBonus(Keeping(np.ones(B)))
+    other.load_state_dict(NormalizedBonus(own).state_dict())
+    assert other.novelty.number == other.metrics()["number"] == 3
+    plain = NormalizedBonus(Fixed(np.ones(B)))
+    plain.load_state_dict(plain.state_dict())
+    assert plain.metrics().keys() == {"raw", "unit", "weight"}
 
 
 @pytest.mark.parametrize(
@@ -547,24 +582,34 @@ def test_scaling_keeps_the_state_of_a_users_own_bonus():
     ],
 )
 def test_what_a_novelty_may_not_return(answer, message):
-    for call in (lambda own: Scaled(own).score(*states(0, 3)), lambda own: checked(own, own.score(None, None), 3)):
+    for call in (
+        lambda own: NormalizedBonus(own).score(*states(0, 3)),
+        lambda own: checked(own, own.score(None, None), 3),
+    ):
         with pytest.raises(ValueError, match=message):
             call(Fixed(answer))
 
 
 def test_only_a_novelty_can_be_scaled():
     with pytest.raises(TypeError, match=r"a novelty has score.* and update.*; int lacks one"):
-        Scaled(3)
+        NormalizedBonus(3)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"weight": -1.0}, {"gamma": 1.0}, {"gamma": -0.1}, {"clip": 0.0}, {"warmup": -1}, {"decay_steps": 0}],
+    [
+        {"weight": -1.0},
+        {"gamma": 1.0},
+        {"gamma": -0.1},
+        {"clip": 0.0},
+        {"warmup": -1},
+        {"decay_steps": 0},
+    ],
 )
 def test_scaling_refuses_values_without_a_meaning(options):
     (name, value), *_ = options.items()
     with pytest.raises(ValueError, match=rf"scaling needs weight >= 0.* got .*{name}={value}(,|$)"):
-        Scaled(HashCounts(), **options)
+        NormalizedBonus(HashCounts(), **options)
 
 
 # Random network distillation.
@@ -591,7 +636,9 @@ def test_rnd_takes_every_state_into_its_statistics():
     for seed in range(5):
         visit(bonus, states(seed))
     codes = np.concatenate([states(seed)[1] for seed in range(5)])
-    assert bonus.networks["normalised"].mean.numpy() == pytest.approx(codes.mean(0), rel=1e-3, abs=1e-3)
+    assert bonus.networks["normalised"].mean.numpy() == pytest.approx(
+        codes.mean(0), rel=1e-3, abs=1e-3
+    )
     assert bonus.networks["normalised"].variance.numpy() == pytest.approx(codes.var(0), rel=1e-3)
 
 
@@ -599,16 +646,28 @@ def test_rnd_takes_every_state_into_its_statistics():
 def test_rnd_learns_what_it_has_seen_from_a_target_that_stays(of):
     bonus = RND(of=of, share=1.0, learning_rate=1e-3)
     visit(bonus, states(0))
-    target = {name: weight.clone() for name, weight in bonus.networks["target"].state_dict().items()}
-    predictor = {name: weight.clone() for name, weight in bonus.networks["predictor"].state_dict().items()}
+    target = {
+        name: weight.clone() for name, weight in bonus.networks["target"].state_dict().items()
+    }
+    predictor = {
+        name: weight.clone() for name, weight in bonus.networks["predictor"].state_dict().items()
+    }
     known = bonus.score(*states(0)).mean()
     for _ in range(60):
         visit(bonus, states(0))
-    assert all(torch.equal(weight, target[name]) for name, weight in bonus.networks["target"].state_dict().items())
-    assert not any(torch.equal(w, predictor[name]) for name, w in bonus.networks["predictor"].state_dict().items())
+    assert all(
+        torch.equal(weight, target[name])
+        for name, weight in bonus.networks["target"].state_dict().items()
+    )
+    assert not any(
+        torch.equal(w, predictor[name])
+        for name, w in bonus.networks["predictor"].state_dict().items()
+    )
     assert bonus.score(*states(0)).mean() < 0.1 * known
     assert bonus.score(*states(1)).min() > 3 * bonus.score(*states(0)).max()
-    assert bonus.figures() == {"prediction_error": pytest.approx(bonus.score(*states(0)).mean(), rel=0.5)}
+    assert bonus.metrics() == {
+        "prediction_error": pytest.approx(bonus.score(*states(0)).mean(), rel=0.5)
+    }
 
 
 def test_rnd_starts_from_orthogonal_weights():
@@ -635,7 +694,10 @@ def test_rnd_trains_on_its_share_of_the_states(monkeypatch):
 def test_pixels_may_be_grey():
     frames, codes = states(0)
     assert visit(RND(of="pixels"), (frames[..., 0], codes)).shape == (B,)
-    with pytest.raises(ValueError, match=r"of='pixels' needs images \(B, H, W, C\), got shape \(6, 4\); use of='lat"):
+    with pytest.raises(
+        ValueError,
+        match=r"of='pixels' needs images \(B, H, W, C\), got shape \(6, 4\); use of='lat",
+    ):
         RND(of="pixels").score(codes, codes)
 
 
@@ -662,10 +724,13 @@ def walk(bonus, steps, count=16, seed=0):
 
 
 def reading(bonus, before, actions, after, score):
-    """Return how often the inverse model is right, and the share of the features' variance that is not foreseen."""
+    """Return how often the inverse model is right, and the share of the features' variance that is
+    not foreseen."""
     net = bonus.networks
     with torch.no_grad():
-        left, right = (net["features"](net["normalised"](torch.from_numpy(x))) for x in (before, after))
+        left, right = (
+            net["features"](net["normalised"](torch.from_numpy(x))) for x in (before, after)
+        )
         guess = net["inverse_model"](torch.cat([left, right], 1)).argmax(1).numpy()
     return (guess == actions).mean(), 2 * score.mean() / float(right.var(0, correction=0).mean())
 
@@ -676,7 +741,7 @@ def test_icm_reads_the_action_and_foresees_what_is_predictable():
     assert right[:5].mean() < 0.6
     assert right[-20:].mean() > 0.95
     assert unforeseen[-20:].mean() < 0.15 * unforeseen[:20].mean()
-    assert bonus.figures()["prediction_error"] > 0
+    assert bonus.metrics()["prediction_error"] > 0
 
 
 def test_icm_leaves_the_state_that_was_reached_or_where_the_next_episode_begins():
@@ -706,9 +771,13 @@ def test_icm_scores_the_step_from_the_state_left_under_the_action_taken():
     bonus.begin(*states(2), np.ones(B, bool))
     net = bonus.networks
     with torch.no_grad():
-        left, after = (net["features"](net["normalised"](torch.from_numpy(states(n)[1]))) for n in (2, 1))
+        left, after = (
+            net["features"](net["normalised"](torch.from_numpy(states(n)[1]))) for n in (2, 1)
+        )
         action = torch.eye(ACTIONS)[np.arange(B) % ACTIONS]
-        expected = 0.5 * (net["forward_model"](torch.cat([left, action], 1)) - after).square().mean(1)
+        expected = 0.5 * (net["forward_model"](torch.cat([left, action], 1)) - after).square().mean(
+            1
+        )
     assert bonus.score(*batch) == pytest.approx(expected.numpy(), rel=1e-5)
     bonus.act(np.zeros(B, int))
     assert not np.allclose(bonus.score(*batch), expected)
@@ -732,10 +801,13 @@ def test_icm_without_a_beginning_or_actions():
 
 
 @pytest.mark.parametrize(
-    "actions", [np.array([0.5, 1.0]), np.array([[0, 1], [1, 0]]), np.array([0, 3]), np.array([-1, 0])]
+    "actions",
+    [np.array([0.5, 1.0]), np.array([[0, 1], [1, 0]]), np.array([0, 3]), np.array([-1, 0])],
 )
 def test_icm_refuses_other_actions(actions):
-    with pytest.raises(ValueError, match=r"ICM is for discrete actions \(B,\), here 0 to 2, got (int|float)64 \["):
+    with pytest.raises(
+        ValueError, match=r"ICM is for discrete actions \(B,\), here 0 to 2, got (int|float)64 \["
+    ):
         ICM(ACTIONS).act(actions)
 
 
@@ -788,13 +860,17 @@ def weights_of(model):
 
 
 def differing(model, weights):
-    return {name for name, weight in model.state_dict().items() if not torch.equal(weight, weights[name])}
+    return {
+        name
+        for name, weight in model.state_dict().items()
+        if not torch.equal(weight, weights[name])
+    }
 
 
 @pytest.mark.parametrize("name", ["beta_vae", "binary_ae", "pca"])
 def test_the_live_copy_learns_what_fit_would_and_the_given_model_stays(name):
     torch.manual_seed(0)
-    model = MODELS[name]((8, 8, 3), latent_dim=DIM, **({} if name == "pca" else {"body": MLP}))
+    model = MODELS[name]((8, 8, 3), latent_dim=DIM, **({} if name == "pca" else {"backbone": MLP}))
     model.decoder.requires_grad_(False)  # an agent's frozen model
     before = weights_of(model)
     bonus = ReconstructionNovelty(model, EAGER)
@@ -817,7 +893,7 @@ def test_a_learned_sigma_keeps_learning():
 def test_the_score_is_the_surprise_above_the_floor():
     model = tiny_model()
     bonus = ReconstructionNovelty(model, EAGER, floor=100.0)
-    nats = model.surprise(states(0)[0]).reshape(B, -1).sum(1)
+    nats = model.pixel_nll(states(0)[0]).reshape(B, -1).sum(1)
     assert bonus.score(*states(0)) == pytest.approx(np.maximum(nats - 100, 0), rel=1e-4)
     assert not ReconstructionNovelty(model, EAGER, floor=1e6).score(*states(0)).any()
 
@@ -827,7 +903,9 @@ def test_latent_kl_is_added_with_its_weight():
     with torch.no_grad():
         for weight in model.encoder.parameters():
             weight.mul_(2)
-    plain, with_kl = (ReconstructionNovelty(model, floor=0.0, latent_kl=weight) for weight in (0.0, 20.0))
+    plain, with_kl = (
+        ReconstructionNovelty(model, floor=0.0, latent_kl=weight) for weight in (0.0, 20.0)
+    )
     x = model.preprocess(torch.from_numpy(states(0)[0]))
     with torch.no_grad():
         kl = model(x)[0].kl().sum(1).numpy()
@@ -839,24 +917,26 @@ def test_the_usual_error_is_a_low_quantile_of_the_newest_also_after_resuming(tmp
     bonus, stream = ReconstructionNovelty(tiny_model(), never), []
     for seed in range(5):
         visit(bonus, states(seed))
-        stream.append(tiny_model().surprise(states(seed)[0]).reshape(B, -1).sum(1))
+        stream.append(tiny_model().pixel_nll(states(seed)[0]).reshape(B, -1).sum(1))
     assert bonus.usual == pytest.approx(np.quantile(stream, 0.1), rel=1e-4)
     familiar = bonus.score(*states(0)) == 0
     assert familiar.any()
     assert not familiar.all()
     restored = ReconstructionNovelty(tiny_model(), never)
-    restored.load_state(on_disk(bonus.state(), tmp_path))
+    restored.load_state_dict(on_disk(bonus.state_dict(), tmp_path))
     visit(bonus, states(5))
     visit(restored, states(5))
     assert restored.usual == pytest.approx(bonus.usual)
-    assert bonus.figures()["usual_nats"] == bonus.usual
+    assert bonus.metrics()["usual_nats"] == bonus.usual
 
 
 def test_what_is_hard_to_draw_is_taken_off():
     model, frames = tiny_model(), np.stack([np.zeros((8, 8, 3), np.uint8), states(0)[0][0]])
     sizes = [8 * np.log(2) * len(cv2.imencode(".png", frame)[1]) for frame in frames]
     assert sizes[1] > sizes[0]
-    plain, corrected = (ReconstructionNovelty(model, floor=-1e5, complexity=weight) for weight in (0.0, 0.5))
+    plain, corrected = (
+        ReconstructionNovelty(model, floor=-1e5, complexity=weight) for weight in (0.0, 0.5)
+    )
     codes = model.encode(frames)
     lost = plain.score(frames, codes).astype(float) - corrected.score(frames, codes)
     np.testing.assert_allclose(lost, 0.5 * np.array(sizes), atol=0.1)
@@ -868,8 +948,11 @@ def test_complexity_is_that_of_images():
 
 
 def test_a_model_of_features_has_no_error_in_pixels():
-    model = lrl.dae_beta_vae((8, 8, 3), latent_dim=2, body=MLP)
-    with pytest.raises(ValueError, match="a 'dae_beta_vae' model measures features, and knows no likelihood of pixels"):
+    model = lrl.dae_beta_vae((8, 8, 3), latent_dim=2, backbone=MLP)
+    with pytest.raises(
+        ValueError,
+        match="a 'dae_beta_vae' model measures features, and knows no likelihood of pixels",
+    ):
         ReconstructionNovelty(model)
 
 
@@ -884,8 +967,14 @@ def places(seed, count, dims):
 def test_the_bonus_of_a_region_falls_only_by_learning(learning_rate):
     learning = Learning(1000, 0, 16, 4, 32, learning_rate)
     bonus = ReconstructionNovelty(tiny_model(size=(16,)), learning, floor=-1e6)
-    seen, unseen, codes = places(0, 64, range(3)), places(1, 64, range(13, 16)), np.zeros((64, DIM), np.float32)
-    offset = bonus.score(np.zeros((1, 16), np.float32), codes[:1])[0] - 20  # so that differences are errors
+    seen, unseen, codes = (
+        places(0, 64, range(3)),
+        places(1, 64, range(13, 16)),
+        np.zeros((64, DIM), np.float32),
+    )
+    offset = (
+        bonus.score(np.zeros((1, 16), np.float32), codes[:1])[0] - 20
+    )  # so that differences are errors
     known, unknown = (bonus.score(x, codes).mean() - offset for x in (seen, unseen))
     for step in range(120):
         bonus.update(places(2 + step, 16, range(3)), codes[:16])
@@ -898,7 +987,9 @@ def test_the_bonus_of_a_region_falls_only_by_learning(learning_rate):
 
 
 def test_training_waits_for_its_start_and_keeps_its_rhythm():
-    bonus = ReconstructionNovelty(tiny_model(), Learning(100, learning_starts=30, train_freq=12, gradient_steps=3))
+    bonus = ReconstructionNovelty(
+        tiny_model(), Learning(100, learning_starts=30, train_freq=12, gradient_steps=3)
+    )
     steps = []
     for _ in range(10):
         visit(bonus, states(0))
@@ -908,11 +999,13 @@ def test_training_waits_for_its_start_and_keeps_its_rhythm():
 
 def test_schedules_of_the_model_are_at_their_end():
     torch.manual_seed(0)
-    model = lrl.beta_vae((8, 8, 3), DIM, capacity=20.0, body=MLP)
+    model = lrl.beta_vae((8, 8, 3), DIM, capacity=20.0, backbone=MLP)
     bonus, seen = ReconstructionNovelty(model, EAGER), []
-    penalty = bonus.live.penalties[0]
-    bonus.live.penalties[0] = lambda batch: seen.append(penalty.target(batch.step)) or penalty(batch)
-    bonus.live.penalties[0].name = penalty.name
+    penalty = bonus.live.loss_terms[0]
+    bonus.live.loss_terms[0] = lambda batch: (
+        seen.append(penalty.target(batch.step)) or penalty(batch)
+    )
+    bonus.live.loss_terms[0].name = penalty.name
     visit(bonus, states(0))
     assert seen == [20.0] * EAGER.gradient_steps
 
@@ -929,14 +1022,19 @@ def test_a_noisy_tile_pays_less_where_the_decoder_knows_its_variance():
     shares = {}
     for likelihood in ("gaussian", "diagonal_gaussian"):
         rng = np.random.default_rng(0)
-        maps, codes = rng.standard_normal((10, 12)).astype(np.float32), np.zeros((8, DIM), np.float32)
+        maps, codes = (
+            rng.standard_normal((10, 12)).astype(np.float32),
+            np.zeros((8, DIM), np.float32),
+        )
 
         def look(chosen, rng=rng, maps=maps):
             x = np.concatenate([np.zeros((len(chosen), 4), np.float32), maps[chosen]], 1)
             x[chosen == 0, :4] = rng.standard_normal(((chosen == 0).sum(), 4))
             return x
 
-        bonus = ReconstructionNovelty(tiny_model(likelihood, (16,)), Learning(2000, 0, 16, 4, 64, 5e-3))
+        bonus = ReconstructionNovelty(
+            tiny_model(likelihood, (16,)), Learning(2000, 0, 16, 4, 64, 5e-3)
+        )
         noise = []
         for step in range(400):
             score = visit(bonus, (look(np.array([0, 0, *rng.integers(1, 6, 6)])), codes))
@@ -953,19 +1051,31 @@ def test_a_noisy_tile_pays_less_where_the_decoder_knows_its_variance():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NOVELTIES["newness"], "unknown novelty 'newness'; known: counts, elliptical, first_visits, icm"),
+        (
+            lambda: NOVELTIES["newness"],
+            "unknown novelty 'newness'; known: counts, elliptical, first_visits, icm",
+        ),
         (lambda: Hasher("md5"), "unknown hash 'md5'; known: sign, grid"),
-        (lambda: HashCounts(bits=0), "needs 1 to 64 bits and a positive width, got bits=0, width=1.0"),
+        (
+            lambda: HashCounts(bits=0),
+            "needs 1 to 64 bits and a positive width, got bits=0, width=1.0",
+        ),
         (lambda: FirstVisits(bits=65), "got bits=65"),
         (lambda: HashCounts(width=0.0), "got bits=32, width=0.0"),
         (lambda: Elliptical(0.0), "ridge must be positive, got 0.0"),
         (lambda: Memory(0), "a memory holds at least 1 frame, got 0"),
         (lambda: RND(of="codes"), "unknown inputs 'codes'; known: latents, pixels"),
         (lambda: RND(learning_rate=0.0), "learning_rate must be positive, got 0.0"),
-        (lambda: RND(features=0), r"RND needs features >= 1 and a share in \(0, 1\], got 0 and 0.25"),
+        (
+            lambda: RND(features=0),
+            r"RND needs features >= 1 and a share in \(0, 1\], got 0 and 0.25",
+        ),
         (lambda: RND(share=0.0), "got 64 and 0.0"),
         (lambda: RND(share=1.5), "got 64 and 1.5"),
-        (lambda: ICM(1), "ICM needs at least 2 discrete actions, .* got actions=1, features=64, inverse=0.8"),
+        (
+            lambda: ICM(1),
+            "ICM needs at least 2 discrete actions, .* got actions=1, features=64, inverse=0.8",
+        ),
         (lambda: ICM(4, features=0), "got actions=4, features=0"),
         (lambda: ICM(4, inverse=1.0), "inverse=1.0"),
         (lambda: ICM(4, inverse=0.0), "inverse=0.0"),
@@ -973,13 +1083,19 @@ def test_a_noisy_tile_pays_less_where_the_decoder_knows_its_variance():
             lambda: ReconstructionNovelty(lrl.random((8,), DIM)),
             "a 'random' model has no decoder, and so no reconstruction error",
         ),
-        (lambda: ReconstructionNovelty(lrl.ae((8,), DIM), latent_kl=1.0), "needs a model with a Gaussian code, such"),
+        (
+            lambda: ReconstructionNovelty(lrl.ae((8,), DIM), latent_kl=1.0),
+            "needs a model with a Gaussian code, such",
+        ),
         *(
             (lambda name=name: Learning(**{name: 0}), f"{name} must be at least 1, got 0")
             for name in ("memory", "train_freq", "gradient_steps", "batch_size")
         ),
         (lambda: Learning(learning_starts=-1), "learning_starts=-1, learning_rate=0.0003"),
-        (lambda: Learning(learning_rate=0.0), "learning needs .* positive learning_rate, .* learning_rate=0.0"),
+        (
+            lambda: Learning(learning_rate=0.0),
+            "learning needs .* positive learning_rate, .* learning_rate=0.0",
+        ),
     ],
 )
 def test_misuse_is_named(make, message):

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 import latentrl as lrl
-from latentrl.novelty import PartVisits
+from latentrl.novelty import TokenCounts
 
 B, PARTS, SIZE = 4, 6, 2
 NONE = np.zeros((B, 1), np.uint8)
 
 
 def views(rng: np.random.Generator) -> np.ndarray:
-    """Draw codes of a few kinds of tiles, laid out as the body 'patches' lays them out: ``(B, SIZE * PARTS)``."""
+    """Draw codes of a few kinds of tiles, laid out as the backbone 'patches' lays them out: ``(B,
+    SIZE * PARTS)``."""
     tiles = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [2, 1], [0, 2], [3, 3]], np.float32)
     return (
         tiles[rng.integers(len(tiles), size=(B, PARTS)) * rng.integers(2, size=(B, PARTS))]
@@ -37,7 +38,7 @@ def first_places(row: np.ndarray, alike: bool, known: set) -> dict:
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_it_pays_what_sets_and_counters_say(alike):
-    bonus, rng = PartVisits(PARTS, alike=alike, width=0.5), np.random.default_rng(0)
+    bonus, rng = TokenCounts(PARTS, alike=alike, width=0.5), np.random.default_rng(0)
     seen, episodes, paid = [set() for _ in range(B)], Counter(), 0.0
     events, unseen = np.zeros(PARTS), np.zeros(PARTS)
     first = views(rng)
@@ -47,7 +48,10 @@ def test_it_pays_what_sets_and_counters_say(alike):
         codes = views(rng)
         new = [first_places(row, alike, known) for row, known in zip(codes, seen, strict=True)]
         factor = (1 - unseen / (events + 1)) ** 2
-        expected = [sum(factor[at] / np.sqrt(episodes[part] + 1) for part, at in parts.items()) for parts in new]
+        expected = [
+            sum(factor[at] / np.sqrt(episodes[part] + 1) for part, at in parts.items())
+            for parts in new
+        ]
         np.testing.assert_allclose(bonus.score(NONE, codes), expected, rtol=1e-5)
         bonus.update(NONE, codes)
         for known, parts in zip(seen, new, strict=True):
@@ -64,23 +68,32 @@ def test_it_pays_what_sets_and_counters_say(alike):
         for row in np.flatnonzero(ended):
             seen[row] = set(pieces(starts[row], alike))
     assert paid > 10
-    assert bonus.figures() == {"distinct_parts": len(episodes), "unseen_share": unseen.sum() / events.sum()}
+    assert bonus.metrics() == {
+        "distinct_parts": len(episodes),
+        "unseen_share": unseen.sum() / events.sum(),
+    }
 
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_what_never_comes_back_earns_nothing(alike):
-    bonus, start, rng = PartVisits(2, alike=alike), np.zeros((1, 4), np.float32), np.random.default_rng(0)
+    bonus, start, rng = (
+        TokenCounts(2, alike=alike),
+        np.zeros((1, 4), np.float32),
+        np.random.default_rng(0),
+    )
     for _ in range(300):
         bonus.begin(NONE, start, np.ones(1, bool))
         bonus.update(NONE, np.array([[rng.normal(), 0, rng.normal(), 0]], np.float32))
     bonus.begin(NONE, start, np.ones(1, bool))
     noise, thing = np.array([[7, 0, 7, 0]], np.float32), np.array([[0, 1, 0, 1]], np.float32)
     assert bonus.score(NONE, noise) < 1e-4
-    assert bonus.score(NONE, thing) == 1, "nothing was ever new at this place, and so it is not noise"
+    assert bonus.score(NONE, thing) == 1, (
+        "nothing was ever new at this place, and so it is not noise"
+    )
 
 
 def test_dimensions_are_parts_where_there_are_no_others():
-    bonus = PartVisits(width=0.5)
+    bonus = TokenCounts(width=0.5)
     codes = np.zeros((1, 3), np.float32)
     bonus.begin(NONE, codes, np.ones(1, bool))
     assert bonus.score(NONE, codes) == 0
@@ -91,7 +104,7 @@ def test_dimensions_are_parts_where_there_are_no_others():
 
 
 def test_chosen_rows_keep_their_own_episodes():
-    bonus, codes = PartVisits(PARTS), views(np.random.default_rng(1))
+    bonus, codes = TokenCounts(PARTS), views(np.random.default_rng(1))
     bonus.begin(NONE, np.zeros_like(codes), np.ones(B, bool))
     bonus.select(np.array([2]))
     bonus.update(NONE, codes[2:3])
@@ -102,11 +115,11 @@ def test_chosen_rows_keep_their_own_episodes():
 
 
 def test_the_codes_of_patches_fall_into_its_parts():
-    model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, body={"name": "patches"})
+    model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, backbone={"name": "patches"})
     assert model.patches == 6
     assert lrl.beta_vae((24, 16, 3), latent_dim=4).patches is None
     frames = np.zeros((1, 24, 16, 3), np.uint8)
-    bonus = PartVisits(model.patches, width=1e-3)
+    bonus = TokenCounts(model.patches, width=1e-3)
     bonus.begin(frames, model.encode(frames), np.ones(1, bool))
     frames[:, 8:16, 8:] = 255
     assert bonus.score(frames, model.encode(frames)) == 1
@@ -116,8 +129,10 @@ def test_the_codes_of_patches_fall_into_its_parts():
 
 def test_impossible_parts_are_refused():
     with pytest.raises(ValueError, match="a code has at least 1 part, got parts=0"):
-        PartVisits(0)
+        TokenCounts(0)
     with pytest.raises(ValueError, match="positive width, got bits=32, width=0"):
-        PartVisits(width=0)
-    with pytest.raises(ValueError, match="codes of 12 values do not fall into 5 parts: set parts to a divisor"):
-        PartVisits(5).score(NONE, np.zeros((B, 12), np.float32))
+        TokenCounts(width=0)
+    with pytest.raises(
+        ValueError, match="codes of 12 values do not fall into 5 parts: set parts to a divisor"
+    ):
+        TokenCounts(5).score(NONE, np.zeros((B, 12), np.float32))

@@ -18,7 +18,12 @@ from safetensors.torch import save_file
 
 import latentrl as lrl
 from latentrl.training import checkpoint
-from latentrl.training.checkpoint import check_observation_space, load_shared, pick_device, strip_prefixes
+from latentrl.training.checkpoint import (
+    check_observation_space,
+    load_shared,
+    pick_device,
+    strip_prefixes,
+)
 
 IMAGES = spaces.Box(0, 255, (32, 32, 3), np.uint8)
 
@@ -30,7 +35,9 @@ def folder(fitted: lrl.Autoencoder, tmp_path: Path) -> Path:
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     first, second = a.state_dict(), b.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def test_a_checkpoint_is_complete(fitted: lrl.Autoencoder, folder: Path, images: Any) -> None:
@@ -48,10 +55,15 @@ def test_a_checkpoint_is_complete(fitted: lrl.Autoencoder, folder: Path, images:
 
 def test_the_config_is_readable_beside_the_weights(fitted: lrl.Autoencoder, folder: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
-    assert json.loads((folder / "config.json").read_text())["config"]["latent_dim"] == fitted.latent_dim
+    assert (
+        json.loads((folder / "config.json").read_text())["config"]["latent_dim"]
+        == fitted.latent_dim
+    )
 
 
-def test_another_process_loads_the_same_bits(fitted: lrl.Autoencoder, folder: Path, images: Any) -> None:
+def test_another_process_loads_the_same_bits(
+    fitted: lrl.Autoencoder, folder: Path, images: Any
+) -> None:
     np.save(folder / "images.npy", images[:8])
     code = (
         "import sys, numpy, torch, latentrl; torch.set_num_threads(1); model = latentrl.load(sys.argv[1], 'cpu');"
@@ -63,7 +75,9 @@ def test_another_process_loads_the_same_bits(fitted: lrl.Autoencoder, folder: Pa
 
 def test_nothing_is_pickled(folder: Path) -> None:
     for file in folder.iterdir():
-        assert not file.read_bytes().startswith((b"\x80", b"PK"))  # a pickle, or the zip that torch.save writes
+        assert not file.read_bytes().startswith(
+            (b"\x80", b"PK")
+        )  # a pickle, or the zip that torch.save writes
 
 
 def test_permissions_follow_the_umask(folder: Path) -> None:
@@ -84,7 +98,9 @@ def test_a_kill_while_saving_keeps_the_old_model(
     assert same_weights(lrl.load(folder, "cpu"), fitted)
 
 
-def test_a_kill_between_the_two_files_leaves_the_new_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_the_two_files_leaves_the_new_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -96,7 +112,7 @@ def test_a_kill_between_the_two_files_leaves_the_new_model(folder: Path, monkeyp
 
 
 def test_no_flipped_byte_goes_unnoticed(tmp_path: Path) -> None:
-    model = lrl.ae((4,), 2, body={"name": "linear"})
+    model = lrl.ae((4,), 2, backbone={"name": "linear"})
     file = lrl.save(model, tmp_path) / "model.safetensors"
     whole, config, unnoticed = file.read_bytes(), lrl.load(tmp_path, "cpu").config, []
     for position in range(len(whole)):
@@ -132,29 +148,43 @@ def test_damage_among_the_weights_is_named(folder: Path) -> None:
 
 def test_foreign_files_are_named(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match="was not written by latentrl: its header has no 'latentrl'"):
+    with pytest.raises(
+        ValueError, match="was not written by latentrl: its header has no 'latentrl'"
+    ):
         lrl.load(tmp_path)
 
 
-def test_newer_formats_are_refused(fitted: lrl.Autoencoder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_formats_are_refused(
+    fitted: lrl.Autoencoder, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as future:
         future.setattr(checkpoint, "FORMAT", 2)
         lrl.save(fitted, folder)
-    with pytest.raises(ValueError, match="has model format 2, this version reads up to 1: update latentrl"):
+    with pytest.raises(
+        ValueError, match="has model format 2, this version reads up to 1: update latentrl"
+    ):
         lrl.load(folder)
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no model at .*nowhere: it has no model.safetensors"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no model at .*nowhere: it has no model.safetensors"
+    ):
         lrl.load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        (spaces.Box(0, 255, (64, 64, 3), np.uint8), r"takes .* \(32, 32, 3\) uint8, .* gives \(64, 64, 3\) uint8$"),
+        (
+            spaces.Box(0, 255, (64, 64, 3), np.uint8),
+            r"takes .* \(32, 32, 3\) uint8, .* gives \(64, 64, 3\) uint8$",
+        ),
         (spaces.Box(0, 1, (32, 32, 3), np.float32), r"the environment gives \(32, 32, 3\) float32"),
-        (spaces.Box(0, 255, (3, 32, 32), np.uint8), "these look channels-first: wrap before VecTransposeImage"),
+        (
+            spaces.Box(0, 255, (3, 32, 32), np.uint8),
+            "these look channels-first: wrap before VecTransposeImage",
+        ),
         (spaces.Discrete(3), r"the environment gives Discrete\(3\)"),
     ],
 )
@@ -184,7 +214,9 @@ def test_only_whole_names_are_prefixes() -> None:
     assert strip_prefixes("submodule.weight") == "submodule.weight"
 
 
-def test_shared_models_are_one_object_until_the_file_changes(fitted: lrl.Autoencoder, folder: Path) -> None:
+def test_shared_models_are_one_object_until_the_file_changes(
+    fitted: lrl.Autoencoder, folder: Path
+) -> None:
     first = load_shared(folder, "cpu")
     assert load_shared(str(folder), "cpu") is first
     lrl.save(fitted, folder)
@@ -197,5 +229,7 @@ def test_devices() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device().type in ("cpu", "cuda")
     for name in ("cuda:99", "abacus"):
-        with pytest.raises(ValueError, match=f"device '{name}' cannot be used here; try 'auto' or 'cpu'"):
+        with pytest.raises(
+            ValueError, match=f"device '{name}' cannot be used here; try 'auto' or 'cpu'"
+        ):
             pick_device(name)

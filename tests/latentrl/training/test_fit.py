@@ -16,24 +16,36 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.training import fit as training
 from latentrl.training.resume import RESUME_FILE
 
-BODY = {"name": "mlp", "hidden": (16,)}
+BACKBONE = {"name": "mlp", "hidden": (16,)}
 TOO_SHORT_TO_LEARN = pytest.mark.filterwarnings("ignore:the code has collapsed")
 
 
 def settings(**changes: Any) -> lrl.FitConfig:
     return lrl.FitConfig(
-        **{"epochs": 3, "batch_size": 64, "device": "cpu", "precision": "float32", "seed": 3, **changes}
+        **{
+            "epochs": 3,
+            "batch_size": 64,
+            "device": "cpu",
+            "precision": "float32",
+            "seed": 3,
+            **changes,
+        }
     )
 
 
 def make_vae() -> Autoencoder:
     torch.manual_seed(0)
-    return lrl.vae((8,), 3, body=BODY)
+    return lrl.vae((8,), 3, backbone=BACKBONE)
 
 
 def make_denoiser() -> Autoencoder:
     torch.manual_seed(0)
-    return lrl.denoising_ae((32, 32, 3), 3, corruption="masking", body={"name": "conv", "channels": (4,), "hidden": 8})
+    return lrl.denoising_ae(
+        (32, 32, 3),
+        3,
+        corruption="masking",
+        backbone={"name": "conv", "channels": (4,), "hidden": 8},
+    )
 
 
 def run(model: Autoencoder, data: Any, **options: Any) -> lrl.History:
@@ -42,7 +54,9 @@ def run(model: Autoencoder, data: Any, **options: Any) -> lrl.History:
 
 def same_bits(a: Autoencoder, b: Autoencoder) -> bool:
     first, second = a.state_dict(), b.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 class InterruptAt:
@@ -58,13 +72,13 @@ class InterruptAt:
 
 
 class Recorder:
-    """A listener that keeps what it heard, and can interrupt."""
+    """A callback that keeps what it heard, and can interrupt."""
 
     def __init__(self, interrupt_at: int | None = None) -> None:
         self.steps: list[int] = []
         self.interrupt_at = interrupt_at
 
-    def on_epoch(self, model: Autoencoder, validation: Any, row: Any, health: Any) -> None:
+    def on_epoch_end(self, model: Autoencoder, validation: Any, row: Any, health: Any) -> None:
         assert row["validation/loss"] == health.loss
         self.steps.append(int(row["step"]))
         if row["step"] == self.interrupt_at:
@@ -72,7 +86,9 @@ class Recorder:
 
 
 @pytest.fixture(params=[make_vae, make_denoiser], ids=["vae", "denoising_ae"])
-def case(request: pytest.FixtureRequest, vectors: Any, images: Any) -> tuple[Callable[[], Autoencoder], Any]:
+def case(
+    request: pytest.FixtureRequest, vectors: Any, images: Any
+) -> tuple[Callable[[], Autoencoder], Any]:
     """A model with noise in its code or its inputs, and 900 or 180 frames to train on."""
     return request.param, vectors if request.param is make_vae else images
 
@@ -82,10 +98,14 @@ def test_training_learns(vectors: Any) -> None:
     assert [row["step"] for row in history.epochs] == [15 * n for n in range(1, 9)]
     assert history.epochs[-1]["validation/loss"] < 0.5 * history.epochs[0]["validation/loss"]
     row = history.epochs[-1]
-    assert row["train/loss"] == pytest.approx(row["train/reconstruction"] + row["train/kl"], rel=1e-5)
+    assert row["train/loss"] == pytest.approx(
+        row["train/reconstruction"] + row["train/kl"], rel=1e-5
+    )
 
 
-def test_rows_are_means_over_their_epoch_and_noise_is_fresh(vectors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_means_over_their_epoch_and_noise_is_fresh(
+    vectors: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[float, bytes]] = []
     losses = Autoencoder.losses
 
@@ -125,7 +145,9 @@ def test_interrupted_and_resumed_is_uninterrupted(
     expected = run(whole, data)
     interrupted = make()
     with monkeypatch.context() as patched:
-        patched.setattr(Autoencoder, "losses", lambda self, *args, at=InterruptAt(step): at(self, *args))
+        patched.setattr(
+            Autoencoder, "losses", lambda self, *args, at=InterruptAt(step): at(self, *args)
+        )
         with pytest.raises(KeyboardInterrupt):
             run(interrupted, data, path=tmp_path)
     resumed = make()
@@ -140,7 +162,7 @@ def test_interrupted_between_epochs(step: int, vectors: Any, tmp_path: Path) -> 
     whole, resumed = make_vae(), make_vae()
     expected = run(whole, vectors)
     with pytest.raises(KeyboardInterrupt):
-        run(make_vae(), vectors, path=tmp_path, listeners=[Recorder(interrupt_at=step)])
+        run(make_vae(), vectors, path=tmp_path, callbacks=[Recorder(interrupt_at=step)])
     assert run(resumed, vectors, path=tmp_path, resume=True) == expected
     assert same_bits(resumed, whole)
 
@@ -198,12 +220,14 @@ def test_resuming_is_checked(vectors: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"nothing to resume in .*: it has no {RESUME_FILE}"):
         run(make_vae(), vectors, resume=True, path=tmp_path)
     run(make_vae(), vectors, path=tmp_path)
-    with pytest.raises(ValueError, match=r"was begun with fit.seed=3, not 4: resume it with its own settings"):
+    with pytest.raises(
+        ValueError, match=r"was begun with fit.seed=3, not 4: resume it with its own settings"
+    ):
         run(make_vae(), vectors, resume=True, path=tmp_path, config=settings(seed=4))
     with pytest.raises(ValueError, match=r"was begun with frames=\w{16}, not \w{16}"):
         run(make_vae(), vectors[:500], resume=True, path=tmp_path)
     with pytest.raises(ValueError, match=r"was begun with model.latent_dim=3, not 2"):
-        run(lrl.vae((8,), 2, body=BODY), vectors, resume=True, path=tmp_path)
+        run(lrl.vae((8,), 2, backbone=BACKBONE), vectors, resume=True, path=tmp_path)
 
 
 def test_solved_models_resume_to_the_same(vectors: Any, tmp_path: Path) -> None:
@@ -214,8 +238,12 @@ def test_solved_models_resume_to_the_same(vectors: Any, tmp_path: Path) -> None:
 
 
 def test_stops_early_and_keeps_the_best(vectors: Any) -> None:
-    model = lrl.ae((8,), 3, body=BODY)
-    history = run(model, vectors, config=settings(epochs=40, patience=2, learning_rate=0.3, schedule="constant"))
+    model = lrl.ae((8,), 3, backbone=BACKBONE)
+    history = run(
+        model,
+        vectors,
+        config=settings(epochs=40, patience=2, learning_rate=0.3, schedule="constant"),
+    )
     losses = [row["validation/loss"] for row in history.epochs]
     assert len(losses) < 40
     assert np.argmin(losses) == len(losses) - 3
@@ -225,33 +253,39 @@ def test_stops_early_and_keeps_the_best(vectors: Any) -> None:
 
 
 def test_steps_replace_epochs(vectors: Any) -> None:
-    listener = Recorder()
-    run(make_vae(), vectors, config=settings(epochs=100, steps=20), listeners=[listener])
-    assert listener.steps == [15, 20]
+    callback = Recorder()
+    run(make_vae(), vectors, config=settings(epochs=100, steps=20), callbacks=[callback])
+    assert callback.steps == [15, 20]
 
 
 def test_beta_one_is_a_vae(vectors: Any) -> None:
     torch.manual_seed(0)
-    beta_vae = lrl.beta_vae((8,), 3, beta=1.0, body=BODY)
+    beta_vae = lrl.beta_vae((8,), 3, beta=1.0, backbone=BACKBONE)
     vae = make_vae()
     assert run(beta_vae, vectors) == run(vae, vectors)
     assert same_bits(beta_vae, vae)
 
 
 def test_no_capacity_means_no_information(vectors: Any) -> None:
-    model = lrl.beta_vae((8,), 3, capacity=0.0, gamma=1000.0, body=BODY)
+    model = lrl.beta_vae((8,), 3, capacity=0.0, gamma=1000.0, backbone=BACKBONE)
     with pytest.warns(UserWarning, match="the code has collapsed"):
         history = run(model, vectors, config=settings(epochs=20, learning_rate=0.01))
     assert history.epochs[-1]["kl"] < 0.02
 
 
 def test_collapse_raises_the_alarm(vectors: Any) -> None:
-    with pytest.warns(UserWarning, match="the code has collapsed: no unit varies with the observation; lower beta"):
-        run(lrl.beta_vae((8,), 3, beta=1e5, body=BODY), vectors, config=settings(epochs=20, learning_rate=0.01))
+    with pytest.warns(
+        UserWarning, match="the code has collapsed: no unit varies with the observation; lower beta"
+    ):
+        run(
+            lrl.beta_vae((8,), 3, beta=1e5, backbone=BACKBONE),
+            vectors,
+            config=settings(epochs=20, learning_rate=0.01),
+        )
 
 
 def test_a_point_that_does_not_vary_raises_the_alarm(vectors: Any) -> None:
-    model = lrl.ae((8,), 3, body={"name": "linear"})
+    model = lrl.ae((8,), 3, backbone={"name": "linear"})
     torch.nn.init.zeros_(model.encoder[1].weight)
     with pytest.warns(UserWarning, match="the code has collapsed"):
         run(model, vectors, config=settings(learning_rate=1e-9))
@@ -259,7 +293,7 @@ def test_a_point_that_does_not_vary_raises_the_alarm(vectors: Any) -> None:
 
 def test_the_scale_of_a_point_is_free(vectors: Any) -> None:
     torch.manual_seed(0)
-    model = lrl.contractive_ae((8,), 3, weight=1e4, body=BODY)
+    model = lrl.contractive_ae((8,), 3, weight=1e4, backbone=BACKBONE)
     run(model, vectors, config=settings(epochs=10))
     assert 0 < model.latent_std.max() < 0.1  # a posterior of so little variance would be an alarm
 
@@ -269,8 +303,10 @@ def test_half_precision_comes_close(images: Any) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)
-        model = lrl.vae((32, 32, 3), 3, body={"name": "conv", "channels": (8, 8), "hidden": 32})
-        losses.append(run(model, images, config=settings(precision=precision)).epochs[-1]["train/loss"])
+        model = lrl.vae((32, 32, 3), 3, backbone={"name": "conv", "channels": (8, 8), "hidden": 32})
+        losses.append(
+            run(model, images, config=settings(precision=precision)).epochs[-1]["train/loss"]
+        )
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
@@ -285,29 +321,37 @@ def test_a_random_model_is_left_alone(vectors: Any) -> None:
 
 
 def test_a_solved_model_has_a_history(vectors: Any, tmp_path: Path) -> None:
-    listener = Recorder()
-    history = run(lrl.pca((8,), 3), vectors, listeners=[listener], path=tmp_path)
+    callback = Recorder()
+    history = run(lrl.pca((8,), 3), vectors, callbacks=[callback], path=tmp_path)
     assert len(history.epochs) == 1
-    assert listener.steps == [0]
+    assert callback.steps == [0]
     assert lrl.load(tmp_path).latent_quantiles.any()
 
 
 def test_denoising_restores_what_was_masked(images: Any) -> None:
     torch.manual_seed(0)
-    model = lrl.denoising_ae((32, 32, 3), 16, corruption="salt_and_pepper", share=0.3, body={"name": "linear"})
+    model = lrl.denoising_ae(
+        (32, 32, 3), 16, corruption="salt_and_pepper", share=0.3, backbone={"name": "linear"}
+    )
     run(model, images, config=settings(epochs=60, learning_rate=0.01))
     x = model.preprocess(torch.from_numpy(images))
-    noisy, _ = model.draw(x, torch.Generator().manual_seed(0))
+    noisy, _ = model.sample_noise(x, torch.Generator().manual_seed(0))
     damaged = (noisy * 255).round().byte().permute(0, 2, 3, 1).numpy()
     restored = model.reconstruct(damaged).astype(float)
-    assert np.square(restored - images).mean() < 0.5 * np.square(damaged.astype(float) - images).mean()
+    assert (
+        np.square(restored - images).mean() < 0.5 * np.square(damaged.astype(float) - images).mean()
+    )
 
 
 def test_data_leave_their_mark(vectors: Any) -> None:
     model = make_vae()
     run(model, vectors)
     frames = lrl.as_frames(vectors)
-    assert model.metadata == {"frames": 1000, "fingerprint": frames.fingerprint, "data": frames.metadata}
+    assert model.metadata == {
+        "frames": 1000,
+        "fingerprint": frames.fingerprint,
+        "data": frames.metadata,
+    }
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -320,12 +364,16 @@ def test_frames_that_are_not_finite_are_refused(position: int, value: float, vec
 
 
 def test_other_observations_are_refused(images: Any, vectors: Any) -> None:
-    with pytest.raises(ValueError, match=r"the model takes observations of \(8,\) float32, .* \(32, 32, 3\) uint8"):
+    with pytest.raises(
+        ValueError, match=r"the model takes observations of \(8,\) float32, .* \(32, 32, 3\) uint8"
+    ):
         run(make_vae(), images)
 
 
 def test_divergence_is_named(vectors: Any) -> None:
-    with pytest.raises(FloatingPointError, match=r"not finite at step 15; lower learning_rate \(now 1e\+30\)"):
+    with pytest.raises(
+        FloatingPointError, match=r"not finite at step 15; lower learning_rate \(now 1e\+30\)"
+    ):
         run(make_vae(), vectors, config=settings(learning_rate=1e30, gradient_clip=None))
 
 

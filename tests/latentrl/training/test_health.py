@@ -11,12 +11,13 @@ import torch
 
 import latentrl as lrl
 from latentrl.models.autoencoder import CHUNK, QUANTILES
-from latentrl.models.losses import PENALTIES
+from latentrl.models.losses import LOSSES
 from latentrl.training.health import batches, latent_order, ssim, store_statistics
 
 
 def similarity(a: Any, b: Any) -> float:
-    """Compute SSIM of two images ``(C, H, W)`` by OpenCV's filter, in the positions where the window fits."""
+    """Compute SSIM of two images ``(C, H, W)`` by OpenCV's filter, in the positions where the
+    window fits."""
 
     def blurred(channel: Any) -> Any:
         return cv2.GaussianBlur(channel.astype(np.float64), (11, 11), 1.5)[5:-5, 5:-5]
@@ -40,10 +41,13 @@ def test_health_equals_brute_force(fitted: lrl.Autoencoder, images: Any) -> None
             outputs = fitted.encoder(x)[0]
             mean, log_variance = outputs[:6], outputs[6:]
             kl = torch.distributions.kl_divergence(
-                torch.distributions.Normal(mean, (log_variance / 2).exp()), torch.distributions.Normal(0.0, 1.0)
+                torch.distributions.Normal(mean, (log_variance / 2).exp()),
+                torch.distributions.Normal(0.0, 1.0),
             )
             restored = fitted.decoder(mean[None])
-            reconstructions.append(-torch.distributions.Normal(restored, 0.1).log_prob(x).sum().item())
+            reconstructions.append(
+                -torch.distributions.Normal(restored, 0.1).log_prob(x).sum().item()
+            )
             losses.append(reconstructions[-1] + 0.1 * kl.sum().item())
             kls.append(kl.numpy())
             errors.append((restored - x).square().mean().item())
@@ -63,7 +67,7 @@ def test_health_knows_the_step_of_a_schedule(vectors: Any) -> None:
     frames = lrl.as_frames(vectors)
     early, late = lrl.health(model, frames, step=0), lrl.health(model, frames, step=100)
     kl = float(early.kl.sum())
-    assert PENALTIES["capacity"] is type(model.penalties[0])
+    assert LOSSES["capacity"] is type(model.loss_terms[0])
     assert early.loss - early.reconstruction == pytest.approx(2 * kl, rel=1e-3)
     assert late.loss - late.reconstruction == pytest.approx(2 * abs(kl - 10), rel=1e-3)
 
@@ -94,12 +98,14 @@ def test_points_have_no_kl_and_vectors_no_structure(vectors: Any) -> None:
 
 def test_statistics_are_those_of_the_codes(fitted: lrl.Autoencoder, images: Any) -> None:
     frames = lrl.as_frames(images[:50])
-    model = lrl.vae((32, 32, 3), 6, body=fitted.config.body)
+    model = lrl.vae((32, 32, 3), 6, backbone=fitted.config.backbone)
     store_statistics(model, frames)
     codes = model.encode(images[:50])
     np.testing.assert_allclose(model.latent_mean, codes.mean(0), atol=1e-5)
     np.testing.assert_allclose(model.latent_std, codes.std(0), atol=1e-5)
-    np.testing.assert_allclose(model.latent_quantiles, np.quantile(codes, QUANTILES, axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        model.latent_quantiles, np.quantile(codes, QUANTILES, axis=0), atol=1e-5
+    )
     np.testing.assert_allclose(model.latent_kl, lrl.health(model, frames).kl, atol=1e-5)
 
 
@@ -115,7 +121,9 @@ def test_informative_dimensions_come_first(fitted: lrl.Autoencoder, vectors: Any
     assert latent_order(model).tolist() == [0, 1, 2, 3]
 
 
-def test_batches_hold_all_observations_in_order(fitted: lrl.Autoencoder, images: Any, tmp_path: Any) -> None:
+def test_batches_hold_all_observations_in_order(
+    fitted: lrl.Autoencoder, images: Any, tmp_path: Any
+) -> None:
     many = np.concatenate([images] * 4)
     np.save(tmp_path / "images.npy", many)
     for source in (many, lrl.as_frames(many), tmp_path / "images.npy"):
@@ -127,7 +135,9 @@ def test_batches_hold_all_observations_in_order(fitted: lrl.Autoencoder, images:
 
 
 def test_batches_are_checked(fitted: lrl.Autoencoder, images: Any) -> None:
-    with pytest.raises(ValueError, match=r"expected observations of shape \(B, 32, 32, 3\), got \(200, 16, 32, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"expected observations of shape \(B, 32, 32, 3\), got \(200, 16, 32, 3\)"
+    ):
         list(batches(fitted, images[:, :16]))
     with pytest.raises(ValueError, match="expected uint8 observations, got float32"):
         list(batches(fitted, lrl.as_frames((images / 255).astype(np.float32))))

@@ -24,7 +24,11 @@ def scaled_training(model: lrl.Autoencoder, data: Any) -> Any:
 
 def angle(model: lrl.Autoencoder, pca: PCA) -> float:
     """Return the largest angle between the decoder's and scikit-learn's subspaces, in degrees."""
-    directions = next(m for m in model.decoder.modules() if isinstance(m, torch.nn.Linear)).weight.detach().numpy()
+    directions = (
+        next(m for m in model.decoder.modules() if isinstance(m, torch.nn.Linear))
+        .weight.detach()
+        .numpy()
+    )
     return float(np.degrees(subspace_angles(directions, pca.components_.T).max()))
 
 
@@ -43,7 +47,9 @@ def test_pca_equals_scikit_learn(kind: str, request: pytest.FixtureRequest) -> N
     expected = np.square(oracle.inverse_transform(oracle.transform(x)) - x).sum()
     assert error == pytest.approx(expected, rel=1e-3)
     np.testing.assert_allclose(code.mean.var(0).numpy(), oracle.explained_variance_, rtol=1e-3)
-    np.testing.assert_allclose(np.abs(code.mean.numpy()), np.abs(oracle.transform(x)), atol=0.02 * x.std() * 5)
+    np.testing.assert_allclose(
+        np.abs(code.mean.numpy()), np.abs(oracle.transform(x)), atol=0.02 * x.std() * 5
+    )
 
 
 def test_pca_takes_fewer_frames_than_dimensions(images: Any) -> None:
@@ -73,8 +79,10 @@ def test_signs_and_bits_are_the_same_each_time(vectors: Any) -> None:
 
 def test_a_linear_autoencoder_learns_the_principal_subspace(vectors: Any) -> None:
     torch.manual_seed(0)
-    model = lrl.ae((8,), latent_dim=3, body={"name": "linear"})
-    config = lrl.FitConfig(steps=1500, batch_size=256, learning_rate=0.02, device="cpu", precision="float32")
+    model = lrl.ae((8,), latent_dim=3, backbone={"name": "linear"})
+    config = lrl.FitConfig(
+        steps=1500, batch_size=256, learning_rate=0.02, device="cpu", precision="float32"
+    )
     lrl.fit(model, vectors, config, progress=False)
     x = scaled_training(model, vectors)
     oracle = PCA(3).fit(x)

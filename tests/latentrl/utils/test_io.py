@@ -20,7 +20,9 @@ def test_json_round_trip(tmp_path: Path) -> None:
     assert read_json(tmp_path / "new" / "a.json") == {"name": "é", "list": [1, None]}
 
 
-def test_a_kill_before_the_rename_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_before_the_rename_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_json(tmp_path / "a.json", 1)
     monkeypatch.setattr(Path, "replace", die)
     with pytest.raises(KeyboardInterrupt):
@@ -41,7 +43,9 @@ def test_a_kill_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_contents_are_on_the_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contents_are_on_the_disk_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
     fsync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("flush"), fsync(fd)))

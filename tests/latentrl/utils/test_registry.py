@@ -9,10 +9,17 @@ import pytest
 
 from latentrl.data.collect import EXPLORERS
 from latentrl.models import MODELS
-from latentrl.models.autoencoder import BODIES, CORRUPTIONS, HEADS, INFERENCES, LIKELIHOODS, PENALTIES
+from latentrl.models.autoencoder import (
+    BACKBONES,
+    CORRUPTIONS,
+    HEADS,
+    INFERENCES,
+    LIKELIHOODS,
+    LOSSES,
+)
 from latentrl.utils.registry import Registry
 
-REGISTRIES = [BODIES, HEADS, LIKELIHOODS, CORRUPTIONS, PENALTIES, INFERENCES, MODELS, EXPLORERS]
+REGISTRIES = [BACKBONES, HEADS, LIKELIHOODS, CORRUPTIONS, LOSSES, INFERENCES, MODELS, EXPLORERS]
 
 
 @dataclass
@@ -78,5 +85,7 @@ def test_names_are_sorted_and_documented(registry: Registry[Any]) -> None:
     ids=lambda value: getattr(value, "kind", value),
 )
 def test_a_misspelt_parameter_is_named(registry: Registry[Any], name: str) -> None:
-    with pytest.raises(ValueError, match=f"{registry.kind} '{name}' has no 'colour'; it takes: (?!args)"):
+    with pytest.raises(
+        ValueError, match=f"{registry.kind} '{name}' has no 'colour'; it takes: (?!args)"
+    ):
         registry.build({"name": name, "colour": 1})

@@ -19,7 +19,10 @@ def unlay(picture: Any, side: int, factor: int) -> Any:
     """Cut a grid back into its tiles at their own size, ``(rows, columns, side, side, 3)``."""
     step = side * factor + GAP
     tiles = [
-        [picture[top : top + side * factor : factor, left : left + side * factor : factor] for left in lefts]
+        [
+            picture[top : top + side * factor : factor, left : left + side * factor : factor]
+            for left in lefts
+        ]
         for top in range(GAP, picture.shape[0] - 1, step)
         if (lefts := range(GAP, picture.shape[1] - 1, step))
     ]
@@ -33,7 +36,10 @@ def unlay(picture: Any, side: int, factor: int) -> Any:
         (np.full((4, 4, 1), 7, np.uint8), [7, 7, 7]),
         (np.full((4, 4, 2), 7, np.uint8), [7, 7, 7]),
         (np.full((4, 4, 3), [1, 2, 3], np.uint8), [1, 2, 3]),
-        (np.full((4, 4, 6), [9, 9, 9, 1, 2, 3], np.uint8), [1, 2, 3]),  # the newest of stacked frames
+        (
+            np.full((4, 4, 6), [9, 9, 9, 1, 2, 3], np.uint8),
+            [1, 2, 3],
+        ),  # the newest of stacked frames
         (np.full((4, 4, 4), [1, 2, 3, 255], np.uint8), [1, 2, 3]),
     ],
 )
@@ -69,9 +75,13 @@ def test_reconstructions_are_below_their_observations(fitted: lrl.Autoencoder, i
 
 
 def test_observations_are_shown_as_the_network_sees_them(images: Any) -> None:
-    model = lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(crop=(0, 0, 8, 8), size=(24, 24), greyscale=True))
+    model = lrl.ae(
+        (32, 32, 3),
+        4,
+        preprocessing=lrl.Preprocessing(crop=(0, 0, 8, 8), size=(24, 24), greyscale=True),
+    )
     tiles = unlay(pictures.reconstructions(model, images[:2]), 24, 4)
-    np.testing.assert_array_equal(tiles[0], model.preview(images[:2]).repeat(3, axis=-1))
+    np.testing.assert_array_equal(tiles[0], model.preprocessed(images[:2]).repeat(3, axis=-1))
 
 
 def test_traversal_has_a_row_for_each_dimension(fitted: lrl.Autoencoder, images: Any) -> None:
@@ -94,11 +104,17 @@ def test_gif_sways_to_and_fro(dimensions: int, fitted: lrl.Autoencoder, images: 
 
 
 def test_png_is_lossless(images: Any) -> None:
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(pictures.png(images[0])))), images[0])
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(pictures.png(images[0])))), images[0]
+    )
 
 
-def test_rows_of_a_comparison_have_the_size_of_the_first(fitted: lrl.Autoencoder, images: Any) -> None:
-    picture = pictures.comparison(fitted, images[:3], images[:3, ::2, ::2], images[:3].repeat(2, 1).repeat(2, 2))
+def test_rows_of_a_comparison_have_the_size_of_the_first(
+    fitted: lrl.Autoencoder, images: Any
+) -> None:
+    picture = pictures.comparison(
+        fitted, images[:3], images[:3, ::2, ::2], images[:3].repeat(2, 1).repeat(2, 2)
+    )
     tiles = unlay(picture, 32, 3)
     np.testing.assert_array_equal(tiles[0], images[:3])
     np.testing.assert_array_equal(tiles[1], images[:3, ::2, ::2].repeat(2, 1).repeat(2, 2))
@@ -121,8 +137,12 @@ def test_heat_grows_brighter_from_low_to_high() -> None:
     assert light[0] < 5
     assert light[-1] > 240
     assert colours[-1, -1, 0] > colours[-1, -1, 2]  # yellow, not its mirror image in BGR
-    np.testing.assert_array_equal(pictures.heat(ramp, 5, 9), np.broadcast_to(colours[0, 0], (16, 16, 3)))
-    np.testing.assert_array_equal(pictures.heat(np.ones((2, 4, 4))), np.broadcast_to(colours[0, 0], (2, 4, 4, 3)))
+    np.testing.assert_array_equal(
+        pictures.heat(ramp, 5, 9), np.broadcast_to(colours[0, 0], (16, 16, 3))
+    )
+    np.testing.assert_array_equal(
+        pictures.heat(np.ones((2, 4, 4))), np.broadcast_to(colours[0, 0], (2, 4, 4, 3))
+    )
 
 
 def test_maps_of_anomalies_are_below_on_one_scale(fitted: lrl.Autoencoder, images: Any) -> None:

@@ -31,7 +31,15 @@ REACH = functools.partial(gym.make, "PixelReach-v0")
 ROLLOUT = 2 * STEPS
 
 
-def learn(callbacks, folder=None, make=CLOCK, encoder=None, formats=("tensorboard",), rollouts=4, **wrapping):
+def learn(
+    callbacks,
+    folder=None,
+    make=CLOCK,
+    encoder=None,
+    formats=("tensorboard",),
+    rollouts=4,
+    **wrapping,
+):
     venv = VecMonitor(DummyVecEnv([make, make]))
     if encoder is not None:
         venv = VecFrameStack(lrl.wrap(venv, encoder, **wrapping), 2)
@@ -75,21 +83,39 @@ def test_pictures_of_what_the_agent_has_just_seen(tmp_path, encoder):
     images = read_events(tmp_path).Images("agent/reconstructions")
     assert [image.step for image in images] == [ROLLOUT, 3 * ROLLOUT]
     picture = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
-    assert picture.shape == (2 * 96 + 6, 2 * 96 + 6, 3)  # two environments' frames above their reconstructions
+    assert picture.shape == (
+        2 * 96 + 6,
+        2 * 96 + 6,
+        3,
+    )  # two environments' frames above their reconstructions
     above = picture[2 : 2 + 96 : 3, 2 : 2 + 96 : 3]
-    assert {tuple(colour) for colour in above.reshape(-1, 3).tolist()} == {(230, 60, 50), (70, 200, 90), (35, 40, 60)}
+    assert {tuple(colour) for colour in above.reshape(-1, 3).tolist()} == {
+        (230, 60, 50),
+        (70, 200, 90),
+        (35, 40, 60),
+    }
 
 
 @pytest.mark.parametrize("without", ["decoder", "autoencoder", "codes"])
 def test_no_pictures_where_there_is_nothing_to_show(tmp_path, without):
-    model = {"decoder": lrl.random((32, 32, 3), latent_dim=4), "autoencoder": FakeEncoder(), "codes": None}[without]
+    model = {
+        "decoder": lrl.random((32, 32, 3), latent_dim=4),
+        "autoencoder": FakeEncoder(),
+        "codes": None,
+    }[without]
     learn([LatentPictures(every=1)], tmp_path, REACH, model, rollouts=1)
     assert read_events(tmp_path).Tags()["images"] == []
 
 
 def test_no_pictures_of_vectors(tmp_path):
     model = lrl.pca((4,), latent_dim=2)
-    learn([LatentPictures(every=1)], tmp_path, functools.partial(gym.make, "CartPole-v1"), model, rollouts=1)
+    learn(
+        [LatentPictures(every=1)],
+        tmp_path,
+        functools.partial(gym.make, "CartPole-v1"),
+        model,
+        rollouts=1,
+    )
     assert read_events(tmp_path).Tags()["images"] == []
 
 
@@ -141,18 +167,21 @@ class Infos(BaseCallback):
         self.rewards = []
 
     def _on_step(self):
-        self.rewards.append([(info["novelty_bonus"], info["task_reward"]) for info in self.locals["infos"]])
+        self.rewards.append(
+            [(info["intrinsic_reward"], info["extrinsic_reward"]) for info in self.locals["infos"]]
+        )
         return True
 
 
 def paid():
-    return lrl.Scaled(Mean(), weight=2.0, warmup=ROLLOUT)
+    return lrl.NormalizedBonus(Mean(), weight=2.0, warmup=ROLLOUT)
 
 
 def curves(folder):
     events = read_events(folder)
     return {
-        name: {point.step: point.value for point in events.Scalars(f"novelty/{name}")} for name in ("bonus", "share")
+        name: {point.step: point.value for point in events.Scalars(f"novelty/{name}")}
+        for name in ("bonus", "share")
     }
 
 
@@ -175,7 +204,9 @@ def test_curves_of_a_bonus_and_of_its_share_in_what_is_paid(tmp_path):
 def test_curves_reach_back_to_their_last_point_where_rollouts_are_short(tmp_path):
     novelty, infos = paid(), Infos()
     venv = lrl.wrap(VecMonitor(DummyVecEnv([CLOCK, CLOCK])), FakeEncoder(), novelty=novelty)
-    model = DQN("MlpPolicy", venv, learning_starts=1000, buffer_size=100, train_freq=4, seed=0, device="cpu")
+    model = DQN(
+        "MlpPolicy", venv, learning_starts=1000, buffer_size=100, train_freq=4, seed=0, device="cpu"
+    )
     model.set_logger(configure(str(tmp_path), ["tensorboard"]))
     model.learn(6 * ROLLOUT, callback=[NoveltyCurves(novelty), infos], log_interval=5)
     model.logger.close()
@@ -202,7 +233,7 @@ def test_no_reward_at_all_has_no_share(tmp_path):
             observation, _, *rest = super().step(action)
             return observation, 0.0, *rest
 
-    novelty = lrl.Scaled(Nothing())
+    novelty = lrl.NormalizedBonus(Nothing())
     learn([NoveltyCurves(novelty)], tmp_path, Unpaid, FakeEncoder(), rollouts=1, novelty=novelty)
     assert curves(tmp_path) == {"bonus": {ROLLOUT: 0}, "share": {ROLLOUT: 0}}
 
@@ -221,24 +252,28 @@ class Reached(Mean):
 def test_a_heat_map_is_written_ten_times_over_training(tmp_path):
     callback = NoveltyMap(every=10 * ROLLOUT // 10, size=60)
     learn([callback], tmp_path, encoder=FakeEncoder(), rollouts=10, novelty=Reached())
-    images = read_events(tmp_path).Images("novelty/heat_map")
+    images = read_events(tmp_path).Images("novelty/novelty_map")
     assert [image.step for image in images] == [ROLLOUT * k for k in range(1, 11)]
     picture = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
     assert picture.shape[2] == 3
     assert picture.std() > 10
 
 
-@pytest.mark.parametrize(("every", "rollouts"), [(ROLLOUT // 2, [1, 2, 3, 4]), (2 * ROLLOUT, [2, 4])])
+@pytest.mark.parametrize(
+    ("every", "rollouts"), [(ROLLOUT // 2, [1, 2, 3, 4]), (2 * ROLLOUT, [2, 4])]
+)
 def test_a_heat_map_is_written_after_the_rollout_in_which_it_is_due(tmp_path, every, rollouts):
     learn([NoveltyMap(every)], tmp_path, encoder=FakeEncoder(), novelty=Reached())
-    images = read_events(tmp_path).Images("novelty/heat_map")
+    images = read_events(tmp_path).Images("novelty/novelty_map")
     assert [image.step for image in images] == [ROLLOUT * k for k in rollouts]
 
 
 @pytest.mark.parametrize("keyed", [False, True])
 def test_what_a_heat_map_shows_are_states_reached_and_their_own_bonuses(tmp_path, keyed):
     make, novelty, size = functools.partial(Clock, 1, keyed=keyed, side=8), Reached(), 10_000
-    venv = lrl.wrap(DummyVecEnv([make, make]), FakeEncoder(), key="image" if keyed else None, novelty=novelty)
+    venv = lrl.wrap(
+        DummyVecEnv([make, make]), FakeEncoder(), key="image" if keyed else None, novelty=novelty
+    )
     callback = NoveltyMap(every=size, size=size)  # of which all are kept
     policy = "MultiInputPolicy" if keyed else "MlpPolicy"
     model = PPO(policy, venv, n_steps=STEPS, batch_size=STEPS, n_epochs=1, seed=0, device="cpu")
@@ -256,7 +291,9 @@ def test_a_heat_map_draws_its_states_evenly_from_all_of_them(tmp_path):
     learn([callback], tmp_path, encoder=FakeEncoder(), rollouts=8, novelty=novelty)
     kept, every = callback.visits.newest()[0], np.concatenate(novelty.frames)
     assert callback.visits.seen == pytest.approx(ROLLOUT, abs=4 * np.sqrt(ROLLOUT))
-    assert kept[:, 0, 0, 0].mean() == pytest.approx(every[:, 0, 0, 0].mean(), rel=0.2)  # numbers of episodes
+    assert kept[:, 0, 0, 0].mean() == pytest.approx(
+        every[:, 0, 0, 0].mean(), rel=0.2
+    )  # numbers of episodes
 
 
 def test_a_heat_map_goes_on_where_training_was_resumed(tmp_path):
@@ -265,7 +302,10 @@ def test_a_heat_map_goes_on_where_training_was_resumed(tmp_path):
     model.set_logger(configure(str(tmp_path), ["tensorboard"]))
     model.num_timesteps = 2 * ROLLOUT
     model.learn(4 * ROLLOUT, callback=NoveltyMap(every=2 * ROLLOUT), reset_num_timesteps=False)
-    assert [image.step for image in read_events(tmp_path).Images("novelty/heat_map")] == [4 * ROLLOUT, 6 * ROLLOUT]
+    assert [image.step for image in read_events(tmp_path).Images("novelty/novelty_map")] == [
+        4 * ROLLOUT,
+        6 * ROLLOUT,
+    ]
 
 
 def test_a_heat_map_of_frames_between_other_bounds(tmp_path):
@@ -278,18 +318,21 @@ def test_a_heat_map_of_frames_between_other_bounds(tmp_path):
             return np.zeros((8, 8, 3), np.float32)
 
     learn([NoveltyMap(every=1)], tmp_path, Grey, FakeEncoder(), rollouts=1, novelty=Mean())
-    image = read_events(tmp_path).Images("novelty/heat_map")[0]
+    image = read_events(tmp_path).Images("novelty/novelty_map")[0]
     picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
     assert (picture == 128).all(-1).sum() >= 3 * TILE**2
 
 
 @pytest.mark.parametrize("without", ["novelty", "codes", "images", "tensorboard"])
 def test_no_heat_map_where_there_is_nothing_to_show(tmp_path, without):
-    callback, novelty = NoveltyMap(every=1), lrl.Scaled(Mean())
+    callback, novelty = NoveltyMap(every=1), lrl.NormalizedBonus(Mean())
     options = {
         "novelty": {"encoder": FakeEncoder()},
         "codes": {},
-        "images": {"encoder": lrl.pca((4,), latent_dim=2), "make": functools.partial(gym.make, "CartPole-v1")},
+        "images": {
+            "encoder": lrl.pca((4,), latent_dim=2),
+            "make": functools.partial(gym.make, "CartPole-v1"),
+        },
         "tensorboard": {"encoder": FakeEncoder(), "formats": ("csv",)},
     }[without]
     paid_for = {} if without in ("novelty", "codes") else {"novelty": novelty}
@@ -300,7 +343,9 @@ def test_no_heat_map_where_there_is_nothing_to_show(tmp_path, without):
 
 
 def test_a_heat_map_needs_numbers_with_a_meaning():
-    with pytest.raises(ValueError, match="a picture is written every 1 or more decisions, got every=0"):
+    with pytest.raises(
+        ValueError, match="a picture is written every 1 or more decisions, got every=0"
+    ):
         NoveltyMap(every=0)
     with pytest.raises(ValueError, match="a ring of visits holds at least 1 state, got 0"):
         NoveltyMap(every=10, size=0)

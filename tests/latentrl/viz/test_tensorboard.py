@@ -14,7 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import latentrl as lrl
-from latentrl.viz.tensorboard import RESULTS, SHOWN, FitBoard, sample_for_pictures
+from latentrl.viz.tensorboard import RESULTS, SHOWN, TensorBoardCallback, sample_for_pictures
 
 CONFIG = lrl.FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32")
 
@@ -27,24 +27,30 @@ def read(folder: Path) -> EventAccumulator:
 
 @pytest.fixture(scope="module")
 def board(
-    images: Any, small_body: Any, tmp_path_factory: pytest.TempPathFactory
+    images: Any, small_backbone: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[lrl.History, EventAccumulator]:
     folder = tmp_path_factory.mktemp("board")
     torch.manual_seed(0)
-    with FitBoard(folder, {"beta": 0.1, "body": small_body}) as listener:
-        model = lrl.beta_vae((32, 32, 3), 4, beta=0.1, body=small_body)
-        config = lrl.FitConfig(epochs=2, batch_size=8, learning_rate=5e-3, device="cpu", precision="float32")
-        history = lrl.fit(model, images, config, listeners=[listener], progress=False)
+    with TensorBoardCallback(folder, {"beta": 0.1, "backbone": small_backbone}) as callback:
+        model = lrl.beta_vae((32, 32, 3), 4, beta=0.1, backbone=small_backbone)
+        config = lrl.FitConfig(
+            epochs=2, batch_size=8, learning_rate=5e-3, device="cpu", precision="float32"
+        )
+        history = lrl.fit(model, images, config, callbacks=[callback], progress=False)
     return history, read(folder)
 
 
-def test_every_figure_of_the_history_is_a_curve(board: tuple[lrl.History, EventAccumulator]) -> None:
+def test_every_figure_of_the_history_is_a_curve(
+    board: tuple[lrl.History, EventAccumulator],
+) -> None:
     history, events = board
     for name in history.epochs[0]:
         if name != "step":
             curve = events.Scalars(name if "/" in name else f"validation/{name}")
             assert [point.step for point in curve] == [row["step"] for row in history.epochs]
-            np.testing.assert_allclose([point.value for point in curve], [row[name] for row in history.epochs], 1e-6)
+            np.testing.assert_allclose(
+                [point.value for point in curve], [row[name] for row in history.epochs], 1e-6
+            )
 
 
 def test_every_dimension_has_its_divergence(board: tuple[lrl.History, EventAccumulator]) -> None:
@@ -55,7 +61,11 @@ def test_every_dimension_has_its_divergence(board: tuple[lrl.History, EventAccum
 
 def test_pictures_are_there_and_move(board: tuple[lrl.History, EventAccumulator]) -> None:
     _, events = board
-    for tag, moves in {"reconstructions": False, "traversals": False, "traversals_moving": True}.items():
+    for tag, moves in {
+        "reconstructions": False,
+        "traversals": False,
+        "traversals_moving": True,
+    }.items():
         shown = events.Images(tag)
         assert len(shown) == 2
         image = Image.open(io.BytesIO(shown[-1].encoded_image_string))
@@ -72,8 +82,8 @@ def test_hyperparameters_come_with_results(board: tuple[lrl.History, EventAccumu
 
 
 def test_vectors_have_curves_and_no_pictures(vectors: Any, tmp_path: Path) -> None:
-    with FitBoard(tmp_path, {}) as listener:
-        lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, listeners=[listener], progress=False)
+    with TensorBoardCallback(tmp_path, {}) as callback:
+        lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, callbacks=[callback], progress=False)
     events = read(tmp_path)
     assert events.Tags()["images"] == []
     assert not any(tag.startswith("kl_per") for tag in events.Tags()["scalars"])
@@ -81,23 +91,23 @@ def test_vectors_have_curves_and_no_pictures(vectors: Any, tmp_path: Path) -> No
 
 
 def test_a_resumed_run_adds_to_what_is_there(vectors: Any, tmp_path: Path) -> None:
-    class Interrupting(FitBoard):
-        def on_epoch(self, model: Any, validation: Any, row: Any, health: Any) -> None:
-            super().on_epoch(model, validation, row, health)
+    class Interrupting(TensorBoardCallback):
+        def on_epoch_end(self, model: Any, validation: Any, row: Any, health: Any) -> None:
+            super().on_epoch_end(model, validation, row, health)
             if row["step"] == 15 and not resume:
                 raise KeyboardInterrupt
 
     for resume in (False, True):
         with contextlib.suppress(KeyboardInterrupt), Interrupting(tmp_path / "board", {}) as board:
-            run = {"path": tmp_path, "resume": resume, "listeners": [board], "progress": False}
+            run = {"path": tmp_path, "resume": resume, "callbacks": [board], "progress": False}
             lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, **run)
     assert [point.step for point in read(tmp_path / "board").Scalars("validation/loss")] == [15, 30]
 
 
 def test_an_interrupted_run_has_no_result(vectors: Any, tmp_path: Path) -> None:
     def interrupted() -> None:
-        with FitBoard(tmp_path, {}) as listener:
-            lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, listeners=[listener], progress=False)
+        with TensorBoardCallback(tmp_path, {}) as callback:
+            lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, callbacks=[callback], progress=False)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from latentrl.wrappers.episodic_count import VecVisits
+from latentrl.wrappers.episodic_count import VecEpisodicCount
 
 WAYS, LENGTH = 3, 4
 
@@ -35,7 +35,7 @@ class Walk(gym.Env):
 
 
 def test_each_code_comes_with_its_visits():
-    venv, rng = VecVisits(DummyVecEnv([Walk] * 2)), np.random.default_rng(0)
+    venv, rng = VecEpisodicCount(DummyVecEnv([Walk] * 2)), np.random.default_rng(0)
     assert venv.observation_space == gym.spaces.Box(
         np.array([-20, -20, 0], np.float32), np.array([20, 20, 1], np.float32)
     )
@@ -57,7 +57,7 @@ def test_each_code_comes_with_its_visits():
 
 
 def test_a_reset_forgets():
-    venv = VecVisits(DummyVecEnv([Walk]))
+    venv = VecEpisodicCount(DummyVecEnv([Walk]))
     venv.reset()
     assert venv.step(np.array([1]))[0][0, 2] == pytest.approx(1 / np.sqrt(2))
     assert venv.reset()[0, 2] == 1
@@ -67,7 +67,9 @@ def test_only_codes_have_visits():
     class Picture(Walk):
         observation_space = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8)
 
-    with pytest.raises(ValueError, match=r"visits are counted of codes \(latent_dim,\), got observations Box"):
-        VecVisits(DummyVecEnv([Picture]))
+    with pytest.raises(
+        ValueError, match=r"visits are counted of codes \(latent_dim,\), got observations Box"
+    ):
+        VecEpisodicCount(DummyVecEnv([Picture]))
     with pytest.raises(ValueError, match="positive width, got bits=32, width=0"):
-        VecVisits(DummyVecEnv([Walk]), width=0)
+        VecEpisodicCount(DummyVecEnv([Walk]), width=0)

@@ -1,4 +1,5 @@
-"""Every host shows a novelty each state that was reached, once, and adds its bonus to the reward."""
+"""Every host shows a novelty each state that was reached, once, and adds its bonus to the
+reward."""
 
 from __future__ import annotations
 
@@ -19,7 +20,16 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 
 import envs  # noqa: F401 - registers PixelReach-v0
 import latentrl as lrl
-from latentrl.novelty import ICM, RND, Elliptical, FirstVisits, HashCounts, Product, Scaled, Sum
+from latentrl.novelty import (
+    ICM,
+    RND,
+    Elliptical,
+    FirstVisits,
+    HashCounts,
+    NormalizedBonus,
+    Product,
+    Sum,
+)
 from latentrl.types import Novelty
 from latentrl.wrappers import LatentVectorObservation
 from latentrl.wrappers.sb3 import GymnasiumVecEnv, LatentVecEnv
@@ -27,11 +37,16 @@ from tests.helpers import Clock, FakeEncoder
 
 N, STEPS, SEED = 3, 24, 7
 PRICES = np.array([0.5, 0.25, 0.01], np.float32)
-NEXT_STEP, SAME_STEP, DISABLED = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
+NEXT_STEP, SAME_STEP, DISABLED = (
+    AutoresetMode.NEXT_STEP,
+    AutoresetMode.SAME_STEP,
+    AutoresetMode.DISABLED,
+)
 
 
 class Recorder:
-    """The least that a user's own novelty can be: its bonus is a price for each value of the code."""
+    """The least that a user's own novelty can be: its bonus is a price for each value of the
+    code."""
 
     def __init__(self):
         self.scored, self.learned = [], []
@@ -69,7 +84,7 @@ def test_an_info_that_outlives_its_step_says_nothing():
         assert np.array_equal(novelty.learned[-1][~dones], codes[~dones])
 
 
-class Listener(Recorder):
+class FitCallback(Recorder):
     """One with every hook, which keeps what it hears and in which order."""
 
     def __init__(self):
@@ -108,7 +123,8 @@ def makers(count=N, first=0, outer=lambda env: env):
 
 
 def lived(count=N, first=0):
-    """Play the bare clocks: for each, the codes where episodes begin, the codes reached and the task's rewards."""
+    """Play the bare clocks: for each, the codes where episodes begin, the codes reached and the
+    task's rewards."""
     lives = []
     for i in range(first, first + count):
         env, begun, reached, rewards = Clock(i), [], [], []
@@ -120,20 +136,23 @@ def lived(count=N, first=0):
             rewards.append(reward)
             if terminated or truncated:
                 begun.append(env.reset()[0].mean(axis=(0, 1)))
-        lives.append((np.array(begun, np.float32), np.array(reached, np.float32), np.array(rewards)))
+        lives.append(
+            (np.array(begun, np.float32), np.array(reached, np.float32), np.array(rewards))
+        )
     return lives
 
 
 def play_vector(vector, mode):
-    """Return reward, task_reward and novelty_bonus of each environment's steps; resets are checked and left out."""
+    """Return reward, task_reward and novelty_bonus of each environment's steps; resets are checked
+    and left out."""
     logs, over = [[] for _ in range(N)], np.zeros(N, bool)
     vector.reset(seed=SEED)
     while min(map(len, logs)) < STEPS:
         actions = np.array([(len(log) + i) % 2 for i, log in enumerate(logs)])
         _, rewards, terminated, truncated, infos = vector.step(actions)
-        assert infos["_task_reward"].all()
-        assert infos["_novelty_bonus"].all()
-        rows = np.stack([rewards, infos["task_reward"], infos["novelty_bonus"]], 1)
+        assert infos["_extrinsic_reward"].all()
+        assert infos["_intrinsic_reward"].all()
+        rows = np.stack([rewards, infos["extrinsic_reward"], infos["intrinsic_reward"]], 1)
         assert not rows[over].any()
         for i in np.flatnonzero(~over):
             logs[i].append(rows[i])
@@ -151,7 +170,12 @@ def play_sb3(venv):
     for step in range(STEPS):
         _, rewards, _, infos = venv.step(np.array([(step + i) % 2 for i in range(N)]))
         assert rewards.dtype == np.float32
-        logs.append([[r, info["task_reward"], info["novelty_bonus"]] for r, info in zip(rewards, infos, strict=True)])
+        logs.append(
+            [
+                [r, info["extrinsic_reward"], info["intrinsic_reward"]]
+                for r, info in zip(rewards, infos, strict=True)
+            ]
+        )
     return list(np.array(logs).transpose(1, 0, 2))
 
 
@@ -167,7 +191,9 @@ def vector_host(mode, vector=SyncVectorEnv):
 
 
 def sb3_host(adapt, name):
-    return pytest.param(lambda novelty, encoder: play_sb3(lrl.wrap(adapt(), encoder, novelty=novelty)), id=name)
+    return pytest.param(
+        lambda novelty, encoder: play_sb3(lrl.wrap(adapt(), encoder, novelty=novelty)), id=name
+    )
 
 
 def adapted(mode):
@@ -188,7 +214,10 @@ HOSTS = [
     vector_host(NEXT_STEP),
     vector_host(DISABLED),
     sb3_host(lambda: DummyVecEnv(makers()), "DummyVecEnv"),
-    *(sb3_host(functools.partial(adapted, mode), f"GymnasiumVecEnv-{mode.name}") for mode in AutoresetMode),
+    *(
+        sb3_host(functools.partial(adapted, mode), f"GymnasiumVecEnv-{mode.name}")
+        for mode in AutoresetMode
+    ),
     *(wrapped_first(mode) for mode in AutoresetMode),
 ]
 
@@ -201,7 +230,7 @@ def by_environment(batches):
 # What is shown.
 
 
-@pytest.mark.parametrize("novelty", [Recorder, Listener])
+@pytest.mark.parametrize("novelty", [Recorder, FitCallback])
 @pytest.mark.parametrize("play", HOSTS)
 def test_every_state_that_is_reached_is_scored_once_and_paid(play, novelty):
     novelty = novelty()
@@ -211,20 +240,24 @@ def test_every_state_that_is_reached_is_scored_once_and_paid(play, novelty):
     for log, scored, learned, (begun, reached, rewards) in zip(
         logs, by_environment(novelty.scored), by_environment(novelty.learned), lived(), strict=True
     ):
-        assert np.array_equal(scored[:STEPS], reached)  # the last of an episode, never the first of the next
+        assert np.array_equal(
+            scored[:STEPS], reached
+        )  # the last of an episode, never the first of the next
         assert np.array_equal(scored, learned)
         assert (scored[:, 1] > 0).all()
         bonus = reached @ PRICES
         assert log[:, 1] == pytest.approx(rewards)
         assert log[:, 2] == pytest.approx(bonus)
-        assert np.array_equal(log[:, 0].astype(np.float32), (log[:, 1] + log[:, 2]).astype(np.float32))
+        assert np.array_equal(
+            log[:, 0].astype(np.float32), (log[:, 1] + log[:, 2]).astype(np.float32)
+        )
         ends += len(begun) - 1
     assert ends >= 3 * N
 
 
 @pytest.mark.parametrize("play", HOSTS)
 def test_a_novelty_hears_where_episodes_begin(play):
-    novelty = Listener()
+    novelty = FitCallback()
     play(novelty, FakeEncoder())
     for heard, (begun, *_) in zip(by_environment(novelty.begun), lived(), strict=True):
         assert np.array_equal(heard[: len(begun)], begun[: len(heard)])
@@ -234,11 +267,17 @@ def test_a_novelty_hears_where_episodes_begin(play):
 @pytest.mark.parametrize("play", HOSTS)
 def test_one_pass_of_the_encoder_for_each_step_and_reset(play, monkeypatch):
     calls = []
-    for host, name in itertools.product((LatentVectorObservation, LatentVecEnv), ("reset", "step", "step_wait")):
+    for host, name in itertools.product(
+        (LatentVectorObservation, LatentVecEnv), ("reset", "step", "step_wait")
+    ):
         if name in vars(host):
             method = getattr(host, name)
             monkeypatch.setattr(
-                host, name, lambda *args, name=name, method=method, **kw: calls.append(name) or method(*args, **kw)
+                host,
+                name,
+                lambda *args, name=name, method=method, **kw: (
+                    calls.append(name) or method(*args, **kw)
+                ),
             )
     novelty, encoder = Recorder(), FakeEncoder()
     play(novelty, encoder)
@@ -247,8 +286,10 @@ def test_one_pass_of_the_encoder_for_each_step_and_reset(play, monkeypatch):
 
 
 def test_hooks_come_in_the_order_of_a_step():
-    novelty = Listener()
-    vector = lrl.wrap(SyncVectorEnv(makers(), autoreset_mode=NEXT_STEP), FakeEncoder(), novelty=novelty)
+    novelty = FitCallback()
+    vector = lrl.wrap(
+        SyncVectorEnv(makers(), autoreset_mode=NEXT_STEP), FakeEncoder(), novelty=novelty
+    )
     vector.reset(seed=SEED)
     assert novelty.heard == ["begin"]
     step = ["act", "score", "update"]
@@ -266,9 +307,11 @@ def test_hooks_come_in_the_order_of_a_step():
 
 
 def test_reset_steps_of_all_environments_at_once_show_nothing():
-    novelty = Listener()
+    novelty = FitCallback()
     same = [functools.partial(Clock, 0) for _ in range(2)]
-    vector = lrl.wrap(SyncVectorEnv(same, autoreset_mode=NEXT_STEP), FakeEncoder(), novelty=Recorder())
+    vector = lrl.wrap(
+        SyncVectorEnv(same, autoreset_mode=NEXT_STEP), FakeEncoder(), novelty=Recorder()
+    )
     vector.reset(seed=SEED)
     paid = [vector.step(np.ones(2, int))[1].tolist() for _ in range(5)]
     assert paid[3] == [0, 0]
@@ -279,28 +322,30 @@ def test_reset_steps_of_all_environments_at_once_show_nothing():
 def test_a_partial_reset_leaves_the_others_to_their_own():
     """Both have ended; one is reset by hand, so that the next step is the other's reset."""
     same = [functools.partial(Clock, 0) for _ in range(2)]
-    vector = lrl.wrap(SyncVectorEnv(same, autoreset_mode=NEXT_STEP), FakeEncoder(), novelty=Recorder())
+    vector = lrl.wrap(
+        SyncVectorEnv(same, autoreset_mode=NEXT_STEP), FakeEncoder(), novelty=Recorder()
+    )
     vector.reset(seed=SEED)
     for _ in range(3):
         vector.step(np.ones(2, int))
     vector.reset(options={"reset_mask": np.array([True, False])})
     _, rewards, *_, infos = vector.step(np.ones(2, int))
-    assert (infos["novelty_bonus"] > 0).tolist() == [True, False]
+    assert (infos["intrinsic_reward"] > 0).tolist() == [True, False]
     assert (rewards > 0).tolist() == [True, False]
 
 
 def test_a_single_environment_shows_the_same_as_a_row_of_a_vector():
     for i, (begun, reached, rewards) in enumerate(lived()):
-        novelty, encoder = Listener(), FakeEncoder()
+        novelty, encoder = FitCallback(), FakeEncoder()
         novelty.rows = np.array([i])
         env = lrl.wrap(Clock(i), encoder, novelty=novelty)
         env.reset(seed=SEED + i)
         for step in range(STEPS):
             code, reward, terminated, truncated, info = env.step((step + i) % 2)
             assert isinstance(reward, float)
-            assert info["task_reward"] == rewards[step]
-            assert info["novelty_bonus"] == pytest.approx(code @ PRICES)
-            assert reward == info["task_reward"] + info["novelty_bonus"]
+            assert info["extrinsic_reward"] == rewards[step]
+            assert info["intrinsic_reward"] == pytest.approx(code @ PRICES)
+            assert reward == info["extrinsic_reward"] + info["intrinsic_reward"]
             assert info["time"] == code[1]
             if terminated or truncated:
                 env.reset()
@@ -320,7 +365,9 @@ def test_one_key_of_a_dict_is_what_a_novelty_sees():
     for _ in range(3):
         env.step(0)
         venv.step(np.zeros(2, int))
-    assert [batch[:, :2].tolist() for batch in novelty.scored] == [[[0, t]] * n for t in (1, 2, 3) for n in (1, 2)]
+    assert [batch[:, :2].tolist() for batch in novelty.scored] == [
+        [[0, t]] * n for t in (1, 2, 3) for n in (1, 2)
+    ]
 
 
 class HalfTime(FakeEncoder):
@@ -338,7 +385,7 @@ class HalfTime(FakeEncoder):
 BONUSES = {
     "counts-once": lambda: Product([HashCounts(), FirstVisits()]),
     "icm-elliptical": lambda: Sum([ICM(2), Elliptical()], [1.0, 0.1]),
-    "rnd": lambda: Scaled(RND(share=1.0), warmup=5),
+    "rnd": lambda: NormalizedBonus(RND(share=1.0), warmup=5),
 }
 
 
@@ -353,7 +400,7 @@ def test_hosts_pay_the_same_of_a_bonus_that_learns(mode, bonus):
         _, _, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             env.reset()
-        return info["novelty_bonus"]
+        return info["intrinsic_reward"]
 
     def step_vector(vector, action):
         _, _, terminated, truncated, infos = vector.step(np.array([action]))
@@ -361,18 +408,26 @@ def test_hosts_pay_the_same_of_a_bonus_that_learns(mode, bonus):
         if ended.any() and mode == DISABLED:
             vector.reset(options={"reset_mask": ended})
         if ended.any() and mode == NEXT_STEP:
-            assert vector.step(np.array([action]))[-1]["novelty_bonus"] == 0
-        return infos["novelty_bonus"][0]
+            assert vector.step(np.array([action]))[-1]["intrinsic_reward"] == 0
+        return infos["intrinsic_reward"][0]
 
     one = makers(1)
     env = lrl.wrap(Clock(), HalfTime(), novelty=bonus())
     vector = lrl.wrap(SyncVectorEnv(one, autoreset_mode=mode), HalfTime(), novelty=bonus())
-    venv = lrl.wrap(GymnasiumVecEnv(SyncVectorEnv(one, autoreset_mode=mode)), HalfTime(), novelty=bonus())
+    venv = lrl.wrap(
+        GymnasiumVecEnv(SyncVectorEnv(one, autoreset_mode=mode)), HalfTime(), novelty=bonus()
+    )
     venv.seed(SEED)
     wanted = steps(env, lambda host: host.reset(seed=SEED), step_env)
     assert len(set(wanted)) > 2
-    assert steps(vector, lambda host: host.reset(seed=SEED), step_vector) == pytest.approx(wanted, rel=1e-4)
-    paid = steps(venv, lambda host: host.reset(), lambda host, a: host.step(np.array([a]))[3][0]["novelty_bonus"])
+    assert steps(vector, lambda host: host.reset(seed=SEED), step_vector) == pytest.approx(
+        wanted, rel=1e-4
+    )
+    paid = steps(
+        venv,
+        lambda host: host.reset(),
+        lambda host, a: host.step(np.array([a]))[3][0]["intrinsic_reward"],
+    )
     assert paid == pytest.approx(wanted, rel=1e-4)
 
 
@@ -386,7 +441,7 @@ def test_every_row_has_an_episode_of_its_own(play):
         env.reset(seed=SEED + i)
         for step in range(STEPS):
             *_, terminated, truncated, info = env.step((step + i) % 2)
-            assert log[step, 2] == pytest.approx(info["novelty_bonus"], rel=1e-5)
+            assert log[step, 2] == pytest.approx(info["intrinsic_reward"], rel=1e-5)
             if terminated or truncated:
                 env.reset()
 
@@ -404,8 +459,8 @@ def test_rewards_of_sb3_are_fresh_arrays():
         assert rewards.dtype == np.float32
         rewards += 100  # as PPO adds the value of a truncated episode's last state
         assert dummy.buf_rews.tolist() == [time] * N
-        assert [info["task_reward"] for info in infos] == [time] * N
-        assert [info["novelty_bonus"] for info in infos] == pytest.approx(bonus)
+        assert [info["extrinsic_reward"] for info in infos] == [time] * N
+        assert [info["intrinsic_reward"] for info in infos] == pytest.approx(bonus)
         assert np.array_equal(venv.payment.bonus, bonus)
 
 
@@ -417,8 +472,8 @@ def test_rewards_and_infos_of_a_vector_are_fresh_arrays():
     vector.reset(seed=SEED)
     _, rewards, *_, infos = vector.step(np.zeros(N, int))
     rewards += 100
-    infos["task_reward"] += 100
-    infos["novelty_bonus"] += 100
+    infos["extrinsic_reward"] += 100
+    infos["intrinsic_reward"] += 100
     assert kept[-1][1].tolist() == [1] * N
     assert (vector.payment.bonus < 50).all()
 
@@ -430,7 +485,7 @@ def test_without_a_novelty_nothing_is_added():
     vector.reset()
     venv.reset()
     infos = [env.step(0)[-1], vector.step(np.zeros(N, int))[-1], venv.step(np.zeros(N, int))[-1][0]]
-    assert not any("task_reward" in info or "novelty_bonus" in info for info in infos)
+    assert not any("extrinsic_reward" in info or "intrinsic_reward" in info for info in infos)
 
 
 def task_returns(count):
@@ -450,9 +505,16 @@ def task_returns(count):
 def test_a_monitor_below_logs_the_tasks_own_return(host):
     venv = lrl.wrap(host(), FakeEncoder(), novelty=Recorder())
     venv.reset()
-    episodes = [info["episode"] for _ in range(STEPS) for info in venv.step(np.ones(N, int))[3] if "episode" in info]
+    episodes = [
+        info["episode"]
+        for _ in range(STEPS)
+        for info in venv.step(np.ones(N, int))[3]
+        if "episode" in info
+    ]
     assert len(episodes) >= 3 * N
-    assert all(episode["r"] == pytest.approx(task_returns(20)[episode["l"]]) for episode in episodes)
+    assert all(
+        episode["r"] == pytest.approx(task_returns(20)[episode["l"]]) for episode in episodes
+    )
 
 
 def test_statistics_below_a_single_environment_are_the_tasks_own():
@@ -463,7 +525,11 @@ def test_statistics_below_a_single_environment_are_the_tasks_own():
 
 
 def test_a_normalised_reward_includes_the_bonus():
-    venv = VecNormalize(lrl.wrap(DummyVecEnv(makers()), FakeEncoder(), novelty=Recorder()), norm_obs=False, gamma=0.9)
+    venv = VecNormalize(
+        lrl.wrap(DummyVecEnv(makers()), FakeEncoder(), novelty=Recorder()),
+        norm_obs=False,
+        gamma=0.9,
+    )
     plain = lrl.wrap(DummyVecEnv(makers()), FakeEncoder(), novelty=Recorder())
     for each in (venv, plain):
         each.seed(SEED)
@@ -476,7 +542,9 @@ def test_a_normalised_reward_includes_the_bonus():
         share, delta = N / (count + N), returns.mean() - mean
         variance = (1 - share) * variance + share * returns.var() + share * (1 - share) * delta**2
         mean, count = mean + share * delta, count + N
-        assert normalised == pytest.approx(np.clip(rewards / np.sqrt(variance + 1e-8), -10, 10), rel=1e-3)
+        assert normalised == pytest.approx(
+            np.clip(rewards / np.sqrt(variance + 1e-8), -10, 10), rel=1e-3
+        )
         assert venv.get_original_reward() == pytest.approx(rewards)
         returns[dones] = 0
 
@@ -489,8 +557,8 @@ class Rewards(BaseCallback):
         self.task, self.bonus = [], []
 
     def _on_step(self):
-        self.task.append([info["task_reward"] for info in self.locals["infos"]])
-        self.bonus.append([info["novelty_bonus"] for info in self.locals["infos"]])
+        self.task.append([info["extrinsic_reward"] for info in self.locals["infos"]])
+        self.bonus.append([info["intrinsic_reward"] for info in self.locals["infos"]])
         return True
 
 
@@ -512,13 +580,17 @@ def possible_returns():
 @pytest.mark.parametrize("normalised", [False, True])
 def test_rewards_and_advantages_of_ppo_include_the_bonus(normalised):
     venv, heard = learning_env(normalised), Rewards()
-    agent = PPO("MlpPolicy", venv, n_steps=8, batch_size=8, n_epochs=1, gamma=0.0, seed=0, device="cpu")
+    agent = PPO(
+        "MlpPolicy", venv, n_steps=8, batch_size=8, n_epochs=1, gamma=0.0, seed=0, device="cpu"
+    )
     agent.learn(8 * N, callback=heard)
     buffer, rewards = agent.rollout_buffer, np.array(heard.task) + np.array(heard.bonus)
     assert (np.array(heard.bonus) > 0).all()
     returns = buffer.returns.reshape(N, 8).T if buffer.generator_ready else buffer.returns
     if normalised:
-        assert buffer.rewards[-1] == pytest.approx(rewards[-1] / np.sqrt(venv.ret_rms.var + 1e-8), rel=1e-3)
+        assert buffer.rewards[-1] == pytest.approx(
+            rewards[-1] / np.sqrt(venv.ret_rms.var + 1e-8), rel=1e-3
+        )
         assert returns == pytest.approx(buffer.rewards, abs=1e-5)
     else:
         assert buffer.rewards == pytest.approx(rewards)
@@ -549,12 +621,16 @@ class NoUpdate:
 
 
 ANY_HOST = pytest.mark.parametrize(
-    "host", [Clock, lambda: SyncVectorEnv(makers()), lambda: DummyVecEnv(makers())], ids=["Env", "VectorEnv", "VecEnv"]
+    "host",
+    [Clock, lambda: SyncVectorEnv(makers()), lambda: DummyVecEnv(makers())],
+    ids=["Env", "VectorEnv", "VecEnv"],
 )
 
 
 @ANY_HOST
-@pytest.mark.parametrize("thing", [object(), 3, "counts", NoUpdate()], ids=lambda thing: type(thing).__name__)
+@pytest.mark.parametrize(
+    "thing", [object(), 3, "counts", NoUpdate()], ids=lambda thing: type(thing).__name__
+)
 def test_not_a_novelty(host, thing):
     message = rf"score\(observations, latents\) and update\(observations, latents\); {type(thing).__name__} lacks one"
     with pytest.raises(TypeError, match=message):
@@ -566,7 +642,10 @@ def test_not_a_novelty(host, thing):
     ("answer", "message"),
     [
         (lambda count: np.full(count, np.nan), r"Bad\.score returned NaN or infinity"),
-        (lambda count: np.ones((count, 1)), r"Bad\.score must return \d bonuses, got shape \(\d, 1\)"),
+        (
+            lambda count: np.ones((count, 1)),
+            r"Bad\.score must return \d bonuses, got shape \(\d, 1\)",
+        ),
         (lambda count: 1.0, r"Bad\.score must return \d bonuses, got shape \(\)"),
     ],
 )
@@ -601,7 +680,9 @@ class Constant(NoUpdate):
 
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
 def test_gymnasium_checker_is_content(saved_encoder):
-    env = lrl.wrap(gym.make("PixelReach-v0", render_mode="rgb_array"), saved_encoder, novelty=Constant())
+    env = lrl.wrap(
+        gym.make("PixelReach-v0", render_mode="rgb_array"), saved_encoder, novelty=Constant()
+    )
     check_env(env)
     assert env.spec.additional_wrappers[-1].kwargs["novelty"] is env.payment.novelty
 

@@ -8,7 +8,12 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecMonitor,
+    VecNormalize,
+    VecTransposeImage,
+)
 
 import latentrl as lrl
 import latentrl.wrappers.sb3
@@ -20,7 +25,9 @@ HOSTS = [
     pytest.param(lambda makers: DummyVecEnv(makers), id="Dummy"),
     *(
         pytest.param(
-            lambda makers, vector=vector, mode=mode: GymnasiumVecEnv(vector(makers, autoreset_mode=mode)),
+            lambda makers, vector=vector, mode=mode: GymnasiumVecEnv(
+                vector(makers, autoreset_mode=mode)
+            ),
             id=f"{vector.__name__}-{mode.name}",
         )
         for vector in (SyncVectorEnv, AsyncVectorEnv)
@@ -102,18 +109,23 @@ def test_codes_go_through_sb3s_own_wrappers():
         *_, infos = venv.step(np.ones(N, int))
         returns += [info["episode"]["r"] for info in infos if "episode" in info]
     # An episode of length n of this environment pays 1.5 + 2.5 + ... + (n + 0.5).
-    assert {round(value, 3) for value in returns} <= {sum(t + 0.5 for t in range(1, n + 1)) for n in range(3, 12)}
+    assert {round(value, 3) for value in returns} <= {
+        sum(t + 0.5 for t in range(1, n + 1)) for n in range(3, 12)
+    }
     assert len(returns) >= 4
 
 
 def test_encoder_for_other_observations_and_channels_first():
     encoder = lrl.pca((32, 32, 3), latent_dim=4)
     with pytest.raises(
-        ValueError, match=r"takes observations of \(32, 32, 3\) uint8, the environment gives \(4, 4, 3\)"
+        ValueError,
+        match=r"takes observations of \(32, 32, 3\) uint8, the environment gives \(4, 4, 3\)",
     ):
         lrl.wrap(DummyVecEnv(makers()), encoder)
     transposed = VecTransposeImage(DummyVecEnv([lambda: Clock(side=32)]))
-    with pytest.raises(ValueError, match="look channels-first: wrap before VecTransposeImage, or transpose them"):
+    with pytest.raises(
+        ValueError, match="look channels-first: wrap before VecTransposeImage, or transpose them"
+    ):
         lrl.wrap(transposed, encoder)
 
 
@@ -195,7 +207,9 @@ def test_environments_that_are_no_python_objects():
     assert venv.get_attr("colour") == ["red"] * N
     assert venv.env_is_wrapped(gym.Wrapper) == [False] * N
     assert venv.get_images() == [None] * N
-    with pytest.raises(TypeError, match="the environments of NextStepVector have no Python methods"):
+    with pytest.raises(
+        TypeError, match="the environments of NextStepVector have no Python methods"
+    ):
         venv.env_method("double", 3)
 
 
@@ -228,7 +242,10 @@ def test_closing_amid_a_step_does_not_hang(monkeypatch):
 
 
 def test_env_is_wrapped_and_images():
-    frames = [lambda: gym.wrappers.TimeLimit(Clock(render_mode="rgb_array"), 5), lambda: Clock(render_mode="rgb_array")]
+    frames = [
+        lambda: gym.wrappers.TimeLimit(Clock(render_mode="rgb_array"), 5),
+        lambda: Clock(render_mode="rgb_array"),
+    ]
     venv = GymnasiumVecEnv(SyncVectorEnv(frames))
     assert venv.env_is_wrapped(gym.wrappers.TimeLimit) == [True, False]
     assert venv.env_is_wrapped(gym.wrappers.TimeLimit, indices=[1]) == [False]

@@ -54,7 +54,9 @@ def saved_encoder(tmp_path):
 @pytest.mark.parametrize("vector", [SyncVectorEnv, AsyncVectorEnv])
 @pytest.mark.parametrize("keyed", [False, True])
 def test_wrapped_vector_is_vector_of_wrapped(vector, mode, keyed):
-    outside = lrl.wrap(vector(makers(keyed), autoreset_mode=mode), FakeEncoder(), key="image" if keyed else None)
+    outside = lrl.wrap(
+        vector(makers(keyed), autoreset_mode=mode), FakeEncoder(), key="image" if keyed else None
+    )
     inside = vector(makers(keyed, FakeEncoder()), autoreset_mode=mode)
     assert isinstance(outside, LatentVectorObservation)
     assert outside.metadata["autoreset_mode"] == inside.metadata["autoreset_mode"] == mode
@@ -66,7 +68,10 @@ def test_wrapped_vector_is_vector_of_wrapped(vector, mode, keyed):
             assert all(same(a, b) for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
             assert ours[0] in outside.observation_space
             if len(ours) == 5:
-                terminations, truncations = terminations + ours[2].sum(), truncations + ours[3].sum()
+                terminations, truncations = (
+                    terminations + ours[2].sum(),
+                    truncations + ours[3].sum(),
+                )
     finally:
         outside.close()
         inside.close()
@@ -161,7 +166,9 @@ def test_dict_observations_keep_their_other_keys():
 
 @pytest.mark.parametrize("key", [None, "picture"])
 def test_wrong_key_lists_the_right_ones(key):
-    with pytest.raises(ValueError, match=rf"a Dict of image, speed; set key to the one to encode, not {key!r}"):
+    with pytest.raises(
+        ValueError, match=rf"a Dict of image, speed; set key to the one to encode, not {key!r}"
+    ):
         lrl.wrap(Clock(keyed=True), FakeEncoder(), key=key)
 
 
@@ -174,38 +181,53 @@ def test_key_without_dict():
 def test_encoder_for_other_observations(host):
     encoder = lrl.pca((32, 32, 3), latent_dim=4)
     with pytest.raises(
-        ValueError, match=r"takes observations of \(32, 32, 3\) uint8, the environment gives \(4, 4, 3\) uint8$"
+        ValueError,
+        match=r"takes observations of \(32, 32, 3\) uint8, the environment gives \(4, 4, 3\) uint8$",
     ):
         lrl.wrap(host(Clock()), encoder)
 
 
 def test_channels_first_observations_get_a_hint():
     env = gym.wrappers.TransformObservation(
-        Clock(side=32), lambda image: image.transpose(2, 0, 1), spaces.Box(0, 255, (3, 32, 32), np.uint8)
+        Clock(side=32),
+        lambda image: image.transpose(2, 0, 1),
+        spaces.Box(0, 255, (3, 32, 32), np.uint8),
     )
-    with pytest.raises(ValueError, match=r"gives \(3, 32, 32\) uint8; these look channels-first: wrap before"):
+    with pytest.raises(
+        ValueError, match=r"gives \(3, 32, 32\) uint8; these look channels-first: wrap before"
+    ):
         lrl.wrap(env, lrl.pca((32, 32, 3), latent_dim=4))
 
 
 def test_encoder_of_one_key_for_a_whole_dict():
     env = gym.wrappers.FlattenObservation(Clock(keyed=True, side=32))
-    with pytest.raises(ValueError, match=r"takes observations of \(32, 32, 3\) uint8, the environment gives \(3073,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"takes observations of \(32, 32, 3\) uint8, the environment gives \(3073,\)",
+    ):
         lrl.wrap(env, lrl.pca((32, 32, 3), latent_dim=4))
 
 
 @pytest.mark.parametrize("thing", [object(), 3, None])
 def test_not_an_encoder(thing):
-    with pytest.raises(TypeError, match=rf"has latent_space and encode\(observations\); {type(thing).__name__} lacks"):
+    with pytest.raises(
+        TypeError,
+        match=rf"has latent_space and encode\(observations\); {type(thing).__name__} lacks",
+    ):
         lrl.wrap(Clock(), thing)
 
 
 def test_not_an_environment():
-    with pytest.raises(TypeError, match=r"expected a gymnasium.Env, .*, got str; make the environment first"):
+    with pytest.raises(
+        TypeError, match=r"expected a gymnasium.Env, .*, got str; make the environment first"
+    ):
         lrl.wrap("CarRacing-v3", FakeEncoder())
 
 
 def test_no_model_at_the_path(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no model at .*nowhere: it has no model\.safetensors"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no model at .*nowhere: it has no model\.safetensors"
+    ):
         lrl.wrap(Clock(), tmp_path / "nowhere")
 
 
@@ -222,7 +244,10 @@ def test_sb3_checker_is_content(saved_encoder):
 def test_spec_to_json_and_back_gives_the_same_codes(saved_encoder):
     env = lrl.wrap(gym.make("PixelReach-v0"), saved_encoder)
     text = env.spec.to_json()
-    assert json.loads(text)["additional_wrappers"][0]["kwargs"] == {"encoder": saved_encoder, "key": None}
+    assert json.loads(text)["additional_wrappers"][0]["kwargs"] == {
+        "encoder": saved_encoder,
+        "key": None,
+    }
     again = gym.make(EnvSpec.from_json(text))
     assert isinstance(again, LatentObservation)
     assert same(env.reset(seed=1)[0], again.reset(seed=1)[0])
@@ -232,13 +257,18 @@ def test_spec_to_json_and_back_gives_the_same_codes(saved_encoder):
 
 def test_a_loaded_encoder_is_recorded_as_its_path(saved_encoder):
     env = lrl.wrap(gym.make("PixelReach-v0"), lrl.load(saved_encoder))
-    assert json.loads(env.spec.to_json())["additional_wrappers"][0]["kwargs"]["encoder"] == saved_encoder
+    assert (
+        json.loads(env.spec.to_json())["additional_wrappers"][0]["kwargs"]["encoder"]
+        == saved_encoder
+    )
 
 
 def test_environments_share_one_loaded_encoder(saved_encoder, monkeypatch):
     loads = []
     load = latentrl.training.checkpoint.load
-    monkeypatch.setattr(latentrl.training.checkpoint, "load", lambda *args: loads.append(args) or load(*args))
+    monkeypatch.setattr(
+        latentrl.training.checkpoint, "load", lambda *args: loads.append(args) or load(*args)
+    )
     vector = SyncVectorEnv([lambda: lrl.wrap(gym.make("PixelReach-v0"), saved_encoder)] * 3)
     encoders = {id(env.transform.encoder) for env in vector.envs}
     assert len(loads) == len(encoders) == 1

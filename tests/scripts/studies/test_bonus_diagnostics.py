@@ -18,7 +18,15 @@ import scripts.studies.novelty.diagnostics_data as honesty_data
 from agents.bonuses import RECIPES
 from envs.key_rooms import ACTIONS, AGENT, CELLS, COLUMNS, GOAL, PIXELS, SCREEN, KeyRooms
 from latentrl.novelty import Bonus
-from scripts.studies.novelty.bonus_diagnostics import GOALS, LOST, Extent, Goal, _figures, compared, endured
+from scripts.studies.novelty.bonus_diagnostics import (
+    GOALS,
+    LOST,
+    Extent,
+    Goal,
+    _figures,
+    compared,
+    endured,
+)
 from scripts.studies.novelty.diagnostics_data import (
     BATCH,
     DOOR_KEY,
@@ -126,7 +134,9 @@ def test_visits_begin_an_episode_each_and_are_scored_before_they_teach(steps):
 
 def test_size_correlation_of_known_bonuses(steps):
     assert honesty.size_correlation(Toy(png_size), steps) == pytest.approx(1)
-    assert honesty.size_correlation(Toy(lambda frames, visits: 1 / png_size(frames)), steps) == pytest.approx(-1)
+    assert honesty.size_correlation(
+        Toy(lambda frames, visits: 1 / png_size(frames)), steps
+    ) == pytest.approx(-1)
     assert honesty.size_correlation(Toy(lambda frames, visits: 3), steps) == 0
 
 
@@ -169,7 +179,11 @@ def test_rooms_are_split_as_they_say(states):
     goals = np.argwhere((corners == GOAL).all(-1))[:, 1:]
     at_goal = (agent_cells(states.unseen.reached) == goals).all(1)
     assert at_goal.tolist() == [i < 4 for i in range(len(states.unseen))]
-    pictures = [frame.tobytes() for part in (states.taught, states.held_out, states.unseen) for frame in part.reached]
+    pictures = [
+        frame.tobytes()
+        for part in (states.taught, states.held_out, states.unseen)
+        for frame in part.reached
+    ]
     layouts, gap = 4, 1
     left, right = (6 * len(columns) + gap for columns in COLUMNS)
     assert len(set(pictures)) == len(pictures) == layouts * (3 * left + right)
@@ -208,7 +222,9 @@ class Pictures(FakeEncoder):
     """Gives every picture a code of its own."""
 
     def encode(self, observations):
-        return np.array([[zlib.crc32(frame.tobytes()) % 2**24] for frame in observations], np.float32)
+        return np.array(
+            [[zlib.crc32(frame.tobytes()) % 2**24] for frame in observations], np.float32
+        )
 
 
 COUNTER = {"size": 0, "rooms": 0.5, "known": 1, "decay": 1}
@@ -217,13 +233,21 @@ SMALLEST = {"size": 1, "decay": 9**0.5}
 
 @pytest.mark.parametrize(
     ("pay", "expected"),
-    [(lambda frames, visits: 1 / np.sqrt(visits), COUNTER), (lambda frames, visits: 1 / png_size(frames), SMALLEST)],
+    [
+        (lambda frames, visits: 1 / np.sqrt(visits), COUNTER),
+        (lambda frames, visits: 1 / png_size(frames), SMALLEST),
+    ],
     ids=["a perfect counter", "small pictures"],
 )
 def test_figures_of_known_bonuses(pay, expected, monkeypatch):
     monkeypatch.setattr(honesty, "build", lambda name, encoder, seed: Toy(pay))
     monkeypatch.setattr(honesty, "cost", lambda bonus, steps: 3)
-    found = _figures("toy", Pictures(), [rooms(Pictures(), seed) for seed in range(2)], Extent(rounds=3, visits=9))
+    found = _figures(
+        "toy",
+        Pictures(),
+        [rooms(Pictures(), seed) for seed in range(2)],
+        Extent(rounds=3, visits=9),
+    )
     assert found["cost"] == 3
     assert {key: found[key] for key in expected} == pytest.approx(expected)
 
@@ -232,7 +256,8 @@ def test_figures_of_known_bonuses(pay, expected, monkeypatch):
 
 
 class Screen(Toy):
-    """Pays when another picture is on the screen than before, for the first ``steps`` steps, and then always."""
+    """Pays when another picture is on the screen than before, for the first ``steps`` steps, and
+    then always."""
 
     def __init__(self, steps):
         super().__init__(None)
@@ -257,13 +282,20 @@ class Screen(Toy):
 
 def test_shares_of_the_television():
     """64 steps are an episode, so that the last tenth of 100 lies within the second."""
-    make = [lambda: Screen(200), lambda: Screen(80), lambda: Toy(lambda *_: 2), lambda: Toy(lambda *_: 0)]
+    make = [
+        lambda: Screen(200),
+        lambda: Screen(80),
+        lambda: Toy(lambda *_: 2),
+        lambda: Toy(lambda *_: 0),
+    ]
     on, off = ([each() for each in make] for _ in range(2))
     shares, means = watch(on, off, FakeEncoder(), FakeEncoder(), 100 * BATCH, seed=3)
     actions = np.random.default_rng(3).integers(len(ACTIONS), size=(100, BATCH))
     usual = (actions[-10:] == SWITCH).mean()
     assert shares[:, 0].tolist() == [1, 0], "all of it for what pays only a new picture"
-    assert shares[:, 1:3].ravel().tolist() == pytest.approx([usual] * 4), "what was paid before does not count"
+    assert shares[:, 1:3].ravel().tolist() == pytest.approx([usual] * 4), (
+        "what was paid before does not count"
+    )
     assert shares[:, 3].tolist() == [0, 0]
     assert means.T.ravel().tolist() == pytest.approx([usual, 0, 1, 1, 2, 2, 0, 0])
 
@@ -347,7 +379,10 @@ def test_every_recipe_is_judged_by_every_test(tmp_path, monkeypatch):
 
 
 def test_what_the_television_takes():
-    shares, means = np.array([[0.5, 0.2, 0.0], [0.1, 0.2, 0.0]]), np.array([[2.0, 4.0, 0.0], [3.0, 1.0, 0.0]])
+    shares, means = (
+        np.array([[0.5, 0.2, 0.0], [0.1, 0.2, 0.0]]),
+        np.array([[2.0, 4.0, 0.0], [3.0, 1.0, 0.0]]),
+    )
     assert honesty.taken(shares, means).tolist() == pytest.approx([0.4, 0.75, 0])
 
 
@@ -418,7 +453,10 @@ FEW = Extent(frames=64, steps=2, agents=2, timesteps=10)
 class Untrained:
     """What stands for training: with noise "rnd" loses .25, "icm" nothing, and "counts" gains."""
 
-    returns = {0.0: {"rnd": 0.75, "icm": 0.25, "counts": 0.25}, NOISE: {"rnd": 0.5, "icm": 0.25, "counts": 0.5}}
+    returns = {
+        0.0: {"rnd": 0.75, "icm": 0.25, "counts": 0.25},
+        NOISE: {"rnd": 0.5, "icm": 0.25, "counts": 0.5},
+    }
 
     def __init__(self):
         self.calls, self.interrupted = [], 0
@@ -462,7 +500,13 @@ def test_an_interrupted_study_of_noise_goes_on_and_a_whole_one_begins_anew(untra
 
 def test_an_agent_trains_on_noisy_frames(tmp_path, monkeypatch):
     pytest.importorskip("minigrid")
-    small = {"n_envs": 2, "n_steps": 32, "batch_size": 32, "n_epochs": 1, "policy_kwargs": {"net_arch": [8]}}
+    small = {
+        "n_envs": 2,
+        "n_steps": 32,
+        "batch_size": 32,
+        "n_epochs": 1,
+        "policy_kwargs": {"net_arch": [8]},
+    }
     settings = {**agents.algorithms.base.PPO_LATENT, **small}
     monkeypatch.setattr(agents.algorithms.base, "TUNED", {("MiniGrid-", "ppo", True): settings})
     monkeypatch.chdir(tmp_path)
@@ -488,7 +532,9 @@ def test_an_agent_trains_on_noisy_frames(tmp_path, monkeypatch):
     for noise in (0.0, NOISE):
         model = encoder(DOOR_KEY, 64, 2, noise)
         assert isinstance(model, lrl.Autoencoder)
-        score = trained_score("counts", Watched(model), noise, 600, seed=0)  # episodes last 250 at most
+        score = trained_score(
+            "counts", Watched(model), noise, 600, seed=0
+        )  # episodes last 250 at most
         assert 0 <= score <= 1
         for frame in (taught[-1], encoded[-1]):
             colours = len(np.unique(frame.reshape(-1, 3), axis=0))

@@ -1,4 +1,5 @@
-"""Studies are kept on disk, printed and put on a page as they were measured; their helpers against brute force."""
+"""Studies are kept on disk, printed and put on a page as they were measured; their helpers against
+brute force."""
 
 from __future__ import annotations
 
@@ -124,16 +125,24 @@ def test_changes_are_measured_in_the_factors_spread() -> None:
 
 
 def test_an_unknown_benchmark_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown benchmark 'novel'; known: speed, encode, fit, sparse, step, autoe"):
+    with pytest.raises(
+        ValueError,
+        match="unknown benchmark 'novel'; known: speed, encode, fit, sparse, step, autoe",
+    ):
         benchmark.main(benchmark.BenchmarkConfig("novel"))
 
 
 def test_speed_on_sparse_tasks_is_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("minigrid")
     monkeypatch.setattr(speed.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setitem(TUNED, ("MiniGrid-", "ppo", True), {**PPO_MINIGRID, "n_envs": 2, "n_steps": 8, "batch_size": 8})
+    monkeypatch.setitem(
+        TUNED,
+        ("MiniGrid-", "ppo", True),
+        {**PPO_MINIGRID, "n_envs": 2, "n_steps": 8, "batch_size": 8},
+    )
     rows = dict(speed.sparse_rate(1))
     assert list(rows) == [
-        f"gymnasium, {what}" for what in ("frames", "codes", "codes and bonus", "codes and bonus, PPO")
+        f"gymnasium, {what}"
+        for what in ("frames", "codes", "codes and bonus", "codes and bonus, PPO")
     ]
     assert all(rate > 0 for rate in rows.values())

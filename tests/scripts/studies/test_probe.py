@@ -1,4 +1,5 @@
-"""The probe of codes: truth against hand-made views, and classifiers of which the answer is known."""
+"""The probe of codes: truth against hand-made views, and classifiers of which the answer is
+known."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ def view(things: Any) -> Any:
     ],
 )
 def test_truth_of_hand_made_views(things: Any, expected: set[str]) -> None:
-    assert {name for name, holds in zip(ASKED, labels(view(things))[0], strict=True) if holds} == expected
+    assert {
+        name for name, holds in zip(ASKED, labels(view(things))[0], strict=True) if holds
+    } == expected
 
 
 def test_every_cell_is_of_one_kind_where_it_is() -> None:
@@ -95,7 +98,9 @@ def test_what_holds_for_known_levels_alone_is_not_read() -> None:
 def test_small_directions_are_read_with_the_penalty_that_is_chosen() -> None:
     rng, levels = np.random.default_rng(0), np.repeat(np.arange(100), 10)
     truth, large = rng.random((1000, 1)) < 0.5, rng.standard_normal((1000, 1))
-    plain, chosen = accuracies(np.concatenate([large, large + 0.005 * (2 * truth - 1)], 1), truth, levels)
+    plain, chosen = accuracies(
+        np.concatenate([large, large + 0.005 * (2 * truth - 1)], 1), truth, levels
+    )
     assert plain < 0.8
     assert chosen > 0.99
 
@@ -108,7 +113,9 @@ def test_no_level_is_on_both_sides() -> None:
 
 
 def test_errors_are_those_of_the_cells_of_a_kind() -> None:
-    symbols = view({HAND: KEY, ABOVE: KEY, (0, 1): WALL, (1, 0): OPEN, (2, 0): CLOSED, (4, 0): GOAL})
+    symbols = view(
+        {HAND: KEY, ABOVE: KEY, (0, 1): WALL, (1, 0): OPEN, (2, 0): CLOSED, (4, 0): GOAL}
+    )
     frames = draw_views(symbols)
     drawn = frames.copy()
     drawn[:, 8:16, :8] -= 10  # the wall's rows and columns of pixels
@@ -119,17 +126,25 @@ def test_errors_are_those_of_the_cells_of_a_kind() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the code has collapsed")  # too short to learn
-def test_the_study_of_short_trainings_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_study_of_short_trainings_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(probe, "STRENGTHS", (1.0,))
     default = PretrainConfig(ENV, frames=200, steps=2, device="cpu")
-    conv = dataclasses.replace(default, latent_dim=8, option=("body={name: conv}",))
+    conv = dataclasses.replace(default, latent_dim=8, option=("backbone={name: conv}",))
     blind = dataclasses.replace(default, model="random", latent_dim=8)
     study = compared({DEFAULT: default, CONV: conv, "random": blind}, 20, 10)
     assert [row.reached for row in study.rows] == [row.ours >= 0.95 for row in study.rows]
     *read, errors = study.tables
     for table in read:
-        assert [row[0] for row in table.rows] == [DEFAULT, CONV, "random", "pixels", "share of views"]
+        assert [row[0] for row in table.rows] == [
+            DEFAULT,
+            CONV,
+            "random",
+            "pixels",
+            "share of views",
+        ]
     assert [row[0] for row in errors.rows] == [DEFAULT, CONV, "bare floor"]
     assert errors.rows[-1][1] == "0.0"
     (picture,) = study.pictures.values()

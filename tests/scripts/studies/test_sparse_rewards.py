@@ -45,8 +45,12 @@ def test_the_tasks_can_be_made():
 
 def test_runs_are_of_every_arm_and_seed():
     found = list(runs(["DoorKey-8x8"], seeds=2))
-    assert [run.name for run in found] == [f"DoorKey-8x8/{arm}-{seed}" for arm in ("parts", "none") for seed in (0, 1)]
-    assert [run.arm for run in runs(["DoorKey-8x8"], ["rnd"])] == ["rnd"] * TASKS["DoorKey-8x8"].seeds
+    assert [run.name for run in found] == [
+        f"DoorKey-8x8/{arm}-{seed}" for arm in ("parts", "none") for seed in (0, 1)
+    ]
+    assert [run.arm for run in runs(["DoorKey-8x8"], ["rnd"])] == ["rnd"] * TASKS[
+        "DoorKey-8x8"
+    ].seeds
     assert {run.task for run in runs()} == set(TASKS)
     with pytest.raises(ValueError, match="unknown task 'Chess'; known: DoorKey-8x8, "):
         list(runs(["Chess"]))
@@ -61,10 +65,18 @@ def test_runs_are_of_every_arm_and_seed():
 def test_a_run_leaves_its_curve_and_its_configuration(tiny, arm):
     file = sparse.perform(Run("Tiny", arm, 1))
     record = json.loads(file.read_text())
-    training = {"env": "PixelReach-v0", "timesteps": 2_048, "novelty": None if arm == "none" else "parts", "seed": 1}
+    training = {
+        "env": "PixelReach-v0",
+        "timesteps": 2_048,
+        "novelty": None if arm == "none" else "parts",
+        "seed": 1,
+    }
     assert training.items() <= record["training"].items()
     assert record["decisions"] == 2_048
-    assert (record["agent"]["algo"], record["agent"]["settings"]["n_envs"]) == ("ppo", PPO_LATENT["n_envs"])
+    assert (record["agent"]["algo"], record["agent"]["settings"]["n_envs"]) == (
+        "ppo",
+        PPO_LATENT["n_envs"],
+    )
     assert (record["pretraining"]["frames"], record["pretraining"]["settings"]["steps"]) == (64, 3)
     assert record["encoder"]["latent_dim"] == 4
     assert {record[mode]["episodes"] for mode in ("deterministic", "stochastic")} == {4}
@@ -115,7 +127,10 @@ def test_long_curves_are_thinned_and_keep_their_end(tmp_path, monkeypatch):
 
 def test_above_zero_means_that_the_interval_is():
     task = Task("PixelReach-v0", 1, goal=0.0)
-    luck, skill = [[{mode: {"success": x} for mode in ("deterministic", "stochastic")} for x in xs] for xs in SUCCESSES]
+    luck, skill = [
+        [{mode: {"success": x} for mode in ("deterministic", "stochastic")} for x in xs]
+        for xs in SUCCESSES
+    ]
     assert report._verdict(task, "parts", luck) == ("success above 0", "**no**")
     assert report._verdict(task, "parts", skill) == ("success above 0", "yes")
     assert report._verdict(task, "none", skill) == ("", "")
@@ -134,7 +149,9 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
             record = {"decisions": 100, "agent": {"algo": "ppo"}, "encoder": {}, "training": flags}
             record |= {"pretraining": pretraining}
             file.write_text(json.dumps({**record, "deterministic": made, "stochastic": made}))
-            file.with_suffix(".csv").write_text("decisions,return,length,bonus\n50,,,\n60,0.1,3,\n100,0.2,3,\n")
+            file.with_suffix(".csv").write_text(
+                "decisions,return,length,bonus\n50,,,\n60,0.1,3,\n100,0.2,3,\n"
+            )
     monkeypatch.setattr(report, "DOCS", tiny)
     monkeypatch.setattr(report, "PAGE", tiny / "page.md")
     monkeypatch.setattr(report, "PICTURE", tiny / "curves.png")
@@ -147,10 +164,15 @@ def test_the_page_has_a_row_for_each_bonus_and_keeps_what_is_around(tiny, monkey
     assert "old" not in text
     assert "| Tiny | parts | 2 | 164 | 1.00 (1.00 to 1.00) |" in text
     assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
-    assert "| Tiny | 164 | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |" in (tiny / "README.md").read_text()
+    assert (
+        "| Tiny | 164 | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |"
+        in (tiny / "README.md").read_text()
+    )
     assert (tiny / "curves.png").stat().st_size > 1_000
     drawn = (tiny / "curves.png").read_bytes()
-    file.write_text(json.dumps({**record, "agent": {"algo": "dqn"}, "deterministic": made, "stochastic": made}))
+    file.write_text(
+        json.dumps({**record, "agent": {"algo": "dqn"}, "deterministic": made, "stochastic": made})
+    )
     file.with_suffix(".csv").write_text("decisions,return,length,bonus\n50,0.9,,\n")
     with pytest.raises(ValueError, match="parts-0 and none-1 of Tiny differ"):
         report.write_section()
@@ -165,16 +187,23 @@ def test_agents_that_differ_in_more_than_seed_and_bonus_are_refused(tiny):
     def agents(arm: str, **other: Any) -> list[dict[str, Any]]:
         same = {"agent": 1, "encoder": 1, "pretraining": {"settings": {"beta": 1}}, **other}
         flags = [{"seed": seed, "novelty": arm, "novelty_weight": 1.0} for seed in range(2)]
-        return [{**same, "training": each, "curve": Path(f"{arm}-{each['seed']}.csv")} for each in flags]
+        return [
+            {**same, "training": each, "curve": Path(f"{arm}-{each['seed']}.csv")} for each in flags
+        ]
 
     parts, none = agents("parts"), agents("none")
     report._check("Tiny", {"parts": parts, "none": none})
     report._check("Tiny", {})
     for key, value in {"agent": 2, "encoder": 2, "pretraining": {"settings": {"beta": 2}}}.items():
-        with pytest.raises(ValueError, match="parts-0 and none-0 of Tiny differ in more than seed and bonus: delete"):
+        with pytest.raises(
+            ValueError,
+            match="parts-0 and none-0 of Tiny differ in more than seed and bonus: delete",
+        ):
             report._check("Tiny", {"parts": parts, "none": agents("none", **{key: value})})
     parts[1]["training"]["novelty_weight"] = 2.0
-    with pytest.raises(ValueError, match="parts-0 and parts-1 of Tiny differ in more than seed and bonus: delete"):
+    with pytest.raises(
+        ValueError, match="parts-0 and parts-1 of Tiny differ in more than seed and bonus: delete"
+    ):
         report._check("Tiny", {"parts": parts, "none": none})
 
 
