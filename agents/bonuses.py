@@ -7,7 +7,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from agents.venv import cell_width
+from agents.venv import token_width
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import (
     ICM,
@@ -22,7 +22,7 @@ from latentrl.novelty import (
     Sum,
     TokenCounts,
 )
-from latentrl.training.checkpoint import read_tensors, write_tensors
+from latentrl.utils.io import read_tensors, write_tensors
 from latentrl.utils.registry import Registry
 
 RECIPES: Registry[Bonus] = Registry("novelty")
@@ -40,7 +40,7 @@ def parts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions
     where there are none.
     """
-    return TokenCounts(encoder.patches, width=0.1 * cell_width(encoder), seed=seed)
+    return TokenCounts(_cells(encoder), width=0.1 * token_width(encoder), seed=seed)
 
 
 @RECIPES.register("places")
@@ -48,7 +48,7 @@ def places(encoder: Autoencoder, seed: int) -> Bonus:
     """As ``parts``, with the same patch at another place another part: for a camera that never
     moves.
     """
-    return TokenCounts(encoder.patches, alike=False, width=0.1 * cell_width(encoder), seed=seed)
+    return TokenCounts(_cells(encoder), alike=False, width=0.1 * token_width(encoder), seed=seed)
 
 
 @RECIPES.register("reconstruction")
@@ -57,7 +57,7 @@ def reconstruction(encoder: Autoencoder, seed: int) -> Bonus:
     return Product(
         [
             ReconstructionNovelty(encoder, seed=seed),
-            FirstVisits(width=cell_width(encoder), seed=seed),
+            FirstVisits(width=token_width(encoder), seed=seed),
         ]
     )
 
@@ -65,7 +65,7 @@ def reconstruction(encoder: Autoencoder, seed: int) -> Bonus:
 @RECIPES.register("counts")
 def counts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(visits) of the code, at first visits in an episode."""
-    width = cell_width(encoder)
+    width = token_width(encoder)
     return Product([HashCounts(width=width, seed=seed), FirstVisits(width=width, seed=seed)])
 
 
@@ -103,6 +103,11 @@ def icm(seed: int, action_space: spaces.Space[Any]) -> Bonus:
             f"novelty 'icm' needs discrete actions, and these are {action_space}; use 'rnd'"
         )
     return ICM(int(action_space.n), seed=seed)
+
+
+def _cells(encoder: Autoencoder) -> int | None:
+    layout = encoder.latent_layout
+    return None if layout.grid is None else layout.cells
 
 
 def make_novelty(

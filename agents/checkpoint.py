@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms.base import ALGORITHMS
 from agents.config import AgentConfig
-from latentrl.training.checkpoint import read_tensors, write_tensors
+from latentrl.utils.io import read_tensors, write_tensors
 
 FORMAT = 1
 WEIGHTS = "agent.safetensors"

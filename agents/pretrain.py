@@ -28,8 +28,8 @@ from latentrl.data.frames import check_learnable
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.training.checkpoint import pick_device
 from latentrl.training.resume import begun
+from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_atomically, write_json
 from latentrl.viz.images import png, reconstructions, telling, traversal, traversal_gif
 from latentrl.viz.tensorboard import TensorBoardCallback, sample_for_pictures

@@ -21,7 +21,7 @@ from agents.config import AgentConfig
 from envs import Environment, make_vector
 from latentrl import wrap
 from latentrl.models.preprocessing import Preprocessing, make_preprocessor
-from latentrl.types import Array, Encoder, Novelty
+from latentrl.types import Array, Encoder, LatentLayout, Novelty
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.sb3 import GymnasiumVecEnv, LatentVecEnv
 
@@ -99,7 +99,7 @@ def build_venv(
         venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder, novelty=novelty
     )
     if config.visits:
-        seen = VecEpisodicCount(seen, cell_width(encoder))
+        seen = VecEpisodicCount(seen, token_width(encoder))
     if config.stack > 1:
         seen = VecFrameStack(seen, config.stack)
     if config.pixels is not None:
@@ -115,13 +115,9 @@ def build_venv(
     )
 
 
-def cell_width(encoder: Encoder | None) -> float:
-    """Return to what steps codes are rounded to tell whether two are the same.
-
-    A patch shows one of few tiles, each with one code; a code of a whole image changes with all in
-    it.
-    """
-    return 1.0 if getattr(encoder, "patches", None) is None else 0.1
+def token_width(encoder: Encoder | None) -> float:
+    """Return the step to which latents are rounded to recognise equal ones."""
+    return 1.0 if encoder is None else LatentLayout.of(encoder).token_width
 
 
 def _pixel_encoder(venv: VecEnv, preprocessing: Preprocessing | None) -> PixelEncoder:

@@ -208,8 +208,8 @@ def for_codes(settings: Settings, encoder: Autoencoder | None, stack: int) -> Se
     features = kwargs.pop("patch_features", None)
     if features is None:
         return settings
-    if encoder is not None and encoder.patches is not None:
-        kwargs["patches"] = {"patches": encoder.patches, "stack": stack, **features}
+    if encoder is not None and encoder.latent_layout.grid is not None:
+        kwargs["patches"] = {"patches": encoder.latent_layout.cells, "stack": stack, **features}
     return {**settings, "policy_kwargs": kwargs}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -30,6 +30,13 @@ REMEDIES = {
     "f": "a single observation needs an axis in front, array[None]",
     "O": "stack observations of one shape by np.stack(list(array))",
 }
+
+
+def evenly_spaced(total: int, count: int) -> Array:
+    """Return up to ``count`` positions in ``range(total)``, the middles of equal stretches."""
+    count = min(count, total)
+    positions: Array = ((np.arange(count) + 0.5) * total / max(count, 1)).astype(int)
+    return positions
 
 
 class Frames:
@@ -119,6 +126,11 @@ class Frames:
         if self._steps is None:
             raise ValueError("these frames are bare observations: they have no actions or rewards")
         return self._steps[self.indices]
+
+    def batches(self, size: int = CHUNK) -> Iterator[Array]:
+        """Yield all observations in order, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
 
     def subset(self, indices: Array) -> Frames:
         """Return a view of some of these observations."""

@@ -22,7 +22,7 @@ from latentrl.models.likelihoods import LIKELIHOODS, GaussianLikelihood, channel
 from latentrl.models.losses import LOSSES, Batch
 from latentrl.models.losses.kl import KL
 from latentrl.models.preprocessing import make_preprocessor
-from latentrl.types import Array, describe_space, space_from_json
+from latentrl.types import Array, LatentLayout, describe_space, space_from_json
 
 CHUNK = 512
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -147,12 +147,13 @@ class Autoencoder(nn.Module):
         return self.config.latent_dim
 
     @property
-    def patches(self) -> int | None:
-        """How many patches have a part of the code each, laid out ``(latent_dim / patches,
-        patches)``; else None.
-        """
+    def latent_layout(self) -> LatentLayout:
+        """Whether latents are vectors or grids of cells."""
         shape = self.preprocess.shape
-        return BACKBONES.build(self.config.backbone or default_backbone(shape)).patches(shape)
+        backbone = BACKBONES.build(self.config.backbone or default_backbone(shape))
+        grid = backbone.grid(shape)
+        cells = 1 if grid is None else math.prod(grid)
+        return LatentLayout(grid, self.latent_dim // cells)
 
     @property
     def variational(self) -> bool:

@@ -16,7 +16,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.novelty.base import NOVELTIES, Bonus, below
 from latentrl.novelty.frame_buffer import Memory
-from latentrl.training.optimizer_state import load_moments, moments
+from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from latentrl.types import Array
 
 SCHEDULES_DONE = 1 << 62
@@ -190,13 +190,13 @@ class ReconstructionNovelty(Bonus):
         }
         remembered = {f"memory.{name}": tensor for name, tensor in self.memory.state_dict().items()}
         own = {"steps": torch.tensor(self.steps), "recent": torch.from_numpy(self._recent.copy())}
-        return {**weights, **moments(self.optimizer), **remembered, **own}
+        return {**weights, **optimizer_tensors(self.optimizer), **remembered, **own}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
         self.live.load_state_dict(below("live.", state))
         self.memory.load_state_dict(below("memory.", state))
-        load_moments(self.optimizer, state)
+        load_optimizer_tensors(self.optimizer, state)
         self.steps, self._recent = int(state["steps"]), state["recent"].numpy().copy()
         self.generator.manual_seed(self.memory.seed + self.steps)
         self.usual = float(np.quantile(self._recent, FAMILIAR)) if len(self._recent) else 0.0

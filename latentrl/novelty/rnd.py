@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from latentrl.models.backbones.conv import BACKBONES, default_backbone, dense
 from latentrl.novelty.base import NOVELTIES, Bonus
-from latentrl.training.optimizer_state import is_moment, load_moments, moments
+from latentrl.training.optimizer_state import PREFIX, load_optimizer_tensors, optimizer_tensors
 from latentrl.types import Array
 
 CLIP = 5.0
@@ -118,7 +118,11 @@ class _Predicting(Bonus):
         if not self.ready:
             return dict(self._pending)
         weights = {name: weight.clone() for name, weight in self.networks.state_dict().items()}
-        return {**weights, **moments(self.optimizer), GENERATOR: self.generator.get_state()}
+        return {
+            **weights,
+            **optimizer_tensors(self.optimizer),
+            GENERATOR: self.generator.get_state(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what ``state`` returned."""
@@ -127,9 +131,9 @@ class _Predicting(Bonus):
             self._restore()
 
     def _restore(self) -> None:
-        own = (name for name in self._pending if name != GENERATOR and not is_moment(name))
+        own = (name for name in self._pending if name != GENERATOR and not name.startswith(PREFIX))
         self.networks.load_state_dict({name: self._pending[name] for name in own})
-        load_moments(self.optimizer, self._pending)
+        load_optimizer_tensors(self.optimizer, self._pending)
         self.generator.set_state(self._pending[GENERATOR])
 
     def metrics(self) -> dict[str, float]:

@@ -5,41 +5,19 @@ config.json.
 from __future__ import annotations
 
 import functools
-import json
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from gymnasium import spaces
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig
 from latentrl.types import describe_space
-from latentrl.utils.io import write_atomically, write_json
+from latentrl.utils.device import pick_device
+from latentrl.utils.io import read_tensors, strip_prefixes, write_json, write_tensors
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
-WRAPPERS = ("module", "_orig_mod")
-
-
-def pick_device(device: str = "auto") -> torch.device:
-    """Return the device called ``device``; "auto" is the GPU where there is one.
-
-    Raises:
-        ValueError: there is no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} cannot be used here; try 'auto' or 'cpu'") from error
-    return torch.device(device)
 
 
 def save(model: Autoencoder, path: str | Path) -> Path:
@@ -119,60 +97,3 @@ def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
 
 def _same(expected: spaces.Box, space: spaces.Box) -> bool:
     return expected.shape == space.shape and expected.dtype == space.dtype
-
-
-def strip_prefixes(name: str) -> str:
-    """Remove what DistributedDataParallel and torch.compile put before parameter names."""
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Write tensors and JSON ``notes`` to one safetensors file, atomically, with checksums."""
-    kept = {
-        strip_prefixes(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
-    }
-    header = {key: json.dumps(value) for key, value in notes.items()}
-    header["header_crc32"] = _header_checksum(kept, header)
-    header["crc32"] = str(_checksum(kept))
-    write_atomically(path, lambda temporary: save_file(kept, temporary, header))
-
-
-def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
-    """Read what ``write_tensors`` wrote: the tensors, and the note called ``note``.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or something else wrote it.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"no model at {path.parent}: it has no {path.name}")
-    try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if note not in header:
-        raise ValueError(f"{path} was not written by latentrl: its header has no {note!r}")
-    expected = _header_checksum(tensors, header)
-    if (
-        header.get("crc32") != str(_checksum(tensors))
-        or header.get("header_crc32", expected) != expected
-    ):
-        raise ValueError(f"{path} is damaged: its contents do not match their checksum")
-    return tensors, json.loads(header[note])
-
-
-def _header_checksum(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
-    kinds = {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
-    notes = {key: value for key, value in header.items() if key not in ("crc32", "header_crc32")}
-    return str(zlib.crc32(json.dumps([kinds, notes], sort_keys=True).encode()))
-
-
-def _checksum(tensors: Mapping[str, Tensor]) -> int:
-    total = 0
-    for name in sorted(name for name, tensor in tensors.items() if tensor.numel()):
-        total = zlib.crc32(
-            tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy().data, total
-        )
-    return total

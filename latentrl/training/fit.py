@@ -17,11 +17,12 @@ from torch import Tensor
 
 from latentrl.data.frames import Frames, as_frames, check_learnable
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.checkpoint import pick_device, save
+from latentrl.training.checkpoint import save
 from latentrl.training.health import ACTIVE_VARIANCE, Health, health, store_statistics
 from latentrl.training.pca import fit_pca
 from latentrl.training.resume import RESUME_FILE, Progress, read_progress, write_progress
 from latentrl.types import Array, describe_space
+from latentrl.utils.device import pick_device
 from latentrl.utils.progress import progress_bar
 from latentrl.utils.signals import held_interrupts
 

@@ -110,7 +110,7 @@ def health(model: Autoencoder, frames: Frames, step: int = 0, corrupted: bool = 
     return Health(
         loss=loss,
         reconstruction=reconstruction,
-        psnr=-10 * float(np.log10(max(squared_error, 1e-12))),
+        psnr=psnr(squared_error),
         ssim=similarity if len(model.preprocess.shape) == 3 else None,
         kl=torch.cat(kl).mean(0).numpy(),
         variance=torch.cat(means).double().var(0, correction=0).numpy(),
@@ -124,6 +124,11 @@ def _kl(code: Posterior) -> Tensor:
 def _fidelity(restored: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     error = (restored - x).square().mean()
     return error, ssim(restored, x).mean() if x.ndim == 4 else torch.zeros_like(error)
+
+
+def psnr(mean_squared_error: float, peak: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio in dB of values in ``[0, peak]``, at most 120 dB."""
+    return -10 * float(np.log10(max(mean_squared_error / peak**2, 1e-12)))
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:

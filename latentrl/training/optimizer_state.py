@@ -1,39 +1,63 @@
-"""What an optimizer remembers of its gradients, as tensors with names."""
+"""One gradient step, and the state of an optimizer as named tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
-PREFIX = "moments."
+PREFIX = "optimizer."
 
 
-def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return copies of all that the optimizer keeps of each parameter; nothing before its first
-    step.
+def gradient_step(
+    loss: Tensor, optimizer: torch.optim.Optimizer, clip: float | None = None
+) -> None:
+    """Take one step on ``loss``.
+
+    Args:
+        loss: a scalar.
+        optimizer: of the parameters to change.
+        clip: largest norm of the gradient over all parameters; None does not clip.
     """
-    kept = optimizer.state_dict()["state"]
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if clip is not None:
+        parameters = (p for group in optimizer.param_groups for p in group["params"])
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
+    optimizer.step()
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = PREFIX) -> dict[str, Tensor]:
+    """Return copies of the state of each parameter, named ``prefix + index.field``.
+
+    There is none before the first step.
+    """
+    states = optimizer.state_dict()["state"]
     return {
-        f"{PREFIX}{i}.{name}": value.clone()
-        for i, each in kept.items()
-        for name, value in each.items()
+        f"{prefix}{index}.{name}": value.clone()
+        for index, state in states.items()
+        for name, value in state.items()
     }
 
 
-def load_moments(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
-    """Take what ``moments`` returned; other names are left alone."""
-    kept: dict[int, dict[str, Any]] = {}
-    for key in filter(is_moment, state):
-        number, _, name = key.removeprefix(PREFIX).partition(".")
-        kept.setdefault(int(number), {})[name] = state[key].clone()
-    optimizer.load_state_dict(
-        {"state": kept, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
+def load_optimizer_tensors(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = PREFIX
+) -> None:
+    """Restore what ``optimizer_tensors`` returned; tensors with another prefix are ignored."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for key, value in tensors.items():
+        if not key.startswith(prefix):
+            continue
+        index, _, name = key.removeprefix(prefix).partition(".")
+        parameter = parameters[int(index)]
+        # The fused kernel walks memory, so that a moment needs the device and the memory layout of
+        # its parameter; the step counter of the plain kernel stays on the CPU.
+        like = parameter if value.shape == parameter.shape else value
+        device = parameter.device if _is_fused(optimizer) or like is parameter else value.device
+        moment = torch.empty_like(like, dtype=value.dtype, device=device)
+        optimizer.state[parameter][name] = moment.copy_(value).detach()
 
 
-def is_moment(name: str) -> bool:
-    """Whether ``moments`` gave this name."""
-    return name.startswith(PREFIX)
+def _is_fused(optimizer: torch.optim.Optimizer) -> bool:
+    return bool(optimizer.param_groups[0].get("fused"))

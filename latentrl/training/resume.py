@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.checkpoint import read_tensors, write_tensors
+from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
+from latentrl.utils.io import read_tensors, write_tensors
+from latentrl.utils.settings import check_same_settings
 
 RESUME_FILE = "resume.safetensors"
 
@@ -49,8 +51,7 @@ def write_progress(
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     tensors |= {f"sums.{name}": tensor for name, tensor in sums.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    tensors |= optimizer_tensors(optimizer)
     write_tensors(folder / RESUME_FILE, tensors, {"progress": dataclasses.asdict(progress)})
 
 
@@ -75,30 +76,15 @@ def read_progress(
         raise ValueError(f"nothing to resume in {folder}: it has no {RESUME_FILE}")
     tensors, notes = read_tensors(file, "progress")
     progress = Progress(**notes)
-    _check_recipe(progress.recipe, recipe, folder)
+    check_same_settings(
+        progress.recipe,
+        recipe,
+        f"the run in {folder}",
+        "resume it with its own settings, or start a new run in another folder",
+    )
     model.load_state_dict(_part(tensors, "model."))
-    _load_optimizer(optimizer, _part(tensors, "optimizer."))
+    load_optimizer_tensors(optimizer, tensors)
     return progress, _part(tensors, "best."), _part(tensors, "sums.")
-
-
-def _check_recipe(begun: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    before, after = _flat(begun), _flat(now)
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            raise ValueError(
-                f"the run in {folder} was begun with {key}={before.get(key)}, not {after.get(key)}: "
-                "resume it with its own settings, or start afresh in another folder"
-            )
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix.rstrip("."): list(tree) if isinstance(tree, tuple) else tree}
-    return {
-        key: value
-        for name, item in tree.items()
-        for key, value in _flat(item, f"{prefix}{name}.").items()
-    }
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -107,14 +93,3 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    parameters = optimizer.param_groups[0]["params"]
-    for name, value in tensors.items():
-        index, key = name.split(".")
-        parameter = parameters[int(index)]
-        # The fused kernel walks memory, so moments need their parameter's device and memory layout.
-        like = parameter if value.shape == parameter.shape else value
-        moment = torch.empty_like(like, dtype=value.dtype, device=parameter.device)
-        optimizer.state[parameter][key] = moment.copy_(value).detach()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+WRAPPERS = ("module", "_orig_mod")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -25,10 +34,29 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data``, atomically."""
+    write_atomically(path, lambda temporary: _fill(temporary, data))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    write_bytes(path, text.encode())
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write ``data`` as indented JSON, atomically."""
-    text = json.dumps(data, indent=2) + "\n"
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
+    write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows, the header first, as CSV, atomically."""
+
+    def fill(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+
+    write_atomically(path, fill)
 
 
 def read_json(path: Path) -> Any:
@@ -39,8 +67,50 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def strip_prefixes(name: str) -> str:
+    """Remove what DistributedDataParallel and torch.compile put before parameter names."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
+    """Write tensors and JSON ``notes`` to one safetensors file, atomically, with checksums."""
+    kept = {
+        strip_prefixes(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
+    }
+    header = {key: json.dumps(value) for key, value in notes.items()}
+    header["header_crc32"] = _header_checksum(kept, header)
+    header["crc32"] = str(_checksum(kept))
+    write_atomically(path, lambda temporary: save_file(kept, temporary, header))
+
+
+def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
+    """Read what ``write_tensors`` wrote: the tensors, and the note called ``note``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or something else wrote it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no model at {path.parent}: it has no {path.name}")
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if note not in header:
+        raise ValueError(f"{path} was not written by latentrl: its header has no {note!r}")
+    expected = _header_checksum(tensors, header)
+    if (
+        header.get("crc32") != str(_checksum(tensors))
+        or header.get("header_crc32", expected) != expected
+    ):
+        raise ValueError(f"{path} is damaged: its contents do not match their checksum")
+    return tensors, json.loads(header[note])
+
+
+def _fill(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def _flush(path: Path) -> None:
@@ -52,3 +122,18 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _header_checksum(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    kinds = {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
+    notes = {key: value for key, value in header.items() if key not in ("crc32", "header_crc32")}
+    return str(zlib.crc32(json.dumps([kinds, notes], sort_keys=True).encode()))
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    total = 0
+    for name in sorted(name for name, tensor in tensors.items() if tensor.numel()):
+        total = zlib.crc32(
+            tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy().data, total
+        )
+    return total

@@ -22,7 +22,7 @@ from envs import Environment, make_vector
 from envs.minigrid.views import PIXEL_SPACE
 from latentrl import FitConfig, Preprocessing, beta_vae, fit, wrap
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.checkpoint import pick_device
+from latentrl.utils.device import pick_device
 from latentrl.utils.registry import Registry
 
 Rows = list[tuple[str, float]]

@@ -33,7 +33,7 @@ from agents.runs import env_folder, new_run, newest_run
 from agents.train import TrainConfig, describe_agent, train
 from agents.venv import PixelEncoder, build_monitored, build_venv, frames_seen
 from envs import Environment, make_env
-from latentrl.training.checkpoint import read_tensors, write_tensors
+from latentrl.utils.io import read_tensors, write_tensors
 from latentrl.wrappers.sb3 import GymnasiumVecEnv
 from tests.helpers import Clock, same
 

@@ -32,10 +32,8 @@ class Backbone(Protocol):
         """Share weights between the halves, where the backbone does."""
         return None  # noqa: RET501 - an empty backbone would make it abstract
 
-    def patches(self, shape: Shape) -> int | None:
-        """Return how many patches have a part of the code each; None where all of it knows the
-        whole input.
-        """
+    def grid(self, shape: Shape) -> tuple[int, int] | None:
+        """Return rows and columns of the latent's grid of cells; None where it is a vector."""
         return None
 
 
@@ -152,9 +150,9 @@ class Patches(Backbone):
             nn.ConvTranspose2d(self.hidden, shape[0], self.size, self.size),
         )
 
-    def patches(self, shape: Shape) -> int:
-        """Return how many patches there are."""
-        return shape[1] // self.size * (shape[2] // self.size)
+    def grid(self, shape: Shape) -> tuple[int, int]:
+        """Return rows and columns of patches."""
+        return shape[1] // self.size, shape[2] // self.size
 
     def _plan(self, shape: Shape, values: int) -> tuple[int, tuple[int, int]]:
         if len(shape) != 3 or shape[1] % self.size or shape[2] % self.size:
@@ -162,13 +160,13 @@ class Patches(Backbone):
                 f"backbone 'patches' of size {self.size} is for images (C, H, W) that such patches fill, not inputs of "
                 f"shape {shape}; set size to a divisor of both sides"
             )
-        patches = self.patches(shape)
+        patches = math.prod(self.grid(shape))
         if values % patches:
             raise ValueError(
                 f"backbone 'patches' cuts these images into {patches}, and cannot share {values} values out evenly: "
                 f"use a latent_dim that is a multiple of {patches}"
             )
-        return values // patches, (shape[1] // self.size, shape[2] // self.size)
+        return values // patches, self.grid(shape)
 
 
 @BACKBONES.register("mlp")

@@ -205,5 +205,5 @@ def test_patches_must_fill_the_image_and_share_the_code() -> None:
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))
-def test_only_patches_has_patches(name: str) -> None:
-    assert (BACKBONES.build({"name": name}).patches((3, 16, 24)) == 6) == (name == "patches")
+def test_only_patches_has_a_grid(name: str) -> None:
+    assert (BACKBONES.build({"name": name}).grid((3, 16, 24)) == (2, 3)) == (name == "patches")

@@ -32,8 +32,8 @@ from latentrl.novelty.frame_buffer import Memory
 from latentrl.novelty.normalize import RunningVariance
 from latentrl.novelty.reconstruction import Learning
 from latentrl.novelty.rnd import CLIP, Normalised
-from latentrl.training.checkpoint import read_tensors, write_tensors
 from latentrl.types import Novelty
+from latentrl.utils.io import read_tensors, write_tensors
 
 B, DIM, ACTIONS = 6, 4, 3
 MLP = {"name": "mlp", "hidden": (16,)}

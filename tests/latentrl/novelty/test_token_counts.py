@@ -9,6 +9,7 @@ import pytest
 
 import latentrl as lrl
 from latentrl.novelty import TokenCounts
+from latentrl.types import LatentLayout
 
 B, PARTS, SIZE = 4, 6, 2
 NONE = np.zeros((B, 1), np.uint8)
@@ -116,7 +117,7 @@ def test_chosen_rows_keep_their_own_episodes():
 
 def test_the_codes_of_patches_fall_into_its_parts():
     model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, backbone={"name": "patches"})
-    assert model.patches == 6
+    assert model.latent_layout == LatentLayout((3, 2), 4)
     assert lrl.beta_vae((24, 16, 3), latent_dim=4).patches is None
     frames = np.zeros((1, 24, 16, 3), np.uint8)
     bonus = TokenCounts(model.patches, width=1e-3)

@@ -18,12 +18,9 @@ from safetensors.torch import save_file
 
 import latentrl as lrl
 from latentrl.training import checkpoint
-from latentrl.training.checkpoint import (
-    check_observation_space,
-    load_shared,
-    pick_device,
-    strip_prefixes,
-)
+from latentrl.training.checkpoint import check_observation_space, load_shared
+from latentrl.utils.device import pick_device
+from latentrl.utils.io import strip_prefixes
 
 IMAGES = spaces.Box(0, 255, (32, 32, 3), np.uint8)
 

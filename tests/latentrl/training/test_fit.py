@@ -221,7 +221,7 @@ def test_resuming_is_checked(vectors: Any, tmp_path: Path) -> None:
         run(make_vae(), vectors, resume=True, path=tmp_path)
     run(make_vae(), vectors, path=tmp_path)
     with pytest.raises(
-        ValueError, match=r"was begun with fit.seed=3, not 4: resume it with its own settings"
+        ValueError, match=r"has fit.seed=3, the call has fit.seed=4: resume it with its own settings"
     ):
         run(make_vae(), vectors, resume=True, path=tmp_path, config=settings(seed=4))
     with pytest.raises(ValueError, match=r"was begun with frames=\w{16}, not \w{16}"):

@@ -1,0 +1,44 @@
+"""Whether two runs have the same settings, and which one differs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+
+def check_same_settings(
+    saved: Mapping[str, Any],
+    given: Mapping[str, Any],
+    what: str,
+    remedy: str,
+    ignored: Collection[str] = (),
+) -> None:
+    """Compare nested settings, as JSON keeps them.
+
+    Args:
+        saved: settings of the run or store on disk.
+        given: settings of the call.
+        what: the subject of the error message, such as ``"the run in runs/a"``.
+        remedy: what the user can do, the end of the message.
+        ignored: top-level names that may differ.
+
+    Raises:
+        ValueError: a setting differs; the message names it and both values.
+    """
+    before, after = flatten(saved), flatten(given)
+    for key in sorted(before.keys() | after.keys()):
+        if key.split(".")[0] not in ignored and before.get(key) != after.get(key):
+            raise ValueError(
+                f"{what} has {key}={before.get(key)}, the call has {key}={after.get(key)}: {remedy}"
+            )
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted names; tuples become lists, as in JSON."""
+    if not isinstance(tree, Mapping):
+        return {prefix.rstrip("."): list(tree) if isinstance(tree, tuple) else tree}
+    return {
+        key: value
+        for name, item in tree.items()
+        for key, value in flatten(item, f"{prefix}{name}.").items()
+    }
