@@ -160,7 +160,7 @@ def damage(
     """
     x = _scaled(model, torch.from_numpy(observations))
     for corrupt in corruptions:
-        x = corrupt(x, generator)
+        x, _ = corrupt(x, generator)
     damaged = model.preprocess.inverse(x.to(model.device)).cpu().numpy()
     return damaged.reshape(observations.shape).astype(observations.dtype)
 

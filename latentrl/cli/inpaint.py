@@ -105,7 +105,8 @@ def random_holes(model: Autoencoder, count: int, seed: int) -> Array:
         if isinstance(pre, ImagePreprocessor)
         else torch.ones(seen.shape)
     )
-    seen[:] = cutout(ones, Generator().manual_seed(seed)).numpy().reshape(seen.shape) == 0
+    _, mask = cutout(ones, Generator().manual_seed(seed))
+    seen[:] = mask.expand_as(ones).numpy().reshape(seen.shape)
     return holes
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.training.health import Observations, batches, is_single
+from latentrl.models.batches import Observations, batches, is_single
 from latentrl.types import Array
 
 ROUNDING = 1e-9

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.health import Observations, batches, is_single, latent_order
+from latentrl.models.batches import Observations, batches, is_single
+from latentrl.training.health import latent_order
 from latentrl.types import Array
 
 

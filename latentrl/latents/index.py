@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import Observations, batches, is_single
 from latentrl.models.heads import BinaryPosterior
-from latentrl.training.health import Observations, batches, is_single
 from latentrl.types import Array
 
 WORDS = (1, 2, 4, 8)
