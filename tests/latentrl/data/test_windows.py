@@ -155,7 +155,7 @@ def test_mistakes_are_named(frames: Frames) -> None:
             "choose a shorter length, or collect longer episodes",
         ):
             Windows(frames, length)
-    with pytest.raises(ValueError, match="no episode has 1 consecutive .* the longest has 0"):
+    with pytest.raises(ValueError, match=r"no episode has 1 consecutive .* the longest has 0"):
         Windows(frames.subset(np.arange(0)), 1)
     with pytest.raises(ValueError, match="bare observations: they have no actions or rewards"):
         Windows(as_frames(np.zeros((9, 3))), 2)
