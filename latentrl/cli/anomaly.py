@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from gymnasium import spaces
 
-from latentrl import AnomalyDetector, CodeIndex, Frames, auroc
+from latentrl import AnomalyDetector, Frames, HammingIndex, auroc
 from latentrl.cli.base import VERBS, Figures, Output, at_least
 from latentrl.cli.data import DataVerb, classes, in_batches, map_all, open_data, open_labels, spread
 from latentrl.models.autoencoder import Autoencoder
@@ -234,7 +234,9 @@ class NearestCodes:
         """Encode ``frames``."""
         self.model, self.frames = model, frames
         self.bits = (
-            CodeIndex(model, frames) if issubclass(model.head.posterior, BinaryPosterior) else None
+            HammingIndex(model, frames)
+            if issubclass(model.head.posterior, BinaryPosterior)
+            else None
         )
         self.codes: Array = (
             map_all(frames, "encoding", model.encode) if self.bits is None else self.bits.codes
