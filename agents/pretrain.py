@@ -33,7 +33,7 @@ from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_atomically, write_json
 from latentrl.viz.images import png, reconstructions, telling, traversal, traversal_gif
 from latentrl.viz.tensorboard import TensorBoardCallback, sample_for_pictures
-from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
+from latentrl.wrappers.gymnasium_vecenv import CLOSE_TIMEOUT
 
 __all__ = [
     "PretrainConfig",

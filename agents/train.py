@@ -15,7 +15,7 @@ from stable_baselines3.common.logger import Logger, make_output_format
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms.base import defaults, for_codes
-from agents.bonuses import RECIPES, make_novelty, restore_novelty, save_novelty
+from agents.bonuses import make_novelty, restore_novelty, save_novelty
 from agents.checkpoint import build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluate import Evaluation, play
@@ -25,7 +25,7 @@ from agents.venv import build_monitored, build_venv
 from envs import Environment, make_env, settings_for
 from latentrl import Preprocessing, load, save
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.novelty import NormalizedBonus
+from latentrl.novelty import BONUSES, NormalizedBonus
 from latentrl.utils.io import read_json, write_json
 from latentrl.viz.sb3_callbacks import (
     EnvFrameCurves,
@@ -101,7 +101,7 @@ class TrainConfig:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if self.novelty is not None:
-            RECIPES[self.novelty]
+            BONUSES[self.novelty]
         if self.visits and not self.latent:
             raise ValueError("visits are counted of codes: leave --no-latent out")
         if self.novelty is not None and not self.latent:

@@ -23,7 +23,8 @@ from latentrl import wrap
 from latentrl.models.preprocessing import Preprocessing, make_preprocessor
 from latentrl.types import Array, Encoder, LatentLayout, Novelty
 from latentrl.wrappers.episodic_count import VecEpisodicCount
-from latentrl.wrappers.sb3 import GymnasiumVecEnv, LatentVecEnv
+from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
+from latentrl.wrappers.sb3 import LatentVecEnv
 
 
 class PixelEncoder:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class LatentLayout:
 
     @property
     def token_width(self) -> float:
-        """Step to which values are rounded where equal latents are to be recognised.
+        """Grid width at which two latents count as equal, in units of the latent.
 
-        A cell takes few different values; a vector of a whole image changes with all in it.
+        A cell takes few distinct values; a vector of a whole image varies with everything in it,
+        and needs the coarser grid.
         """
         return 1.0 if self.grid is None else 0.1
 
@@ -55,36 +57,48 @@ class LatentLayout:
 
 @dataclass(frozen=True)
 class Transitions:
-    """One step of the ``B`` environments that really stepped; a step that only resets is left out.
+    """One step of the ``B`` environments that stepped; a step that only resets is left out.
 
-    The next observation is the one that the step reached: where an episode ended it is the
-    terminal observation, never the first one of the next episode.
+    The next observation is the one that the step reached: at the end of an episode it is the
+    terminal observation, never the first observation of the next episode.
     """
 
     env_ids: Array
-    """Number of each environment, int ``(B,)``."""
+    """Index of each environment, int ``(B,)``, all different."""
     observations: Array
-    """Observations that were left, ``(B, *observation_shape)`` in the environment's units."""
+    """Observations before the step, ``(B, *observation_shape)`` in the environment's units."""
     latents: Array
-    """Their latents, float32 ``(B, latent_dim)``."""
+    """Latents of ``observations``, float32 ``(B, latent_dim)``."""
     actions: Array
     """Actions taken, ``(B, *action_shape)``."""
     next_observations: Array
-    """Observations that were reached, ``(B, *observation_shape)``."""
+    """Observations after the step, ``(B, *observation_shape)``."""
     next_latents: Array
-    """Their latents, float32 ``(B, latent_dim)``."""
+    """Latents of ``next_observations``, float32 ``(B, latent_dim)``."""
     terminated: Array
     """Whether the episode ended in a terminal state, bool ``(B,)``."""
     truncated: Array
     """Whether the episode was cut off, bool ``(B,)``."""
+    _cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         """Return ``B``."""
         return len(self.env_ids)
 
-    def __getitem__(self, rows: Array) -> Transitions:
-        """Return the transitions of these rows, an index array, slice or mask."""
-        return Transitions(*(getattr(self, item.name)[rows] for item in fields(self)))
+    def __getitem__(self, rows: Array | slice) -> Transitions:
+        """Return the transitions of ``rows``, an index array, a slice or a mask."""
+        return Transitions(*(getattr(self, item.name)[rows] for item in fields(self) if item.init))
+
+    def cached(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """Return ``compute()``, which runs once per ``key`` however many bonuses need its result.
+
+        Args:
+            key: identifies the result; ``LatentHash`` passes itself.
+            compute: function of the fields, which must not change afterwards.
+        """
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return cast(Value, self._cache[key])
 
 
 @runtime_checkable
@@ -106,31 +120,33 @@ class Encoder(Protocol):
 class Novelty(Protocol):
     """What a wrapper needs of a novelty bonus: any object with these two methods.
 
-    ``latentrl.novelty.Bonus`` has the further methods that a bonus may override.
+    ``latentrl.novelty.Bonus`` adds the optional methods: ``reset``, ``step``, ``state_dict``,
+    ``load_state_dict`` and ``metrics``.
     """
 
-    def score(self, observations: Array, latents: Array) -> Array:
-        """Return the bonus of the states that were reached, float32 ``(B,)``."""
+    def score(self, transitions: Transitions) -> Array:
+        """Return the bonus of each transition, float32 ``(B,)``, without any change of state."""
 
-    def update(self, observations: Array, latents: Array) -> None:
-        """Learn from the states that were just scored."""
+    def update(self, transitions: Transitions) -> None:
+        """Learn from transitions that have been scored."""
 
 
 def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
-    """Return the Box that ``source`` means.
+    """Return ``source`` as a Box.
 
     Args:
-        source: a Box, or a shape: ``(H, W, C)`` and ``(H, W)`` mean uint8 images in 0..255,
-            ``(D,)`` means float32 vectors. Sequences ``(T, D)`` need their Box.
+        source: a Box, or a shape: ``(H, W, C)`` and ``(H, W)`` stand for uint8 images in 0..255,
+            ``(D,)`` for float32 vectors. Sequences ``(T, D)`` need their Box.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: ``source`` is neither.
     """
     if isinstance(source, spaces.Box):
         return source
     if isinstance(source, spaces.Space):
         raise TypeError(
-            f"expected a Box observation space, got {type(source).__name__}; for a Dict space pass the Box of one key"
+            f"expected a Box observation space, got {type(source).__name__}; "
+            "for a Dict space pass the Box of one key"
         )
     if not isinstance(source, Sequence):
         raise TypeError(
@@ -143,9 +159,7 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
 
 def space_to_json(space: spaces.Box) -> dict[str, Any]:
-    """Describe a Box in JSON: shape, dtype and, where they are finite, its lowest and highest
-    bound.
-    """
+    """Describe a Box in JSON: shape, dtype, and its lowest and highest bound if both are finite."""
     low, high = float(np.min(space.low)), float(np.max(space.high))
     bounds = [low, high] if np.isfinite([low, high]).all() else None
     return {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name, "bounds": bounds}

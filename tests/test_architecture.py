@@ -16,6 +16,7 @@ import latentrl
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ["latentrl", "envs", "agents", "scripts"]  # each may import those before it
 SB3_FILES = {
+    "latentrl/wrappers/gymnasium_vecenv.py",
     "latentrl/wrappers/sb3.py",
     "latentrl/viz/sb3_callbacks.py",
     "latentrl/wrappers/episodic_count.py",

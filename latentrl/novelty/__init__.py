@@ -1,26 +1,30 @@
-"""Novelty: bonuses for states that an agent has not seen, made from frames and codes."""
+"""Novelty bonuses: intrinsic rewards for states that an agent has rarely visited."""
 
-from latentrl.novelty.base import NOVELTIES, Bonus
+from latentrl.novelty.base import BONUSES, Bonus, make_bonus
 from latentrl.novelty.composite import Product, Sum
+from latentrl.novelty.counters import LatentHash
 from latentrl.novelty.counts import FirstVisits, HashCounts
 from latentrl.novelty.elliptical import Elliptical
+from latentrl.novelty.icm import ICM
 from latentrl.novelty.normalize import NormalizedBonus
-from latentrl.novelty.reconstruction import Learning, ReconstructionNovelty
-from latentrl.novelty.rnd import ICM, RND
+from latentrl.novelty.reconstruction import OnlineTraining, ReconstructionNovelty
+from latentrl.novelty.rnd import RND
 from latentrl.novelty.token_counts import TokenCounts
 
 __all__ = [
+    "BONUSES",
     "ICM",
-    "NOVELTIES",
     "RND",
     "Bonus",
     "Elliptical",
     "FirstVisits",
     "HashCounts",
-    "Learning",
+    "LatentHash",
     "NormalizedBonus",
+    "OnlineTraining",
     "Product",
     "ReconstructionNovelty",
     "Sum",
     "TokenCounts",
+    "make_bonus",
 ]

@@ -1,117 +1,205 @@
-"""What a bonus is, and the registry of those that go by a name."""
+"""Base class of novelty bonuses, and the registry that ``--novelty`` and ``make_bonus`` look in."""
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from torch import Tensor
 
-from latentrl.types import Array, Novelty
+from latentrl.types import Array, Encoder, Novelty, Transitions
 from latentrl.utils.registry import Registry
+
+METHODS = ("reset", "score", "update", "step", "state_dict", "load_state_dict", "metrics")
+SIMILAR = 0.75
+"""``difflib`` ratio from which a method's name counts as a misspelling of one of ``METHODS``."""
+
+
+def check_spelling(cls: type, names: Iterable[str]) -> None:
+    """Raise ``TypeError`` if one of ``names`` is a public method of ``cls`` and a misspelling.
+
+    An optional method under a wrong name would never be called, and nothing else would fail.
+    """
+    for name in names:
+        if name in METHODS or name.startswith("_") or not callable(getattr(cls, name, None)):
+            continue
+        meant = difflib.get_close_matches(name, METHODS, 1, SIMILAR)
+        if meant and meant[0] not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__}.{name} is no method of a bonus: did you mean {meant[0]!r}? "
+                f"A bonus has {', '.join(METHODS)}"
+            )
 
 
 class Bonus(ABC):
-    """A novelty bonus; ``score`` and ``update`` are all that a new one needs.
+    """A novelty bonus; a new one needs ``score`` and ``update`` alone.
 
-    Row i of every batch is environment i. A state is scored when it is reached, the last of an
-    episode included, and then learned from.
+    A step is scored first and learned from afterwards, so that the first visit of a state is scored
+    as a first visit. A public method whose name is nearly one of the seven raises ``TypeError``.
     """
 
-    @abstractmethod
-    def score(self, observations: Array, latents: Array) -> Array:
-        """Return how new the states are, float32 ``(B,)``, without learning from them.
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_spelling(cls, vars(cls))
+
+    @property
+    def name(self) -> str:
+        """Class name, for error messages and metrics."""
+        return type(self).__name__
+
+    def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:  # noqa: B027
+        """Start new episodes.
 
         Args:
-            observations: ``(B, *observation_shape)``, in the environment's units.
-            latents: their codes, float32 ``(B, latent_dim)``.
+            env_ids: indices of the environments that were reset, int ``(B,)``.
+            observations: first observations of their episodes, ``(B, *observation_shape)``.
+            latents: latents of ``observations``, float32 ``(B, latent_dim)``.
         """
 
     @abstractmethod
-    def update(self, observations: Array, latents: Array) -> None:
-        """Learn from the states that ``score`` has just seen; arguments as there."""
+    def score(self, transitions: Transitions) -> Array:
+        """Return the bonus of each transition, float32 ``(B,)``, without any change of state."""
 
-    def act(self, actions: Array) -> None:  # noqa: B027 - most bonuses do not look at actions
-        """Hear of the actions ``(B, ...)`` that lead to the next states."""
+    @abstractmethod
+    def update(self, transitions: Transitions) -> None:
+        """Learn from transitions that have been scored."""
 
-    def begin(self, observations: Array, latents: Array, rows: Array) -> None:  # noqa: B027 - most know no episodes
-        """Hear that episodes begin, at these states, in the environments where ``rows (B,)`` is
-        True.
-        """
-
-    def select(self, rows: Array) -> None:  # noqa: B027 - most bonuses treat all environments alike
-        """Hear that the rows of the next batch are these environments, int ``(B,)``; all, unless
-        told.
-        """
+    def step(self, transitions: Transitions) -> Array:
+        """Return what ``score`` returns, then ``update``; override it to do shared work once."""
+        scores = self.score(transitions)
+        self.update(transitions)
+        return scores
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all that must be kept to resume."""
+        """Return copies of the tensors that a resumed run needs."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - where there is no state
-        """Take what ``state`` returned."""
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """Restore what ``state_dict`` returned."""
 
     def metrics(self) -> dict[str, float]:
-        """Return figures for curves, by name."""
+        """Return named numbers for curves."""
         return {}
 
 
-NOVELTIES: Registry[Bonus] = Registry("novelty")
+BONUSES: Registry[Bonus] = Registry("novelty")
+"""Builders of bonuses by name; each takes what it needs of ``encoder, action_space, seed``."""
 
 
-def check_novelty(novelty: Any) -> None:
-    """Raise ``TypeError`` for what is no novelty."""
-    if not isinstance(novelty, Novelty):
-        raise TypeError(
-            "a novelty has score(observations, latents) and update(observations, latents); "
-            f"{type(novelty).__name__} lacks one"
-        )
+def make_bonus(
+    name: str, encoder: Encoder, action_space: spaces.Space[Any] | None = None, seed: int = 0
+) -> Bonus:
+    """Return the bonus called ``name``, not yet scaled; ``NormalizedBonus`` scales it.
 
-
-def checked(novelty: Novelty, bonus: Array, count: int) -> Array:
-    """Return a bonus as float32 ``(count,)``.
+    Args:
+        name: one of ``BONUSES``.
+        encoder: the agent's encoder, whose latent layout sets what is counted.
+        action_space: the environment's; 'icm' needs it.
+        seed: of random networks and hashes.
 
     Raises:
-        ValueError: it has another shape, or holds NaN or infinity; the message names the class.
+        ValueError: the name is unknown, or the bonus does not suit the encoder or the actions.
     """
-    array = np.asarray(bonus, np.float32)
+    return BONUSES.build({"name": name}, encoder=encoder, action_space=action_space, seed=seed)
+
+
+class AdaptedBonus(Bonus):
+    """A user's plain object with ``score`` and ``update``; its other methods are optional."""
+
+    def __init__(self, novelty: Novelty) -> None:
+        """Adapt ``novelty``; errors as in ``as_bonus``."""
+        check_spelling(type(novelty), dir(type(novelty)))
+        if not isinstance(novelty, Novelty):
+            raise TypeError(
+                "a novelty bonus has score(transitions) and update(transitions); "
+                f"{type(novelty).__name__} lacks one"
+            )
+        self.novelty = novelty
+
+    @property
+    def name(self) -> str:
+        """Class name of the user's object."""
+        return type(self.novelty).__name__
+
+    def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
+        """Pass the start of new episodes on."""
+        self._call("reset", None, env_ids, observations, latents)
+
+    def score(self, transitions: Transitions) -> Array:
+        """Return the object's scores."""
+        return self.novelty.score(transitions)
+
+    def update(self, transitions: Transitions) -> None:
+        """Update the object."""
+        self.novelty.update(transitions)
+
+    def step(self, transitions: Transitions) -> Array:
+        """Return the scores of the object's own ``step``, or of ``score`` before ``update``."""
+        if hasattr(self.novelty, "step"):
+            scores: Array = self.novelty.step(transitions)
+            return scores
+        return super().step(transitions)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the object's state, empty if it keeps none."""
+        return dict(self._call("state_dict", {}))
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the object's state."""
+        self._call("load_state_dict", None, state)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the object's metrics, empty if it has none."""
+        return dict(self._call("metrics", {}))
+
+    def _call(self, method: str, default: Any, *arguments: Any) -> Any:
+        own = getattr(self.novelty, method, None)
+        return default if own is None else own(*arguments)
+
+
+def as_bonus(novelty: Novelty) -> Bonus:
+    """Return ``novelty`` as a ``Bonus``.
+
+    Raises:
+        TypeError: it lacks ``score`` or ``update``, or a method of it is misspelt.
+    """
+    return novelty if isinstance(novelty, Bonus) else AdaptedBonus(novelty)
+
+
+def checked(bonus: Bonus, scores: Array, count: int) -> Array:
+    """Return the scores of ``bonus`` as float32 ``(count,)``.
+
+    Raises:
+        ValueError: they have another shape, or hold NaN or infinity; the message names the class.
+    """
+    array = np.asarray(scores, np.float32)
     if array.shape != (count,):
-        raise ValueError(
-            f"{type(novelty).__name__}.score must return {count} bonuses, got shape {array.shape}"
-        )
+        raise ValueError(f"{bonus.name}.score must return {count} bonuses, got shape {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{type(novelty).__name__}.score returned NaN or infinity")
+        raise ValueError(f"{bonus.name}.score returned NaN or infinity")
     return array
 
 
-def hook(novelty: Novelty, name: str, *arguments: Any) -> Any:
-    """Return what an optional method of a user's own novelty returns; None where it lacks it."""
-    method = getattr(novelty, name, None)
-    return None if method is None else method(*arguments)
-
-
-def below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the part of a state whose names begin with ``prefix``, without it."""
+def substate(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix``, under their names without it."""
     return {
         name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }
 
 
-def rows_for(rows: Array | None, count: int) -> Array:
-    """Return the numbers of the environments of a batch: those that ``select`` named, or all
-    ``count``.
-    """
-    return np.arange(count) if rows is None else rows
+def prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under their names after ``prefix``."""
+    return {f"{prefix}{name}": value for name, value in state.items()}
 
 
-def grown(array: Array, rows: Array, fresh: float | Array = 0) -> Array:
-    """Return ``array``, one entry an environment, with ``fresh`` ones added where ``rows`` go
-    beyond it.
-    """
-    missing = int(rows.max(initial=-1)) + 1 - len(array)
+def grown(array: Array, env_ids: Array, fill: float | Array = 0) -> Array:
+    """Return ``array`` ``(num_envs, ...)``, longer by entries of ``fill`` for new ``env_ids``."""
+    missing = int(env_ids.max(initial=-1)) + 1 - len(array)
     if missing <= 0:
         return array
-    more = np.broadcast_to(np.asarray(fresh, array.dtype), (missing, *array.shape[1:]))
-    return np.concatenate([array, more])
+    added = np.broadcast_to(np.asarray(fill, array.dtype), (missing, *array.shape[1:]))
+    return np.concatenate([array, added])

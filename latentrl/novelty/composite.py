@@ -1,148 +1,141 @@
-"""Bonuses of several bonuses."""
+"""Products and sums of bonuses."""
 
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
 
-from latentrl.novelty.base import Bonus, below, checked, hook
-from latentrl.types import Array, Novelty
+from latentrl.novelty.base import Bonus, as_bonus, checked, prefixed, substate
+from latentrl.types import Array, Novelty, Transitions
 
 HORIZON = 1_000
-"""States over which the curves of the parts' scores are averaged."""
+"""Transitions over which the mean scores of the metrics are averaged."""
 
 
 class Combined(Bonus):
-    """Several bonuses as one, with curves of what each of them scores."""
+    """Several bonuses as one, with the mean score of each component among the metrics."""
 
-    def __init__(self, parts: Sequence[Novelty]) -> None:
-        """Join ``parts``, of which there must be at least one, else ``ValueError``."""
-        if not parts:
+    def __init__(self, bonuses: Sequence[Novelty]) -> None:
+        """Combine ``bonuses``.
+
+        Raises:
+            ValueError: there is none.
+            TypeError: one of them is no novelty bonus.
+        """
+        if not bonuses:
             raise ValueError("a combination needs at least one bonus")
-        self.parts = list(parts)
-        self.means = np.zeros(len(parts))
-        """Mean score of each part over about the newest ``HORIZON`` states."""
-        self._scores = np.zeros((len(parts), 0), np.float32)
+        self.bonuses = [as_bonus(bonus) for bonus in bonuses]
+        self.means = np.zeros(len(bonuses))
+        """Mean score of each component over about the newest ``HORIZON`` transitions."""
         self._averaged = 0
 
-    def score(self, observations: Array, latents: Array) -> Array:
+    @abstractmethod
+    def combine(self, scores: Array) -> Array:
+        """Return the bonus ``(B,)`` of the components' ``scores (components, B)``."""
+
+    def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
+        """Start new episodes in every component."""
+        for bonus in self.bonuses:
+            bonus.reset(env_ids, observations, latents)
+
+    def score(self, transitions: Transitions) -> Array:
         """Return the combined bonus, float32 ``(B,)``."""
-        parts = [
-            checked(part, part.score(observations, latents), len(latents)) for part in self.parts
-        ]
-        self._scores = np.stack(parts)
-        return self.join(self._scores)
+        scores = [(bonus, bonus.score(transitions)) for bonus in self.bonuses]
+        return self.combine(_stacked(scores, len(transitions)))
 
-    def join(self, scores: Array) -> Array:
-        """Return the bonus ``(B,)`` of the parts' ``scores (parts, B)``."""
-        raise NotImplementedError
+    def update(self, transitions: Transitions) -> None:
+        """Update every component, and the mean scores."""
+        self.step(transitions)
 
-    def update(self, observations: Array, latents: Array) -> None:
-        """Let every part learn."""
-        self._average()
-        for part in self.parts:
-            part.update(observations, latents)
+    def step(self, transitions: Transitions) -> Array:
+        """Score, then update, by one ``step`` of each component."""
+        scores = [(bonus, bonus.step(transitions)) for bonus in self.bonuses]
+        stacked = _stacked(scores, len(transitions))
+        self._average(stacked)
+        return self.combine(stacked)
 
-    def _average(self) -> None:
-        count = self._scores.shape[1]
-        if count:
-            self._averaged += count
-            share = min(1.0, max(count / HORIZON, count / self._averaged))
-            self.means += share * (self._scores.mean(1) - self.means)
-
-    def act(self, actions: Array) -> None:
-        """Tell every part."""
-        for part in self.parts:
-            hook(part, "act", actions)
-
-    def begin(self, observations: Array, latents: Array, rows: Array) -> None:
-        """Tell every part."""
-        for part in self.parts:
-            hook(part, "begin", observations, latents, rows)
-
-    def select(self, rows: Array) -> None:
-        """Tell every part."""
-        for part in self.parts:
-            hook(part, "select", rows)
+    def _average(self, scores: Array) -> None:
+        count = scores.shape[1]
+        self._averaged += count
+        # The plain mean of the first HORIZON transitions, an exponential one from there on.
+        rate = min(1.0, max(count / HORIZON, count / self._averaged))
+        self.means += rate * (scores.mean(1) - self.means)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the states of the parts."""
-        states = [hook(part, "state_dict") or {} for part in self.parts]
-        return {
-            f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()
-        }
+        """Return the states of the components, each below its index."""
+        states = (prefixed(f"{i}.", bonus.state_dict()) for i, bonus in enumerate(self.bonuses))
+        return {name: value for state in states for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take what ``state`` returned."""
-        for i, part in enumerate(self.parts):
-            hook(part, "load_state_dict", below(f"{i}.", state))
+        """Restore the components."""
+        for i, bonus in enumerate(self.bonuses):
+            bonus.load_state_dict(substate(f"{i}.", state))
 
     def metrics(self) -> dict[str, float]:
-        """Return the parts' own figures, and the mean score of each; equal names get numbers."""
-        own = [item for part in self.parts for item in (hook(part, "metrics") or {}).items()]
-        classes = numbered([type(part).__name__ for part in self.parts])
-        names, values = zip(*own, *self.compared(classes).items(), strict=True)
+        """Return the components' metrics and mean scores; repeated names are numbered."""
+        own = [item for bonus in self.bonuses for item in bonus.metrics().items()]
+        components = numbered([bonus.name for bonus in self.bonuses])
+        names, values = zip(*own, *self.comparison(components).items(), strict=True)
         return dict(zip(numbered(names), values, strict=True))
 
-    def compared(self, names: Sequence[str]) -> dict[str, float]:
-        """Return figures that tell the parts, called ``names``, from each other."""
+    def comparison(self, names: Sequence[str]) -> dict[str, float]:
+        """Return the mean score of each component, the components being called ``names``."""
         return {f"mean_{name}": float(mean) for name, mean in zip(names, self.means, strict=True)}
 
 
+def _stacked(scores: Sequence[tuple[Bonus, Array]], count: int) -> Array:
+    return np.stack([checked(bonus, values, count) for bonus, values in scores])
+
+
 def numbered(names: Sequence[str]) -> list[str]:
-    """Return the names, with numbers where one occurs several times: a, b_1, b_2; no two are
-    equal.
-    """
+    """Return unique names: one that occurs several times is numbered, as in a, b_1, b_2."""
     unique: list[str] = []
     for name in names:
-        numbers = (f"{name}_{number}" for number in itertools.count(1))
-        several = names.count(name) > 1
-        unique.append(
-            next(new for new in numbers if new not in names and new not in unique)
-            if several
-            else name
-        )
+        if names.count(name) > 1:
+            candidates = (f"{name}_{number}" for number in itertools.count(1))
+            name = next(new for new in candidates if new not in names and new not in unique)
+        unique.append(name)
     return unique
 
 
 class Product(Combined):
-    """The product of bonuses: a life-long one times an episodic one (NGU: Badia et al. 2020,
-    arXiv:2002.06038).
+    """Product of bonuses, such as a lifelong and an episodic one.
+
+    Never Give Up combines them in this way (Badia et al. 2020, arXiv:2002.06038, equation 1).
     """
 
-    def join(self, scores: Array) -> Array:
-        """Return the product."""
+    def combine(self, scores: Array) -> Array:
+        """Return the product, float32 ``(B,)``."""
         product: Array = scores.prod(0)
         return product
 
 
 class Sum(Combined):
-    """The weighted sum of bonuses."""
+    """Weighted sum of bonuses."""
 
-    def __init__(self, parts: Sequence[Novelty], weights: Sequence[float]) -> None:
-        """Join ``parts`` with one weight each, else ``ValueError``."""
-        super().__init__(parts)
-        if len(weights) != len(parts):
+    def __init__(self, bonuses: Sequence[Novelty], weights: Sequence[float]) -> None:
+        """Combine ``bonuses`` with one weight each; another number raises ``ValueError``."""
+        super().__init__(bonuses)
+        if len(weights) != len(bonuses):
             raise ValueError(
-                f"a sum of {len(parts)} bonuses needs as many weights, got {len(weights)}"
+                f"a sum of {len(bonuses)} bonuses needs as many weights, got {len(weights)}"
             )
         self.weights = np.array(weights, np.float32)
 
-    def join(self, scores: Array) -> Array:
-        """Return the weighted sum."""
+    def combine(self, scores: Array) -> Array:
+        """Return the weighted sum, float32 ``(B,)``."""
         total: Array = self.weights @ scores
         return total
 
-    def compared(self, names: Sequence[str]) -> dict[str, float]:
-        """Return the mean scores, and the share of each part, with its weight, in the size of
-        all.
-        """
-        sizes = np.abs(self.weights * self.means)
-        shares = sizes / max(float(sizes.sum()), np.finfo(np.float64).tiny)
+    def comparison(self, names: Sequence[str]) -> dict[str, float]:
+        """Return the mean scores, and the fraction of each in the sum of weighted magnitudes."""
+        magnitudes = np.abs(self.weights * self.means)
+        fractions = magnitudes / max(float(magnitudes.sum()), np.finfo(np.float64).tiny)
         return {
-            **super().compared(names),
-            **{f"share_{name}": float(share) for name, share in zip(names, shares, strict=True)},
+            **super().comparison(names),
+            **{f"fraction_{name}": float(f) for name, f in zip(names, fractions, strict=True)},
         }

@@ -1,8 +1,10 @@
-"""Hashed codes, how often each has been seen, and which of them an episode has seen."""
+"""Hashes of latents, and counters of the keys: lifelong, and for each environment's episode."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -10,158 +12,171 @@ import torch
 from torch import Tensor
 
 from latentrl.novelty.base import grown
-from latentrl.types import Array
+from latentrl.types import Array, Transitions
 
-LIFE_SLOTS, EPISODE_SLOTS = 1 << 22, 1 << 14
+LIFELONG_SLOTS, EPISODIC_SLOTS = 1 << 22, 1 << 14
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio: Fibonacci hashing
-Hash = Literal["sign", "grid"]
+HashKind = Literal["sign", "grid"]
 
 
-class Hasher:
-    """Turns codes into whole numbers: equal for codes that are near each other.
+@dataclass(frozen=True)
+class LatentHash:
+    """Hash that maps latents ``(B, n)`` to uint64 keys ``(B,)``, equal for latents close together.
 
-    "sign" takes the signs of ``bits`` random projections (SimHash: Charikar 2002; Tang et al. 2017,
-    arXiv:1611.04717). "grid" rounds each value to steps of ``width``. Codes of bits go either way.
+    Equal hashes draw equal weights, and compute the keys of one batch once: see ``of``.
     """
 
-    def __init__(
-        self, kind: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0
-    ) -> None:
-        """Raises ``ValueError`` for an unknown kind, or values without a meaning."""
-        if kind not in ("sign", "grid"):
-            raise ValueError(f"unknown hash {kind!r}; known: sign, grid")
-        if not 1 <= bits <= 64 or not width > 0:
+    kind: HashKind = "grid"
+    """"sign": signs of random projections (SimHash: Charikar 2002, doi:10.1145/509907.509965; Tang
+    et al. 2017, arXiv:1611.04717). "grid": each value rounded to a multiple of ``width``."""
+    bits: int = 32
+    """Number of projections of "sign", 1 to 64."""
+    width: float = 1.0
+    """Cell width of "grid", in units of the latent."""
+    seed: int = 0
+    """Seed of the random weights."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for an unknown kind, and for values out of range."""
+        if self.kind not in ("sign", "grid"):
+            raise ValueError(f"unknown hash {self.kind!r}; known: sign, grid")
+        if not 1 <= self.bits <= 64 or not self.width > 0:
             raise ValueError(
-                f"a hash needs 1 to 64 bits and a positive width, got bits={bits}, width={width}"
+                "a hash needs 1 to 64 bits and a positive width, "
+                f"got bits={self.bits}, width={self.width}"
             )
-        self.kind, self.bits, self.width, self.seed = kind, bits, width, seed
-        self._weights: Array = np.empty(0)
 
     def __call__(self, latents: Array) -> Array:
-        """Return uint64 keys ``(B,)`` of codes ``(B, latent_dim)``."""
-        if not len(self._weights):
-            self._weights = self._draw(latents.shape[1])
+        """Return the keys of ``latents``."""
+        weights = _weights(self, latents.shape[1])
         if self.kind == "sign":
             powers = np.uint64(1) << np.arange(self.bits, dtype=np.uint64)
-            products = (latents @ self._weights > 0) * powers
-        else:  # a random linear hash, which wraps around
-            products = (
-                np.floor(latents / self.width + 0.5).astype(np.int64).astype(np.uint64)
-                * self._weights
-            )
-        keys: Array = products.sum(1, dtype=np.uint64)
+            terms = (latents @ weights > 0) * powers
+        else:
+            # floor(x + 0.5), because np.round sends both 0.5 and -0.5 to 0 and so makes cell 0
+            # wider than the others. The cast over int64 keeps negative cells apart; the linear hash
+            # of the cells wraps around modulo 2^64.
+            cells = np.floor(latents / self.width + 0.5).astype(np.int64).astype(np.uint64)
+            terms = cells * weights
+        keys: Array = terms.sum(1, dtype=np.uint64)
         return keys
 
-    def _draw(self, latent_dim: int) -> Array:
-        rng = np.random.default_rng(self.seed)
-        if self.kind == "sign":
-            return rng.standard_normal((latent_dim, self.bits), np.float32)
-        odd: Array = rng.integers(1, np.iinfo(np.uint64).max, latent_dim, np.uint64) | np.uint64(1)
-        return odd
+    def of(self, transitions: Transitions) -> Array:
+        """Return the keys of the next latents, computed once per step for all equal hashes."""
+        return transitions.cached(self, lambda: self(transitions.next_latents))
+
+
+@functools.lru_cache(maxsize=64)
+def _weights(settings: LatentHash, size: int) -> Array:
+    rng = np.random.default_rng(settings.seed)
+    if settings.kind == "sign":
+        return rng.standard_normal((size, settings.bits), np.float32)
+    # Odd factors are invertible modulo 2^64, so that two cells of one dimension never collide.
+    odd: Array = rng.integers(1, np.iinfo(np.uint64).max, size, np.uint64) | np.uint64(1)
+    return odd
 
 
 class LifelongCounter:
-    """How often each key has been seen, in a table of four million slots, so that a step is one
-    array operation.
+    """Count of each key over a lifetime, in a table of four million slots.
 
     Two keys share a slot with probability 1 in four million.
     """
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
-        self.counts = np.zeros(LIFE_SLOTS, np.uint32)
+        """Start with counts of zero."""
+        self.counts = np.zeros(LIFELONG_SLOTS, np.uint32)
 
-    def of(self, keys: Array) -> Array:
-        """Return the counts of uint64 ``keys``, in their shape."""
-        counts: Array = self.counts[_slots(keys, LIFE_SLOTS)]
+    def count(self, keys: Array) -> Array:
+        """Return the counts of uint64 ``keys``, in the shape of ``keys``."""
+        counts: Array = self.counts[_slots(keys, LIFELONG_SLOTS)]
         return counts
 
-    def add(self, keys: Array) -> None:
-        """Count every one of ``keys``."""
-        np.add.at(self.counts, _slots(keys, LIFE_SLOTS), 1)
+    def increment(self, keys: Array) -> None:
+        """Add 1 for each of ``keys``, which may repeat."""
+        # counts[slots] += 1 would add 1 once for a slot that occurs twice.
+        np.add.at(self.counts, _slots(keys, LIFELONG_SLOTS), 1)
 
     @property
     def distinct(self) -> int:
-        """How many different keys have been seen."""
+        """Number of distinct keys."""
         return int(np.count_nonzero(self.counts))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the slots in use and their counts."""
         used = np.flatnonzero(self.counts)
-        return {
-            "slots": torch.from_numpy(used),
-            "counts": torch.from_numpy(self.counts[used].astype(np.int64)),
-        }
+        counts = self.counts[used].astype(np.int64)
+        return {"slots": torch.from_numpy(used), "counts": torch.from_numpy(counts)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take what ``state`` returned."""
+        """Restore what ``state_dict`` returned."""
         self.counts[:] = 0
         self.counts[state["slots"].numpy()] = state["counts"].numpy()
 
 
-class _Episodes:
-    """A small table for each environment, which ends with the episode.
+class _EpisodicTable:
+    """A table of 16,384 slots for each environment, cleared at the start of an episode.
 
-    Of two keys one in 16,384 pairs shares a slot, so that after a thousand keys in an episode 6 %
-    of the new ones pass for seen.
+    One pair of keys in 16,384 shares a slot: after a thousand distinct keys in one episode, 6 % of
+    new keys count as known.
     """
 
-    def __init__(self, kind: type[np.generic]) -> None:
-        """Start with no environments."""
-        self._table: Array = np.zeros((0, EPISODE_SLOTS), kind)
+    def __init__(self, dtype: type[np.generic]) -> None:
+        """Start with no environments; the table grows with the indices."""
+        self._table: Array = np.zeros((0, EPISODIC_SLOTS), dtype)
 
-    def _of(self, rows: Array, keys: Array) -> Array:
-        self._table = grown(self._table, rows)
-        values: Array = self._table[_along(rows, keys), _slots(keys, EPISODE_SLOTS)]
+    def _index(self, env_ids: Array, keys: Array) -> tuple[Array, Array]:
+        """Return the index of the entries of ``keys (B, ...)``, for tables of all ``env_ids``."""
+        self._table = grown(self._table, env_ids)
+        rows = env_ids.reshape(-1, *(1,) * (keys.ndim - 1))
+        return rows, _slots(keys, EPISODIC_SLOTS)
+
+    def _read(self, env_ids: Array, keys: Array) -> Array:
+        index = self._index(env_ids, keys)
+        values: Array = self._table[index]
         return values
 
-    def forget(self, rows: Array) -> None:
-        """Begin new episodes in the environments ``rows``."""
-        self._table = grown(self._table, rows)
-        self._table[rows] = 0
+    def reset(self, env_ids: Array) -> None:
+        """Clear the tables of the environments ``env_ids (B,)``."""
+        self._table = grown(self._table, env_ids)
+        self._table[env_ids] = 0
 
 
-class EpisodicSet(_Episodes):
-    """Which keys each environment's episode has seen."""
+class EpisodicSet(_EpisodicTable):
+    """The keys of each environment's current episode."""
 
     def __init__(self) -> None:
-        """Start with no environments."""
+        """Start with empty sets."""
         super().__init__(np.bool_)
 
-    def has(self, rows: Array, keys: Array) -> Array:
-        """Return whether ``keys (B, ...)`` were seen in the environments ``rows (B,)``, in the
-        shape of ``keys``.
-        """
-        return self._of(rows, keys)
+    def contains(self, env_ids: Array, keys: Array) -> Array:
+        """Return whether the sets hold ``keys (B, ...)``, bool in the shape of ``keys``."""
+        return self._read(env_ids, keys)
 
-    def add(self, rows: Array, keys: Array) -> None:
-        """Mark ``keys (B, ...)`` as seen in the environments ``rows (B,)``."""
-        self._table = grown(self._table, rows)
-        self._table[_along(rows, keys), _slots(keys, EPISODE_SLOTS)] = True
+    def add(self, env_ids: Array, keys: Array) -> None:
+        """Add ``keys (B, ...)`` to the sets of the environments ``env_ids (B,)``."""
+        index = self._index(env_ids, keys)
+        self._table[index] = True
 
 
-class EpisodicCounter(_Episodes):
-    """How often each environment's episode has seen a key."""
+class EpisodicCounter(_EpisodicTable):
+    """Count of each key in each environment's current episode."""
 
     def __init__(self) -> None:
-        """Start with no environments."""
+        """Start with counts of zero."""
         super().__init__(np.uint32)
 
-    def of(self, rows: Array, keys: Array) -> Array:
-        """Return the visits of ``keys (B,)`` in the environments ``rows (B,)``."""
-        return self._of(rows, keys)
+    def count(self, env_ids: Array, keys: Array) -> Array:
+        """Return the counts of ``keys (B,)`` in the environments ``env_ids (B,)``."""
+        return self._read(env_ids, keys)
 
-    def add(self, rows: Array, keys: Array) -> None:
-        """Count one visit of each of ``keys (B,)`` in the different environments ``rows (B,)``."""
-        self._table = grown(self._table, rows)
-        self._table[rows, _slots(keys, EPISODE_SLOTS)] += 1
-
-
-def _along(rows: Array, keys: Array) -> Array:
-    return rows.reshape(-1, *(1,) * (keys.ndim - 1))
+    def increment(self, env_ids: Array, keys: Array) -> None:
+        """Add 1 for ``keys (B,)`` in the environments ``env_ids (B,)``, which are all different."""
+        index = self._index(env_ids, keys)
+        self._table[index] += 1
 
 
 def _slots(keys: Array, count: int) -> Array:
+    # The high bits of the product depend on all bits of the key, the low bits on few of them.
     shift = np.uint64(64 - (count.bit_length() - 1))
     slots: Array = ((keys * MIXER) >> shift).astype(np.int64)
     return slots

@@ -1,4 +1,4 @@
-"""Visit counts of hashed codes, over a life and within an episode."""
+"""Count-based bonuses: lifelong counts of hashed latents, and first visits in an episode."""
 
 from __future__ import annotations
 
@@ -7,76 +7,107 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from latentrl.novelty.base import NOVELTIES, Bonus, rows_for
-from latentrl.novelty.counters import EpisodicSet, Hash, Hasher, LifelongCounter
-from latentrl.types import Array
+from latentrl.novelty.base import BONUSES, Bonus
+from latentrl.novelty.counters import EpisodicSet, HashKind, LatentHash, LifelongCounter
+from latentrl.types import Array, Encoder, LatentLayout, Transitions
 
 
-@NOVELTIES.register("counts")
-class HashCounts(Bonus):
-    """1 / sqrt(n) at the n-th visit of a hashed code (Tang et al. 2017, #Exploration)."""
-
-    def __init__(
-        self, hash: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0
-    ) -> None:
-        """Arguments and errors as in ``Hasher``."""
-        self.hasher = Hasher(hash, bits, width, seed)
-        self.tally = LifelongCounter()
-
-    def score(self, observations: Array, latents: Array) -> Array:
-        """Return 1 / sqrt(visits, this one included)."""
-        bonus: Array = 1 / np.sqrt(self.tally.of(self.hasher(latents)) + 1.0, dtype=np.float32)
-        return bonus
-
-    def update(self, observations: Array, latents: Array) -> None:
-        """Count the visits."""
-        self.tally.add(self.hasher(latents))
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the counts."""
-        return self.tally.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take what ``state`` returned."""
-        self.tally.load_state_dict(state)
-
-    def metrics(self) -> dict[str, float]:
-        """Return how many different codes have been seen."""
-        return {"distinct_codes": float(self.tally.distinct)}
-
-
-@NOVELTIES.register("first_visits")
 class FirstVisits(Bonus):
-    """1 at the first visit of a hashed code in an episode, else 0 (Raileanu & Rocktaschel 2020,
-    arXiv:2002.12292).
+    """1 for the first visit of a hashed latent in an episode, else 0.
 
-    As a factor of a life-long bonus it forbids going to and fro between two states. Of an episode
-    that goes on after a resumption, the visits before it are forgotten.
+    As a factor of a lifelong bonus it removes the reward for moving to and fro between two states.
+    RIDE divides by sqrt(N_e(s)) for that purpose (Raileanu and Rocktaschel 2020, arXiv:2002.12292);
+    the indicator N_e(s) = 1 is that of BeBold (Zhang et al. 2020, arXiv:2012.08621). A resumed run
+    starts with empty episodes.
     """
 
     def __init__(
-        self, hash: Hash = "grid", bits: int = 32, width: float = 1.0, seed: int = 0
+        self, hash: HashKind = "grid", bits: int = 32, width: float = 1.0, seed: int = 0
     ) -> None:
-        """Arguments and errors as in ``Hasher``."""
-        self.hasher = Hasher(hash, bits, width, seed)
-        self.seen = EpisodicSet()
-        self._rows: Array | None = None
+        """Count the keys of ``LatentHash(hash, bits, width, seed)``; errors as there."""
+        self.hash = LatentHash(hash, bits, width, seed)
+        self.visited = EpisodicSet()
 
-    def score(self, observations: Array, latents: Array) -> Array:
-        """Return 1 where the code is new in its episode."""
-        known = self.seen.has(rows_for(self._rows, len(latents)), self.hasher(latents))
+    def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
+        """Clear the visits of these environments; the first latent counts as visited."""
+        self.visited.reset(env_ids)
+        self.visited.add(env_ids, self.hash(latents))
+
+    def score(self, transitions: Transitions) -> Array:
+        """Return 1 where the next latent is new in its episode, float32 ``(B,)``."""
+        known = self.visited.contains(transitions.env_ids, self.hash.of(transitions))
         return (~known).astype(np.float32)
 
-    def update(self, observations: Array, latents: Array) -> None:
-        """Mark the codes as seen."""
-        self.seen.add(rows_for(self._rows, len(latents)), self.hasher(latents))
+    def update(self, transitions: Transitions) -> None:
+        """Mark the next latents as visited."""
+        self.visited.add(transitions.env_ids, self.hash.of(transitions))
 
-    def begin(self, observations: Array, latents: Array, rows: Array) -> None:
-        """Forget what these environments have seen, but for where they begin."""
-        places, keys = rows_for(self._rows, len(latents)), self.hasher(latents)
-        self.seen.forget(places[rows])
-        self.seen.add(places[rows], keys[rows])
 
-    def select(self, rows: Array) -> None:
-        """Take the next batch for these environments."""
-        self._rows = rows
+class HashCounts(Bonus):
+    """1 / sqrt(n) for the n-th visit of a hashed latent (Tang et al. 2017, arXiv:1611.04717).
+
+    Equation 1 of the paper with beta = 1; ``NormalizedBonus`` sets the scale.
+    """
+
+    def __init__(
+        self,
+        hash: HashKind = "grid",
+        bits: int = 32,
+        width: float = 1.0,
+        seed: int = 0,
+        episodic: bool = False,
+    ) -> None:
+        """Count the keys of ``LatentHash(hash, bits, width, seed)``; errors as there.
+
+        Args:
+            hash: "grid" or "sign".
+            bits: number of projections of "sign".
+            width: cell width of "grid".
+            seed: of the hash.
+            episodic: whether only the first visit in an episode earns the bonus, as if multiplied
+                by ``FirstVisits``. All visits count.
+        """
+        self.hash = LatentHash(hash, bits, width, seed)
+        self.counter = LifelongCounter()
+        self.first = FirstVisits(hash, bits, width, seed) if episodic else None
+
+    def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
+        """Start new episodes; the lifelong counts stay, and first latents do not count."""
+        if self.first is not None:
+            self.first.reset(env_ids, observations, latents)
+
+    def score(self, transitions: Transitions) -> Array:
+        """Return 1 / sqrt(n), n including this visit, float32 ``(B,)``."""
+        visits = self.counter.count(self.hash.of(transitions)) + 1.0
+        bonus: Array = 1 / np.sqrt(visits, dtype=np.float32)
+        return bonus if self.first is None else bonus * self.first.score(transitions)
+
+    def update(self, transitions: Transitions) -> None:
+        """Count the next latents."""
+        self.counter.increment(self.hash.of(transitions))
+        if self.first is not None:
+            self.first.update(transitions)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the lifelong counts."""
+        return self.counter.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the lifelong counts."""
+        self.counter.load_state_dict(state)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the number of distinct latents."""
+        return {"distinct_latents": float(self.counter.distinct)}
+
+
+@BONUSES.register("counts")
+def counts(encoder: Encoder) -> HashCounts:
+    """1 / sqrt(n) of the latent rounded to a grid, for first visits in an episode."""
+    return HashCounts(width=LatentLayout.of(encoder).token_width, episodic=True)
+
+
+@BONUSES.register("simhash")
+def simhash(seed: int) -> HashCounts:
+    """1 / sqrt(n) of the signs of 32 random projections, for first visits in an episode."""
+    return HashCounts("sign", 32, seed=seed, episodic=True)

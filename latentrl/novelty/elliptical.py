@@ -1,60 +1,66 @@
-"""E3B: how far a code lies outside the ellipse of those of its episode."""
+"""E3B: the distance of a latent from those of its episode, in the metric of their covariance."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from latentrl.novelty.base import NOVELTIES, Bonus, grown, rows_for
-from latentrl.types import Array
+from latentrl.novelty.base import BONUSES, Bonus, grown
+from latentrl.types import Array, Transitions
 
 
-@NOVELTIES.register("elliptical")
+@BONUSES.register("elliptical")
 class Elliptical(Bonus):
-    """phi' C^-1 phi, C the ridge plus the sum of phi phi' over the episode (Henaff et al. 2022,
-    arXiv:2210.05805).
+    """phi' C^-1 phi, C = ridge I + sum of phi phi' over the episode.
 
-    phi is the code. The inverse is kept up to date by the Sherman-Morrison formula, all
-    environments in one operation, in float64: in float32 large codes make it indefinite. A
-    resumption forgets it.
+    Henaff et al. 2022, arXiv:2210.05805; phi is the next latent. A resumed run starts with empty
+    episodes.
     """
 
     def __init__(self, ridge: float = 0.1) -> None:
-        """Take the ``ridge``: large values forget small directions.
+        """Set the ``ridge`` lambda; with a larger one, directions of small variance count less.
 
         Raises:
-            ValueError: it is not positive.
+            ValueError: ``ridge`` is not positive.
         """
         if not ridge > 0:
             raise ValueError(f"ridge must be positive, got {ridge}")
         self.ridge = ridge
         self.inverse = np.zeros((0, 0, 0))
-        self._rows: Array | None = None
+        """C^-1 of each environment, float64 ``(num_envs, latent_dim, latent_dim)``."""
 
-    def score(self, observations: Array, latents: Array) -> Array:
-        """Return the squared length of each code in the metric of its episode."""
-        rows = self._fit_to(latents)
-        scores: Array = np.einsum("bi,bij,bj->b", latents, self.inverse[rows], latents)
+    def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
+        """Set C^-1 of these environments to I / ridge."""
+        self._fit_size(env_ids, latents)
+        self.inverse[env_ids] = np.eye(latents.shape[1]) / self.ridge
+
+    def score(self, transitions: Transitions) -> Array:
+        """Return phi' C^-1 phi of each next latent, float32 ``(B,)``."""
+        return self._project(transitions)[1].astype(np.float32)
+
+    def update(self, transitions: Transitions) -> None:
+        """Add the next latents to C of their episodes."""
+        self.step(transitions)
+
+    def step(self, transitions: Transitions) -> Array:
+        """Score, then update by the same product C^-1 phi."""
+        product, scores = self._project(transitions)
+        # Sherman-Morrison, C being symmetric:
+        #   (C + phi phi')^-1 = C^-1 - (C^-1 phi)(C^-1 phi)' / (1 + phi' C^-1 phi).
+        # In float32 the subtraction makes C^-1 indefinite for large latents, hence float64.
+        scaled = product / (1 + scores)[:, None]
+        self.inverse[transitions.env_ids] -= product[:, :, None] * scaled[:, None]
         return scores.astype(np.float32)
 
-    def update(self, observations: Array, latents: Array) -> None:
-        """Add the codes to the sums of their episodes."""
-        rows = self._fit_to(latents)
-        image = np.einsum("bij,bj->bi", self.inverse[rows], latents)
-        scale = 1 + (image * latents).sum(1)
-        self.inverse[rows] -= image[:, :, None] * (image / scale[:, None])[:, None]
+    def _project(self, transitions: Transitions) -> tuple[Array, Array]:
+        """Return C^-1 phi ``(B, latent_dim)`` and phi' C^-1 phi ``(B,)``, both float64."""
+        env_ids, phi = transitions.env_ids, transitions.next_latents
+        self._fit_size(env_ids, phi)
+        product = np.einsum("bij,bj->bi", self.inverse[env_ids], phi)
+        scores: Array = (product * phi).sum(1)
+        return product, scores
 
-    def begin(self, observations: Array, latents: Array, rows: Array) -> None:
-        """Forget the episodes of these environments."""
-        places = self._fit_to(latents)
-        self.inverse[places[rows]] = np.eye(latents.shape[1]) / self.ridge
-
-    def select(self, rows: Array) -> None:
-        """Take the next batch for these environments."""
-        self._rows = rows
-
-    def _fit_to(self, latents: Array) -> Array:
-        rows, size = rows_for(self._rows, len(latents)), latents.shape[1]
+    def _fit_size(self, env_ids: Array, latents: Array) -> None:
+        size = latents.shape[1]
         if not len(self.inverse):
             self.inverse = np.zeros((0, size, size))
-        self.inverse = grown(self.inverse, rows, np.eye(size) / self.ridge)
-        return rows
+        self.inverse = grown(self.inverse, env_ids, np.eye(size) / self.ridge)

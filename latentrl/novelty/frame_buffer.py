@@ -1,4 +1,4 @@
-"""Frames to keep learning from: the newest, and a fair sample of all that came before."""
+"""A buffer of frames to train on: a ring buffer of the newest beside a reservoir of all."""
 
 from __future__ import annotations
 
@@ -10,72 +10,74 @@ from torch import Tensor
 
 from latentrl.types import Array
 
+HALVES = ("recent", "reservoir")
 
-class Memory:
-    """A ring of the newest frames beside a reservoir, in which every frame ever seen has an equal
-    chance to be.
+
+class FrameBuffer:
+    """A ring buffer of the newest frames beside a reservoir.
+
+    Every frame that was ever added is in the reservoir with equal probability.
     """
 
     def __init__(self, size: int, seed: int = 0) -> None:
         """Hold ``size`` frames in each half.
 
         Raises:
-            ValueError: the size is less than 1.
+            ValueError: ``size`` is less than 1.
         """
         if size < 1:
-            raise ValueError(f"a memory holds at least 1 frame, got {size}")
-        self.size, self.seed, self.seen = size, seed, 0
+            raise ValueError(f"a frame buffer holds at least 1 frame, got {size}")
+        self.size, self.seed, self.added = size, seed, 0
         self.rng = np.random.default_rng(seed)
         self.recent = self.reservoir = np.empty(0)
 
+    def __len__(self) -> int:
+        """Return the number of frames in each half."""
+        return min(self.added, self.size)
+
     def add(self, frames: Array) -> None:
-        """Add ``frames (B, *shape)``, a batch that is no larger than the memory."""
-        if not self.seen:
-            self.recent, self.reservoir = (
-                np.empty((self.size, *frames.shape[1:]), frames.dtype) for _ in range(2)
-            )
-        numbers = self.seen + np.arange(len(frames))
+        """Add ``frames (B, *shape)``, at most ``size`` at once."""
+        if not self.added:
+            shape = (self.size, *frames.shape[1:])
+            self.recent = np.empty(shape, frames.dtype)
+            self.reservoir = np.empty(shape, frames.dtype)
+        numbers = self.added + np.arange(len(frames))
         self.recent[numbers % self.size] = frames
-        places = np.where(
-            numbers < self.size, numbers, (self.rng.random(len(frames)) * (numbers + 1)).astype(int)
-        )
-        kept = places < self.size
-        self.reservoir[places[kept]] = frames[kept]
-        self.seen += len(frames)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of the frames in both halves, and how many have been seen."""
-        filled = min(self.seen, self.size)
-        halves = {
-            name: torch.from_numpy(getattr(self, name)[:filled].copy())
-            for name in ("recent", "reservoir")
-        }
-        return {**halves, "seen": torch.tensor(self.seen)}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take what ``state`` returned; what chance draws from here on is new.
-
-        Raises:
-            ValueError: it is of a memory of another size.
-        """
-        self.seen = int(state["seen"])
-        for name in ("recent", "reservoir"):
-            kept = state[name].numpy()
-            if len(kept) != min(self.seen, self.size):
-                raise ValueError(
-                    f"a memory of {self.size} frames cannot take the {len(kept)} frames of another"
-                )
-            half = np.empty((self.size, *kept.shape[1:]), kept.dtype)
-            half[: len(kept)] = kept
-            setattr(self, name, half)
-        self.rng = np.random.default_rng([self.seed, self.seen])
+        # Algorithm R (Vitter 1985, doi:10.1145/3147.3165): frame t replaces slot floor(t U), U
+        # uniform in [0, 1), and is dropped where that slot lies beyond the reservoir.
+        drawn = (self.rng.random(len(frames)) * (numbers + 1)).astype(int)
+        slots = np.where(numbers < self.size, numbers, drawn)
+        kept = slots < self.size
+        self.reservoir[slots[kept]] = frames[kept]
+        self.added += len(frames)
 
     def sample(self, count: int) -> Array:
         """Return ``count`` frames, half of them from each half, with replacement."""
-        filled = min(self.seen, self.size)
-        halves = count // 2, count - count // 2
-        parts = [
-            half[self.rng.integers(filled, size=n)]
-            for half, n in zip((self.recent, self.reservoir), halves, strict=True)
-        ]
-        return np.concatenate(parts)
+        newest = self.recent[self.rng.integers(len(self), size=count // 2)]
+        older = self.reservoir[self.rng.integers(len(self), size=count - count // 2)]
+        return np.concatenate([newest, older])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of the frames in both halves, and the number of frames added."""
+        halves = {
+            name: torch.from_numpy(getattr(self, name)[: len(self)].copy()) for name in HALVES
+        }
+        return {**halves, "added": torch.tensor(self.added)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what ``state_dict`` returned; the random numbers start from a new seed.
+
+        Raises:
+            ValueError: the state is of a buffer of another size.
+        """
+        self.added = int(state["added"])
+        for name in HALVES:
+            saved = state[name].numpy()
+            if len(saved) != len(self):
+                raise ValueError(
+                    f"a buffer of {self.size} frames cannot load the {len(saved)} frames of another"
+                )
+            half = np.empty((self.size, *saved.shape[1:]), saved.dtype)
+            half[: len(saved)] = saved
+            setattr(self, name, half)
+        self.rng = np.random.default_rng([self.seed, self.added])

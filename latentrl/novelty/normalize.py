@@ -1,4 +1,4 @@
-"""From raw bonuses to rewards: units, clipping, warm-up, weight."""
+"""From raw bonuses to intrinsic rewards: unit, clipping, warm-up and weight."""
 
 from __future__ import annotations
 
@@ -8,39 +8,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.novelty.base import below, check_novelty, checked, grown, hook, rows_for
-from latentrl.types import Array, Novelty
+from latentrl.novelty.base import Bonus, as_bonus, checked, grown, prefixed, substate
+from latentrl.types import Array, Novelty, Transitions
 
 
 class RunningVariance:
-    """The variance of a stream, by batches (Chan et al. 1983)."""
+    """Variance of a stream of numbers that comes in batches."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
+        """Start with an empty stream."""
         self.count, self.mean, self.squares = 0.0, 0.0, 0.0
+        """``squares`` is the sum of squared deviations from the mean."""
 
     def update(self, values: Array) -> None:
         """Add ``values (B,)``."""
+        # Chan, Golub and LeVeque 1983 (doi:10.1080/00031305.1983.10483115): the squares of two
+        # samples of sizes m and n add up, plus delta^2 m n / (m + n) for the distance of their
+        # means. Sums of x and x^2 instead would cancel where the mean is large.
         count, mean = len(values), float(values.mean())
-        total, delta = self.count + count, mean - self.mean
-        self.squares += (
-            float(np.square(values - mean).sum()) + delta**2 * self.count * count / total
-        )
+        total = self.count + count
+        delta = mean - self.mean
+        within = float(np.square(values - mean).sum())
+        self.squares += within + delta**2 * self.count * count / total
         self.mean += delta * count / total
         self.count = total
 
     @property
     def std(self) -> float:
-        """Standard deviation; 1 before there is any."""
+        """Standard deviation; 1 until two values differ."""
         return float(np.sqrt(self.squares / self.count)) if self.squares > 0 else 1.0
 
 
-class NormalizedBonus:
-    """A novelty in units of its own discounted returns, as part of a reward (Burda et al. 2018,
-    arXiv:1810.12894).
+class NormalizedBonus(Bonus):
+    """A bonus in units of the standard deviation of its own discounted returns.
 
-    ``weight * clip(bonus / std of discounted sums of bonuses)``. The sums never end with an
-    episode.
+    ``weight * clip(bonus / std, -clip, clip)`` is the intrinsic reward (Burda et al. 2018,
+    arXiv:1810.12894, section 2.4). The returns do not end with an episode.
     """
 
     def __init__(
@@ -56,87 +59,95 @@ class NormalizedBonus:
 
         Args:
             novelty: any object with ``score`` and ``update``.
-            weight: of the scaled bonus in the reward.
-            gamma: discount of the sums whose spread is the unit.
-            clip: largest scaled bonus.
-            warmup: states, counted over all environments, that teach novelty and unit before any
-                bonus is paid.
-            decay_steps: states over which the weight falls to 0, linearly; None keeps it.
+            weight: factor of the normalised bonus in the reward.
+            gamma: discount factor of the returns.
+            clip: largest magnitude of the normalised bonus.
+            warmup: transitions, over all environments, from which bonus and unit learn before the
+                reward starts.
+            decay_steps: transitions over which the weight decreases linearly to 0; None keeps it
+                constant.
 
         Raises:
-            TypeError: ``novelty`` is none.
-            ValueError: a value has no meaning.
+            TypeError: ``novelty`` is no novelty bonus.
+            ValueError: a value is out of range.
         """
-        check_novelty(novelty)
-        ends = 1 if decay_steps is None else decay_steps
-        if min(weight, warmup) < 0 or not 0 <= gamma < 1 or not clip > 0 or ends < 1:
+        decay = 1 if decay_steps is None else decay_steps
+        if min(weight, warmup) < 0 or not 0 <= gamma < 1 or not clip > 0 or decay < 1:
             raise ValueError(
-                "scaling needs weight >= 0, 0 <= gamma < 1, clip > 0, warmup >= 0 and decay_steps >= 1 or None, got "
-                f"weight={weight}, gamma={gamma}, clip={clip}, warmup={warmup}, decay_steps={decay_steps}"
+                "NormalizedBonus needs weight >= 0, 0 <= gamma < 1, clip > 0, warmup >= 0 and "
+                f"decay_steps >= 1 or None, got weight={weight}, gamma={gamma}, clip={clip}, "
+                f"warmup={warmup}, decay_steps={decay_steps}"
             )
-        self.novelty, self.weight, self.gamma, self.clip = novelty, weight, gamma, clip
+        self.bonus, self.weight, self.gamma, self.clip = as_bonus(novelty), weight, gamma, clip
         self.warmup, self.decay_steps = warmup, decay_steps
-        self.seen = 0
-        self.unit = RunningVariance()
-        self._sums = np.zeros(0)
-        self._raw = np.zeros(0, np.float32)
-        self._rows: Array | None = None
+        self.count = 0
+        """Transitions so far, over all environments."""
+        self.variance = RunningVariance()
+        self._returns = np.zeros(0)
+        self._mean = 0.0
 
-    def score(self, observations: Array, latents: Array) -> Array:
-        """Return the bonus as a reward, float32 ``(B,)``; 0 while warming up."""
-        self._raw = checked(self.novelty, self.novelty.score(observations, latents), len(latents))
-        if self.seen < self.warmup:
-            return np.zeros_like(self._raw)
-        scaled = np.clip(self._raw / self.unit.std, -self.clip, self.clip)
-        paid: Array = (self.current_weight * scaled).astype(np.float32)
-        return paid
+    def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
+        """Start new episodes of the bonus; the discounted returns go on."""
+        self.bonus.reset(env_ids, observations, latents)
 
-    def update(self, observations: Array, latents: Array) -> None:
-        """Learn from the states that ``score`` has just seen."""
-        rows = rows_for(self._rows, len(latents))
-        self._sums = grown(self._sums, rows)
-        self._sums[rows] = self.gamma * self._sums[rows] + self._raw
-        self.unit.update(self._sums[rows])
-        self.seen += len(latents)
-        self.novelty.update(observations, latents)
+    def score(self, transitions: Transitions) -> Array:
+        """Return the intrinsic rewards, float32 ``(B,)``; 0 during warm-up."""
+        raw = checked(self.bonus, self.bonus.score(transitions), len(transitions))
+        return self._rewards(raw)
+
+    def update(self, transitions: Transitions) -> None:
+        """Update the bonus and the unit."""
+        self.step(transitions)
+
+    def step(self, transitions: Transitions) -> Array:
+        """Score, then update, by one ``step`` of the bonus."""
+        raw = checked(self.bonus, self.bonus.step(transitions), len(transitions))
+        rewards = self._rewards(raw)
+        self._learn(transitions.env_ids, raw)
+        return rewards
+
+    def _rewards(self, raw: Array) -> Array:
+        if self.count < self.warmup:
+            return np.zeros_like(raw)
+        scaled = np.clip(raw / self.variance.std, -self.clip, self.clip)
+        rewards: Array = (self.current_weight * scaled).astype(np.float32)
+        return rewards
+
+    def _learn(self, env_ids: Array, raw: Array) -> None:
+        # RND sums the past bonuses, R <- gamma R + r, in place of the future ones of a true return:
+        # both have the same distribution over a long run, and the past is at hand.
+        self._returns = grown(self._returns, env_ids)
+        self._returns[env_ids] = self.gamma * self._returns[env_ids] + raw
+        self.variance.update(self._returns[env_ids])
+        self._mean = float(raw.mean())
+        self.count += len(raw)
 
     @property
     def current_weight(self) -> float:
-        """The weight after the states seen so far."""
+        """Weight after the transitions so far."""
         if self.decay_steps is None:
             return self.weight
-        return self.weight * max(0.0, 1 - self.seen / self.decay_steps)
-
-    def act(self, actions: Array) -> None:
-        """Tell the novelty."""
-        hook(self.novelty, "act", actions)
-
-    def begin(self, observations: Array, latents: Array, rows: Array) -> None:
-        """Tell the novelty."""
-        hook(self.novelty, "begin", observations, latents, rows)
-
-    def select(self, rows: Array) -> None:
-        """Keep the sums of these environments, and tell the novelty."""
-        self._rows = rows
-        hook(self.novelty, "select", rows)
+        return self.weight * max(0.0, 1 - self.count / self.decay_steps)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all that must be kept to resume."""
-        own = {"seen": torch.tensor(self.seen), "sums": torch.from_numpy(self._sums.copy())}
-        own["unit"] = torch.tensor(
-            [self.unit.count, self.unit.mean, self.unit.squares], dtype=torch.float64
-        )
-        inner = hook(self.novelty, "state_dict") or {}
-        return {**own, **{f"novelty.{name}": value for name, value in inner.items()}}
+        """Return the number of transitions, the unit, the returns and the bonus's state."""
+        unit = [self.variance.count, self.variance.mean, self.variance.squares]
+        own = {
+            "count": torch.tensor(self.count),
+            "returns": torch.from_numpy(self._returns.copy()),
+            "variance": torch.tensor(unit, dtype=torch.float64),
+        }
+        return {**own, **prefixed("bonus.", self.bonus.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take what ``state`` returned."""
-        self.seen, self._sums = int(state["seen"]), state["sums"].numpy().copy()
-        self.unit.count, self.unit.mean, self.unit.squares = map(float, state["unit"])
-        hook(self.novelty, "load_state_dict", below("novelty.", state))
+        """Restore what ``state_dict`` returned."""
+        self.count = int(state["count"])
+        self._returns = state["returns"].numpy().copy()
+        unit = self.variance
+        unit.count, unit.mean, unit.squares = map(float, state["variance"])
+        self.bonus.load_state_dict(substate("bonus.", state))
 
     def metrics(self) -> dict[str, float]:
-        """Return the raw mean, the unit, the weight, and the novelty's own figures."""
-        own = {"raw": float(self._raw.mean()) if len(self._raw) else 0.0, "unit": self.unit.std}
-        inner = hook(self.novelty, "metrics") or {}
-        return {**own, "weight": self.current_weight, **inner}
+        """Return the mean raw bonus, the unit, the weight, and the bonus's metrics."""
+        own = {"raw_bonus": self._mean, "return_std": self.variance.std}
+        return {**own, "weight": self.current_weight, **self.bonus.metrics()}

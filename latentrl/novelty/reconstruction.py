@@ -1,4 +1,4 @@
-"""Reconstruction error of a model that keeps learning: high where it has rarely been."""
+"""Reconstruction error of an autoencoder that is trained online: low where the agent often is."""
 
 from __future__ import annotations
 
@@ -14,45 +14,50 @@ from torch import Tensor
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.novelty.base import NOVELTIES, Bonus, below
-from latentrl.novelty.frame_buffer import Memory
-from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
-from latentrl.types import Array
+from latentrl.novelty.base import BONUSES, Bonus, prefixed, substate
+from latentrl.novelty.composite import Product
+from latentrl.novelty.counts import FirstVisits
+from latentrl.novelty.frame_buffer import FrameBuffer
+from latentrl.training.optimizer_state import (
+    gradient_step,
+    load_optimizer_tensors,
+    optimizer_tensors,
+)
+from latentrl.types import Array, Encoder, LatentLayout, Transitions
 
 SCHEDULES_DONE = 1 << 62
-"""Gradient steps after which every schedule of a penalty is at its end: the model was trained
-before."""
+"""Gradient step at which every schedule of a loss term has ended: the model is pretrained."""
 RECENT, FAMILIAR = 2_000, 0.1
-"""How many of the newest scores say what is usual, and which quantile of them a familiar state is
-taken to have."""
+"""Number of newest scores, and their quantile that is the baseline of familiar states."""
+GRADIENT_CLIP = 1000.0
 NATS_PER_BYTE = 8 * math.log(2)
 
 
 @dataclass(frozen=True)
-class Learning:
-    """How the live model keeps learning."""
+class OnlineTraining:
+    """Hyperparameters of the training of the live model, named as in SB3."""
 
-    memory: int = 10_000
-    """Frames in the ring of the newest, and as many in the reservoir of all."""
+    buffer_size: int = 10_000
+    """Frames in the ring buffer of the newest, and as many in the reservoir of all."""
     learning_starts: int = 1_000
-    """Frames to see before the first step."""
+    """Frames before the first gradient step."""
     train_freq: int = 256
-    """Frames between trainings."""
+    """Frames from one training to the next."""
     gradient_steps: int = 4
-    """Steps of each training."""
+    """Gradient steps of each training."""
     batch_size: int = 64
-    """Frames of a step, half newest and half remembered."""
+    """Frames of a gradient step, half from the ring buffer and half from the reservoir."""
     learning_rate: float = 3e-4
-    """Adam's step size."""
+    """Adam learning rate."""
 
     def __post_init__(self) -> None:
-        """Refuse values without a meaning, by the field's name."""
-        for name in ("memory", "train_freq", "gradient_steps", "batch_size"):
+        """Raise ``ValueError`` for values out of range, by the field's name."""
+        for name in ("buffer_size", "train_freq", "gradient_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.learning_starts < 0 or not self.learning_rate > 0:
             raise ValueError(
-                "learning needs learning_starts >= 0 and a positive learning_rate, got "
+                "online training needs learning_starts >= 0 and a positive learning_rate, got "
                 f"learning_starts={self.learning_starts}, learning_rate={self.learning_rate}"
             )
 
@@ -64,8 +69,9 @@ def png_nats(images: Array) -> Array:
 
 
 def _trainable_copy(model: Autoencoder) -> Autoencoder:
-    """Copy a model, to train what ``fit`` would: a fixed sigma and a frozen model of features stay
-    as they are.
+    """Copy ``model`` with the weights trainable that ``fit`` would train.
+
+    The agent's model is frozen; that a fixed sigma is frozen too shows in a model built anew.
     """
     live = copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
@@ -75,135 +81,155 @@ def _trainable_copy(model: Autoencoder) -> Autoencoder:
     return live
 
 
-@NOVELTIES.register("reconstruction")
 class ReconstructionNovelty(Bonus):
-    """-log p of a state under a live copy of the model, in nats, less what any model would need.
+    """-log p(x given z) of a state under a live copy of the model, in nats above a baseline.
 
-    The agent keeps the frozen model's codes; the live copy learns on, so that the bonus of a place
-    falls with its visits. A frozen model's error would never fall. A decoder with a variance for
-    every value pays less for noise in a part of the picture; a picture that is all noise is still
-    paid for.
+    The agent keeps the latents of the frozen model; the copy is trained on, so that the bonus of a
+    state decreases with its visits. The error of a frozen model would never decrease. A decoder
+    with a variance for each value gives a low bonus to noise in a region of the image; an image
+    that is all noise still has a high one.
     """
 
     def __init__(
         self,
         model: Autoencoder,
-        learning: Learning = Learning(),
+        online: OnlineTraining = OnlineTraining(),
         floor: float | None = None,
         latent_kl: float = 0.0,
         complexity: float = 0.0,
         seed: int = 0,
     ) -> None:
-        """Copy ``model``, which stays as it is.
+        """Copy ``model``, which is not changed.
 
         Args:
             model: a pretrained model with a decoder.
-            learning: how the copy keeps learning.
-            floor: nats below which a state is not new; None takes the lowest tenth of the newest
-                scores, what familiar states need. The part above the floor is the bonus.
-            latent_kl: weight of the posterior's KL divergence beside the reconstruction.
-            complexity: weight of the image's size as a PNG, in nats, which is taken off: what is
-                hard to draw is not therefore new (Serra et al. 2020, arXiv:1909.11480).
-            seed: of memory and noise.
+            online: hyperparameters of the training of the copy.
+            floor: baseline in nats that is subtracted, results below 0 being 0; None takes the 0.1
+                quantile of the newest scores, the nll of familiar states.
+            latent_kl: weight of the posterior's KL divergence beside the nll.
+            complexity: weight of the size of the image as a PNG, in nats, which is subtracted: an
+                image that is hard to compress is not for that reason new (Serra et al. 2020,
+                arXiv:1909.11480).
+            seed: of the frame buffer and the training noise.
 
         Raises:
-            ValueError: the model has no decoder or measures features, ``latent_kl`` needs a
-                Gaussian code, or ``complexity`` 8-bit images.
+            ValueError: the model has no decoder or its likelihood is of features, ``latent_kl``
+                needs a Gaussian posterior, or ``complexity`` needs 8-bit images.
         """
-        if model.decoder is None:
-            raise ValueError(
-                f"a {model.config.model!r} model has no decoder, and so no reconstruction error"
-            )
-        if not model.has_pixel_likelihood:
-            raise ValueError(
-                f"a {model.config.model!r} model measures features, and knows no likelihood of pixels"
-            )
-        space = model.observation_space
-        if complexity and not (is_image(space) and space.dtype == np.uint8):
-            raise ValueError("complexity is that of images of uint8, as PNG files")
-        if latent_kl and not model.variational:
-            raise ValueError("latent_kl needs a model with a Gaussian code, such as 'beta_vae'")
+        _check(model, latent_kl, complexity)
         self.live = _trainable_copy(model)
-        self.learning, self.floor, self.latent_kl, self.complexity = (
-            learning,
-            floor,
-            latent_kl,
-            complexity,
-        )
-        self.memory = Memory(learning.memory, seed)
+        self.online, self.floor = online, floor
+        self.latent_kl, self.complexity = latent_kl, complexity
+        self.buffer = FrameBuffer(online.buffer_size, seed)
         self.generator = torch.Generator(model.device).manual_seed(seed)
         weights = [weight for weight in self.live.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.Adam(weights, learning.learning_rate, fused=True)
-        self.steps, self.usual = 0, 0.0
-        self._raw: Array = np.zeros(0, np.float32)
+        self.optimizer = torch.optim.Adam(weights, online.learning_rate, fused=True)
+        self.gradient_steps = 0
+        self.baseline_nll = 0.0
+        """Quantile ``FAMILIAR`` of the newest scores, in nats."""
+        self._nll = 0.0
         self._recent: Array = np.zeros(0, np.float32)
 
-    @torch.inference_mode()
-    def score(self, observations: Array, latents: Array) -> Array:
-        """Return the nats above the floor."""
-        frames = torch.from_numpy(np.require(observations, requirements=["C", "W"]))
-        x = self.live.preprocess(frames.to(self.live.device))
-        code, _, outputs = self.live.eval()(x)
-        nats = -self.live.likelihood.log_prob(outputs.float(), x).flatten(1).sum(1)
-        if self.latent_kl:
-            nats = nats + self.latent_kl * code.kl().sum(1)
-        self._raw = nats.float().cpu().numpy()
-        if self.complexity:
-            self._raw = self._raw - self.complexity * png_nats(observations)
-        floor = self.usual if self.floor is None else self.floor
-        bonus: Array = np.maximum(self._raw - floor, 0)
-        return bonus
+    def score(self, transitions: Transitions) -> Array:
+        """Return the nats above the baseline, float32 ``(B,)``."""
+        return self._above_floor(self._nats(transitions.next_observations))
 
-    def update(self, observations: Array, latents: Array) -> None:
-        """Remember the frames; train when it is time."""
-        before = self.memory.seen
-        self.memory.add(observations)
-        if len(self._raw):
-            self._recent = np.concatenate([self._recent, self._raw])[-RECENT:]
-            self.usual = float(np.quantile(self._recent, FAMILIAR))
-        period, seen = self.learning.train_freq, self.memory.seen
-        if seen >= self.learning.learning_starts and seen // period > before // period:
+    def update(self, transitions: Transitions) -> None:
+        """Add the frames to the buffer, update the baseline, and train when it is due."""
+        self.step(transitions)
+
+    def step(self, transitions: Transitions) -> Array:
+        """Score, then update, from one upload and one pass of each frame."""
+        nats = self._nats(transitions.next_observations)
+        scores = self._above_floor(nats)
+        self._nll = float(nats.mean())
+        self._set_recent(np.concatenate([self._recent, nats])[-RECENT:])
+        self._add(transitions.next_observations)
+        return scores
+
+    def _add(self, frames: Array) -> None:
+        period = self.online.train_freq
+        before = self.buffer.added // period
+        self.buffer.add(frames)
+        due = self.buffer.added // period > before
+        if due and self.buffer.added >= self.online.learning_starts:
             self.train()
 
+    @torch.inference_mode()
+    def _nats(self, observations: Array) -> Array:
+        """Return nll, KL divergence and complexity with their weights, float32 ``(B,)``."""
+        frames = torch.from_numpy(np.require(observations, requirements=["C", "W"]))
+        x = self.live.preprocess(frames.to(self.live.device))
+        posterior, _, outputs = self.live.eval()(x)
+        nats = -self.live.likelihood.log_prob(outputs.float(), x).flatten(1).sum(1)
+        if self.latent_kl:
+            nats = nats + self.latent_kl * posterior.kl().sum(1)
+        total: Array = nats.float().cpu().numpy()
+        return total - self.complexity * png_nats(observations) if self.complexity else total
+
+    def _above_floor(self, nats: Array) -> Array:
+        floor = self.baseline_nll if self.floor is None else self.floor
+        bonus: Array = np.maximum(nats - floor, 0)
+        return bonus
+
+    def _set_recent(self, nats: Array) -> None:
+        self._recent = nats
+        self.baseline_nll = float(np.quantile(nats, FAMILIAR)) if len(nats) else 0.0
+
     def train(self) -> None:
-        """Take ``gradient_steps`` steps on remembered frames."""
-        for _ in range(self.learning.gradient_steps):
-            frames = torch.from_numpy(self.memory.sample(self.learning.batch_size)).to(
-                self.live.device
-            )
-            x = self.live.train().preprocess(frames)
-            terms, _ = self.live.losses(
-                x, *self.live.sample_noise(x, self.generator), SCHEDULES_DONE
-            )
-            self.optimizer.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.live.parameters(), 1000.0)
-            self.optimizer.step()
-            self.steps += 1
+        """Take ``online.gradient_steps`` steps on frames of the buffer."""
+        for _ in range(self.online.gradient_steps):
+            frames = torch.from_numpy(self.buffer.sample(self.online.batch_size))
+            x = self.live.train().preprocess(frames.to(self.live.device))
+            noise = self.live.sample_noise(x, self.generator)
+            terms, _ = self.live.losses(x, *noise, SCHEDULES_DONE)
+            gradient_step(torch.stack(list(terms.values())).sum(), self.optimizer, GRADIENT_CLIP)
+            self.gradient_steps += 1
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the live weights, the optimizer's moments, the remembered frames and the newest
-        scores.
-        """
-        weights = {
-            f"live.{name}": tensor.clone() for name, tensor in self.live.state_dict().items()
+        """Return live weights, the optimizer's moments, the buffer and the newest scores."""
+        weights = {name: tensor.clone() for name, tensor in self.live.state_dict().items()}
+        return {
+            **prefixed("live.", weights),
+            **prefixed("buffer.", self.buffer.state_dict()),
+            **optimizer_tensors(self.optimizer),
+            "gradient_steps": torch.tensor(self.gradient_steps),
+            "recent": torch.from_numpy(self._recent.copy()),
         }
-        remembered = {f"memory.{name}": tensor for name, tensor in self.memory.state_dict().items()}
-        own = {"steps": torch.tensor(self.steps), "recent": torch.from_numpy(self._recent.copy())}
-        return {**weights, **optimizer_tensors(self.optimizer), **remembered, **own}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take what ``state`` returned."""
-        self.live.load_state_dict(below("live.", state))
-        self.memory.load_state_dict(below("memory.", state))
+        """Restore what ``state_dict`` returned; the noise starts from a new seed."""
+        self.live.load_state_dict(substate("live.", state))
+        self.buffer.load_state_dict(substate("buffer.", state))
         load_optimizer_tensors(self.optimizer, state)
-        self.steps, self._recent = int(state["steps"]), state["recent"].numpy().copy()
-        self.generator.manual_seed(self.memory.seed + self.steps)
-        self.usual = float(np.quantile(self._recent, FAMILIAR)) if len(self._recent) else 0.0
+        self.gradient_steps = int(state["gradient_steps"])
+        self.generator.manual_seed(self.buffer.seed + self.gradient_steps)
+        self._set_recent(state["recent"].numpy().copy())
 
     def metrics(self) -> dict[str, float]:
-        """Return the newest mean error and the usual one, in nats."""
-        return {
-            "nats": float(self._raw.mean()) if len(self._raw) else 0.0,
-            "usual_nats": self.usual,
-        }
+        """Return the mean nll of the newest step and the baseline, in nats."""
+        return {"nll": self._nll, "baseline_nll": self.baseline_nll}
+
+
+def _check(model: Autoencoder, latent_kl: float, complexity: float) -> None:
+    name, space = model.config.model, model.observation_space
+    if model.decoder is None:
+        raise ValueError(f"a {name!r} model has no decoder, and so no reconstruction error")
+    if model.features is not None:
+        raise ValueError(f"a {name!r} model has a likelihood of features, and none of pixels")
+    if complexity and not (is_image(space) and space.dtype == np.uint8):
+        raise ValueError("complexity is the PNG size of uint8 images; set it to 0")
+    if latent_kl and not model.variational:
+        raise ValueError("latent_kl needs a model with a Gaussian posterior, such as 'beta_vae'")
+
+
+@BONUSES.register("reconstruction")
+def reconstruction(encoder: Encoder, seed: int) -> Product:
+    """Nll of a live copy of the encoder, for first visits in an episode."""
+    if not isinstance(encoder, Autoencoder):
+        raise ValueError(
+            f"novelty 'reconstruction' needs a latentrl.Autoencoder, got {type(encoder).__name__}; "
+            "use 'counts'"
+        )
+    visits = FirstVisits(width=LatentLayout.of(encoder).token_width)
+    return Product([ReconstructionNovelty(encoder, seed=seed), visits])

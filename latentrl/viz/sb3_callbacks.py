@@ -1,6 +1,4 @@
-"""SB3 callbacks: progress, settings, curves per environment frame, and pictures of what the agent
-sees and is paid.
-"""
+"""SB3 callbacks: progress, hyperparameters, curves, and images of observations and bonuses."""
 
 from __future__ import annotations
 
@@ -20,11 +18,12 @@ from latentrl.utils.progress import progress_bar
 from latentrl.viz import images as pictures
 from latentrl.viz.novelty_map import RecentStates, novelty_map
 from latentrl.viz.tensorboard import SHOWN, add_picture
+from latentrl.wrappers.intrinsic import IntrinsicRewards
 from latentrl.wrappers.sb3 import LatentVecEnv
 
 
 def summary_writer(callback: BaseCallback) -> Any:
-    """Return the TensorBoard writer of a callback's algorithm, None where it logs elsewhere."""
+    """Return the TensorBoard writer of a callback's logger, None if it has none."""
     for output in callback.logger.output_formats:
         if isinstance(output, TensorBoardOutputFormat):
             return output.writer
@@ -32,15 +31,15 @@ def summary_writer(callback: BaseCallback) -> Any:
 
 
 class ProgressCallback(BaseCallback):
-    """A bar with decisions a second, the time left and the latest mean return."""
+    """Progress bar with timesteps per second, the time left and the newest mean return."""
 
     def __init__(self, total: int, frame_skip: int = 1) -> None:
-        """Expect ``total`` decisions of ``frame_skip`` environment frames each."""
+        """Show progress towards ``total`` timesteps of ``frame_skip`` environment frames each."""
         super().__init__()
         self.total, self.frame_skip = total, frame_skip
 
     def _on_training_start(self) -> None:
-        self.bar = progress_bar(self.total, self.num_timesteps, "training", "decision", True)
+        self.bar = progress_bar(self.total, self.num_timesteps, "training", "timestep", True)
 
     def _on_step(self) -> bool:
         self.bar.update(self.num_timesteps - self.bar.n)
@@ -59,10 +58,10 @@ class ProgressCallback(BaseCallback):
 
 
 class EnvFrameCurves(BaseCallback):
-    """The task's own return against environment frames, beside SB3's curve against decisions."""
+    """Extrinsic return against environment frames, beside SB3's curve against timesteps."""
 
     def __init__(self, frame_skip: int) -> None:
-        """Count ``frame_skip`` environment frames a decision."""
+        """Count ``frame_skip`` environment frames per timestep."""
         super().__init__()
         self.frame_skip = frame_skip
 
@@ -79,10 +78,10 @@ class EnvFrameCurves(BaseCallback):
 
 
 class LatentPictures(BaseCallback):
-    """Now and then: frames that the agent has just seen, beside what its code keeps of them."""
+    """Images of the newest frames above the reconstructions of their latents."""
 
     def __init__(self, every: int) -> None:
-        """Write one picture every ``every`` decisions."""
+        """Write one image every ``every`` timesteps."""
         super().__init__()
         self.every, self._next = every, 0
 
@@ -105,10 +104,10 @@ class LatentPictures(BaseCallback):
 
 
 class Hyperparameters(BaseCallback):
-    """Puts the run's settings on TensorBoard's page of hyper-parameters."""
+    """Writes the run's hyperparameters to TensorBoard's page of them."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        """Show ``values``."""
+        """Write those of ``values`` that are numbers, strings or bools."""
         super().__init__()
         self.values = {
             key: value
@@ -135,94 +134,86 @@ def _latent_host(venv: Any) -> LatentVecEnv | None:
 
 
 class NoveltyCurves(BaseCallback):
-    """Curves of a scaled novelty: what it paid, its share, its unit, its weight, and the figures of
-    its parts.
-    """
+    """Curves of the intrinsic reward, its fraction of the whole reward, and the bonus's metrics."""
 
     def __init__(self, novelty: NormalizedBonus) -> None:
-        """Log the figures of ``novelty`` after every rollout."""
+        """Log the metrics of ``novelty`` after every rollout."""
         super().__init__()
         self.novelty = novelty
         self._rollout, self._point = np.zeros(4), np.zeros(4)
-        """Steps, bonus, size of the bonus and of the task reward: of this rollout, and since the
-        curves' last point."""
+        """Steps, and sums of intrinsic rewards, of their magnitudes and of those of extrinsic ones:
+        in this rollout, and since the last point of the curves."""
 
     def _on_step(self) -> bool:
-        rewards = np.array(
-            [(info["intrinsic_reward"], info["extrinsic_reward"]) for info in self.locals["infos"]]
-        )
+        infos = self.locals["infos"]
+        rewards = np.array([(info["intrinsic_reward"], info["extrinsic_reward"]) for info in infos])
         self._rollout += (len(rewards), rewards[:, 0].sum(), *np.abs(rewards).sum(0))
         return True
 
     def _on_rollout_end(self) -> None:
-        pending = (
-            "novelty/bonus" in self.logger.name_to_value
-        )  # DQN's rollouts are shorter than the way to a point
+        # SB3 writes a point after several rollouts of DQN, and clears the logger then: while a
+        # value is pending, the new one covers the rollouts before, too.
+        pending = "novelty/intrinsic_reward" in self.logger.name_to_value
         self._point = self._rollout + pending * self._point
         self._rollout = np.zeros(4)
-        steps, paid, bonus, task = self._point
-        self.logger.record("novelty/bonus", paid / max(1, steps))
-        self.logger.record("novelty/share", bonus / (bonus + task) if bonus else 0.0)
+        steps, total, intrinsic, extrinsic = self._point
+        fraction = intrinsic / (intrinsic + extrinsic) if intrinsic else 0.0
+        self.logger.record("novelty/intrinsic_reward", total / max(1, steps))
+        self.logger.record("novelty/fraction", fraction)
         for name, value in self.novelty.metrics().items():
             self.logger.record(f"novelty/{name}", value)
 
 
 class NoveltyMap(BaseCallback):
-    """Now and then: the states visited since, in the plane of their codes, by what their novelty
-    was paid.
-    """
+    """Images of the states reached since the last one, in the plane of their latents, by bonus."""
 
     def __init__(self, every: int, size: int = 2_000, seed: int = 0) -> None:
-        """Write one picture every ``every`` decisions, of about ``size`` states drawn at random
-        from those since.
+        """Write an image every ``every`` timesteps, of about ``size`` states drawn at random.
 
         Raises:
             ValueError: ``every`` or ``size`` is less than 1.
         """
         super().__init__()
         if every < 1:
-            raise ValueError(f"a picture is written every 1 or more decisions, got every={every}")
-        self.every, self.visits, self.share = every, RecentStates(size), size / every
+            raise ValueError(f"an image is written every 1 or more timesteps, got every={every}")
+        self.every, self.states = every, RecentStates(size)
+        self._probability = size / every
         self.rng = np.random.default_rng(seed)
 
     def _on_training_start(self) -> None:
         host = _latent_host(self.training_env)
-        pays = host is not None and host.payment is not None and _frame_space(host) is not None
-        self.host = host if pays and summary_writer(self) is not None else None
+        has_bonus = host is not None and host.intrinsic is not None
+        has_images = host is not None and _frame_space(host) is not None
+        self.host = host if has_bonus and has_images and summary_writer(self) is not None else None
         self._next = self._after()
 
     def _after(self) -> int:
         return (self.num_timesteps // self.every + 1) * self.every
 
     def _on_step(self) -> bool:
-        if self.host is not None:
-            self._remember(self.host)
+        if self.host is not None and self.host.intrinsic is not None:
+            self._add(self.host.intrinsic)
         return True
 
-    def _remember(self, host: LatentVecEnv) -> None:
-        rows = np.flatnonzero(self.rng.random(host.num_envs) < self.share)
-        if len(rows):
-            infos = self.locals["infos"]
-            frames, codes = host.transform.reached(np.flatnonzero(self.locals["dones"]))
-            self.visits.add(
-                frames[rows], codes[rows], np.array([infos[i]["intrinsic_reward"] for i in rows])
-            )
+    def _add(self, intrinsic: IntrinsicRewards) -> None:
+        rows = np.flatnonzero(self.rng.random(intrinsic.num_envs) < self._probability)
+        if len(rows) and intrinsic.transitions is not None:
+            reached, infos = intrinsic.transitions[rows], self.locals["infos"]
+            bonuses = np.array([infos[i]["intrinsic_reward"] for i in rows])
+            self.states.add(reached.next_observations, reached.next_latents, bonuses)
 
     def _on_rollout_end(self) -> None:
         space = None if self.host is None else _frame_space(self.host)
-        if space is None or not self.visits.seen or self.num_timesteps < self._next:
+        if space is None or not self.states.seen or self.num_timesteps < self._next:
             return
         self._next = self._after()
-        picture = novelty_map(
-            *self.visits.newest(), low=float(space.low.min()), high=float(space.high.max())
-        )
-        add_picture(
-            summary_writer(self), "novelty/novelty_map", pictures.png(picture), self.num_timesteps
-        )
+        low, high = float(space.low.min()), float(space.high.max())
+        image = pictures.png(novelty_map(*self.states.newest(), low=low, high=high))
+        add_picture(summary_writer(self), "novelty/novelty_map", image, self.num_timesteps)
 
 
 def _frame_space(host: LatentVecEnv) -> spaces.Box | None:
-    """Return the space of the frames that are encoded, None where they are no images."""
+    """Return the space of the encoded frames, None if they are no images."""
     space, key = host.venv.observation_space, host.transform.key
     space = space[key] if isinstance(space, spaces.Dict) and key is not None else space
     return space if isinstance(space, spaces.Box) and is_image(space) else None

@@ -1,4 +1,4 @@
-"""What the three hosts share: which observation is encoded, and a whole step in one batch."""
+"""What the three kinds of wrappers share: one encoder pass over all frames of a step."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from latentrl.types import Array, Encoder
 
 
 class LatentTransform:
-    """Encodes batched observations, plain or one key of a Dict."""
+    """Encodes batched observations, plain ones or one key of a Dict."""
 
     def __init__(
         self, encoder: Encoder | str | Path, space: spaces.Space[Any], key: str | None
     ) -> None:
-        """Load the encoder where ``encoder`` is a path, and check that it fits ``space``."""
+        """Load ``encoder`` if it is a path, and check that it takes observations of ``space``."""
         self.encoder = load_shared(encoder) if isinstance(encoder, str | Path) else encoder
         if not isinstance(self.encoder, Encoder):
             raise TypeError(
-                f"an encoder has latent_space and encode(observations); {type(self.encoder).__name__} lacks one"
+                "an encoder has latent_space and encode(observations); "
+                f"{type(self.encoder).__name__} lacks one"
             )
         self.key = key
         self.last_frames: Array = np.empty(0)
-        """The frames of the newest batch, ``(B, *observation_shape)``."""
-        self.last_codes: Array = np.empty(0)
-        """Their codes, ``(B, latent_dim)``."""
+        """Encoded observations of the newest batch, ``(B, *observation_shape)``."""
+        self.last_latents: Array = np.empty(0)
+        """Latents of ``last_frames``, ``(B, latent_dim)``."""
         self._finals: tuple[Array, Array] = (np.empty(0), np.empty(0))
         check_observation_space(self.encoder, self._encoded_space(space))
         self.space = self._replace(space, self.encoder.latent_space)
 
     @property
     def recorded(self) -> Any:
-        """What stands for the encoder in an environment's spec: its path, where it has one."""
+        """The encoder as an environment's spec records it: its path, if it was loaded."""
         return getattr(self.encoder, "source", None) or self.encoder
 
     def _encoded_space(self, space: spaces.Space[Any]) -> spaces.Space[Any]:
@@ -48,7 +49,8 @@ class LatentTransform:
             return space
         if self.key not in space.spaces:
             raise ValueError(
-                f"observations are a Dict of {', '.join(space.spaces)}; set key to the one to encode, not {self.key!r}"
+                f"observations are a Dict of {', '.join(space.spaces)}; "
+                f"set key to the one to encode, not {self.key!r}"
             )
         return space[self.key]
 
@@ -63,28 +65,36 @@ class LatentTransform:
         return np.asarray(observations if self.key is None else observations[self.key])
 
     def single(self, observation: Any) -> Any:
-        """Encode one observation without a batch dimension."""
+        """Encode one observation, without a batch dimension."""
         self.last_frames = self._frames(observation)[None]
-        self.last_codes = self.encoder.encode(self.last_frames)
-        return self._replace(observation, self.last_codes[0])
+        self.last_latents = self.encoder.encode(self.last_frames)
+        return self._replace(observation, self.last_latents[0])
 
     def batch(self, observations: Any, finals: Sequence[Any] = ()) -> tuple[Any, list[Any]]:
-        """Encode batched ``observations`` and, in the same pass, single ``finals``."""
+        """Encode batched ``observations`` and single terminal ones, ``finals``, in one pass."""
         frames = self._frames(observations)
         extra = [self._frames(final)[None] for final in finals]
-        every = np.concatenate([frames, *extra]) if extra else frames
-        codes, count = self.encoder.encode(every), len(frames)
-        self.last_frames, self.last_codes = frames, codes[:count]
-        self._finals = every[count:], codes[count:]
-        replaced = [self._replace(final, codes[count + i]) for i, final in enumerate(finals)]
-        return self._replace(observations, codes[:count]), replaced
+        all_frames = np.concatenate([frames, *extra]) if extra else frames
+        latents = self.encoder.encode(all_frames)
+        count = len(frames)
+        self.last_frames, self.last_latents = frames, latents[:count]
+        self._finals = all_frames[count:], latents[count:]
+        replaced = [self._replace(final, latents[count + i]) for i, final in enumerate(finals)]
+        return self._replace(observations, latents[:count]), replaced
 
     def reached(self, ended: Array) -> tuple[Array, Array]:
-        """Return frames and codes of the newest batch, with the final ones in the rows
-        ``ended``.
+        """Return frames and latents that the newest step reached.
+
+        They are those of the newest batch, with the terminal ones in the rows ``ended``, where the
+        batch has the first observation of the next episode.
         """
         if not len(ended):
-            return self.last_frames, self.last_codes
-        frames, codes = self.last_frames.copy(), self.last_codes.copy()
-        frames[ended], codes[ended] = self._finals
-        return frames, codes
+            return self.last_frames, self.last_latents
+        frames, latents = self.last_frames.copy(), self.last_latents.copy()
+        frames[ended], latents[ended] = self._finals
+        return frames, latents
+
+    def encode_again(self) -> Array:
+        """Return the latents of ``last_frames`` under an encoder that was exchanged."""
+        self.last_latents = self.encoder.encode(self.last_frames)
+        return self.last_latents

@@ -1,4 +1,4 @@
-"""Codes in place of observations, for one ``gymnasium.Env``."""
+"""Latents in place of observations, for one ``gymnasium.Env``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from latentrl.types import Encoder, Novelty
 from latentrl.wrappers.encode import LatentTransform
 from latentrl.wrappers.intrinsic import IntrinsicRewards
 
+NONE_ENDED = np.empty(0, int)
+
 
 class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
-    """Replaces observations by their codes; ``wrap`` chooses it for a ``gymnasium.Env``.
+    """Replaces observations by their latents; ``wrap`` returns it for a ``gymnasium.Env``.
 
-    With a saved encoder and without a novelty, ``env.spec`` goes to JSON and back. A novelty's
-    bonus is added to the reward; the task's own stays in ``info["extrinsic_reward"]``.
+    With a saved encoder and without a novelty bonus, ``env.spec`` can be written to JSON and read
+    again. A bonus is added to the reward; ``info["extrinsic_reward"]`` is the environment's own.
     """
 
     def __init__(
@@ -28,15 +30,12 @@ class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructor
         key: str | None = None,
         novelty: Novelty | None = None,
     ) -> None:
-        """Arguments and errors as in ``wrap``."""
+        """Wrap ``env``; arguments and errors as in ``wrap``."""
         self.transform = LatentTransform(encoder, env.observation_space, key)
-        self.payment = None if novelty is None else IntrinsicRewards(novelty, 1)
-        recorded = {
-            "encoder": self.transform.recorded,
-            "key": key,
-            **({} if novelty is None else {"novelty": novelty}),
-        }
-        RecordConstructorArgs.__init__(self, **recorded, _disable_deepcopy=True)
+        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, 1)
+        recorded = {"encoder": self.transform.recorded, "key": key}
+        own = {} if novelty is None else {"novelty": novelty}
+        RecordConstructorArgs.__init__(self, **recorded, **own, _disable_deepcopy=True)
         gym.ObservationWrapper.__init__(self, env)
         self.observation_space = self.transform.space
 
@@ -44,21 +43,22 @@ class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructor
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset, and encode the first observation."""
-        code, info = super().reset(seed=seed, options=options)
-        if self.payment is not None:
-            self.payment.begin(self.transform, np.ones(1, bool))
-        return code, info
+        latent, info = super().reset(seed=seed, options=options)
+        if self.intrinsic is not None:
+            self.intrinsic.reset(self.transform, np.ones(1, bool))
+        return latent, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step, and encode the observation."""
-        if self.payment is None:
-            return super().step(action)
-        self.payment.act(np.asarray(action)[None])
-        code, reward, terminated, truncated, info = super().step(action)
-        bonus = float(self.payment.pay(self.transform, np.empty(0, int), np.ones(1, bool))[0])
+        latent, reward, terminated, truncated, info = super().step(action)
+        if self.intrinsic is None:
+            return latent, reward, terminated, truncated, info
+        ends = np.array([[terminated], [truncated]])
+        step = (np.asarray(action)[None], *ends, NONE_ENDED)
+        bonus = float(self.intrinsic.step(self.transform, *step)[0])
         info = {**info, "extrinsic_reward": reward, "intrinsic_reward": bonus}
-        return code, float(reward) + bonus, terminated, truncated, info
+        return latent, float(reward) + bonus, terminated, truncated, info
 
     def observation(self, observation: Any) -> Any:
-        """Return the code of one observation, or the Dict with its code in it."""
+        """Return the latent of one observation, or the Dict with its latent in it."""
         return self.transform.single(observation)

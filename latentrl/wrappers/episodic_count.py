@@ -1,4 +1,4 @@
-"""A memory of one number: how often an episode has had the code that an agent sees."""
+"""Episodic count of each latent, as one more value of the observation."""
 
 from __future__ import annotations
 
@@ -8,73 +8,79 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from latentrl.novelty.counters import EpisodicCounter, Hasher
+from latentrl.novelty.counters import EpisodicCounter, LatentHash
 from latentrl.types import Array
+from latentrl.wrappers.sb3 import LatentVecEnv
 
 __all__ = ["VecEpisodicCount"]
 
 
 class VecEpisodicCount(VecEnvWrapper):
-    """Appends 1 / sqrt(n) to each code, at the n-th visit of it in the episode.
+    """Appends 1 / sqrt(n) to each latent, n its count in the episode.
 
-    An agent without memory that comes back to a view does again what it did there before, and may
-    go to and fro for ever. Here it can tell that it has come back.
+    A policy without memory takes the same action whenever an observation returns, and may go to and
+    fro until the episode ends. With the count in its observation it can take another one.
     """
 
     def __init__(self, venv: VecEnv, width: float = 0.1) -> None:
-        """Watch the codes ``(B, latent_dim)`` of ``venv``.
+        """Count the latents ``(B, latent_dim)`` of ``venv``.
 
         Args:
             venv: what ``wrap`` returned.
-            width: steps to which codes are rounded to tell whether two are the same.
+            width: grid width to which latents are rounded, in units of the latent.
 
         Raises:
-            ValueError: the observations are not codes, or the width is not positive.
+            ValueError: the observations are no latents, or ``width`` is not positive.
         """
         space = venv.observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise ValueError(
-                f"visits are counted of codes (latent_dim,), got observations {space}: wrap them first"
+                "VecEpisodicCount counts latents (latent_dim,), "
+                f"got observations {space}: wrap the environment first"
             )
-        low, high = np.append(space.low, 0), np.append(space.high, 1)
-        super().__init__(
-            venv, observation_space=spaces.Box(low.astype(np.float32), high.astype(np.float32))
-        )
-        self._hasher, self._visits = Hasher("grid", width=width), EpisodicCounter()
+        low = np.append(space.low, 0).astype(np.float32)
+        high = np.append(space.high, 1).astype(np.float32)
+        super().__init__(venv, observation_space=spaces.Box(low, high))
+        self._hash, self._counter = LatentHash("grid", width=width), EpisodicCounter()
 
     def reset(self) -> Array:
-        """Begin new episodes everywhere."""
+        """Reset, and start all counts again."""
         return self.restart(np.asarray(self.venv.reset()))
 
-    def restart(self, codes: Array) -> Array:
-        """Forget all visits but those of ``codes (B, latent_dim)``, and return these with
-        theirs.
-        """
-        self._visits.forget(np.arange(self.num_envs))
-        return self._visit(codes)
+    def restart(self, latents: Array) -> Array:
+        """Return ``latents (B, latent_dim)`` with counts of 1, as first ones of their episodes."""
+        return self._start(np.arange(self.num_envs), latents)
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
-        """Finish the step; the last code of an episode is told how often the episode had had it,
-        too.
-        """
-        codes, rewards, dones, infos = self.venv.step_wait()
-        ended = np.flatnonzero(dones)
+        """Finish the step; terminal observations get the count in the episode that they end."""
+        latents, rewards, dones, infos = self.venv.step_wait()
+        latents, ended = np.asarray(latents), np.flatnonzero(dones)
+        reached = latents.copy()
+        for i in ended:
+            reached[i] = infos[i]["terminal_observation"]
+        env_ids, keys = np.arange(self.num_envs), self._keys(reached)
+        counts = self._counter.count(env_ids, keys) + 1
+        self._counter.increment(env_ids, keys)
+        counted = _append(reached, counts)
+        for i in ended:
+            infos[i]["terminal_observation"] = counted[i].copy()
         if len(ended):
-            finals = np.stack([infos[i]["terminal_observation"] for i in ended])
-            for i, final in zip(
-                ended, self._told(finals, ended, self._hasher(finals)), strict=True
-            ):
-                infos[i]["terminal_observation"] = final
-            self._visits.forget(ended)
-        return self._visit(np.asarray(codes)), rewards, dones, infos
+            counted[ended] = self._start(ended, latents[ended])
+        return counted, rewards, dones, infos
 
-    def _visit(self, codes: Array) -> Array:
-        every, keys = np.arange(self.num_envs), self._hasher(codes)
-        told = self._told(codes, every, keys)
-        self._visits.add(every, keys)
-        return told
+    def _keys(self, latents: Array) -> Array:
+        """Return the keys of the latents that a step reached, those of the bonus if it has them."""
+        host = self.venv if isinstance(self.venv, LatentVecEnv) else None
+        if host is None or host.intrinsic is None or host.intrinsic.transitions is None:
+            return self._hash(latents)
+        return self._hash.of(host.intrinsic.transitions)
 
-    def _told(self, codes: Array, rows: Array, keys: Array) -> Array:
-        visits = self._visits.of(rows, keys)
-        told: Array = np.column_stack([codes, 1 / np.sqrt(visits + 1.0)]).astype(np.float32)
-        return told
+    def _start(self, env_ids: Array, latents: Array) -> Array:
+        self._counter.reset(env_ids)
+        self._counter.increment(env_ids, self._hash(latents))
+        return _append(latents, np.ones(len(env_ids)))
+
+
+def _append(latents: Array, counts: Array) -> Array:
+    appended: Array = np.column_stack([latents, 1 / np.sqrt(counts)]).astype(np.float32)
+    return appended

@@ -1,67 +1,86 @@
-"""A novelty's bonus for the states that were reached, in one batch for all environments."""
+"""Intrinsic rewards of a novelty bonus, from one ``Transitions`` per step of the environments."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from latentrl.novelty.base import check_novelty, checked, hook
-from latentrl.types import Array, Novelty
+from latentrl.novelty.base import as_bonus, checked
+from latentrl.types import Array, Novelty, Transitions
 from latentrl.wrappers.encode import LatentTransform
 
 
 class IntrinsicRewards:
-    """Shows a novelty each state once: the one that a step reached, never the first of the next
-    episode.
+    """Steps a bonus once per step, with the environments that stepped.
+
+    It keeps the previous observations and latents, so that hosts pass on only what is new.
     """
 
     def __init__(self, novelty: Novelty, num_envs: int) -> None:
-        """Pay ``novelty`` to ``num_envs`` environments.
+        """Use ``novelty`` for ``num_envs`` environments.
 
         Raises:
-            TypeError: it lacks ``score`` or ``update``.
+            TypeError: it lacks ``score`` or ``update``, or a method of it is misspelt.
         """
-        check_novelty(novelty)
-        self.novelty, self.num_envs = novelty, num_envs
-        self.bonus = np.zeros(num_envs, np.float32)
-        """What the newest step paid, ``(num_envs,)``."""
+        self.bonus, self.num_envs = as_bonus(novelty), num_envs
+        self.transitions: Transitions | None = None
+        """The newest step, None before the first."""
+        self._observations: Array = np.empty(0)
+        self._latents: Array = np.empty(0)
 
-    def act(self, actions: Array) -> None:
-        """Tell the novelty of the actions ``(num_envs, ...)`` of the step to come."""
-        hook(self.novelty, "act", np.asarray(actions))
-
-    def begin(self, transform: LatentTransform, rows: Array) -> None:
-        """Tell the novelty that episodes begin at the newest observations, where ``rows
-        (num_envs,)`` is True.
-        """
-        if rows.any():
-            hook(self.novelty, "begin", transform.last_frames, transform.last_codes, rows)
-
-    def pay(self, transform: LatentTransform, ended: Array, stepped: Array) -> Array:
-        """Score and learn from the newest batch.
+    def reset(self, transform: LatentTransform, started: Array) -> None:
+        """Start episodes.
 
         Args:
-            transform: which has just encoded it.
-            ended: numbers of the environments that have a final observation in the batch.
-            stepped: bool ``(num_envs,)``: False where the step was a reset, which earns nothing.
-
-        Returns:
-            float32 ``(num_envs,)``.
+            transform: it has just encoded the first observations.
+            started: environments whose episode starts, bool ``(num_envs,)``.
         """
-        frames, codes = transform.reached(ended)
-        if not stepped.all():
-            return self._pay_some(frames, codes, stepped)
-        self.bonus = self._score(frames, codes)
-        return self.bonus
+        self.remember(transform)
+        self.start(started)
 
-    def _score(self, frames: Array, codes: Array) -> Array:
-        bonus = checked(self.novelty, self.novelty.score(frames, codes), len(codes))
-        self.novelty.update(frames, codes)
-        return bonus
+    def start(self, started: Array) -> None:
+        """Start episodes at the observations of the newest step, as autoreset does."""
+        env_ids = np.flatnonzero(started)
+        if len(env_ids):
+            self.bonus.reset(env_ids, self._observations[env_ids], self._latents[env_ids])
 
-    def _pay_some(self, frames: Array, codes: Array, stepped: Array) -> Array:
-        self.bonus = np.zeros(self.num_envs, np.float32)
-        if stepped.any():
-            hook(self.novelty, "select", np.flatnonzero(stepped))
-            self.bonus[stepped] = self._score(frames[stepped], codes[stepped])
-            hook(self.novelty, "select", np.arange(self.num_envs))
-        return self.bonus
+    def step(
+        self,
+        transform: LatentTransform,
+        actions: Array,
+        terminated: Array,
+        truncated: Array,
+        ended: Array,
+        stepped: Array | None = None,
+    ) -> Array:
+        """Return the intrinsic rewards of a step, float32 ``(num_envs,)``, and update the bonus.
+
+        Args:
+            transform: it has just encoded the step.
+            actions: of the step, ``(num_envs, *action_shape)``.
+            terminated: bool ``(num_envs,)``.
+            truncated: bool ``(num_envs,)``.
+            ended: indices of the environments with a terminal observation beside the batch.
+            stepped: bool ``(num_envs,)``, False where the step was a reset (NEXT_STEP), whose
+                reward is 0; None where all environments stepped.
+        """
+        frames, latents = transform.reached(ended)
+        transitions = Transitions(
+            np.arange(self.num_envs),
+            *(self._observations, self._latents),
+            *(actions, frames, latents, terminated, truncated),
+        )
+        if stepped is not None and not stepped.all():
+            transitions = transitions[stepped]
+        self.transitions = transitions
+        rewards = np.zeros(self.num_envs, np.float32)
+        if len(transitions):
+            scores = self.bonus.step(transitions)
+            rewards[transitions.env_ids] = checked(self.bonus, scores, len(transitions))
+        self.remember(transform)
+        return rewards
+
+    def remember(self, transform: LatentTransform) -> None:
+        """Keep the newest observations and latents as those that the next step leaves."""
+        # Copies: environments may write the next observations into the same buffer.
+        self._observations = transform.last_frames.copy()
+        self._latents = transform.last_latents.copy()

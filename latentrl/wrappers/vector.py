@@ -1,4 +1,4 @@
-"""Codes in place of observations, for a Gymnasium ``VectorEnv``."""
+"""Latents in place of observations, for a Gymnasium ``VectorEnv``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from latentrl.wrappers.intrinsic import IntrinsicRewards
 
 
 class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
-    """Replaces observations, and ``infos["final_obs"]``, by their codes in one batch a step.
+    """Replaces observations, and ``infos["final_obs"]``, by their latents in one batch per step.
 
-    A novelty's bonus is added to the rewards; the task's own stay in ``infos["extrinsic_reward"]``.
+    A novelty bonus is added to the rewards; ``infos["extrinsic_reward"]`` are the environment's.
     """
 
     def __init__(
@@ -27,11 +27,12 @@ class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
         key: str | None = None,
         novelty: Novelty | None = None,
     ) -> None:
-        """Arguments and errors as in ``wrap``."""
+        """Wrap ``env``; arguments and errors as in ``wrap``."""
         super().__init__(env)
         self.transform = LatentTransform(encoder, env.single_observation_space, key)
-        self.payment = None if novelty is None else IntrinsicRewards(novelty, env.num_envs)
-        self._over = np.zeros(env.num_envs, bool)
+        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, env.num_envs)
+        self._resets = np.zeros(env.num_envs, bool)
+        """Environments whose next step is a reset (NEXT_STEP)."""
         self.single_observation_space = self.transform.space
         self.observation_space = batch_space(self.transform.space, env.num_envs)
 
@@ -39,57 +40,54 @@ class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset, and encode the first observations."""
-        begun = (options or {}).get(
-            "reset_mask", np.ones(self.num_envs, bool)
-        )  # Gymnasium removes it from the options
+        # Read before the call: Gymnasium removes the mask from the options.
+        started = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
         observations, infos = self.env.reset(seed=seed, options=options)
-        codes = self.transform.batch(observations)[0]
-        if self.payment is not None:
-            self.payment.begin(self.transform, begun)
-        self._over[begun] = False
-        return codes, infos
+        latents = self.transform.batch(observations)[0]
+        if self.intrinsic is not None:
+            self.intrinsic.reset(self.transform, started)
+        self._resets[started] = False
+        return latents, infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Step, and encode every observation together with those that ended an episode."""
-        if self.payment is not None:
-            self.payment.act(actions)
+        """Step, and encode all observations together with the terminal ones."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         ended = final_indices(infos, terminated | truncated)
         finals = [infos["final_obs"][i] for i in ended]
-        codes, final_codes = self.transform.batch(observations, finals)
+        latents, final_latents = self.transform.batch(observations, finals)
         if len(ended):
             infos = {**infos, "final_obs": np.full(self.num_envs, None, dtype=object)}
-            for i, code in zip(ended, final_codes, strict=True):
-                infos["final_obs"][i] = code
-        if self.payment is not None:
-            rewards, infos = self._pay(self.payment, rewards, terminated | truncated, ended, infos)
-        return codes, rewards, terminated, truncated, infos
+            for i, latent in zip(ended, final_latents, strict=True):
+                infos["final_obs"][i] = latent
+        if self.intrinsic is not None:
+            step = (np.asarray(actions), terminated, truncated, ended)
+            bonus = self.intrinsic.step(self.transform, *step, ~self._resets)
+            self._start_episodes(self.intrinsic, terminated | truncated, ended)
+            rewards, infos = _with_bonus(rewards, bonus, infos)
+        return latents, rewards, terminated, truncated, infos
 
-    def _pay(
-        self,
-        payment: IntrinsicRewards,
-        rewards: Array,
-        done: Array,
-        ended: Array,
-        infos: dict[str, Any],
-    ) -> tuple[Array, dict[str, Any]]:
-        bonus = payment.pay(self.transform, ended, ~self._over)
-        restarted = (
-            self._over.copy()
-        )  # in NEXT_STEP mode; in SAME_STEP mode the ended ones have begun again
-        restarted[ended] = True
-        payment.begin(self.transform, restarted)
+    def _start_episodes(self, intrinsic: IntrinsicRewards, done: Array, ended: Array) -> None:
+        # SAME_STEP: an ended environment has started its next episode in this step already.
+        # NEXT_STEP: it starts in the next step, and this step has started those that ended before.
+        started = self._resets.copy()
+        started[ended] = True
+        intrinsic.start(started)
         if self.env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
-            self._over = done & ~self._over
-        every = np.ones(self.num_envs, bool)
-        own = {"extrinsic_reward": np.array(rewards, np.float64), "intrinsic_reward": bonus.copy()}
-        return rewards + bonus, {**infos, **own, **{f"_{name}": every for name in own}}
+            self._resets = done & ~self._resets
+
+
+def _with_bonus(
+    rewards: Array, bonus: Array, infos: dict[str, Any]
+) -> tuple[Array, dict[str, Any]]:
+    terms = {"extrinsic_reward": np.array(rewards, np.float64), "intrinsic_reward": bonus}
+    masks = {f"_{name}": np.ones(len(bonus), bool) for name in terms}
+    return rewards + bonus, {**infos, **terms, **masks}
 
 
 def final_indices(infos: dict[str, Any], done: Array) -> Array:
-    """Return which environments have an entry in ``infos["final_obs"]``.
+    """Return the indices of the environments that have an entry in ``infos["final_obs"]``.
 
-    Some vector environments give no ``_final_obs`` mask; there the ended ones have an entry.
+    Some vector environments have no ``_final_obs`` mask; there the entries are those of ``done``.
     """
     if "final_obs" not in infos:
         return np.empty(0, int)

@@ -150,5 +150,6 @@ def _sparse_venv(
 ) -> Any:
     n_envs, gamma = agent.settings["n_envs"], agent.settings["gamma"]
     venv = build_monitored(agent.environment, n_envs=n_envs, seed=0, backend=backend)
-    novelty = make_novelty("parts", None, encoder, venv.action_space, gamma, 0) if paid else None
+    name = "token_counts"
+    novelty = make_novelty(name, None, encoder, venv.action_space, gamma, 0) if paid else None
     return build_venv(agent, encoder, venv, novelty=novelty) if seen else venv

@@ -34,7 +34,7 @@ from agents.train import TrainConfig, describe_agent, train
 from agents.venv import PixelEncoder, build_monitored, build_venv, frames_seen
 from envs import Environment, make_env
 from latentrl.utils.io import read_tensors, write_tensors
-from latentrl.wrappers.sb3 import GymnasiumVecEnv
+from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from tests.helpers import Clock, same
 
 REACH, CONTINUOUS = Environment("PixelReach-v0"), Environment("tests.helpers:continuous_reach")

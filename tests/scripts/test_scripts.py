@@ -29,7 +29,7 @@ from latentrl.models import MODELS
 from latentrl.training.fit import _Trainer
 from latentrl.training.resume import begun
 from latentrl.viz.tensorboard import TensorBoardCallback
-from latentrl.wrappers.sb3 import GymnasiumVecEnv
+from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from scripts.studies import STUDIES
 from scripts.studies.core import Study, Table
 from tests.helpers import ROOT, read_events

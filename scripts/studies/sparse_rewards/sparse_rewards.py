@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from agents.bonuses import RECIPES
 from agents.checkpoint import read_agent
 from agents.evaluate import evaluate_agent
 from agents.pretrain import PretrainConfig, pretrain
 from agents.runs import RUNS
 from agents.train import TrainConfig, train
+from latentrl.novelty import BONUSES
 from latentrl.training.checkpoint import load
 from latentrl.utils.io import read_json, write_atomically, write_json
 
@@ -142,7 +142,7 @@ def runs(
     Raises:
         ValueError: a task or an arm is unknown, or there are no seeds.
     """
-    for kind, given, known in (("task", tasks, list(TASKS)), ("arm", arms, [*RECIPES, NO_BONUS])):
+    for kind, given, known in (("task", tasks, list(TASKS)), ("arm", arms, [*BONUSES, NO_BONUS])):
         for name in given:
             if name not in known:
                 raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}")

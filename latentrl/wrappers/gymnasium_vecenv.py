@@ -1,0 +1,159 @@
+"""A Gymnasium ``VectorEnv`` as a Stable-Baselines3 ``VecEnv``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from stable_baselines3.common.vec_env import VecEnv
+
+from latentrl.types import Array
+from latentrl.wrappers.vector import final_indices
+
+__all__ = ["GymnasiumVecEnv"]
+
+Indices = None | int | Iterable[int]
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that ``close`` waits for workers; after an interrupt some of their answers may have been
+read already, and it would wait for ever."""
+
+
+class GymnasiumVecEnv(VecEnv):
+    """A Gymnasium ``VectorEnv`` as the ``VecEnv`` that SB3's algorithms take.
+
+    Its autoreset mode must be SAME_STEP; ``SyncVectorEnv`` and ``AsyncVectorEnv`` may have any mode,
+    because they can reset the environments that ended and no others.
+    """
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
+        """Adapt ``envs``.
+
+        Raises:
+            ValueError: in its autoreset mode the first step of each episode would be lost.
+        """
+        self.envs = envs
+        self.same_step = envs.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP
+        if not self.same_step and not isinstance(envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            raise ValueError(
+                f"{type(envs.unwrapped).__name__} resets in the step after an episode, which SB3 "
+                "cannot use; make it with autoreset_mode=AutoresetMode.SAME_STEP"
+            )
+        self._seed: int | None = None
+        self._actions: Any = None
+        super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the next ``reset``: environment i gets ``seed + i``."""
+        self._seed = seed
+        return [None if seed is None else seed + i for i in range(self.num_envs)]
+
+    def reset(self) -> Any:
+        """Reset all environments."""
+        observations, infos = self.envs.reset(seed=self._seed)
+        self._seed = None
+        self.reset_infos = self._unbatch(infos)
+        return observations
+
+    def step_async(self, actions: Array) -> None:
+        """Keep the actions for ``step_wait``."""
+        self._actions = actions
+
+    def step_wait(self) -> Any:
+        """Step, reset what ended, and put the terminal observations into the infos."""
+        observations, rewards, terminated, truncated, batched = self.envs.step(self._actions)
+        dones = terminated | truncated
+        infos = self._unbatch(batched)
+        if dones.any():
+            finals = self._finals(observations, batched, dones)
+            for i in map(int, np.flatnonzero(dones)):
+                infos[i] |= {
+                    "terminal_observation": finals[i],
+                    "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
+                }
+            if not self.same_step:
+                observations, _ = self.envs.reset(options={"reset_mask": dones})
+        return observations, np.array(rewards, np.float32), dones, infos
+
+    def _finals(self, observations: Any, infos: dict[str, Any], dones: Array) -> dict[int, Any]:
+        if self.same_step:
+            return {int(i): infos["final_obs"][i] for i in final_indices(infos, dones)}
+        return {i: _row(observations, i) for i in map(int, np.flatnonzero(dones))}
+
+    def _unbatch(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        final = infos.get("final_info", {})
+        for source in (infos, final if isinstance(final, dict) else {}):
+            for key, values in source.items():
+                mask = source.get(f"_{key}")
+                if mask is None or key in ("final_obs", "final_info") or isinstance(values, dict):
+                    continue
+                for i in np.flatnonzero(mask):
+                    rows[i][key] = values[i]
+        return rows
+
+    def close(self) -> None:
+        """Close the environments."""
+        if isinstance(self.envs.unwrapped, AsyncVectorEnv):
+            self.envs.close(timeout=CLOSE_TIMEOUT)
+        else:
+            self.envs.close()
+
+    def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
+        """Return an attribute of each environment, or of the vector if they are native code."""
+        if isinstance(self.envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            values = self.envs.unwrapped.get_attr(attr_name)
+            return [values[i] for i in self._get_indices(indices)]
+        return [getattr(self.envs, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
+        """Set an attribute of each environment."""
+        chosen = set(self._get_indices(indices))
+        values = (
+            [None] * self.num_envs if len(chosen) == self.num_envs else self.get_attr(attr_name)
+        )
+        values = [value if i in chosen else old for i, old in enumerate(values)]
+        self.envs.unwrapped.set_attr(attr_name, values)  # type: ignore[attr-defined]
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method of each environment; ``TypeError`` if they are native code."""
+        if not isinstance(self.envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            raise TypeError(
+                f"the environments of {type(self.envs.unwrapped).__name__} have no Python methods"
+            )
+        values = self.envs.unwrapped.call(method_name, *method_args, **method_kwargs)
+        return [values[i] for i in self._get_indices(indices)]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None
+    ) -> list[bool]:
+        """Return for each environment whether it has such a wrapper; False in other processes."""
+        if not isinstance(self.envs.unwrapped, SyncVectorEnv):
+            return [False for _ in self._get_indices(indices)]
+        return [
+            _has_wrapper(self.envs.unwrapped.envs[i], wrapper_class)
+            for i in self._get_indices(indices)
+        ]
+
+    def get_images(self) -> Sequence[Array | None]:
+        """Return the rendered frames."""
+        return self.envs.render() or [None] * self.num_envs  # type: ignore[return-value]
+
+
+def _row(observations: Any, i: int) -> Any:
+    if isinstance(observations, dict):
+        return {key: value[i].copy() for key, value in observations.items()}
+    return observations[i].copy()
+
+
+def _has_wrapper(env: gym.Env[Any, Any], wrapper_class: type[Any]) -> bool:
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, wrapper_class):
+            return True
+        env = env.env
+    return False
