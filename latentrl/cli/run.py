@@ -74,23 +74,27 @@ def _fail(error: Exception) -> None:
 
 
 def _import_plugins(arguments: list[str]) -> list[str]:
-    modules, others = _take("--plugin", arguments)
+    modules, others = _take("--plugin MODULE", arguments)
     for module in modules:
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            # A plugin that is there and fails to import another module keeps its traceback.
-            if error.name != module and not module.startswith(f"{error.name}."):
-                raise
-            raise ValueError(
-                f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
-                "sys.path, named without .py"
-            ) from error
+        _import_plugin(module)
     return others
 
 
+def _import_plugin(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A plugin that is there and fails to import another module keeps its traceback.
+        if error.name != module and not module.startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
+            "sys.path, named without .py"
+        ) from error
+
+
 def _expand_config(arguments: list[str]) -> list[str]:
-    files, others = _take("--config", arguments)
+    files, others = _take("--config FILE", arguments)
     flags = [word for file in files for word in _flags(Path(file))]
     # The last of two equal flags counts, so that those of files stand before those of the command
     # line, but behind a subcommand.
@@ -98,8 +102,9 @@ def _expand_config(arguments: list[str]) -> list[str]:
     return others[:start] + flags + others[start:]
 
 
-def _take(flag: str, arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return the values of ``flag``, given as ``flag value`` or ``flag=value``, and the rest."""
+def _take(usage: str, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the values of a flag, given as ``--flag VALUE`` or ``--flag=VALUE``, and the rest."""
+    flag = usage.split()[0]
     values, others = [], []
     words = iter(arguments)
     for word in words:
@@ -109,7 +114,7 @@ def _take(flag: str, arguments: list[str]) -> tuple[list[str], list[str]]:
         else:
             values.append(value if equals else next(words, ""))
     if "" in values:
-        raise ValueError(f"{flag} needs a value: {flag} {'FILE' if 'config' in flag else 'MODULE'}")
+        raise ValueError(f"{flag} needs a value: {usage}")
     return values, others
 
 
