@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from agents.checkpoint import WEIGHTS, build, read_agent, restore
 from agents.config import AgentConfig
 from agents.venv import build_monitored, build_venv, frames_seen, gymnasium_of
-from envs import Environment, settings_for
+from envs import Environment, defaults_for
 from latentrl import load
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -198,7 +198,7 @@ def make_unseen(environment: Environment, episodes: int, backend: str, seed: int
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, got {episodes}")
     fast = backend == "envpool"
-    in_process = fast or not settings_for(environment.id).workers
+    in_process = fast or not defaults_for(environment.id).workers
     n_envs = min(episodes, ENVS_IN_PROCESS if in_process else os.cpu_count() or 1)
     seeds = [] if fast else [range(seed + i, seed + episodes, n_envs) for i in range(n_envs)]
     return build_monitored(

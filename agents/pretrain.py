@@ -22,7 +22,7 @@ from agents.pretrain_config import (
     run_name,
 )
 from agents.runs import env_folder, new_run, newest_run
-from envs import Environment, EnvSettings, make_env, make_vector, settings_for
+from envs import Environment, EnvDefaults, make_env, make_vector, defaults_for
 from latentrl import Frames, History, Preprocessing, as_frames, collect, fit
 from latentrl.data.frames import check_learnable
 from latentrl.models import MODELS, make
@@ -148,7 +148,7 @@ def _probe(config: PretrainConfig) -> spaces.Box:
 
 def describe(config: PretrainConfig) -> Environment:
     """Return the environment that the flags and its own defaults describe."""
-    settings = settings_for(config.env)
+    settings = defaults_for(config.env)
     return Environment(
         config.env,
         frame_skip=config.frame_skip or settings.frame_skip,
@@ -169,7 +169,7 @@ def collect_frames(config: PretrainConfig) -> Frames:
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
     try:
         return collect(
-            envs, config.frames, path, policy=settings_for(config.env).policy, seed=config.seed
+            envs, config.frames, path, policy=defaults_for(config.env).policy, seed=config.seed
         )
     finally:
         envs.close(timeout=CLOSE_TIMEOUT)
@@ -183,7 +183,7 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
     torch.manual_seed(config.seed)
     options = model_options(config)
     if is_image(space):
-        settings = settings_for(config.env) if from_environment else EnvSettings(size=None)
+        settings = defaults_for(config.env) if from_environment else EnvDefaults(size=None)
         options["preprocessing"] = _preprocessing(config, settings)
     elif config.size or config.crop:
         raise ValueError(
@@ -197,7 +197,7 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
         ) from error
 
 
-def _preprocessing(config: PretrainConfig, settings: EnvSettings) -> Preprocessing:
+def _preprocessing(config: PretrainConfig, settings: EnvDefaults) -> Preprocessing:
     if config.from_render:
         return Preprocessing(config.crop or (0, 0, 0, 0))
     side = config.size or settings.size

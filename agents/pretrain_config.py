@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 from gymnasium import spaces
 
-from envs import settings_for
+from envs import defaults_for
 from latentrl import FitConfig, Frames
 from latentrl.cli.options import default_latent_dim, has_argument, parse_options
 from latentrl.models import MODELS
@@ -104,7 +104,7 @@ def _as_suits(config: PretrainConfig, env_id: str) -> PretrainConfig:
     own = (
         {}
         if config.size or config.crop or config.from_render
-        else dict(settings_for(env_id).pretraining)
+        else dict(defaults_for(env_id).pretraining)
     )
     if config.epochs is not None:
         own.pop("steps", None)

@@ -22,7 +22,7 @@ from agents.evaluate import Evaluation, play
 from agents.pretrain import newest_encoder
 from agents.runs import env_folder, new_run, newest_run
 from agents.venv import build_monitored, build_venv
-from envs import Environment, make_env, settings_for
+from envs import Environment, make_env, defaults_for
 from latentrl import Preprocessing, load, save
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import BONUSES, NormalizedBonus
@@ -147,7 +147,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     Raises:
         ValueError: the algorithm cannot take the environment's actions.
     """
-    settings = settings_for(config.env)
+    settings = defaults_for(config.env)
     pretrained = {} if encoder is None else encoder.metadata.get("data", {}).get("environment", {})
     own_skip = (
         pretrained.get("frame_skip", settings.frame_skip)
@@ -172,7 +172,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         if config.latent
         else Preprocessing(size=PIXEL_SIZE, greyscale=(observation_space.shape or ())[-1:] == (3,))
     )
-    visits = config.latent and (settings.visits if config.visits is None else config.visits)
+    visits = config.latent and (settings.episodic_count if config.visits is None else config.visits)
     return AgentConfig(
         environment, config.algo, stack, for_codes(hyperparameters, encoder, stack), pixels, visits
     )

@@ -1,32 +1,36 @@
-"""Environments and how to make them; importing this package registers its ids with Gymnasium."""
+"""Environments and how to make them; the import of this package registers all families."""
 
-from typing import Any
-
-import gymnasium as gym
-
-from envs.families import EnvSettings, settings_for
+# Each family is one module or folder, which registers itself and its ids.
+from envs import ale, car_racing, key_rooms, minigrid, pixel_reach, procgen, vizdoom
+from envs.families import (
+    FAMILIES,
+    EnvDefaults,
+    EnvFamily,
+    EnvPoolSupport,
+    defaults_for,
+    family_of,
+    register_family,
+)
 from envs.make import Environment, make_env, make_vector
+from envs.names import make_by_name
 
-__all__ = ["EnvSettings", "Environment", "make_env", "make_vector", "settings_for"]
-
-
-ENVS: dict[str, dict[str, Any]] = {
-    "CarRacing-v2": {
-        "entry_point": "envs.car_racing:CarRacingV2",
-        "max_episode_steps": 1000,
-        "reward_threshold": 900,
-    },
-    "PixelReach-v0": {"entry_point": "envs.pixel_reach:PixelReach", "max_episode_steps": 20},
-    "KeyRooms-v0": {"entry_point": "envs.key_rooms:KeyRooms"},
-    "KeyRoomsNoisyTV-v0": {"entry_point": "envs.key_rooms:KeyRooms", "kwargs": {"noisy_tv": True}},
-    "KeyRoomsProcedural-v0": {
-        "entry_point": "envs.key_rooms:KeyRooms",
-        "kwargs": {"layouts": None},
-    },
-}
-
-for _id, _spec in ENVS.items():
-    if (
-        _id not in gym.registry
-    ):  # CarRacing-v2 left Gymnasium with 1.0; one that still has it keeps its own
-        gym.register(_id, **_spec)
+__all__ = [
+    "FAMILIES",
+    "EnvDefaults",
+    "EnvFamily",
+    "EnvPoolSupport",
+    "Environment",
+    "ale",
+    "car_racing",
+    "defaults_for",
+    "family_of",
+    "key_rooms",
+    "make_by_name",
+    "make_env",
+    "make_vector",
+    "minigrid",
+    "pixel_reach",
+    "procgen",
+    "register_family",
+    "vizdoom",
+]

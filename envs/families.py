@@ -1,45 +1,175 @@
-"""What suits each environment, where the general defaults do not."""
+"""Environment families: one object with all that is special to ids that begin alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+import gymnasium as gym
+from gymnasium.vector import VectorEnv
+
+from envs.names import registered_id
+
+EnvMaker = Callable[[], gym.Env[Any, Any]]
+"""Function that makes one environment."""
+VectorFactory = Callable[[Sequence[EnvMaker]], VectorEnv[Any, Any, Any]]
+"""Function that steps several environments together, with SAME_STEP autoreset."""
 
 
 @dataclass(frozen=True)
-class EnvSettings:
-    """Defaults of one environment; every script flag that names one of them wins over it."""
+class EnvDefaults:
+    """Defaults of a family; a script flag of the same name takes precedence."""
 
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Pixels cut from the top, bottom, left and right before encoding."""
+    """Pixels to cut from the top, bottom, left and right before encoding."""
     size: int | None = 64
-    """Side in pixels of the square image that the encoder sees; None keeps the size."""
+    """Side in pixels of the square image that the encoder takes; None keeps the size."""
     frame_skip: int = 1
-    """Environment frames for each decision."""
+    """Environment frames per timestep."""
     stack: int = 1
-    """Codes that an agent sees at once."""
-    visits: bool = False
-    """Whether an agent sees how often its episode has had a code."""
+    """Latents stacked into one observation of the agent."""
+    episodic_count: bool = False
+    """Whether the agent's observation includes the episodic count of the latent."""
     pixel_frame_skip: int = 1
-    """Environment frames for each decision of an agent that learns from pixels."""
+    """Environment frames per timestep of an agent that learns from pixels."""
     pixel_stack: int = 1
-    """Images that such an agent sees at once."""
+    """Images stacked into one observation of an agent that learns from pixels."""
     policy: str = "brownian"
-    """How frames for pretraining are collected."""
+    """Exploration policy that collects the frames for pretraining, a name in ``EXPLORERS``."""
     has_discrete_variant: bool = False
-    """It takes ``continuous=False`` for discrete actions."""
+    """Whether the environment takes ``continuous=False`` for discrete actions."""
     native_frame_skip: bool = False
-    """It takes ``frameskip=n``; with a skip of 1 it keeps its own."""
+    """Whether it takes ``frameskip=n``; a frame skip of 1 then keeps its own default."""
     workers: bool = True
-    """Step in worker processes; False where a step is cheaper than a pipe."""
+    """Whether to step in worker processes; False where a step costs less than a pipe."""
     pretraining: Mapping[str, Any] = field(default_factory=dict)
-    """What ``PretrainConfig`` takes for a beta_vae where no flag says otherwise."""
+    """Arguments of ``PretrainConfig`` for a beta-VAE on the family's own images."""
 
 
-def tiles(count: int) -> dict[str, Any]:
-    """Return how to pretrain on images of ``count`` tiles, 8 by 8 pixels each: every tile a code of
-    its own.
+class EnvPoolFactory(Protocol):
+    """Constructor of a vector environment that EnvPool steps."""
+
+    def __call__(
+        self, env_id: str, n_envs: int, frame_skip: int, discrete: bool, seed: int
+    ) -> VectorEnv[Any, Any, Any]:
+        """Return ``n_envs`` environments; environment i has seed ``seed + i``."""
+
+
+@dataclass(frozen=True)
+class EnvPoolSupport:
+    """How EnvPool serves a family."""
+
+    make: EnvPoolFactory
+    """Constructor of the vector environment."""
+    refusal: Callable[[str], str | None]
+    """Reason why EnvPool does not serve an id, as the end of a sentence; None where it does."""
+
+
+@dataclass(frozen=True)
+class EnvFamily:
+    """All that is special to the environments whose ids begin alike.
+
+    ``envs.make`` and ``envs.envpool`` contain no environment's name: they read this object. A
+    family whose observations need a wrapper is one file that calls ``register_family``, and its
+    import in ``envs/__init__.py``.
+    """
+
+    name: str
+    """Name in ``FAMILIES`` and in messages."""
+    prefixes: tuple[str, ...] = ()
+    """Beginnings of the family's ids; the longest prefix of all families decides."""
+    defaults: EnvDefaults = EnvDefaults()
+    """Defaults for the script flags."""
+    package: str | None = None
+    """Module whose import registers the ids with Gymnasium; None where they exist already."""
+    install: str | None = None
+    """Requirement to install if the package is missing, such as ``latentrl[atari]``."""
+    observe: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None
+    """Observation wrapper of one environment; None keeps its observations."""
+    vector: VectorFactory | None = None
+    """Replacement for Gymnasium's vectors and ``observe``; takes makers of bare environments."""
+    envpool: EnvPoolSupport | None = None
+    """How EnvPool serves the family; None where it does not."""
+    envpool_only: bool = False
+    """Whether the family exists in EnvPool alone, with no Gymnasium environment."""
+
+    def import_package(self, env_id: str) -> None:
+        """Import the package that registers ``env_id``, in this process.
+
+        Raises:
+            ValueError: the package is not installed.
+        """
+        if self.package is None:
+            return
+        root = self.package.partition(".")[0]
+        try:
+            importlib.import_module(self.package)
+        except ModuleNotFoundError as error:
+            # A package that is there but lacks a dependency of its own keeps its traceback.
+            if error.name not in (root, self.package):
+                raise
+            raise ValueError(
+                f"{env_id} needs the package {root}: pip install '{self.install or root}'"
+            ) from error
+
+
+FAMILIES: dict[str, EnvFamily] = {}
+"""Registered families by name."""
+GENERAL = EnvFamily("general")
+"""Family of all ids that no registered prefix matches."""
+
+
+def register_family(family: EnvFamily) -> EnvFamily:
+    """Add ``family`` to ``FAMILIES`` and return it.
+
+    Raises:
+        ValueError: it has no prefix, or its name or one of its prefixes is registered already.
+    """
+    if not family.prefixes:
+        raise ValueError(f"family {family.name!r} needs at least one id prefix")
+    if family.name in FAMILIES:
+        raise ValueError(f"family {family.name!r} is registered twice")
+    for other in FAMILIES.values():
+        common = {*family.prefixes} & {*other.prefixes}
+        if common:
+            raise ValueError(
+                f"family {family.name!r} has the id prefix {min(common)!r} of family "
+                f"{other.name!r}; a longer prefix takes precedence over it"
+            )
+    FAMILIES[family.name] = family
+    return family
+
+
+def family_of(env_id: str) -> EnvFamily:
+    """Return the family with the longest prefix of ``env_id``, ``GENERAL`` where none matches.
+
+    Args:
+        env_id: a name of the grammar of ``envs.names.make_by_name``.
+    """
+    # A prefix such as "my_module:" matches the whole name, "Pong" the id after a package's name.
+    names = (env_id, registered_id(env_id))
+    matches = [
+        (len(prefix), family)
+        for family in FAMILIES.values()
+        for prefix in family.prefixes
+        if any(name.startswith(prefix) for name in names)
+    ]
+    return max(matches, key=lambda match: match[0], default=(0, GENERAL))[1]
+
+
+def defaults_for(env_id: str) -> EnvDefaults:
+    """Return the defaults of the environment's family."""
+    return family_of(env_id).defaults
+
+
+def tile_pretraining(count: int) -> dict[str, Any]:
+    """Return pretraining defaults for images of ``count`` tiles of 8 by 8 pixels.
+
+    Each tile gets 4 latent dimensions of its own from the ``patches`` backbone. The KL weight is
+    low and the worst pixels weigh more, because a tile that matters (a key, a door) is a small
+    fraction of the image.
     """
     return {
         "latent_dim": 4 * count,
@@ -49,38 +179,3 @@ def tiles(count: int) -> dict[str, Any]:
         "batch_size": 16,
         "learning_rate": 4e-3,
     }
-
-
-# The pixel settings are those of RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0.
-CAR_RACING = EnvSettings(
-    crop=(0, 12, 0, 0),
-    frame_skip=4,
-    stack=4,
-    pixel_frame_skip=2,
-    pixel_stack=2,
-    has_discrete_variant=True,
-)
-SETTINGS = {
-    "CarRacing-v2": CAR_RACING,
-    "CarRacing-v3": CAR_RACING,
-    "PixelReach-v0": EnvSettings(size=None, workers=False),
-}
-FAMILIES = {
-    "KeyRooms": EnvSettings(
-        size=None, visits=True, policy="random", workers=False, pretraining=tiles(8 * 8)
-    ),
-    "MiniGrid-": EnvSettings(
-        size=None, visits=True, policy="random", workers=False, pretraining=tiles(7 * 7)
-    ),
-    "ALE/": EnvSettings(stack=4, pixel_stack=4, native_frame_skip=True),
-}
-"""How ids begin whose environments have one package and the same settings."""
-
-
-def settings_for(env_id: str) -> EnvSettings:
-    """Return the settings of an environment, the general defaults where it has none of its own."""
-    family = next(
-        (settings for beginning, settings in FAMILIES.items() if env_id.startswith(beginning)),
-        EnvSettings(),
-    )
-    return SETTINGS.get(env_id, family)

@@ -1,6 +1,4 @@
-"""Four rooms, a key and a locked door: a sparse pixel task with known factors and a television that
-shows noise.
-"""
+"""Four rooms, a key and a locked door: a sparse pixel task with known factors and a noisy TV."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from envs.families import EnvDefaults, EnvFamily, register_family, tile_pretraining
 from latentrl.types import Array
 
 Cell = tuple[int, int]
@@ -25,23 +24,15 @@ COLUMNS = range(WALL_COLUMN), range(WALL_COLUMN + 1, CELLS)
 ACTIONS = ("up", "down", "left", "right", "use", "switch")
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 FACTORS = (
-    *(
-        "agent_row",
-        "agent_column",
-        "has_key",
-        "door_open",
-        "key_row",
-        "key_column",
-        "goal_row",
-        "goal_column",
-    ),
+    *("agent_row", "agent_column", "has_key", "door_open"),
+    *("key_row", "key_column", "goal_row", "goal_column"),
     *("door_row", "left_gap_column", "right_gap_column"),
 )
-"""What ``info["factors"]`` holds, in this order."""
+"""Names of the values in ``info["factors"]``, in order."""
 FLOOR, WALL, OFF = (28, 30, 46), (112, 118, 138), (12, 12, 14)
 AGENT, KEY, DOOR, GOAL = (235, 64, 56), (250, 210, 60), (176, 98, 42), (70, 200, 90)
 SCREEN = np.s_[1 : PIXELS - 1, 1 : 3 * PIXELS - 1]
-"""Where in the image the television is: on the wall of the first room, over three cells."""
+"""Pixels of the TV's screen: on the wall of the first room, across three cells."""
 
 
 def _shape(*lines: str) -> Array:
@@ -66,20 +57,21 @@ OPEN_SHAPE = _shape(
 
 
 class KeyRooms(gym.Env[Array, Any]):
-    """An agent fetches the key from the room below, opens the door at its right, and goes to the
-    goal behind it.
+    """A task of three stages: take the key, open the door with it, reach the goal.
 
-    The upper rooms are joined by the door, and each to the one below by a gap. The layout says
-    where door, gaps, key and goal are; where in the first room the agent starts is left to chance.
+    The key is in the room below the first one, the door in its right wall, and the goal in the room
+    below the door. A layout fixes door, gaps, key and goal; the agent starts on a random cell of
+    the first room.
+
     Observations are ``(64, 64, 3)`` uint8 images of all rooms, 8 by 8 cells. The first four actions
-    move one cell; ``use`` takes the key on which the agent stands, and with it opens the door at
-    its right; ``switch`` changes the channel of the television on the wall, which with ``noisy_tv``
-    shows new noise each time, and otherwise is off. The reward is ``1 - 0.9 * steps / max_steps``
-    at the goal and 0 before; an episode is truncated after ``max_steps`` steps. ``info["factors"]``
-    holds what ``FACTORS`` names.
+    move one cell. ``use`` takes the key in the agent's cell, or opens the door at the agent's right
+    with the key. ``switch`` changes the channel of the TV on the wall: with ``noisy_tv`` each
+    channel is new noise, otherwise the TV is off. The extrinsic reward is
+    ``1 - 0.9 * steps / max_steps`` at the goal and 0 before. An episode is truncated after
+    ``max_steps`` steps. ``info["factors"]`` holds the values that ``FACTORS`` names.
 
-    The switch traps curiosity (Burda et al. 2018, Large-scale study of curiosity-driven learning,
-    arXiv:1808.04355): no model predicts the next channel, and no picture of it comes back.
+    The TV is the noisy-TV problem of Burda et al. 2018 (Large-scale study of curiosity-driven
+    learning, arXiv:1808.04355): no model predicts the next channel, and no channel comes twice.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -91,31 +83,31 @@ class KeyRooms(gym.Env[Array, Any]):
         max_steps: int = 64,
         render_mode: str | None = None,
     ) -> None:
-        """Build the rooms; ``ValueError`` where there are no layouts or no steps.
+        """Build the rooms.
 
         Args:
-            noisy_tv: whether the television is on.
-            layouts: how many there are; None for a new one in each episode.
-            max_steps: length of an episode.
-            render_mode: "rgb_array" or None.
+            noisy_tv: whether the TV shows noise.
+            layouts: number of layouts; None draws a new one for each episode.
+            max_steps: steps after which an episode is truncated.
+            render_mode: ``"rgb_array"`` or None.
+
+        Raises:
+            ValueError: ``layouts`` or ``max_steps`` is less than 1.
         """
         if max_steps < 1 or (layouts is not None and layouts < 1):
             raise ValueError(
-                f"rooms need at least 1 step and 1 layout; got max_steps={max_steps}, layouts={layouts}"
+                "KeyRooms needs at least 1 step and 1 layout; got "
+                f"max_steps={max_steps}, layouts={layouts}"
             )
-        self.noisy_tv, self.layouts, self.max_steps, self.render_mode = (
-            noisy_tv,
-            layouts,
-            max_steps,
-            render_mode,
-        )
+        self.noisy_tv, self.layouts = noisy_tv, layouts
+        self.max_steps, self.render_mode = max_steps, render_mode
         self.observation_space = spaces.Box(0, 255, (CELLS * PIXELS, CELLS * PIXELS, 3), np.uint8)
         self.action_space = spaces.Discrete(len(ACTIONS))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Choose a layout, and where the agent starts."""
+        """Draw a layout and the agent's first cell."""
         super().reset(seed=seed)
         self._steps, self._has_key, self._open = 0, False, False
         self._lay_out(self.np_random if self.layouts is None else self._choose(self.layouts))
@@ -125,7 +117,7 @@ class KeyRooms(gym.Env[Array, Any]):
         return self._paint(), self._info()
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Do one of ``ACTIONS``; an impossible one changes nothing."""
+        """Take one of ``ACTIONS``; an impossible one changes nothing."""
         self._steps += 1
         if action < len(MOVES):
             self._move(*MOVES[action])
@@ -135,26 +127,21 @@ class KeyRooms(gym.Env[Array, Any]):
             self._switch()
         reached = self._agent == self._goal
         reward = 1 - 0.9 * self._steps / self.max_steps if reached else 0.0
-        return (
-            self._paint(),
-            reward,
-            reached,
-            not reached and self._steps >= self.max_steps,
-            self._info(),
-        )
+        truncated = not reached and self._steps >= self.max_steps
+        return self._paint(), reward, reached, truncated, self._info()
 
     def render(self) -> Array:
-        """Return the same image that an observation is."""
+        """Return the current observation, ``(64, 64, 3)`` uint8."""
         return self._paint()
 
     def _choose(self, layouts: int) -> np.random.Generator:
+        # The number of a layout is its seed, so that layouts are the same for every seed of the
+        # environment, and the first ones of a larger number are those of a smaller.
         return np.random.default_rng(int(self.np_random.integers(layouts)))
 
     def _lay_out(self, rng: np.random.Generator) -> None:
-        self._key, self._goal = (
-            _draw_cell(rng, ROWS[1], COLUMNS[0]),
-            _draw_cell(rng, ROWS[1], COLUMNS[1]),
-        )
+        self._key = _draw_cell(rng, ROWS[1], COLUMNS[0])
+        self._goal = _draw_cell(rng, ROWS[1], COLUMNS[1])
         self._door = _draw_cell(rng, ROWS[0], [WALL_COLUMN])
         self._gaps = [_draw_cell(rng, [WALL_ROW], columns) for columns in COLUMNS]
 
@@ -196,9 +183,32 @@ class KeyRooms(gym.Env[Array, Any]):
         door = self._door, DOOR, OPEN_SHAPE if self._open else CLOSED_SHAPE
         agent = self._agent, AGENT, AGENT_SHAPE
         key = self._agent if self._has_key else self._key, KEY, KEY_SHAPE
+        # A key in hand is drawn over the agent and a key on the floor under it: with the agent in
+        # the key's cell, the image alone says which it is.
         over = [agent, key] if self._has_key else [key, agent]
         return [door, (self._goal, GOAL, GOAL_SHAPE), *over]
 
 
 def _draw_cell(rng: np.random.Generator, rows: Sequence[int], columns: Sequence[int]) -> Cell:
     return int(rng.choice(rows)), int(rng.choice(columns))
+
+
+gym.register("KeyRooms-v0", entry_point="envs.key_rooms:KeyRooms")
+gym.register("KeyRoomsNoisyTV-v0", entry_point="envs.key_rooms:KeyRooms", kwargs={"noisy_tv": True})
+gym.register(
+    "KeyRoomsProcedural-v0", entry_point="envs.key_rooms:KeyRooms", kwargs={"layouts": None}
+)
+
+register_family(
+    EnvFamily(
+        "key_rooms",
+        prefixes=("KeyRooms",),
+        defaults=EnvDefaults(
+            size=None,
+            episodic_count=True,
+            policy="random",
+            workers=False,
+            pretraining=tile_pretraining(CELLS * CELLS),
+        ),
+    )
+)

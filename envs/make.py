@@ -1,15 +1,11 @@
-"""Make one environment, or many at once on Gymnasium or EnvPool."""
+"""Make one environment, or a vector of them on Gymnasium or EnvPool."""
 
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.util
-import inspect
 import multiprocessing
 import signal
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,40 +13,31 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import AddRenderObservation, ResizeObservation
 
-from envs.envpool import SUPPORTED, EnvPoolVectorEnv
-from envs.families import settings_for
-from envs.minigrid.vector import (
-    MULTI_ROOM,
-    DrawnVectorEnv,
-    MiniGridVectorEnv,
-    envpool_has,
-    see_pixels,
-    see_surroundings,
-)
-from envs.registry import register_package
+from envs import envpool
+from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
+from envs.names import make_by_name, registered_id
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
 from latentrl.utils.workers import in_workers
 
 BACKENDS = ("auto", "envpool", "gymnasium")
-MINIGRID = "MiniGrid-"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Which environment, and what it looks like to the agent; goes to JSON as it is."""
+    """An environment and what the agent observes of it; goes to JSON as it is."""
 
     id: str
-    """A Gymnasium id, or ``module:Class`` of a custom environment."""
+    """A name of the grammar of ``envs.names.make_by_name``."""
     frame_skip: int = 1
-    """Environment frames for each decision; where the environment skips frames itself (ALE), 1
-    keeps its own skip."""
+    """Environment frames per timestep; where the environment skips frames itself, 1 keeps its own
+    frame skip."""
     discrete: bool = False
-    """Discrete actions, for environments that offer both kinds (CarRacing)."""
+    """Discrete actions, for environments that have a discrete variant."""
     render_size: int | None = None
-    """Side of the square rendered image that replaces the observation; None keeps the
+    """Side in pixels of the square rendered image that replaces the observation; None keeps the
     observation."""
     key: str | None = None
-    """Which observation of a Dict space to see; None for other spaces."""
+    """Key of the one observation of a Dict space to keep; None for other spaces."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dict."""
@@ -58,29 +45,23 @@ class Environment:
 
 
 def make_env(
-    environment: Environment,
-    render_mode: str | None = None,
-    seeds: Sequence[int] = (),
-    undrawn: bool = False,
+    environment: Environment, render_mode: str | None = None, seeds: Sequence[int] = ()
 ) -> gym.Env[Any, Any]:
     """Make one environment.
 
     Args:
-        environment: which.
+        environment: which, and what is observed of it.
         render_mode: passed to Gymnasium.
         seeds: seeds of its episodes, in order; none leaves them to ``reset``.
-        undrawn: leave the drawing of MiniGrid to ``DrawnVectorEnv``.
 
     Raises:
-        ValueError: ``module:Class`` names nothing that makes an environment, or its package is not
-            installed.
+        ValueError: ``environment.id`` names nothing that makes an environment, its package is not
+            installed, or it exists in EnvPool alone.
         gymnasium.error.Error: the id is unknown; the message lists similar ones.
     """
-    see = see_surroundings if undrawn else see_pixels
-    env = _see(environment, _create(environment.id, _options(environment, render_mode)), see)
-    if environment.frame_skip > 1 and not settings_for(environment.id).native_frame_skip:
-        env = FrameSkip(env, environment.frame_skip)
-    return EpisodeSeeds(env, seeds) if seeds else env
+    family = family_of(environment.id)
+    _check_gymnasium_has(environment, family)
+    return _make_one(environment, family, render_mode, seeds, observed=True)
 
 
 def make_vector(
@@ -92,157 +73,154 @@ def make_vector(
     episode_seeds: Sequence[Sequence[int]] = (),
     render_mode: str | None = None,
 ) -> VectorEnv[Any, Any, Any]:
-    """Make ``n_envs`` environments that step together and reset in the step that ends an episode.
+    """Make ``n_envs`` environments that step together, with SAME_STEP autoreset.
 
     Args:
-        environment: which.
-        n_envs: how many.
-        backend: ``"envpool"``, ``"gymnasium"``, or ``"auto"`` for EnvPool where it has the
+        environment: which, and what is observed of it.
+        n_envs: number of environments.
+        backend: ``"envpool"``, ``"gymnasium"``, or ``"auto"`` for EnvPool where it serves the
             environment.
         seed: seed of the environments, where ``reset`` gets none.
         episode_seeds: for each environment the seeds of its episodes; Gymnasium only.
         render_mode: passed to Gymnasium.
 
     Raises:
-        ValueError: the backend is unknown, EnvPool cannot make this environment, or its package is
-            not installed.
+        ValueError: the backend is unknown or cannot make this environment, or a package is not
+            installed.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
-    if backend == "envpool" or (
-        backend == "auto" and not episode_seeds and _envpool_has(environment)
-    ):
-        envs = _make_envpool(environment, n_envs, seed)
+    if backend == "envpool" and episode_seeds:
+        raise ValueError("EnvPool takes no episode seeds: use backend 'gymnasium'")
+    family = family_of(environment.id)
+    if backend == "auto":
+        backend = _backend_for(environment, family, bool(episode_seeds))
+    if backend == "envpool":
+        envs = _make_envpool(environment, family, n_envs, seed)
     else:
-        envs = _make_gymnasium(environment, n_envs, episode_seeds, render_mode)
+        _check_gymnasium_has(environment, family)
+        envs = _make_gymnasium(environment, family, n_envs, episode_seeds, render_mode)
     envs.metadata = {**envs.metadata, "environment": environment.to_json()}
     return envs
 
 
-def _options(environment: Environment, render_mode: str | None) -> dict[str, Any]:
-    settings = settings_for(environment.id)
+def _make_one(
+    environment: Environment,
+    family: EnvFamily,
+    render_mode: str | None,
+    seeds: Sequence[int],
+    observed: bool,
+) -> gym.Env[Any, Any]:
+    family.import_package(environment.id)
+    env = make_by_name(environment.id, **_options(environment, family, render_mode))
+    if observed:
+        env = _observe(environment, family, env)
+    if environment.frame_skip > 1 and not family.defaults.native_frame_skip:
+        env = FrameSkip(env, environment.frame_skip)
+    return EpisodeSeeds(env, seeds) if seeds else env
+
+
+def _options(
+    environment: Environment, family: EnvFamily, render_mode: str | None
+) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    if environment.discrete and settings.has_discrete_variant:
+    if environment.discrete and family.defaults.has_discrete_variant:
         options["continuous"] = False
-    if environment.frame_skip > 1 and settings.native_frame_skip:
+    if environment.frame_skip > 1 and family.defaults.native_frame_skip:
         options["frameskip"] = environment.frame_skip
     if environment.render_size or render_mode:
         options["render_mode"] = "rgb_array" if environment.render_size else render_mode
     return options
 
 
-def _see(
-    environment: Environment,
-    env: gym.Env[Any, Any],
-    see_minigrid: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]],
+def _observe(
+    environment: Environment, family: EnvFamily, env: gym.Env[Any, Any]
 ) -> gym.Env[Any, Any]:
     if environment.render_size:
         env = AddRenderObservation(env, render_only=True)
         env = ResizeObservation(env, (environment.render_size, environment.render_size))
-    elif environment.id.startswith(MINIGRID):
-        env = see_minigrid(env)
+    elif family.observe is not None:
+        env = family.observe(env)
     return env if environment.key is None else PickObservation(env, environment.key)
-
-
-def _create(name: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
-    module, _, attribute = name.partition(":")
-    if not attribute:
-        register_package(name)
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", ".*is out of date", DeprecationWarning
-            )  # an older version by intention
-            return gym.make(name, **options)
-    maker = getattr(_import(module, name), attribute, None)
-    if maker is None:
-        return gym.make(name, **options)
-    if not callable(maker):
-        raise ValueError(
-            f"{name} is not callable: expected a class or a function that makes a gymnasium.Env"
-        )
-    if options:
-        _check_takes(maker, name, options)
-    env = maker(**options)
-    if not isinstance(env, gym.Env):
-        raise ValueError(f"{name} made a {type(env).__name__}, expected a gymnasium.Env")
-    return env
-
-
-def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
-    try:
-        inspect.signature(maker).bind(**options)
-    except TypeError as error:
-        raise ValueError(
-            f"{name} cannot be made with {', '.join(options)} ({error}); pictures need an argument render_mode"
-        ) from error
-
-
-def _import(module: str, name: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise ValueError(
-            f"cannot import {module!r} for {name}; run from the folder that has {module}.py"
-        ) from error
 
 
 def _make_gymnasium(
     environment: Environment,
+    family: EnvFamily,
     n_envs: int,
     episode_seeds: Sequence[Sequence[int]],
     render_mode: str | None,
 ) -> VectorEnv[Any, Any, Any]:
+    custom = None if environment.render_size or environment.key else family.vector
     seeds: Sequence[Sequence[int]] = episode_seeds or [()] * n_envs
-    undrawn = environment.id.startswith(MINIGRID) and not environment.render_size
-    makers: list[Callable[[], gym.Env[Any, Any]]] = [
-        functools.partial(_make_anywhere, environment, render_mode, seeds[i], undrawn)
+    makers: list[EnvMaker] = [
+        functools.partial(
+            _make_in_any_process, environment, family, render_mode, seeds[i], custom is None
+        )
         for i in range(n_envs)
     ]
-    if undrawn:
-        return DrawnVectorEnv(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
-    if n_envs == 1 or not settings_for(environment.id).workers:
+    if custom is not None:
+        return custom(makers)
+    if n_envs == 1 or not family.defaults.workers:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     return in_workers(makers, AutoresetMode.SAME_STEP)
 
 
-def _make_anywhere(
-    environment: Environment, render_mode: str | None, seeds: Sequence[int], undrawn: bool
+def _make_in_any_process(
+    environment: Environment,
+    family: EnvFamily,
+    render_mode: str | None,
+    seeds: Sequence[int],
+    observed: bool,
 ) -> gym.Env[Any, Any]:
     if multiprocessing.parent_process() is not None:
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C is for the main process, which then closes the workers
-    return make_env(environment, render_mode, seeds, undrawn)
+        # Ctrl-C reaches every process of the terminal; the main process alone handles it, and then
+        # closes the workers.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The family comes as an argument: a spawned worker has not imported a user's plugin.
+    return _make_one(environment, family, render_mode, seeds, observed)
 
 
-def _envpool_has(environment: Environment) -> bool:
-    if environment.render_size or environment.key or importlib.util.find_spec("envpool") is None:
-        return False
-    return (
-        envpool_has(environment.id)
-        if environment.id.startswith(MINIGRID)
-        else environment.id in SUPPORTED
-    )
-
-
-def _make_envpool(environment: Environment, n_envs: int, seed: int) -> VectorEnv[Any, Any, Any]:
-    if importlib.util.find_spec("envpool") is None:
+def _check_gymnasium_has(environment: Environment, family: EnvFamily) -> None:
+    if family.envpool_only:
         raise ValueError(
-            "backend 'envpool' needs the package: pip install 'latentrl[fast]', or use 'gymnasium'"
+            f"{environment.id} exists in EnvPool alone, as a vector environment without episode "
+            "seeds: use make_vector with backend 'envpool'"
         )
-    if environment.id.startswith(MULTI_ROOM):
+
+
+def _backend_for(environment: Environment, family: EnvFamily, seeded: bool) -> str:
+    if seeded:
+        return "gymnasium"
+    if family.envpool_only:
+        return "envpool"
+    serves = envpool.is_installed() and _envpool_refusal(environment, family) is None
+    return "envpool" if serves else "gymnasium"
+
+
+def _envpool_refusal(environment: Environment, family: EnvFamily) -> str | None:
+    if family.envpool is None:
+        served = sorted(other.name for other in FAMILIES.values() if other.envpool)
+        return f"it serves the families {', '.join(served)}"
+    if environment.render_size:
+        return "it renders no images"
+    if environment.key:
+        return "its observations have no keys here"
+    return family.envpool.refusal(registered_id(environment.id))
+
+
+def _make_envpool(
+    environment: Environment, family: EnvFamily, n_envs: int, seed: int
+) -> VectorEnv[Any, Any, Any]:
+    remedy = "" if family.envpool_only else "; or use backend 'gymnasium'"
+    if not envpool.is_installed():
         raise ValueError(
-            f"EnvPool's levels of {environment.id} are not MiniGrid's: rooms overlap, and many cannot be solved; "
-            "use backend 'gymnasium'"
+            f"{environment.id} on EnvPool needs the package: pip install 'latentrl[fast]'{remedy}"
         )
-    if not _envpool_has(environment):
-        raise ValueError(
-            f"EnvPool cannot serve {environment.id} here; it can serve {', '.join(SUPPORTED)} and most of "
-            f"{MINIGRID}*: use backend 'gymnasium'"
-        )
-    register_package(environment.id)
-    maker = MiniGridVectorEnv if environment.id.startswith(MINIGRID) else EnvPoolVectorEnv
-    discrete = environment.discrete and settings_for(environment.id).has_discrete_variant
-    return maker(environment.id, n_envs, environment.frame_skip, discrete, seed)
+    refusal = _envpool_refusal(environment, family)
+    if refusal or family.envpool is None:
+        raise ValueError(f"EnvPool cannot serve {environment.id}: {refusal}{remedy}")
+    family.import_package(environment.id)
+    discrete = environment.discrete and family.defaults.has_discrete_variant
+    env_id = registered_id(environment.id)
+    return family.envpool.make(env_id, n_envs, environment.frame_skip, discrete, seed)

@@ -1,4 +1,4 @@
-"""Small pixel environments with known factors; they need no extra package."""
+"""A small pixel environment with known factors, which needs no extra package."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from envs.families import EnvDefaults, EnvFamily, register_family
 from latentrl.types import Array
 
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
@@ -18,9 +19,9 @@ class PixelReach(gym.Env[Array, Any]):
     """A red square moves over a board to a green one.
 
     Observations are ``(32, 32, 3)`` uint8 images. The four actions move one cell; with
-    ``continuous=True`` the action is a direction in [-1, 1]^2, of which the longer part counts. A
-    step costs 0.05, reaching the goal pays 1 and ends the episode. ``info["factors"]`` holds the
-    rows and columns of agent and goal.
+    ``continuous=True`` the action is a direction in [-1, 1]^2, of which the larger component
+    counts. The reward is 1 at the goal, where the episode terminates, and -0.05 for other steps.
+    ``info["factors"]`` holds row and column of the agent, then those of the goal.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -28,7 +29,7 @@ class PixelReach(gym.Env[Array, Any]):
     def __init__(
         self, cells: int = 4, continuous: bool = False, render_mode: str | None = None
     ) -> None:
-        """Make a board of ``cells`` by ``cells``."""
+        """Make a board of ``cells`` by ``cells`` cells."""
         self.cells, self.continuous, self.render_mode = cells, continuous, render_mode
         self.observation_space = spaces.Box(0, 255, (32, 32, 3), np.uint8)
         self.action_space = (
@@ -39,21 +40,21 @@ class PixelReach(gym.Env[Array, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Put agent and goal on two different cells."""
+        """Place agent and goal on two different cells."""
         super().reset(seed=seed)
         chosen = self.np_random.choice(self.cells**2, 2, replace=False)
         self._agent, self._goal = np.stack(np.divmod(chosen, self.cells), axis=1)
         return self._draw(), self._info()
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Move one cell; walls hold."""
+        """Move one cell; a move off the board has no effect."""
         move = _direction(np.asarray(action)) if self.continuous else MOVES[int(action)]
         self._agent = np.clip(self._agent + move, 0, self.cells - 1)
         reached = bool((self._agent == self._goal).all())
         return self._draw(), 1.0 if reached else -0.05, reached, False, self._info()
 
     def render(self) -> Array:
-        """Return the same image that an observation is."""
+        """Return the current observation, ``(32, 32, 3)`` uint8."""
         return self._draw()
 
     def _info(self) -> dict[str, Any]:
@@ -72,3 +73,14 @@ def _direction(action: Array) -> Array:
     move = np.zeros(2, int)
     move[axis] = 1 if action[axis] > 0 else -1
     return move
+
+
+gym.register("PixelReach-v0", entry_point="envs.pixel_reach:PixelReach", max_episode_steps=20)
+
+register_family(
+    EnvFamily(
+        "pixel_reach",
+        prefixes=("PixelReach-",),
+        defaults=EnvDefaults(size=None, workers=False),
+    )
+)

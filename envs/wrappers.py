@@ -9,18 +9,22 @@ import gymnasium as gym
 
 
 class FrameSkip(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Repeat each action for ``skip`` frames, or until the episode ends; rewards add up."""
+    """Repetition of each action for ``skip`` frames or until the episode ends."""
 
     def __init__(self, env: gym.Env[Any, Any], skip: int) -> None:
-        """Wrap ``env``; ``ValueError`` for a skip below 1."""
+        """Wrap ``env``.
+
+        Raises:
+            ValueError: ``skip`` is less than 1.
+        """
         gym.utils.RecordConstructorArgs.__init__(self, skip=skip)
         super().__init__(env)
         if skip < 1:
-            raise ValueError(f"frame skip is a number of frames, at least 1; got {skip}")
+            raise ValueError(f"the frame skip must be at least 1 frame, got {skip}")
         self.skip = skip
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step ``skip`` times."""
+        """Step ``skip`` times, and return the last observation and the sum of rewards."""
         total = 0.0
         for _ in range(self.skip):
             observation, reward, terminated, truncated, info = self.env.step(action)
@@ -31,28 +35,32 @@ class FrameSkip(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
 
 
 class PickObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Show one observation of a Dict space alone."""
+    """One observation of a Dict space, without the others."""
 
     def __init__(self, env: gym.Env[Any, Any], key: str) -> None:
-        """Wrap ``env``; ``ValueError`` where its observations have no such key."""
+        """Wrap ``env``.
+
+        Raises:
+            ValueError: its observations are no Dict or have no such key.
+        """
         gym.utils.RecordConstructorArgs.__init__(self, key=key)
         super().__init__(env)
         space = env.observation_space
         if not isinstance(space, gym.spaces.Dict) or key not in space.spaces:
             keys = ", ".join(space.spaces) if isinstance(space, gym.spaces.Dict) else "no keys"
-            raise ValueError(f"no observation {key!r}; this environment has {keys}")
+            raise ValueError(f"no observation {key!r}; the environment has {keys}")
         self.key, self.observation_space = key, space[key]
 
     def observation(self, observation: Any) -> Any:
-        """Return the one observation."""
+        """Return the observation under the key."""
         return observation[self.key]
 
 
 class EpisodeSeeds(gym.Wrapper[Any, Any, Any, Any]):
-    """Give each new episode the next of a list of seeds; after the last, start over."""
+    """Episodes with the seeds of a list, in order and again from its start."""
 
     def __init__(self, env: gym.Env[Any, Any], seeds: Sequence[int]) -> None:
-        """Wrap ``env`` with the ``seeds`` of its episodes."""
+        """Wrap ``env`` with the ``seeds`` of its episodes, at least one."""
         super().__init__(env)
         self.seeds = list(seeds)
         self.episode = 0
@@ -60,7 +68,7 @@ class EpisodeSeeds(gym.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset with the next seed of the list, whatever ``seed`` says."""
+        """Reset with the next seed of the list in place of ``seed``."""
         chosen = self.seeds[self.episode % len(self.seeds)]
         self.episode += 1
         return self.env.reset(seed=chosen, options=options)

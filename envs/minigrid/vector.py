@@ -1,38 +1,35 @@
-"""MiniGrid seen as pixels: the 7 by 7 cells in view, drawn 8 by 8 pixels each, on Gymnasium and on
-EnvPool.
-"""
+"""MiniGrid as vectors of pixel views: 7 by 7 cells of 8 by 8 pixels, drawn in one batch."""
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import SyncVectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from envs.envpool import EnvPoolVectorEnv
+from envs.families import EnvMaker
 from envs.minigrid.views import (
     CELL_SPACE,
     COLOURS,
     PIXEL_SPACE,
     PIXELS,
     STATES,
-    Surroundings,
+    CellView,
     draw_cells,
-    hide_unseen,
+    mask_occluded,
 )
 from latentrl.types import Array
 
-MULTI_ROOM = "MiniGrid-MultiRoom-"
 
-
-def see_pixels(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
-    """Show the partial view of a MiniGrid environment as ``(56, 56, 3)`` uint8 images, and nothing
-    else of it.
-    """
+def pixel_view(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
+    """Return ``env`` with its partial view as ``(56, 56, 3)`` uint8 images, without the mission."""
     wrappers: Any = importlib.import_module("minigrid.wrappers")  # which has no annotations
     pixels: gym.Env[Array, Any] = wrappers.ImgObsWrapper(
         wrappers.RGBImgPartialObsWrapper(env, tile_size=PIXELS)
@@ -40,53 +37,67 @@ def see_pixels(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
     return pixels
 
 
-def see_surroundings(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
-    """Show a MiniGrid environment as ``(7, 7)`` cells, seen or not, for ``DrawnVectorEnv`` to hide
-    and to draw.
+def cell_view(maker: EnvMaker) -> gym.Env[Array, Any]:
+    """Make a MiniGrid environment whose observations are ``(7, 7)`` cells, occluded ones included.
+
+    ``DrawnVectorEnv`` masks and draws these cells for all environments at once, which is several
+    times faster than MiniGrid's own drawing, tile by tile.
     """
+    env = maker()
+    # MiniGrid calls its own gen_obs in reset and step, so replacing it on the instance also saves
+    # the time of the symbolic observation.
     minigrid: Any = env.unwrapped
-    minigrid.observation_space, minigrid.gen_obs = CELL_SPACE, Surroundings(minigrid)
+    minigrid.observation_space, minigrid.gen_obs = CELL_SPACE, CellView(minigrid)
     return env
 
 
+def drawn_vector(makers: Sequence[EnvMaker]) -> DrawnVectorEnv:
+    """Return the vector environment of ``makers`` with the frames of ``pixel_view``."""
+    cells = [functools.partial(cell_view, maker) for maker in makers]
+    return DrawnVectorEnv(SyncVectorEnv(cells, autoreset_mode=AutoresetMode.SAME_STEP))
+
+
 class DrawnVectorEnv(VectorWrapper):
-    """MiniGrid's own environments with the frames of ``see_pixels``, made for all of them at
-    once.
-    """
+    """MiniGrid's own environments with the frames of ``pixel_view``, drawn in one batch."""
 
     def __init__(self, envs: SyncVectorEnv) -> None:
-        """Draw what ``envs`` of ``see_surroundings`` show, with SAME_STEP autoreset."""
+        """Draw the cells of ``envs``, which ``cell_view`` made, with SAME_STEP autoreset."""
         super().__init__(envs)
         self.single_observation_space = PIXEL_SPACE
         self.observation_space = batch_space(PIXEL_SPACE, envs.num_envs)
-        self._see_through = all(envs.get_attr("see_through_walls"))
+        self._transparent_walls = all(envs.get_attr("see_through_walls"))
 
     def reset(self, **kwargs: Any) -> tuple[Array, dict[str, Any]]:
-        """Begin new episodes; arguments as in Gymnasium."""
+        """Start new episodes; arguments as in Gymnasium."""
         cells, infos = self.env.reset(**kwargs)
         return self._draw(cells), infos
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """Do one step everywhere."""
-        numbers: Any = np.asarray(actions).tolist()  # which MiniGrid compares faster than NumPy's
+        """Step all environments; frames are ``(B, 56, 56, 3)`` uint8."""
+        # MiniGrid compares an action with each of its seven names; Python's integers compare
+        # faster than NumPy's.
+        numbers: Any = np.asarray(actions).tolist()
         cells, rewards, terminated, truncated, infos = self.env.step(numbers)
         for i in np.flatnonzero(infos.get("_final_obs", ())):
             infos["final_obs"][i] = self._draw(infos["final_obs"][i][None])[0]
         return self._draw(cells), rewards, terminated, truncated, infos
 
     def _draw(self, cells: Array) -> Array:
-        return draw_cells(cells if self._see_through else hide_unseen(cells))
+        return draw_cells(cells if self._transparent_walls else mask_occluded(cells))
 
 
 class MiniGridVectorEnv(EnvPoolVectorEnv):
-    """EnvPool's MiniGrid, drawn from a table of MiniGrid's own tiles; a seed makes another level
-    than it does there.
+    """EnvPool's MiniGrid, drawn from a table of MiniGrid's own tiles.
+
+    Rules and frames are MiniGrid's; a seed makes another level than it does there.
     """
 
-    def _space_seen(self) -> spaces.Space[Any]:
+    def observed_space(self) -> spaces.Space[Any]:
+        """Return the space of one frame, ``(56, 56, 3)`` uint8."""
         return PIXEL_SPACE
 
-    def _see(self, observations: Any) -> Array:
+    def observe(self, observations: Any) -> Array:
+        """Draw the symbolic views ``(B, 7, 7, 3)`` as frames ``(B, 56, 56, 3)`` uint8."""
         return draw_views(observations["image"])
 
 
@@ -100,13 +111,6 @@ def draw_views(symbols: Array) -> Array:
     Returns:
         ``(n, 56, 56, 3)`` uint8.
     """
+    # MiniGrid indexes by column and row, an image by row and column. The product is the number of
+    # the cell in mixed radix, as in ``envs.minigrid.views``.
     return draw_cells(symbols.transpose(0, 2, 1, 3) @ np.array([COLOURS * STATES, STATES, 1]))
-
-
-def envpool_has(env_id: str) -> bool:
-    """Whether EnvPool can play this environment of MiniGrid; not MultiRoom, where its rooms
-    overlap.
-    """
-    import envpool
-
-    return not env_id.startswith(MULTI_ROOM) and env_id in envpool.list_all_envs()

@@ -1,6 +1,7 @@
-"""The views of many MiniGrid environments, worked out and drawn for all of them at once.
+"""Partial views of many MiniGrid environments, occluded and drawn in one batch.
 
-A cell is one number, made of its object, colour and state; 0 is a cell that is not seen.
+A cell is one number in mixed radix, ``(object * COLOURS + colour) * STATES + state``; 0 is a cell
+out of sight.
 """
 
 from __future__ import annotations
@@ -17,64 +18,60 @@ from latentrl.types import Array
 VIEW, PIXELS = 7, 8
 """Cells along a side of the view, and pixels along a side of a cell."""
 KINDS, COLOURS, STATES = 11, 6, 3
-"""Values of a cell's three numbers in a symbolic observation: object, colour, and state of a
-door."""
+"""Numbers of objects, colours and door states in a symbolic observation."""
 AGENT_ROW, AGENT_COLUMN, UP = VIEW - 1, VIEW // 2, 3
 CELL_SPACE = spaces.Box(0, KINDS * COLOURS * STATES - 1, (VIEW, VIEW), np.uint8)
 PIXEL_SPACE = spaces.Box(0, 255, (VIEW * PIXELS, VIEW * PIXELS, 3), np.uint8)
 EMPTY, WALL = 1 * COLOURS * STATES, (2 * COLOURS + 5) * STATES
 """An empty cell and a grey wall."""
 MARGIN = VIEW - 1
-"""Walls around a map, so that no view leaves it."""
+"""Width in cells of the wall around a map, so that no view leaves it."""
 STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
-"""One cell forward, as columns and rows, for each direction that an agent can face."""
+"""One cell forward, as columns and rows, for each direction of the agent."""
 
 
-class Surroundings:
-    """What lies before the agent of one environment, behind walls too; takes the place of its
-    ``gen_obs``.
+class CellView:
+    """Cells in front of one environment's agent, occluded ones included; replaces ``gen_obs``.
 
-    The map is made anew only when a thing came, went or was replaced, or a door changed: nothing
-    else in MiniGrid changes how a cell looks.
+    The map of the whole grid is built again only when an object appeared, disappeared or was
+    replaced, or a door changed: nothing else in MiniGrid changes the look of a cell.
     """
 
     def __init__(self, env: Any) -> None:
-        """Look around in ``env``, a ``MiniGridEnv``."""
+        """Read the grid of ``env``, a ``MiniGridEnv``, on each call."""
         self._env = env
         self._width = env.width + 2 * MARGIN
         self._map = np.empty((env.height + 2 * MARGIN, self._width), np.uint8)
         self._offsets = _offsets(self._width)
-        self._things: list[Any] = []
+        self._objects: list[Any] = []
         self._doors: list[Any] = []
-        self._states: list[tuple[bool, bool]] = []
+        self._door_states: list[tuple[bool, bool]] = []
 
     def __call__(self) -> Array:
-        """Return ``(7, 7)`` uint8: the cell at row and column of the view, what the agent carries
-        in its own.
-        """
+        """Return ``(7, 7)`` uint8 by row and column; the agent's cell holds what it carries."""
         env = self._env
-        if (
-            env.grid.grid != self._things
-            or [(door.is_open, door.is_locked) for door in self._doors] != self._states
-        ):
-            self._survey(env.grid)
+        # Objects compare by identity, so that this comparison of two lists is one pass in C.
+        if env.grid.grid != self._objects or _states(self._doors) != self._door_states:
+            self._build_map(env.grid)
         column, row = env.agent_pos
         here = (int(row) + MARGIN) * self._width + int(column) + MARGIN
         view: Array = self._map.take(self._offsets[env.agent_dir] + here)
-        view[AGENT_ROW, AGENT_COLUMN] = _cell(
-            env.carrying
-        )  # transparent, like all that an agent can stand on
+        # The carried object is drawn in the agent's cell. It never occludes: the agent stands only
+        # on cells that are transparent.
+        view[AGENT_ROW, AGENT_COLUMN] = _cell(env.carrying)
         return view
 
-    def _survey(self, grid: Any) -> None:
-        self._things = grid.grid.copy()
-        self._doors = [
-            thing for thing in self._things if thing is not None and thing.type == "door"
-        ]
-        self._states = [(door.is_open, door.is_locked) for door in self._doors]
+    def _build_map(self, grid: Any) -> None:
+        self._objects = grid.grid.copy()
+        self._doors = [thing for thing in self._objects if thing and thing.type == "door"]
+        self._door_states = _states(self._doors)
         self._map.fill(WALL)
         inside = self._map[MARGIN : MARGIN + grid.height, MARGIN : MARGIN + grid.width]
-        inside[:] = np.array([_cell(thing) for thing in self._things]).reshape(inside.shape)
+        inside[:] = np.array([_cell(thing) for thing in self._objects]).reshape(inside.shape)
+
+
+def _states(doors: list[Any]) -> list[tuple[bool, bool]]:
+    return [(door.is_open, door.is_locked) for door in doors]
 
 
 def _cell(thing: Any) -> int:
@@ -86,73 +83,81 @@ def _cell(thing: Any) -> int:
 
 @functools.cache
 def _offsets(width: int) -> Array:
-    """Return ``(4, 7, 7)``: how far the cells in view are from the agent's, for each direction it
-    can face.
-    """
-    ahead, right = AGENT_ROW - np.arange(VIEW)[:, None], np.arange(VIEW) - AGENT_COLUMN
+    """Return ``(4, 7, 7)``: flat offsets of the cells in view from the agent's, by direction."""
+    ahead = AGENT_ROW - np.arange(VIEW)[:, None]
+    right = np.arange(VIEW) - AGENT_COLUMN
+    # A turn to the right takes the step (x, y) to (-y, x), with rows that grow downwards.
     return np.stack([ahead * (x + y * width) + right * (x * width - y) for x, y in STEPS])
 
 
-def hide_unseen(cells: Array) -> Array:
-    """Blank what stands behind something else.
+def mask_occluded(cells: Array) -> Array:
+    """Replace the cells that others occlude by 0, as MiniGrid's ``process_vis`` does.
 
-    Light spreads from the agent up the view: from a lit cell that can be seen through to both its
+    Visibility spreads from the agent up the view: from a visible and transparent cell to both its
     neighbours in the row, and to the three cells above it.
 
     Args:
-        cells: ``(n, 7, 7)`` uint8, as of ``Surroundings``.
+        cells: ``(n, 7, 7)`` uint8, as of ``CellView``.
 
     Returns:
-        Likewise, with zeros.
+        ``(n, 7, 7)`` uint8.
     """
-    clear = np.packbits(_transparent()[cells], axis=-1, bitorder="little")[
-        ..., 0
-    ]  # (n, row), a bit for each column
-    lit, above = _light()
+    # A row of seven cells is a byte, so that the spread within a row is one look-up in a table of
+    # 128 by 128, and all environments take it together.
+    packed = np.packbits(_transparent()[cells], axis=-1, bitorder="little")
+    clear = packed[..., 0]  # (n, row), a bit for each column
+    visible, above = _spread_tables()
     rows = np.empty_like(clear)
     entering = np.full(len(cells), 1 << AGENT_COLUMN, np.uint8)
     for row in reversed(range(VIEW)):
-        rows[:, row] = lit[entering, clear[:, row]]
+        rows[:, row] = visible[entering, clear[:, row]]
         entering = above[entering, clear[:, row]]
-    seen: Array = cells * np.unpackbits(rows[..., None], axis=-1, count=VIEW, bitorder="little")
-    return seen
+    bits = np.unpackbits(rows[..., None], axis=-1, count=VIEW, bitorder="little")
+    masked: Array = cells * bits
+    return masked
 
 
 @functools.cache
-def _light() -> tuple[Array, Array]:
-    """Return which cells of a row are lit and which of the one above, by those lit at first and
-    those transparent.
+def _spread_tables() -> tuple[Array, Array]:
+    """Return the visible cells of a row and of the one above, ``(128, 128)`` uint8 each.
+
+    The first index is the set of cells that are visible from below, the second the set of
+    transparent ones, both as bits.
     """
-    lit, clear = np.indices((1 << VIEW, 1 << VIEW), np.uint8)
+    visible, clear = np.indices((1 << VIEW, 1 << VIEW), np.uint8)
     for _ in range(VIEW - 1):
-        lit |= _spread(lit & clear)
-    return lit, _spread(lit & clear)
+        visible |= _neighbours(visible & clear)
+    return visible, _neighbours(visible & clear)
 
 
-def _spread(row: Array) -> Array:
+def _neighbours(row: Array) -> Array:
     spread: Array = (row | row << 1 | row >> 1) & ((1 << VIEW) - 1)
     return spread
 
 
 @functools.cache
 def _transparent() -> Array:
-    things = [_thing(*cell) for cell in _every_cell()]
+    things = [_object(*cell) for cell in _all_cells()]
     return np.array([thing is None or thing.see_behind() for thing in things])
 
 
 def draw_cells(cells: Array) -> Array:
     """Draw ``(n, 7, 7)`` cells as MiniGrid draws them: ``(n, 56, 56, 3)`` uint8."""
     lines, place = _lines()
+    # One take of whole pixel lines, 24 bytes each, replaces 49 copies of tiles per frame. Indices
+    # are valid by construction, so that mode="clip" changes none and spares the check.
     views: Array = lines.take(cells[:, :, None] * np.intp(PIXELS) + place, axis=0, mode="clip")
     return views.reshape(-1, VIEW * PIXELS, VIEW * PIXELS, 3)  # from (n, row, line, column, 24)
 
 
 @functools.cache
 def _lines() -> tuple[Array, Array]:
-    """Return all lines of all tiles, without and then with the agent, and which line each line of a
-    view takes.
+    """Return the pixel lines of all tiles, and the line of its tile for each line of a view.
+
+    Tiles come twice in the table, ``(2 * cells * 8, 24)``: without the agent and with it. The
+    second array is ``(7, 8, 7)``, to be added to 8 times the cell.
     """
-    tiles = np.stack([_tile(agent, *cell) for agent in range(2) for cell in _every_cell()])
+    tiles = np.stack([_tile(agent, *cell) for agent in range(2) for cell in _all_cells()])
     place = np.zeros((VIEW, PIXELS, VIEW), int) + np.arange(PIXELS)[:, None]
     place[AGENT_ROW, :, AGENT_COLUMN] += len(tiles) // 2 * PIXELS
     return tiles.reshape(-1, PIXELS * 3), place
@@ -161,16 +166,18 @@ def _lines() -> tuple[Array, Array]:
 def _tile(agent: int, kind: int, colour: int, state: int) -> Array:
     from minigrid.core.grid import Grid
 
-    thing, facing = _thing(kind, colour, state), UP if agent else None
+    thing = _object(kind, colour, state)
+    facing = UP if agent else None
+    # MiniGrid highlights what is in sight; kind 0 is out of sight.
     drawn = Grid.render_tile(thing, agent_dir=facing, highlight=kind > 0, tile_size=PIXELS)
     return drawn.astype(np.uint8)
 
 
-def _every_cell() -> itertools.product[tuple[int, int, int]]:
+def _all_cells() -> itertools.product[tuple[int, int, int]]:
     return itertools.product(range(KINDS), range(COLOURS), range(STATES))
 
 
-def _thing(kind: int, colour: int, state: int) -> Any:
+def _object(kind: int, colour: int, state: int) -> Any:
     from minigrid.core.world_object import WorldObj
 
     return WorldObj.decode(kind, colour, state)

@@ -11,7 +11,7 @@ from envs import Environment, make_env, make_vector
 BREAKOUT = Environment("ALE/Breakout-v5")
 
 
-def test_ale_shows_raw_frames_at_its_own_frame_skip():
+def test_raw_frames_at_the_native_frame_skip():
     pytest.importorskip("ale_py")
     env = make_env(BREAKOUT)
     assert env.observation_space == gym.spaces.Box(0, 255, (210, 160, 3), np.uint8)
@@ -20,14 +20,14 @@ def test_ale_shows_raw_frames_at_its_own_frame_skip():
     assert env.unwrapped.spec.kwargs["repeat_action_probability"] == 0.25
 
 
-def test_a_frame_skip_is_of_ales_own_frames():
+def test_a_frame_skip_replaces_the_native_one():
     pytest.importorskip("ale_py")
     env = make_env(Environment(BREAKOUT.id, frame_skip=2))
     before = env.reset(seed=0)[1]["frame_number"]
     assert env.step(0)[4]["frame_number"] == before + 2
 
 
-def test_workers_know_ale():
+def test_workers_import_the_package():
     pytest.importorskip("ale_py")
     vector = make_vector(BREAKOUT, 2)
     try:
@@ -37,7 +37,7 @@ def test_workers_know_ale():
         vector.close()
 
 
-def test_ale_is_missing(monkeypatch):
+def test_the_package_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(
         ValueError,

@@ -47,8 +47,7 @@ def colours(observation, row, column):
 
 
 def open_cells(observation):
-    """Read from the picture where one can walk: a pixel of each cell that is of neither wall, door
-    nor screen."""
+    """Return the cells of an image whose colour is that of a cell to walk on."""
     pixels = observation[2::PIXELS, 2::PIXELS]
     return {
         cell
@@ -57,39 +56,39 @@ def open_cells(observation):
     }
 
 
-def way(observation, start, target):
-    """Return the actions of a shortest way, by the picture alone."""
-    ways, reached, walkable = deque([(start, [])]), {start}, open_cells(observation)
-    while ways:
-        cell, actions = ways.popleft()
+def path(observation, start, target):
+    """Return the actions of a shortest path by the image alone, None where there is none."""
+    paths, reached, walkable = deque([(start, [])]), {start}, open_cells(observation)
+    while paths:
+        cell, actions = paths.popleft()
         if cell == target:
             return actions
         for action, (down, right) in enumerate(MOVES):
             after = cell[0] + down, cell[1] + right
             if after in walkable - reached:
                 reached.add(after)
-                ways.append((after, [*actions, action]))
+                paths.append((after, [*actions, action]))
     return None
 
 
 def solve(env, seed):
-    """Play an episode by its factors and pictures; return all that ``step`` returned."""
+    """Solve an episode from factors and images; return the results of all steps."""
     observation, info = env.reset(seed=seed)
-    seen = factors(info)
-    at_door = seen["door_row"], 2
+    now = factors(info)
+    at_door = now["door_row"], 2
     results = []
     for target, last in (
-        ((seen["key_row"], seen["key_column"]), [USE]),
+        ((now["key_row"], now["key_column"]), [USE]),
         (at_door, [USE]),
-        ((seen["goal_row"], seen["goal_column"]), []),
+        ((now["goal_row"], now["goal_column"]), []),
     ):
-        place = seen["agent_row"], seen["agent_column"]
-        results += [env.step(action) for action in [*way(observation, place, target), *last]]
-        observation, seen = results[-1][0], factors(results[-1][4])
+        cell = now["agent_row"], now["agent_column"]
+        results += [env.step(action) for action in [*path(observation, cell, target), *last]]
+        observation, now = results[-1][0], factors(results[-1][4])
     return results
 
 
-def test_factors_are_where_the_pictures_are():
+def test_factors_are_the_cells_of_the_drawn_objects():
     env = KeyRooms(layouts=None)
     for seed in range(30):
         observation, info = env.reset(seed=seed)
@@ -103,7 +102,7 @@ def test_factors_are_where_the_pictures_are():
         assert (seen["has_key"], seen["door_open"]) == (0, 0)
 
 
-def test_the_door_is_the_only_way():
+def test_the_door_is_the_only_path_to_the_goal():
     env = KeyRooms(layouts=None)
     for seed in range(30):
         closed, info = env.reset(seed=seed)
@@ -113,12 +112,12 @@ def test_the_door_is_the_only_way():
             (seen["goal_row"], seen["goal_column"]),
         )
         env._open = True
-        assert way(closed, start, (seen["key_row"], seen["key_column"]))
-        assert way(closed, start, goal) is None
-        assert way(env.render(), start, goal)
+        assert path(closed, start, (seen["key_row"], seen["key_column"]))
+        assert path(closed, start, goal) is None
+        assert path(env.render(), start, goal)
 
 
-def test_the_reward_comes_at_the_goal_alone():
+def test_the_extrinsic_reward_is_zero_before_the_goal():
     env = KeyRooms(layouts=None)
     for seed in range(20):
         results = solve(env, seed)
@@ -130,12 +129,12 @@ def test_the_reward_comes_at_the_goal_alone():
         assert len(results) <= 34
 
 
-def test_every_state_has_its_own_picture():
-    """Also with the agent on the key: one that is not taken is not one that is."""
+def test_every_state_has_an_image_of_its_own():
+    """Including the agent in the key's cell, before and after it takes the key."""
     env = KeyRooms()
     results = solve(env, 3)
-    pictures = {tuple(result[4]["factors"].tolist()): result[0].tobytes() for result in results}
-    assert len(set(pictures.values())) == len(pictures)
+    images = {tuple(result[4]["factors"].tolist()): result[0].tobytes() for result in results}
+    assert len(set(images.values())) == len(images)
     assert sum(factors(result[4])["has_key"] for result in results) < len(results)
 
 
@@ -153,37 +152,31 @@ def test_the_door_needs_the_key(rooms):
         seen = factors(rooms.step(action)[4])
         assert (seen["agent_column"], seen["door_open"]) == (2, 0)
     rooms._has_key, rooms._agent = True, (1, 2)
-    assert not factors(rooms.step(USE)[4])["door_open"]  # not beside it
+    assert not factors(rooms.step(USE)[4])["door_open"], "not beside the door"
     rooms._agent = (2, 2)
     assert factors(rooms.step(USE)[4])["door_open"]
     assert factors(rooms.step(RIGHT)[4])["agent_column"] == 3
 
 
 @pytest.mark.parametrize(
-    ("place", "action", "after"),
+    ("cell", "action", "after"),
     [
-        *[
-            ((1, 0), UP, (1, 0)),
-            ((1, 0), LEFT, (1, 0)),
-            ((7, 7), DOWN, (7, 7)),
-            ((7, 7), RIGHT, (7, 7)),
-        ],
-        *[
-            ((3, 0), DOWN, (3, 0)),
-            ((3, 1), DOWN, (4, 1)),
-            ((4, 1), LEFT, (4, 1)),
-            ((5, 5), UP, (4, 5)),
-        ],
-        *[
-            ((6, 2), RIGHT, (6, 2)),
-            ((6, 4), LEFT, (6, 4)),
-            ((2, 5), LEFT, (2, 4)),
-            ((2, 5), SWITCH, (2, 5)),
-        ],
+        ((1, 0), UP, (1, 0)),
+        ((1, 0), LEFT, (1, 0)),
+        ((7, 7), DOWN, (7, 7)),
+        ((7, 7), RIGHT, (7, 7)),
+        ((3, 0), DOWN, (3, 0)),
+        ((3, 1), DOWN, (4, 1)),
+        ((4, 1), LEFT, (4, 1)),
+        ((5, 5), UP, (4, 5)),
+        ((6, 2), RIGHT, (6, 2)),
+        ((6, 4), LEFT, (6, 4)),
+        ((2, 5), LEFT, (2, 4)),
+        ((2, 5), SWITCH, (2, 5)),
     ],
 )
-def test_moves_and_walls(rooms, place, action, after):
-    rooms._agent = place
+def test_moves_and_walls(rooms, cell, action, after):
+    rooms._agent = cell
     seen = factors(rooms.step(action)[4])
     assert (seen["agent_row"], seen["agent_column"]) == after
 
@@ -194,20 +187,20 @@ def test_episodes_are_truncated():
     assert [env.step(SWITCH)[1:4] for _ in range(3)] == [(0, False, False)] * 2 + [(0, False, True)]
 
 
-def test_the_television():
+def test_the_noisy_tv():
     quiet, noisy = KeyRooms(), KeyRooms(noisy_tv=True)
-    off, shown = quiet.reset(seed=0)[0], noisy.reset(seed=0)[0]
+    off, on = quiet.reset(seed=0)[0], noisy.reset(seed=0)[0]
     outside = np.ones(off.shape, bool)
     outside[SCREEN] = False
-    assert same(off[outside], shown[outside])
+    assert same(off[outside], on[outside])
     assert (off[SCREEN] == OFF).all()
     assert same(quiet.step(SWITCH)[0], off)
-    pictures = [shown, *(noisy.step(SWITCH)[0] for _ in range(20))]
-    assert len({picture.tobytes() for picture in pictures}) == 21
-    assert all(same(picture[outside], off[outside]) for picture in pictures)
-    noise = np.concatenate([picture[SCREEN].ravel() for picture in pictures])
+    frames = [on, *(noisy.step(SWITCH)[0] for _ in range(20))]
+    assert len({frame.tobytes() for frame in frames}) == 21
+    assert all(same(frame[outside], off[outside]) for frame in frames)
+    noise = np.concatenate([frame[SCREEN].ravel() for frame in frames])
     assert abs(noise.mean() - 127.5) < 3
-    assert same(noisy.step(USE)[0][SCREEN], pictures[-1][SCREEN])
+    assert same(noisy.step(USE)[0][SCREEN], frames[-1][SCREEN])
 
 
 def layouts_of(env):
@@ -215,7 +208,7 @@ def layouts_of(env):
     return {tuple(env.reset()[1]["factors"][4:].tolist()) for _ in range(200)}
 
 
-def test_layouts_are_as_many_as_said():
+def test_the_number_of_layouts():
     assert len(layouts_of(KeyRooms())) == 4
     assert len(layouts_of(KeyRooms(layouts=2))) == 2
     assert layouts_of(KeyRooms(layouts=2)) < layouts_of(KeyRooms(layouts=4))
@@ -223,15 +216,14 @@ def test_layouts_are_as_many_as_said():
 
 
 @pytest.mark.parametrize("options", [{"max_steps": 0}, {"layouts": 0}])
-def test_rooms_of_nothing(options):
-    with pytest.raises(
-        ValueError, match=r"rooms need at least 1 step and 1 layout; got max_steps=\d+, layouts=\d"
-    ):
+def test_no_steps_or_layouts(options):
+    message = r"KeyRooms needs at least 1 step and 1 layout; got max_steps=\d+, layouts=\d"
+    with pytest.raises(ValueError, match=message):
         KeyRooms(**options)
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_registered_rooms_satisfy_the_checkers(env_id):
+def test_the_checkers_of_gymnasium_and_sb3_pass(env_id):
     env = gym.make(env_id, render_mode="rgb_array")
     check_env(env.unwrapped)
     check_env_for_sb3(env)
@@ -241,7 +233,7 @@ def test_registered_rooms_satisfy_the_checkers(env_id):
     assert env.unwrapped.noisy_tv == ("TV" in env_id)
 
 
-def test_many_step_in_this_process():
+def test_vectors_step_in_this_process():
     vector = make_vector(Environment("KeyRoomsNoisyTV-v0"), 3)
     assert isinstance(vector, SyncVectorEnv)
     observations, infos = vector.reset(seed=0)
@@ -250,7 +242,7 @@ def test_many_step_in_this_process():
 
 
 @pytest.mark.parametrize("layouts", [4, None])
-def test_chance_finds_the_key_and_not_the_goal(layouts, monkeypatch):
+def test_random_actions_find_the_key_and_not_the_goal(layouts, monkeypatch):
     monkeypatch.setattr(KeyRooms, "_paint", lambda self: None)
     env, rng = KeyRooms(layouts=layouts), np.random.default_rng(0)
     env.reset(seed=0)

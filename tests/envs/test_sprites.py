@@ -1,4 +1,4 @@
-"""Sprites: against brute force, and what is measured against what was asked for."""
+"""Sprites against brute force, and measured factors against given ones."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from envs.sprites import FACTORS, SHAPES, measure_sprites, render_sprites, sprit
 
 NAMES = list(FACTORS)
 SQUARE, ELLIPSE, HEART = range(3)
-FINE = 16  # points a pixel and direction
-ROUGHEST = (
-    0.07,
-    0.07,
-    0.25,
-)  # largest error of one pixel: an edge at 45 degrees, and where the heart's lobes meet
+FINE = 16
+"""Points per pixel and direction."""
+# The largest errors are at edges of 45 degrees, and where the heart's lobes meet.
+LARGEST_ERROR = (0.07, 0.07, 0.25)
+"""Largest error of a pixel of each shape, in [0, 1]."""
 
 
-def is_inside(shape: int, u: Any, v: Any, area: float) -> Any:
-    """Tell which points are in a shape of that area, by its definition; a heart is around its
-    diamond."""
+def contains(shape: int, u: Any, v: Any, area: float) -> Any:
+    """Return which points are in a shape by its definition; a heart's origin is its diamond's."""
     if shape == SQUARE:
         return np.maximum(np.abs(u), np.abs(v)) <= math.sqrt(area) / 2
     if shape == ELLIPSE:
@@ -45,9 +43,9 @@ def brute_force(factors: Any, size: int) -> Any:
     v = math.cos(angle) * down - math.sin(angle) * right
     if factors[0] == HEART:
         grid = np.linspace(-size / 2, size / 2, 2001)
-        heart = is_inside(HEART, grid[None], grid[:, None], value["area"])
+        heart = contains(HEART, grid[None], grid[:, None], value["area"])
         v = v + (heart * grid[:, None]).sum() / heart.sum()
-    covered = is_inside(int(factors[0]), u, v, value["area"])
+    covered = contains(int(factors[0]), u, v, value["area"])
     return 255 * covered.reshape(size, FINE, size, FINE).mean((1, 3))
 
 
@@ -62,11 +60,11 @@ def angle_between(a: Any, b: Any) -> Any:
 def test_rendering_equals_brute_force(shape: int, factors: tuple[int, int], size: int) -> None:
     row = np.array([shape, *factors, 3, 12])
     difference = np.abs(render_sprites(row[None], size)[0, ..., 0] - brute_force(row, size))
-    assert difference.max() < ROUGHEST[shape] * 255
+    assert difference.max() < LARGEST_ERROR[shape] * 255
     assert difference.sum() / 255 < 0.15 * math.sqrt(sprite_values(row[None], size)["area"][0])
 
 
-def test_upright_squares_cover_what_they_overlap() -> None:
+def test_pixels_of_upright_squares_are_their_overlap() -> None:
     factors = np.stack(np.meshgrid(0, range(6), 0, range(16), 4, indexing="ij"), -1).reshape(-1, 5)
     value = sprite_values(factors, 32)
     half, edges = np.sqrt(value["area"])[:, None] / 2, np.arange(32) - 0.5
@@ -82,13 +80,13 @@ def test_upright_squares_cover_what_they_overlap() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 48, 64])
-def test_what_is_measured_is_what_was_asked_for(size: int) -> None:
+def test_measured_factors_equal_given_ones(size: int) -> None:
     images, factors = sprites(3000, size, seed=1)
-    asked, measured = sprite_values(factors, size), measure_sprites(images)
+    given, measured = sprite_values(factors, size), measure_sprites(images)
     for name in ("x", "y"):
-        np.testing.assert_allclose(measured[name], asked[name], atol=0.1)
-    np.testing.assert_allclose(measured["area"], asked["area"], rtol=0.04)
-    difference = angle_between(measured["angle"], asked["angle"])
+        np.testing.assert_allclose(measured[name], given[name], atol=0.1)
+    np.testing.assert_allclose(measured["area"], given["area"], rtol=0.04)
+    difference = angle_between(measured["angle"], given["angle"])
     assert difference[factors[:, 0] == ELLIPSE].max() < 1
     assert difference[factors[:, 0] == HEART].max() < 4
     for shape, elongation in ((SQUARE, 1), (ELLIPSE, 2), (HEART, 1.18)):
@@ -105,7 +103,7 @@ def test_a_larger_scale_is_a_larger_area(shape: int) -> None:
     assert areas[-1] / areas[0] == pytest.approx(4, rel=0.02)
 
 
-def test_a_counterfactual_changes_what_it_should() -> None:
+def test_one_factor_changes_one_measure() -> None:
     factors = np.array([[ELLIPSE, 3, 4, 5, 6]] * 2)
     factors[1, NAMES.index("x")] += 6
     before, after = (measure_sprites(render_sprites(row[None])) for row in factors)
@@ -115,7 +113,7 @@ def test_a_counterfactual_changes_what_it_should() -> None:
 
 
 @pytest.mark.parametrize("size", [16, 64])
-def test_no_sprite_is_cut_by_the_edge(size: int) -> None:
+def test_no_sprite_touches_the_edge(size: int) -> None:
     corners = np.stack(
         np.meshgrid(range(3), 5, range(20), (0, 15), (0, 15), indexing="ij"), -1
     ).reshape(-1, 5)
@@ -159,7 +157,7 @@ def test_different_factors_are_different_images(size: int) -> None:
     )
 
 
-def test_an_image_does_not_depend_on_its_neighbours() -> None:
+def test_an_image_does_not_depend_on_the_batch() -> None:
     images, factors = sprites(300, 32)
     order = np.random.default_rng(0).permutation(300)
     np.testing.assert_array_equal(render_sprites(factors[order], 32), images[order])
@@ -177,13 +175,13 @@ def test_measures_of_a_rectangle(rows: int, columns: int, angle: float) -> None:
         "y": 3.5 + rows / 2,
         "elongation": math.sqrt(35 / 3),  # the variance of n points in a row is (n * n - 1) / 12
     }
-    for shown in (image, image[..., None]):
-        measured = measure_sprites(shown)
+    for images in (image, image[..., None]):
+        measured = measure_sprites(images)
         assert angle_between(measured.pop("angle"), angle) < 1e-6
         assert measured == pytest.approx(expected)
 
 
-def test_faint_noise_can_be_left_out() -> None:
+def test_the_background_excludes_faint_noise() -> None:
     images, _ = sprites(20, 32)
     noisy = np.maximum(images, np.random.default_rng(0).integers(0, 6, images.shape, np.uint8))
     assert (measure_sprites(noisy)["area"] > measure_sprites(images)["area"] + 5).all()
@@ -191,7 +189,7 @@ def test_faint_noise_can_be_left_out() -> None:
         np.testing.assert_allclose(values, measure_sprites(images, background=5)[name])
 
 
-def test_black_images_have_no_place() -> None:
+def test_black_images_have_no_position() -> None:
     measured = measure_sprites(np.zeros((2, 32, 32, 1), np.uint8))
     assert measured.pop("area").tolist() == [0, 0]
     assert all(np.isnan(values).all() for values in measured.values())
@@ -207,20 +205,20 @@ def test_black_images_have_no_place() -> None:
         (
             [[0, 0, 0, 0]],
             32,
-            r"whole numbers \(N, 5\): shape, scale, orientation, x, y; got int64 of shape \(1, 4\)",
+            r"must be integers \(N, 5\): shape, scale, .* y; got int64 of shape \(1, 4\)",
         ),
         ([0, 0, 0, 0, 0], 32, r"got int64 of shape \(5,\)"),
         ([[0, 0.5, 0, 0, 0]], 32, r"got float64 of shape \(1, 5\)"),
-        ([[0, 6, 0, 0, 0]], 32, "scale goes from 0 to 5, got 6 to 6"),
-        ([[0, 0, 0, 3, 0], [0, 0, 0, -1, 0]], 32, "x goes from 0 to 15, got -1 to 3"),
+        ([[0, 6, 0, 0, 0]], 32, "scale must be in 0..5, got 6 to 6"),
+        ([[0, 0, 0, 3, 0], [0, 0, 0, -1, 0]], 32, "x must be in 0..15, got -1 to 3"),
     ],
 )
-def test_impossible_sprites_are_refused(factors: Any, size: int, message: str) -> None:
+def test_invalid_factors_and_sizes(factors: Any, size: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         render_sprites(np.array(factors), size)
 
 
-def test_other_mistakes_are_refused() -> None:
+def test_invalid_counts_and_images() -> None:
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         sprites(0)
     for shape in ((32, 32), (2, 32, 32, 3)):

@@ -595,24 +595,6 @@ def test_help_lists_the_models(tmp_path):
     assert "NAME=VALUE" in said
 
 
-def test_yaml_below_the_flags(tmp_path):
-    (tmp_path / "mine.yaml").write_text(
-        "env: PixelReach-v0\nmodel: pca\nframes: 90\nlatent_dim: 5\ncrop: [0, 4, 2, 2]\nresume: false\n"
-    )
-    done = succeed(tmp_path, "pretrain_vae", "--config", "mine.yaml", "--latent-dim", 3)
-    assert "pca with 3 latents, from 90 images of 32x32x3" in done.out
-    saved = json.loads((tmp_path / "runs/vae/PixelReach-v0/pca-1/pretraining.json").read_text())
-    assert (saved["frames"], saved["latent_dim"], saved["crop"]) == (90, 3, [0, 4, 2, 2])
-
-
-def test_yaml_that_cannot_be_read(tmp_path):
-    done = script(tmp_path, "pretrain_vae", "--config", "none.yaml")
-    assert done.code == "error: no config file at none.yaml"
-    (tmp_path / "list.yaml").write_text("- env\n- model\n")
-    done = script(tmp_path, "pretrain_vae", "--config", "list.yaml")
-    assert done.code == "error: list.yaml must hold flags as 'name: value' lines"
-
-
 def test_no_encoder_prints_the_command_that_makes_one(tmp_path):
     done = script(tmp_path, "train_agent", "--latent", *REACH)
     assert done.code == 2

@@ -8,9 +8,9 @@ import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.env_checker import check_env
 
-from envs import Environment, EnvSettings, make_env, make_vector, settings_for
-from envs.families import FAMILIES
-from envs.minigrid.vector import DrawnVectorEnv, MiniGridVectorEnv, draw_views, envpool_has
+from envs import FAMILIES, Environment, defaults_for, make_env, make_vector
+from envs.minigrid import refuse
+from envs.minigrid.vector import DrawnVectorEnv, MiniGridVectorEnv, draw_views
 from envs.minigrid.views import COLOURS, KINDS, STATES
 from tests.helpers import same
 
@@ -19,7 +19,7 @@ from minigrid.core.grid import Grid
 from minigrid.core.world_object import WorldObj
 
 DOOR_KEY = Environment("MiniGrid-DoorKey-8x8-v0")
-PLAYED = [
+TASKS = [
     "MiniGrid-Empty-5x5-v0",
     "MiniGrid-DoorKey-6x6-v0",
     "MiniGrid-MultiRoom-N4-S5-v1",
@@ -39,23 +39,23 @@ DETERMINISTIC = [
     "MiniGrid-KeyCorridorS3R2-v0",
     "MiniGrid-ObstructedMaze-1Dlh-v0",
 ]
-BUSY = np.array([0.15, 0.15, 0.35, 0.12, 0.06, 0.15, 0.02])
-"""Probabilities of actions that get further than equal ones: forward most often."""
+PROBABILITIES = np.array([0.15, 0.15, 0.35, 0.12, 0.06, 0.15, 0.02])
+"""Probabilities of the actions, forward most often, which covers more of the grid."""
 
 
-def busy_actions(rng, space, n):
-    return rng.choice(int(space.n), n, p=BUSY if space.n == len(BUSY) else None)
+def biased_actions(rng, space, n):
+    return rng.choice(int(space.n), n, p=PROBABILITIES if space.n == len(PROBABILITIES) else None)
 
 
-# The frames
+# Frames
 
 
-@pytest.mark.parametrize("env_id", PLAYED)
-def test_the_table_draws_what_minigrid_draws(env_id):
+@pytest.mark.parametrize("env_id", TASKS)
+def test_the_table_of_tiles_draws_minigrids_frames(env_id):
     env = make_env(Environment(env_id))
     rng = np.random.default_rng(0)
     frame, _ = env.reset(seed=0)
-    for action in busy_actions(rng, env.action_space, 60):
+    for action in biased_actions(rng, env.action_space, 60):
         symbols = env.unwrapped.gen_obs()["image"]
         assert same(draw_views(symbols[None])[0], frame)
         frame, _, terminated, truncated, _ = env.step(action)
@@ -68,14 +68,14 @@ def test_every_cell_in_every_state_is_drawn_as_minigrid_draws_it():
     symbols = rng.integers(0, [KINDS, COLOURS, STATES], (40, 7, 7, 3)).astype(np.uint8)
     symbols[symbols[..., 0] == 0] = 0
     agents = symbols[:, 3, 6]
-    agents[agents[:, 0] == 0] = (1, 0, 0)  # its own cell is always in view
+    agents[agents[:, 0] == 0] = (1, 0, 0)  # the agent's cell is never occluded
     assert len(np.unique(symbols[..., 0])) == KINDS
     for view, drawn in zip(symbols, draw_views(symbols), strict=True):
         grid, visible = Grid.decode(view)
         assert same(drawn, grid.render(8, agent_pos=(3, 6), agent_dir=3, highlight_mask=visible))
 
 
-def test_a_carried_key_shows_on_the_agent():
+def test_a_carried_key_is_drawn_in_the_agents_cell():
     views = np.full((2, 7, 7, 3), (1, 0, 0), np.uint8)
     views[1, 3, 6] = (5, 4, 0)  # a yellow key
     empty, carrying = draw_views(views).astype(int)
@@ -87,18 +87,18 @@ def test_a_carried_key_shows_on_the_agent():
 # Gymnasium
 
 
-def test_one_environment_is_seen_as_pixels_alone():
+def test_one_environment_has_pixel_observations():
     env = make_env(DOOR_KEY)
     assert env.observation_space == gym.spaces.Box(0, 255, (56, 56, 3), np.uint8)
     assert env.action_space == gym.spaces.Discrete(7)
     observation, _ = env.reset(seed=0)
     assert same(observation, env.unwrapped.get_frame(tile_size=8, agent_pov=True))
     check_env(env)
-    with pytest.raises(ValueError, match="no observation 'image'; this environment has no keys"):
+    with pytest.raises(ValueError, match="no observation 'image'; the environment has no keys"):
         make_env(Environment(DOOR_KEY.id, key="image"))
 
 
-def test_a_rendered_image_is_of_the_whole_grid():
+def test_rendered_images_are_of_the_whole_grid():
     env = make_env(Environment("MiniGrid-Empty-5x5-v0", render_size=40))
     assert env.reset(seed=0)[0].shape == (40, 40, 3)
     assert isinstance(
@@ -107,12 +107,14 @@ def test_a_rendered_image_is_of_the_whole_grid():
     env.close()
 
 
-def test_settings_go_by_the_beginning_of_the_id():
-    assert settings_for("MiniGrid-Anything-v7") == FAMILIES["MiniGrid-"]
-    assert settings_for("MiniGridlock-v0") == EnvSettings()
+def test_each_tile_has_latent_dimensions_of_its_own():
+    defaults = defaults_for(DOOR_KEY.id)
+    assert defaults == FAMILIES["minigrid"].defaults
+    assert defaults.episodic_count
+    assert defaults.pretraining["latent_dim"] == 7 * 7 * 4
 
 
-def test_minigrid_is_missing(monkeypatch):
+def test_the_package_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "minigrid", None)
     message = (
         r"MiniGrid-DoorKey-8x8-v0 needs the package minigrid: pip install 'latentrl\[minigrid\]'"
@@ -143,7 +145,7 @@ def pool():
 
 
 def twin_of(env_id, state):
-    """Return MiniGrid's environment in the state that EnvPool's is in."""
+    """Return MiniGrid's environment in the state of EnvPool's."""
     env = make_env(Environment(env_id)).unwrapped
     env.reset(seed=0)
     size = state.width, state.height
@@ -154,14 +156,13 @@ def twin_of(env_id, state):
     inside = np.array(state.grid_contains).reshape(*size, -1)
     for column, row in np.argwhere(inside.any(axis=-1)):
         env.grid.get(column, row).contains = WorldObj.decode(*inside[column, row, -3:])
-    env.obj = next(
-        (thing for thing in env.grid.grid if thing and thing.type == "ball"), None
-    )  # to be picked up
+    # The object to pick up, in tasks that have one.
+    env.obj = next((thing for thing in env.grid.grid if thing and thing.type == "ball"), None)
     return env
 
 
 @pytest.mark.parametrize("env_id", DETERMINISTIC)
-def test_both_play_by_the_same_rules(pool, env_id):
+def test_both_have_the_same_rules(pool, env_id):
     vector = pool(env_id, 4, seed=3)
     rng = np.random.default_rng(1)
     frames, _ = vector.reset()
@@ -170,7 +171,7 @@ def test_both_play_by_the_same_rules(pool, env_id):
     for twin, frame in zip(twins, frames, strict=True):
         assert same(twin.get_frame(tile_size=8, agent_pov=True), frame)
     for _ in range(80):
-        actions = busy_actions(rng, vector.single_action_space, 4)
+        actions = biased_actions(rng, vector.single_action_space, 4)
         frames, rewards, terminated, truncated, infos = vector.step(actions)
         for i, twin in list(playing.items()):
             _, reward, *ends, _ = twin.step(actions[i])
@@ -181,7 +182,7 @@ def test_both_play_by_the_same_rules(pool, env_id):
                 del playing[i]
 
 
-def test_envpool_is_chosen_where_it_can_play(pool):
+def test_auto_takes_envpool_where_it_serves_the_task(pool):
     vector = pool(DOOR_KEY.id, 3)
     assert type(vector) is MiniGridVectorEnv
     assert vector.single_observation_space == make_env(DOOR_KEY).observation_space
@@ -189,25 +190,27 @@ def test_envpool_is_chosen_where_it_can_play(pool):
     assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     assert vector.metadata["environment"] == DOOR_KEY.to_json()
     assert vector.reset(seed=0)[0] in vector.observation_space
-    assert not envpool_has("MiniGrid-NotYet-v0")
+    assert refuse("MiniGrid-NotYet-v0") == "it has no environment of this id"
 
 
-def test_envpool_does_not_play_multi_room(pool):
+def test_envpool_is_refused_for_multi_room(pool):
     rooms = "MiniGrid-MultiRoom-N4-S5-v0"
     assert type(pool(rooms, 1)) is DrawnVectorEnv
     message = (
-        f"EnvPool's levels of {rooms} are not MiniGrid's: rooms overlap.*use backend 'gymnasium'"
+        f"EnvPool cannot serve {rooms}: its MultiRoom levels are not MiniGrid's: rooms overlap.*; "
+        "or use backend 'gymnasium'"
     )
     with pytest.raises(ValueError, match=message):
         pool(rooms, 1, backend="envpool")
 
 
-def test_what_envpool_cannot_play(pool):
-    with pytest.raises(
-        ValueError, match=r"EnvPool cannot serve MiniGrid-NotYet-v0 here.*and most of MiniGrid-\*"
-    ):
+def test_unknown_ids_and_rendered_images_on_envpool(pool):
+    message = "EnvPool cannot serve MiniGrid-NotYet-v0: it has no environment of this id; or use"
+    with pytest.raises(ValueError, match=message):
         pool("MiniGrid-NotYet-v0", 1, backend="envpool")
-    with pytest.raises(ValueError, match="EnvPool cannot serve MiniGrid-DoorKey-8x8-v0 here"):
+    with pytest.raises(
+        ValueError, match="EnvPool cannot serve MiniGrid-DoorKey-8x8-v0: it renders"
+    ):
         pool(DOOR_KEY.id, 1, backend="envpool", environment={"render_size": 64})
     with pytest.raises(gym.error.Error, match="NotYet"):
         pool("MiniGrid-NotYet-v0", 1)
@@ -216,25 +219,25 @@ def test_what_envpool_cannot_play(pool):
 def test_same_step_autoreset(pool):
     vector = pool("MiniGrid-Empty-Random-5x5-v0", 4, seed=0)
     frames, _ = vector.reset(seed=0)
-    kept = frames.copy()
+    copy = frames.copy()
     stay = np.full(4, 6)
     for step in range(1, 100):
         observations, rewards, _, truncated, infos = vector.step(stay)
         assert truncated.all() == truncated.any() == (step == 100)
         assert not rewards.any()
         assert infos == {}
-        assert same(observations, kept)
+        assert same(observations, copy)
     observations, _, terminated, truncated, infos = vector.step(stay)
     assert truncated.all()
     assert not terminated.any()
     assert infos["_final_obs"].all()
-    assert same(np.stack(infos["final_obs"]), kept)
-    assert not same(observations, kept)  # other places
-    assert same(frames, kept)  # returned arrays are the caller's
+    assert same(np.stack(infos["final_obs"]), copy)
+    assert not same(observations, copy), "the agent starts in other cells"
+    assert same(frames, copy), "arrays that were returned are not written again"
     assert vector.step(stay)[4] == {}
 
 
-def test_only_what_ended_is_reset(pool):
+def test_only_ended_episodes_are_reset(pool):
     vector = pool("MiniGrid-Empty-Random-5x5-v0", 8, seed=0)
     plain = pool("MiniGrid-Empty-Random-5x5-v0", 8, seed=0)
     rng = np.random.default_rng(0)
@@ -242,7 +245,7 @@ def test_only_what_ended_is_reset(pool):
     plain.reset(seed=0)
     ended = 0
     for _ in range(60):
-        actions = busy_actions(rng, vector.single_action_space, 8)
+        actions = biased_actions(rng, vector.single_action_space, 8)
         observations, _, terminated, _, infos = vector.step(actions)
         symbols, *_ = plain._pool.step(actions)
         frames = draw_views(symbols["image"])

@@ -7,14 +7,14 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from envs import Environment, make_env, make_vector
 from envs.minigrid.vector import DrawnVectorEnv
-from envs.minigrid.views import COLOURS, KINDS, STATES, hide_unseen
-from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
+from envs.minigrid.views import COLOURS, KINDS, STATES, mask_occluded
+from latentrl.wrappers.sb3 import GymnasiumVecEnv
 from tests.helpers import same
 
 pytest.importorskip("minigrid")
 from minigrid.core.grid import Grid
 
-HANDLED = {
+EVENTS = {
     "MiniGrid-DoorKey-8x8-v0": {"carry", "drop", "unlock"},
     "MiniGrid-MultiRoom-N4-S5-v0": {"unlatch", "end"},
     "MiniGrid-MultiRoom-N4-S5-v1": {"unlatch", "end"},
@@ -22,19 +22,19 @@ HANDLED = {
     "MiniGrid-KeyCorridorS3R3-v0": {"carry", "drop", "unlatch", "end"},
     "MiniGrid-LockedRoom-v0": {"unlatch", "end"},
     "MiniGrid-ObstructedMaze-2Dlh-v0": {"carry", "drop", "unbox", "unlatch"},
-    "MiniGrid-Fetch-8x8-N3-v0": {"end"},  # sees through walls
-    "MiniGrid-GoToDoor-8x8-v0": {"end"},  # whose size differs from episode to episode
-    "MiniGrid-Dynamic-Obstacles-8x8-v0": {"end"},  # where things move by themselves
+    "MiniGrid-Fetch-8x8-N3-v0": {"end"},  # with transparent walls
+    "MiniGrid-GoToDoor-8x8-v0": {"end"},  # with a size that differs between episodes
+    "MiniGrid-Dynamic-Obstacles-8x8-v0": {"end"},  # with objects that move
 }
-"""What must happen in each task for its test to mean something."""
+"""Events that must occur in each task, so that its test covers them."""
 WANDER = np.array([0.15, 0.15, 0.4, 0.1, 0.05, 0.15])
 EVERY = [
     env_id for env_id in gym.registry if env_id.startswith("MiniGrid-") and "WFC" not in env_id
 ]
 
 
-def curious_action(env, rng):
-    """Return an action, most often one on what stands in front of the agent."""
+def biased_action(env, rng):
+    """Return an action, most often one on the object in front of the agent."""
     if env.action_space.n < len(WANDER):
         return rng.integers(env.action_space.n)
     thing = env.unwrapped.grid.get(*env.unwrapped.front_pos)
@@ -44,7 +44,7 @@ def curious_action(env, rng):
 
 
 def inventory(env):
-    """Return what can be seen to change: the carried thing, locked and shut doors, boxes."""
+    """Return what changes visibly: carrying or not, locked doors, shut doors and boxes."""
     things = [thing for thing in env.unwrapped.grid.grid if thing is not None]
     doors = [thing for thing in things if thing.type == "door"]
     boxes = [
@@ -71,54 +71,53 @@ def events(before, after):
     return {name for name, happened in names.items() if happened}
 
 
-def play_both(env_id, n_envs, steps):
-    """Play the vector beside one environment for each of its own, comparing all; return what
-    happened."""
+def compare(env_id, n_envs, steps):
+    """Compare the vector with one environment for each of its own; return the events."""
     vector = make_vector(Environment(env_id), n_envs, backend="gymnasium")
     twins = [make_env(Environment(env_id)) for _ in range(n_envs)]
     rng = np.random.default_rng(0)
-    happened, frames = set(), vector.reset(seed=7)[0]
+    seen_events, frames = set(), vector.reset(seed=7)[0]
     for i, twin in enumerate(twins):
         assert same(twin.reset(seed=7 + i)[0], frames[i])
     for _ in range(steps):
-        actions = np.array([curious_action(twin, rng) for twin in twins])
+        actions = np.array([biased_action(twin, rng) for twin in twins])
         frames, rewards, terminated, truncated, infos = vector.step(actions)
         assert ("final_obs" in infos) == (terminated | truncated).any()
         for i, twin in enumerate(twins):
             before = inventory(twin)
             frame, *outcome, _ = twin.step(actions[i])
             assert outcome == [rewards[i], terminated[i], truncated[i]]
-            happened |= events(before, inventory(twin))
+            seen_events |= events(before, inventory(twin))
             if any(outcome[1:]):
-                happened.add("end")
+                seen_events.add("end")
                 assert same(infos["final_obs"][i], frame)
                 frame, _ = twin.reset()
             assert same(frames[i], frame)
     vector.close()
-    return happened
+    return seen_events
 
 
-@pytest.mark.parametrize("env_id", HANDLED)
-def test_frames_rewards_and_ends_are_minigrids(env_id):
-    assert HANDLED[env_id] <= play_both(env_id, 3, 300)
+@pytest.mark.parametrize("env_id", EVENTS)
+def test_frames_rewards_and_ends_equal_minigrids(env_id):
+    assert EVENTS[env_id] <= compare(env_id, 3, 300)
 
 
 @pytest.mark.parametrize("env_id", EVERY)
-def test_every_task_is_seen_as_minigrid_shows_it(env_id):
-    play_both(env_id, 1, 20)
+def test_every_task_has_minigrids_frames(env_id):
+    compare(env_id, 1, 20)
 
 
-def test_what_is_hidden_is_hidden_by_minigrids_rules():
+def test_occlusion_equals_minigrids():
     rng = np.random.default_rng(0)
     symbols = rng.integers(0, [KINDS, COLOURS, STATES], (400, 7, 7, 3))
     symbols[rng.random((400, 7, 7)) < rng.random((400, 1, 1))] = (1, 0, 0)
     cells = (symbols @ [COLOURS * STATES, STATES, 1]).astype(np.uint8)
-    for view, hidden, cell in zip(symbols, hide_unseen(cells), cells, strict=True):
+    for view, hidden, cell in zip(symbols, mask_occluded(cells), cells, strict=True):
         visible = Grid.decode(view.transpose(1, 0, 2))[0].process_vis(agent_pos=(3, 6)).T
         assert same(hidden, np.where(visible, cell, 0))
 
 
-def test_each_episode_has_its_seed():
+def test_episode_seeds():
     empty = Environment("MiniGrid-Empty-Random-5x5-v0")
     vector = make_vector(empty, 2, episode_seeds=[[5, 6], [8, 9]])
     assert same(
@@ -130,7 +129,7 @@ def test_each_episode_has_its_seed():
     assert same(frames, np.stack([make_env(empty).reset(seed=seed)[0] for seed in (6, 9)]))
 
 
-def test_the_vector_is_gymnasiums():
+def test_the_vector_wraps_a_sync_vector_env():
     rooms = Environment("MiniGrid-MultiRoom-N2-S4-v0")
     vector = make_vector(rooms, 2, render_mode="rgb_array")
     assert type(vector) is DrawnVectorEnv
@@ -146,7 +145,7 @@ def test_the_vector_is_gymnasiums():
     assert adapted.observation_space == make_env(rooms).observation_space
 
 
-def test_frames_are_skipped():
+def test_frame_skip():
     skipped = make_vector(Environment("MiniGrid-MultiRoom-N6-v0", frame_skip=3), 2)
     plain = make_vector(Environment("MiniGrid-MultiRoom-N6-v0"), 2)
     assert same(skipped.reset(seed=1)[0], plain.reset(seed=1)[0])

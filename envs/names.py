@@ -1,0 +1,104 @@
+"""The grammar of ``--env``: four ways to name an environment."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+
+
+def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
+    """Make the environment that ``name`` names; every ``--env`` flag takes the same four forms.
+
+    ===================  =========================================================================
+    ``CartPole-v1``      A Gymnasium id. Ids of the families in ``envs.FAMILIES`` import the package
+                         that registers them.
+    ``package:Id-v0``    A Gymnasium id that the import of ``package`` registers.
+    ``module:Class``     A subclass of ``gymnasium.Env``; ``options`` go to its constructor.
+    ``module:function``  A function that returns a ``gymnasium.Env`` and takes ``options``.
+    ===================  =========================================================================
+
+    Modules are found on ``sys.path``, which in the scripts begins with the current folder. What
+    follows the colon is read as an attribute of the module if it has one of that name, else as an
+    id.
+
+    Args:
+        name: one of the four forms.
+        options: keyword arguments, such as ``render_mode="rgb_array"``.
+
+    Raises:
+        ValueError: the module cannot be imported, has no such class, function or id, the attribute
+            does not take ``options``, or it makes something else.
+        gymnasium.error.Error: a bare id is unknown; the message lists similar ones.
+    """
+    module, _, target = name.rpartition(":")
+    if not module:
+        return _make_id(name, options)
+    maker = getattr(_import(module, name), target, None)
+    if maker is None:
+        return _make_imported_id(module, target, name, options)
+    if not callable(maker):
+        raise ValueError(
+            f"{name} is a {type(maker).__name__}: expected a class or a function that makes a "
+            "gymnasium.Env"
+        )
+    _check_takes(maker, name, options)
+    env = maker(**options)
+    if not isinstance(env, gym.Env):
+        raise ValueError(f"{name} made a {type(env).__name__}, expected a gymnasium.Env")
+    return env
+
+
+def registered_id(name: str) -> str:
+    """Return the Gymnasium id in ``name``: what follows ``package:``, all of it for other forms."""
+    target = name.rpartition(":")[2]
+    # An id has a version, as in Name-v0, and a name in Python has no hyphen.
+    return name if target.isidentifier() else target
+
+
+def _make_id(env_id: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
+    with warnings.catch_warnings():
+        # Somebody who names an older version wants it.
+        warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
+        return gym.make(env_id, **options)
+
+
+def _make_imported_id(
+    module: str, env_id: str, name: str, options: dict[str, Any]
+) -> gym.Env[Any, Any]:
+    try:
+        return _make_id(env_id, options)
+    except gym.error.UnregisteredEnv as error:
+        raise ValueError(
+            f"no environment {name}: module {module!r} has no class or function {env_id!r}, and "
+            f"its import registers no Gymnasium id {env_id!r} ({error})"
+        ) from error
+
+
+def _import(module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A module that is there and fails to import another keeps its traceback.
+        if error.name != module and not module.startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"cannot import {module!r} for {name}; run from the folder that has {module}.py, or "
+            "install its package"
+        ) from error
+
+
+def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+    if not options:
+        return
+    try:
+        inspect.signature(maker).bind(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} does not take the arguments {', '.join(options)} ({error}); rendering needs "
+            "an argument render_mode"
+        ) from error
