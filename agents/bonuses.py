@@ -25,17 +25,14 @@ from latentrl.novelty import (
 from latentrl.utils.io import read_tensors, write_tensors
 from latentrl.utils.registry import Registry
 
-RECIPES: Registry[Bonus] = Registry("novelty")
+BONUSES: Registry[Bonus] = Registry("novelty")
 STATE = "novelty.safetensors"
 DEFAULT_WEIGHT = 0.005
 COUNTS_BESIDE_PARTS = 0.01
 """Weight of new views where parts have 1: views are new at most steps, parts at few."""
-DEFAULT_NOVELTY = "reconstruction"
-"""What ``--novelty`` without a name means: what is paid falls as the autoencoder learns, and
-nothing counts visits."""
 
 
-@RECIPES.register("parts")
+@BONUSES.register("token_counts")
 def parts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions
     where there are none.
@@ -43,7 +40,7 @@ def parts(encoder: Autoencoder, seed: int) -> Bonus:
     return TokenCounts(_cells(encoder), width=0.1 * token_width(encoder), seed=seed)
 
 
-@RECIPES.register("places")
+@BONUSES.register("position_token_counts")
 def places(encoder: Autoencoder, seed: int) -> Bonus:
     """As ``parts``, with the same patch at another place another part: for a camera that never
     moves.
@@ -51,7 +48,7 @@ def places(encoder: Autoencoder, seed: int) -> Bonus:
     return TokenCounts(_cells(encoder), alike=False, width=0.1 * token_width(encoder), seed=seed)
 
 
-@RECIPES.register("reconstruction")
+@BONUSES.register("reconstruction")
 def reconstruction(encoder: Autoencoder, seed: int) -> Bonus:
     """Error of a copy of the encoder that keeps learning, at first visits in an episode."""
     return Product(
@@ -62,14 +59,14 @@ def reconstruction(encoder: Autoencoder, seed: int) -> Bonus:
     )
 
 
-@RECIPES.register("counts")
+@BONUSES.register("counts")
 def counts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(visits) of the code, at first visits in an episode."""
     width = token_width(encoder)
     return Product([HashCounts(width=width, seed=seed), FirstVisits(width=width, seed=seed)])
 
 
-@RECIPES.register("parts_counts")
+@BONUSES.register("token_counts+counts")
 def parts_counts(encoder: Autoencoder, seed: int) -> Bonus:
     """``parts`` and a hundredth of ``counts``: events, and where none is near, going on to look for
     one.
@@ -77,25 +74,25 @@ def parts_counts(encoder: Autoencoder, seed: int) -> Bonus:
     return Sum([parts(encoder, seed), counts(encoder, seed)], weights=[1.0, COUNTS_BESIDE_PARTS])
 
 
-@RECIPES.register("simhash")
+@BONUSES.register("simhash")
 def simhash(seed: int) -> Bonus:
     """1 / sqrt(visits) of the signs of 32 random projections, at first visits in an episode."""
     return Product([HashCounts("sign", 32, seed=seed), FirstVisits("sign", 32, seed=seed)])
 
 
-@RECIPES.register("elliptical")
+@BONUSES.register("elliptical")
 def elliptical() -> Bonus:
     """E3B on codes: how far a state lies outside the ellipse of its episode's."""
     return Elliptical()
 
 
-@RECIPES.register("rnd")
+@BONUSES.register("rnd")
 def rnd(seed: int) -> Bonus:
     """Error in predicting a random network's features of the code."""
     return RND(seed=seed)
 
 
-@RECIPES.register("icm")
+@BONUSES.register("icm")
 def icm(seed: int, action_space: spaces.Space[Any]) -> Bonus:
     """Error in predicting the features of the next code from the action."""
     if not isinstance(action_space, spaces.Discrete):
@@ -124,7 +121,7 @@ def make_novelty(
         ValueError: the name is unknown, the weight negative, or the bonus does not suit encoder or
             actions.
     """
-    bonus = RECIPES.build({"name": name}, encoder=encoder, seed=seed, action_space=action_space)
+    bonus = BONUSES.build({"name": name}, encoder=encoder, seed=seed, action_space=action_space)
     return NormalizedBonus(bonus, DEFAULT_WEIGHT if weight is None else weight, gamma)
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import gymnasium as gym
 
-from envs.families import EnvSettings, settings_for
+from envs.families import EnvDefaults, defaults_for
 from envs.make import Environment, make_env, make_vector
 
-__all__ = ["EnvSettings", "Environment", "make_env", "make_vector", "settings_for"]
+__all__ = ["EnvDefaults", "Environment", "make_env", "make_vector", "defaults_for"]
 
 
 ENVS: dict[str, dict[str, Any]] = {

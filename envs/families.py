@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class EnvSettings:
+class EnvDefaults:
     """Defaults of one environment; every script flag that names one of them wins over it."""
 
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -19,7 +19,7 @@ class EnvSettings:
     """Environment frames for each decision."""
     stack: int = 1
     """Codes that an agent sees at once."""
-    visits: bool = False
+    episodic_count: bool = False
     """Whether an agent sees how often its episode has had a code."""
     pixel_frame_skip: int = 1
     """Environment frames for each decision of an agent that learns from pixels."""
@@ -52,7 +52,7 @@ def tiles(count: int) -> dict[str, Any]:
 
 
 # The pixel settings are those of RL Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0.
-CAR_RACING = EnvSettings(
+CAR_RACING = EnvDefaults(
     crop=(0, 12, 0, 0),
     frame_skip=4,
     stack=4,
@@ -63,24 +63,24 @@ CAR_RACING = EnvSettings(
 SETTINGS = {
     "CarRacing-v2": CAR_RACING,
     "CarRacing-v3": CAR_RACING,
-    "PixelReach-v0": EnvSettings(size=None, workers=False),
+    "PixelReach-v0": EnvDefaults(size=None, workers=False),
 }
 FAMILIES = {
-    "KeyRooms": EnvSettings(
-        size=None, visits=True, policy="random", workers=False, pretraining=tiles(8 * 8)
+    "KeyRooms": EnvDefaults(
+        size=None, episodic_count=True, policy="random", workers=False, pretraining=tiles(8 * 8)
     ),
-    "MiniGrid-": EnvSettings(
-        size=None, visits=True, policy="random", workers=False, pretraining=tiles(7 * 7)
+    "MiniGrid-": EnvDefaults(
+        size=None, episodic_count=True, policy="random", workers=False, pretraining=tiles(7 * 7)
     ),
-    "ALE/": EnvSettings(stack=4, pixel_stack=4, native_frame_skip=True),
+    "ALE/": EnvDefaults(stack=4, pixel_stack=4, native_frame_skip=True),
 }
 """How ids begin whose environments have one package and the same settings."""
 
 
-def settings_for(env_id: str) -> EnvSettings:
+def defaults_for(env_id: str) -> EnvDefaults:
     """Return the settings of an environment, the general defaults where it has none of its own."""
     family = next(
         (settings for beginning, settings in FAMILIES.items() if env_id.startswith(beginning)),
-        EnvSettings(),
+        EnvDefaults(),
     )
     return SETTINGS.get(env_id, family)

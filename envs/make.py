@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import AddRenderObservation, ResizeObservation
 
 from envs.envpool import SUPPORTED, EnvPoolVectorEnv
-from envs.families import settings_for
+from envs.families import defaults_for
 from envs.minigrid.vector import (
     MULTI_ROOM,
     DrawnVectorEnv,
@@ -78,7 +78,7 @@ def make_env(
     """
     see = see_surroundings if undrawn else see_pixels
     env = _see(environment, _create(environment.id, _options(environment, render_mode)), see)
-    if environment.frame_skip > 1 and not settings_for(environment.id).native_frame_skip:
+    if environment.frame_skip > 1 and not defaults_for(environment.id).native_frame_skip:
         env = FrameSkip(env, environment.frame_skip)
     return EpisodeSeeds(env, seeds) if seeds else env
 
@@ -120,7 +120,7 @@ def make_vector(
 
 
 def _options(environment: Environment, render_mode: str | None) -> dict[str, Any]:
-    settings = settings_for(environment.id)
+    settings = defaults_for(environment.id)
     options: dict[str, Any] = {}
     if environment.discrete and settings.has_discrete_variant:
         options["continuous"] = False
@@ -202,7 +202,7 @@ def _make_gymnasium(
     ]
     if undrawn:
         return DrawnVectorEnv(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP))
-    if n_envs == 1 or not settings_for(environment.id).workers:
+    if n_envs == 1 or not defaults_for(environment.id).workers:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     return in_workers(makers, AutoresetMode.SAME_STEP)
 
@@ -244,5 +244,5 @@ def _make_envpool(environment: Environment, n_envs: int, seed: int) -> VectorEnv
         )
     register_package(environment.id)
     maker = MiniGridVectorEnv if environment.id.startswith(MINIGRID) else EnvPoolVectorEnv
-    discrete = environment.discrete and settings_for(environment.id).has_discrete_variant
+    discrete = environment.discrete and defaults_for(environment.id).has_discrete_variant
     return maker(environment.id, n_envs, environment.frame_skip, discrete, seed)

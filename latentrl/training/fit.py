@@ -91,6 +91,10 @@ class History:
     """One row an epoch: ``step``, ``train/...`` and ``validation/...`` figures in nats."""
     best_step: int = 0
     """The gradient step of the weights that the model now has."""
+    training: Frames = None  # type: ignore[assignment]
+    """The frames that the model was trained on."""
+    validation: Frames = None  # type: ignore[assignment]
+    """The held-out frames."""
 
 
 class FitCallback(Protocol):
@@ -159,7 +163,7 @@ def fit(
         trainer.solve()
     if path is not None:
         save(model, path)
-    return History(trainer.progress.rows, trainer.progress.best_step)
+    return History(trainer.progress.rows, trainer.progress.best_step, training, validation)
 
 
 def _fit_features(

@@ -55,7 +55,7 @@ def write_progress(
     write_tensors(folder / RESUME_FILE, tensors, {"progress": dataclasses.asdict(progress)})
 
 
-def begun(folder: Path) -> bool:
+def has_progress(folder: Path) -> bool:
     """Tell whether a fit in ``folder``, or that of its features, can be resumed."""
     return any((place / RESUME_FILE).exists() for place in (folder, folder / "features"))
 

@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
-from envs import Environment, EnvSettings, make_env, make_vector, settings_for
+from envs import Environment, EnvDefaults, make_env, make_vector, defaults_for
 from envs.families import FAMILIES, SETTINGS
 from envs.pixel_reach import AGENT, FLOOR, GOAL, PixelReach
 from envs.wrappers import EpisodeSeeds, FrameSkip
@@ -111,7 +111,7 @@ def test_custom_environment_by_module_and_class():
     env = make_env(Environment("tests.helpers:Clock", frame_skip=2))
     assert isinstance(env.unwrapped, Clock)
     assert isinstance(env, FrameSkip)
-    assert settings_for("tests.helpers:Clock") == EnvSettings()
+    assert defaults_for("tests.helpers:Clock") == EnvDefaults()
 
 
 def test_module_and_id_is_gymnasiums():
@@ -218,7 +218,7 @@ def test_settings_are_sound():
             )
             >= 1
         )
-    assert settings_for("CarRacing-v2").crop == (0, 12, 0, 0)
+    assert defaults_for("CarRacing-v2").crop == (0, 12, 0, 0)
 
 
 # PixelReach

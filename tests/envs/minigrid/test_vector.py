@@ -8,7 +8,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.env_checker import check_env
 
-from envs import Environment, EnvSettings, make_env, make_vector, settings_for
+from envs import Environment, EnvDefaults, make_env, make_vector, defaults_for
 from envs.families import FAMILIES
 from envs.minigrid.vector import DrawnVectorEnv, MiniGridVectorEnv, draw_views, envpool_has
 from envs.minigrid.views import COLOURS, KINDS, STATES
@@ -108,8 +108,8 @@ def test_a_rendered_image_is_of_the_whole_grid():
 
 
 def test_settings_go_by_the_beginning_of_the_id():
-    assert settings_for("MiniGrid-Anything-v7") == FAMILIES["MiniGrid-"]
-    assert settings_for("MiniGridlock-v0") == EnvSettings()
+    assert defaults_for("MiniGrid-Anything-v7") == FAMILIES["MiniGrid-"]
+    assert defaults_for("MiniGridlock-v0") == EnvDefaults()
 
 
 def test_minigrid_is_missing(monkeypatch):
