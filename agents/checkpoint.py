@@ -43,14 +43,14 @@ def build(
     Raises:
         ValueError: the algorithm cannot take these actions or these hyperparameters.
     """
-    spec = find_algorithm(config.algo)
     check_actions(config.algo, venv.action_space, config.environment.id)
-    hyperparameters = spec.adapt(dict(config.hyperparameters), venv.action_space)
-    arguments = constructor_arguments(hyperparameters, layout_of(venv), config.stack)
+    arguments = constructor_arguments(config.hyperparameters, layout_of(venv), config.stack)
     # A small MLP is faster on the CPU than the copies to a GPU are.
     device = "cpu" if config.latent else device
     try:
-        return spec.cls(policy_name(config.latent), venv, seed=seed, device=device, **arguments)
+        return find_algorithm(config.algo).cls(
+            policy_name(config.latent), venv, seed=seed, device=device, **arguments
+        )
     except (TypeError, AssertionError) as error:
         raise ValueError(f"{config.algo} cannot be built with {arguments}: {error}") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 from stable_baselines3.common.vec_env import VecNormalize
@@ -87,10 +88,10 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         ValueError: a hyperparameter is unknown, or the algorithm cannot take the environment's
             actions.
     """
-    hyperparameters = _hyperparameters(config)
     environment = _environment(config, encoder)
     observation_space, action_space = probe(environment, config.backend)
     check_actions(config.algo, action_space, environment.id)
+    hyperparameters = _hyperparameters(config, action_space)
     defaults = defaults_for(config.env)
     if not config.latent:
         greyscale = (observation_space.shape or ())[-1:] == (3,)
@@ -107,9 +108,11 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     )
 
 
-def _hyperparameters(config: TrainConfig) -> dict[str, Any]:
+def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> dict[str, Any]:
     spec = find_algorithm(config.algo)
-    defaults = read_defaults(spec, config.env, config.latent)
+    # Defaults are adapted before flags replace them: a flag that contradicts the actions is the
+    # user's mistake and an error of the algorithm.
+    defaults = spec.adapt(read_defaults(spec, config.env, config.latent), action_space)
     flags = {"timesteps": config.timesteps, "n_envs": config.n_envs}
     given = {name: value for name, value in flags.items() if value is not None}
     return {**override(defaults, config.hyperparams, spec, config.latent), **given}

@@ -6,6 +6,8 @@ from gymnasium import spaces
 
 from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec, Hyperparameters, Space
 
+GSDE = ("use_sde", "sde_sample_freq", "log_std_init")
+
 
 @ALGORITHMS.register("ppo")
 def ppo() -> AlgorithmSpec:
@@ -21,18 +23,17 @@ def ppo() -> AlgorithmSpec:
 def without_gsde_where_discrete(
     hyperparameters: Hyperparameters, action_space: Space
 ) -> Hyperparameters:
-    """Return the hyperparameters, where actions are not continuous without those of gSDE.
+    """Return the hyperparameters, without those of gSDE where actions are not continuous.
 
     Generalized state-dependent exploration (Raffin et al. 2020, arXiv:2005.05719) is noise that is
-    added to actions, so SB3 refuses it for a distribution over discrete ones.
+    added to actions: a distribution over discrete actions has no place for it.
     """
     if isinstance(action_space, spaces.Box):
         return hyperparameters
-    policy = dict(hyperparameters.get("policy_kwargs", {}))
-    policy.pop("log_std_init", None)
-    return {
-        **hyperparameters,
-        "use_sde": False,
-        "sde_sample_freq": -1,
-        "policy_kwargs": policy,
+    kept = {name: value for name, value in hyperparameters.items() if name not in GSDE}
+    policy = {
+        name: value
+        for name, value in hyperparameters.get("policy_kwargs", {}).items()
+        if name not in GSDE
     }
+    return {**kept, "policy_kwargs": policy}
