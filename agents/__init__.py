@@ -1,1 +1,1 @@
-"""Recipes: pretrain an encoder, train an SB3 agent in its codes, evaluate it."""
+"""Recipes: pretrain an encoder, train an SB3 agent on its latents, evaluate the agent."""

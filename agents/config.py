@@ -12,24 +12,24 @@ from latentrl import Preprocessing
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """An algorithm with its settings, on an environment seen in one way; goes to JSON and back."""
+    """An algorithm with its hyperparameters, in an environment; converts to JSON and back."""
 
     environment: Environment
-    """What it acts in."""
+    """Environment that the agent acts in."""
     algo: str
-    """Name of a function in ``agents.algorithms.base``."""
+    """Name in ``ALGORITHMS``."""
     stack: int
-    """Codes, or images, that it sees at once."""
-    settings: Mapping[str, Any]
-    """Arguments of the algorithm, and ``n_envs``."""
+    """Latents, or images, in one observation of the agent."""
+    hyperparameters: Mapping[str, Any]
+    """Arguments of the algorithm, and ``n_envs``, ``timesteps`` and ``normalize_latents``."""
     pixels: Preprocessing | None = None
-    """What is done to images for an agent that learns from pixels; None for one that sees codes."""
-    visits: bool = False
-    """Whether it sees, beside a code, how often its episode has had it."""
+    """Preprocessing of images for an agent that learns from pixels; None for latents."""
+    episodic_count: bool = False
+    """Whether the observation has the episodic count of its latent as one more value."""
 
     @property
     def latent(self) -> bool:
-        """Whether the agent sees codes."""
+        """Whether the agent observes latents."""
         return self.pixels is None
 
     def to_json(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class AgentConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AgentConfig:
-        """Rebuild the config that ``to_json`` described."""
+        """Rebuild the config that ``to_json`` returned."""
         pixels = data["pixels"]
         if pixels is not None:
             size = None if pixels["size"] is None else tuple(pixels["size"])

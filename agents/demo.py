@@ -1,4 +1,4 @@
-"""The main job in small: frames, encoder, agent, evaluation, and a table of what came of it."""
+"""The main job at a small scale: frames, encoder, agent, evaluation, and a table of the results."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from agents.train import TrainConfig, Trained, train
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """The main job in small, on the real CarRacing."""
+    """The main job at a small scale, on CarRacing as Gymnasium has it."""
 
     env: str = "CarRacing-v2"
     """Gymnasium id."""
     frames: int = 12_000
-    """Frames to pretrain on, one per decision."""
+    """Frames to pretrain on, one per timestep."""
     epochs: int = 12
-    """Passes over them."""
+    """Passes over the frames."""
     timesteps: int = 120_000
-    """Decisions that the agent trains for."""
+    """Timesteps of the agent's training."""
     tracks: int = 10
-    """Unseen episodes to evaluate on."""
+    """Test episodes."""
     seed: int = 0
-    """Seed of everything."""
+    """Seed of collection, pretraining and training."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo reached."""
+    """Results of the demo."""
 
     pretrained: Pretrained
     """The encoder."""
     trained: Trained
     """The agent."""
     random: Evaluation
-    """Uniform random actions on the unseen tracks."""
+    """Uniform random actions on the test episodes."""
     agent: Evaluation
-    """The trained agent on the same tracks."""
+    """The trained agent on the same episodes."""
     seconds: dict[str, float]
     """Wall time of each stage."""
 
     def __str__(self) -> str:
-        """A table."""
+        """Table of returns, frames and times."""
         skip = self.trained.config.environment.frame_skip
         frames = len(self.pretrained.frames)
-        decisions = self.trained.decisions
+        timesteps = self.trained.timesteps
         rows = [
-            ("random policy", _score(self.random)),
-            ("agent after training", _score(self.agent)),
-            ("frames for the encoder", f"{frames:,} ({frames * skip:,} environment frames)"),
+            ("random policy", _returns(self.random)),
+            ("agent after training", _returns(self.agent)),
+            ("frames for the encoder", f"{frames:,} ({frames * skip:,} env frames)"),
             (
-                "frames for the agent",
-                f"{decisions:,} decisions ({decisions * skip:,} environment frames)",
+                "timesteps of the agent",
+                f"{timesteps:,} timesteps ({timesteps * skip:,} env frames)",
             ),
             *((f"time: {stage}", f"{seconds:.0f} s") for stage, seconds in self.seconds.items()),
             ("time: in all", f"{sum(self.seconds.values()) / 60:.1f} min"),
@@ -85,5 +85,6 @@ def demo(config: DemoConfig) -> Demo:
     return Demo(pretrained, trained, random, agent, seconds)
 
 
-def _score(evaluation: Evaluation) -> str:
-    return f"{evaluation.mean:.0f} +- {evaluation.std:.0f} over {len(evaluation.returns)} unseen tracks"
+def _returns(evaluation: Evaluation) -> str:
+    episodes = len(evaluation.returns)
+    return f"{evaluation.mean:.0f} +- {evaluation.std:.0f} over {episodes} held-out tracks"

@@ -1,4 +1,4 @@
-"""What an agent's network does first with codes that fall into patches."""
+"""A features extractor for latents that are laid out as a grid of cells."""
 
 from __future__ import annotations
 
@@ -7,47 +7,52 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from latentrl.types import LatentLayout
 
-class PatchFeatures(BaseFeaturesExtractor):
-    """One small network for every patch: what a key is has to be learned once, and not at each
-    place anew.
 
-    Observations are ``stack`` codes, each with or without its visits: ``(B, stack * (latent_dim +
-    1))``, laid out as those of the backbone 'patches' are. Visits go by as they are.
+class CellFeatures(BaseFeaturesExtractor):
+    """Features of every cell of a latent grid, by one network whose weights all cells share.
+
+    What a cell means, such as a key, is then learned once and not once for each position.
+    Observations are ``stack`` latents, each with or without its episodic count:
+    ``(B, stack * (channels * cells))`` or ``(B, stack * (channels * cells + 1))``. Counts pass
+    through unchanged.
     """
 
     def __init__(
         self,
         observation_space: spaces.Box,
-        patches: int,
+        layout: LatentLayout,
         stack: int = 1,
         width: int = 8,
         rectified: bool = True,
     ) -> None:
-        """Share one network among all patches.
+        """Make the network for the cells.
 
         Args:
-            observation_space: of what the agent sees.
-            patches: how many each code has.
-            stack: codes that it sees at once.
-            width: features of a patch.
-            rectified: whether negative features are cut off. A network may begin with none that is
-                positive for some object, which then teaches it nothing.
+            observation_space: the agent's observations.
+            layout: the latents' grid of cells and channels.
+            stack: latents in one observation.
+            width: features per cell.
+            rectified: whether the features end with a ReLU. Without one, no feature starts with
+                zero gradient for some kind of cell.
         """
-        seen = observation_space.shape[0] // stack
-        size = seen // patches
-        super().__init__(observation_space, stack * (patches * width + seen - patches * size))
-        self.patches, self.stack, self.size = patches, stack, size
+        per_latent = observation_space.shape[0] // stack
+        counts = per_latent - layout.latent_dim
+        super().__init__(observation_space, stack * (layout.cells * width + counts))
+        self.layout = layout
+        self.stack = stack
         last = [nn.ReLU()] if rectified else []
         self.network = nn.Sequential(
-            nn.Linear(size, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), *last
+            nn.Linear(layout.channels, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), *last
         )
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return the features ``(B, features_dim)`` of all patches, and what is beside them."""
-        codes = observations.reshape(len(observations), self.stack, -1)
-        patches, beside = codes.tensor_split([self.patches * self.size], 2)
-        features = self.network(
-            patches.reshape(*codes.shape[:2], self.size, self.patches).transpose(2, 3)
-        )
-        return torch.cat([features.flatten(1), beside.flatten(1)], 1)
+        """Return the features of all cells, then the counts, ``(B, features_dim)``."""
+        layout = self.layout
+        stacked = observations.reshape(len(observations), self.stack, -1)
+        latents, counts = stacked.tensor_split([layout.latent_dim], 2)
+        # Channels come first in a latent: (B, stack, channels, cells), as a convolution leaves it.
+        cells = latents.reshape(*stacked.shape[:2], layout.channels, layout.cells).transpose(2, 3)
+        features = self.network(cells)  # (B, stack, cells, width)
+        return torch.cat([features.flatten(1), counts.flatten(1)], 1)

@@ -1,10 +1,12 @@
-"""Frames of an environment, then an encoder trained on them: the first half of the main job."""
+"""Collect frames of an environment and train an encoder on them: the first half of the main job."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,18 +24,19 @@ from agents.pretrain_config import (
     run_name,
 )
 from agents.runs import env_folder, new_run, newest_run
-from envs import Environment, EnvDefaults, make_env, make_vector, defaults_for
+from agents.venv import probe
+from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, as_frames, collect, fit
-from latentrl.data.frames import check_learnable
+from latentrl.data.frames import evenly_spaced
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
-from latentrl.utils.io import write_atomically, write_json
-from latentrl.viz.images import png, reconstructions, telling, traversal, traversal_gif
-from latentrl.viz.tensorboard import TensorBoardCallback, sample_for_pictures
-from latentrl.wrappers.gymnasium_vecenv import CLOSE_TIMEOUT
+from latentrl.utils.io import write_bytes, write_json
+from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
+from latentrl.viz.tensorboard import TensorBoardCallback
+from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
 
 __all__ = [
     "PretrainConfig",
@@ -46,55 +49,59 @@ __all__ = [
 ]
 
 ENVS_TO_COLLECT = 16
+IMAGES = 8
+"""Held-out frames in the images beside a model."""
+FLAGS_FILE = "pretraining.json"
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a pretraining made."""
+    """Result of a pretraining run."""
 
     config: PretrainConfig
-    """Its settings, the defaults filled in."""
+    """Flags, with the defaults filled in."""
     model: Autoencoder
     """The encoder."""
     path: Path
-    """Its folder."""
+    """Folder of the run."""
     history: History
-    """How training went."""
+    """Losses of each epoch, and the split into training and validation frames."""
     frames: Frames
-    """What it was trained on."""
-    pictures: list[Path]
-    """Pictures of what it learned."""
+    """All frames, before equal ones are removed and the rest is split."""
+    images: list[Path]
+    """Files of reconstructions and traversals."""
     collect_seconds: float
-    """Wall time spent on frames."""
+    """Wall time of the collection."""
     fit_seconds: float
-    """Wall time spent on training."""
+    """Wall time of the training."""
 
 
 def pretrain(config: PretrainConfig) -> Pretrained:
-    """Run the whole of it; an interrupted call is continued by ``resume=True``.
+    """Collect or open frames, fit the encoder and write its folder; ``resume=True`` continues.
 
     Raises:
-        ValueError: settings contradict each other, the environment or the data.
-        FileNotFoundError: there is nothing to resume, or no data where ``data`` says.
+        ValueError: flags contradict each other, the environment or the data.
+        FileNotFoundError: there is nothing to resume, or no data at ``data``.
     """
     config, path, data = _planned(config)
     _check(config, path, data)
-    write_json(path / "pretraining.json", as_json(config))
-    start = time.perf_counter()
-    frames = data or collect_frames(config)
-    collected = time.perf_counter()
-    model = build_model(config, frames.space, from_environment=_from_environment(data))
-    history = _fit(model, frames, config, path)
+    with _removed_if_nothing_was_trained(path):
+        write_json(path / FLAGS_FILE, as_json(config))
+        start = time.perf_counter()
+        frames = data or collect_frames(config)
+        collected = time.perf_counter()
+        model = build_model(config, frames.space, from_environment=_from_environment(data))
+        history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
-    pictures = write_pictures(model, frames, path, config.seed)
+    images = write_images(model, history.validation, path)
     return Pretrained(
-        config, model, path, history, frames, pictures, collected - start, fitted - collected
+        config, model, path, history, frames, images, collected - start, fitted - collected
     )
 
 
 def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | None]:
     MODELS[config.model]  # an unknown name is an error before anything is read or collected
-    path = _resumed(config) if config.resume else config.out
+    path = _path_to_resume(config) if config.resume else config.out
     if config.resume and path:
         config = dataclasses.replace(read_config(path), resume=True, device=config.device)
     data = as_frames(config.data) if config.data else None
@@ -107,8 +114,9 @@ def _from_environment(data: Frames | None) -> bool:
 
 
 def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
+    """Refuse what can be known to fail before frames are collected, which takes minutes."""
     model_options(config)
-    if not config.resume and (path / "pretraining.json").exists():
+    if not config.resume and (path / FLAGS_FILE).exists():
         raise ValueError(
             f"{path} already holds a run: add --resume to continue it, or choose another --out"
         )
@@ -116,49 +124,54 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
-    build_model(
-        config,
-        _probe(config) if data is None else data.space,
-        from_environment=_from_environment(data),
-    )
-    if data is not None:
-        data.split(seed=config.seed)
-        check_learnable(data)
+    space = _observation_space(config) if data is None else data.space
+    build_model(config, space, from_environment=_from_environment(data))
 
 
-def _probe(config: PretrainConfig) -> spaces.Box:
-    env = make_env(describe(config))
-    env.close()
-    space = env.observation_space
+@contextlib.contextmanager
+def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
+    """Remove a new run's folder where frames that cannot be learned end the run at its start."""
+    existed = path.exists()
+    try:
+        yield
+    except ValueError:
+        if not existed and not has_progress(path):
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _observation_space(config: PretrainConfig) -> spaces.Box:
+    space, _ = probe(describe(config), config.backend)
     if not isinstance(space, spaces.Box):
         remedy = (
             "--key to choose one"
             if isinstance(space, spaces.Dict)
-            else "--from-render to learn from pictures"
+            else "--from-render to learn from rendered images"
         )
         raise ValueError(f"{config.env} has observations {space}; add {remedy}")
     assert config.latent_dim is not None
     if len(space.shape) == 1 and space.shape[0] < config.latent_dim:
         raise ValueError(
-            f"{config.env} has vectors of {space.shape[0]} values, fewer than latent_dim={config.latent_dim}; "
-            "add --from-render to learn from pictures, or a smaller --latent-dim"
+            f"{config.env} has vectors of {space.shape[0]} values, fewer than "
+            f"latent_dim={config.latent_dim}; add --from-render to learn from rendered images, or "
+            "a smaller --latent-dim"
         )
     return space
 
 
 def describe(config: PretrainConfig) -> Environment:
     """Return the environment that the flags and its own defaults describe."""
-    settings = defaults_for(config.env)
+    defaults = defaults_for(config.env)
     return Environment(
         config.env,
-        frame_skip=config.frame_skip or settings.frame_skip,
-        render_size=(config.size or settings.size or 64) if config.from_render else None,
+        frame_skip=config.frame_skip or defaults.frame_skip,
+        render_size=(config.size or defaults.size or 64) if config.from_render else None,
         key=config.key,
     )
 
 
 def collect_frames(config: PretrainConfig) -> Frames:
-    """Collect frames into a store that other runs with the same settings share."""
+    """Collect frames into a store that other runs with the same flags share."""
     environment = describe(config)
     name = f"skip{environment.frame_skip}-seed{config.seed}"
     if environment.render_size:
@@ -166,11 +179,10 @@ def collect_frames(config: PretrainConfig) -> Frames:
     if environment.key:
         name += f"-{environment.key}"
     path = env_folder("frames", config.env) / name
+    policy = defaults_for(config.env).policy
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
     try:
-        return collect(
-            envs, config.frames, path, policy=defaults_for(config.env).policy, seed=config.seed
-        )
+        return collect(envs, config.frames, path, policy=policy, seed=config.seed)
     finally:
         envs.close(timeout=CLOSE_TIMEOUT)
 
@@ -178,75 +190,81 @@ def collect_frames(config: PretrainConfig) -> Frames:
 def build_model(config: PretrainConfig, space: spaces.Box, from_environment: bool) -> Autoencoder:
     """Build the model for observations of ``space``, with weights that depend on the seed alone.
 
-    Frames that come ``from_environment`` take the crop and the size that suit it.
+    Frames that come ``from_environment`` are cropped and resized by the environment's defaults.
+
+    Raises:
+        ValueError: an option does not suit the model, or the observations are no images.
     """
     torch.manual_seed(config.seed)
     options = model_options(config)
     if is_image(space):
-        settings = defaults_for(config.env) if from_environment else EnvDefaults(size=None)
-        options["preprocessing"] = _preprocessing(config, settings)
+        defaults = defaults_for(config.env) if from_environment else EnvDefaults(size=None)
+        options["preprocessing"] = _preprocessing(config, defaults)
     elif config.size or config.crop:
         raise ValueError(
-            f"size and crop are for images; the observations of {config.env} have shape {space.shape}"
+            f"size and crop are for images; the observations of {config.env} have shape "
+            f"{space.shape}"
         )
     try:
         return make(config.model, space, **options)
-    except TypeError as error:  # a value inside an option, such as a list's
+    except TypeError as error:  # a value inside an option, such as an item of a list
         raise ValueError(
             f"{config.model} cannot be built with {' '.join(config.option)}: {error}"
         ) from error
 
 
-def _preprocessing(config: PretrainConfig, settings: EnvDefaults) -> Preprocessing:
-    if config.from_render:
+def _preprocessing(config: PretrainConfig, defaults: EnvDefaults) -> Preprocessing:
+    if config.from_render:  # rendered at the right size already
         return Preprocessing(config.crop or (0, 0, 0, 0))
-    side = config.size or settings.size
-    return Preprocessing(config.crop or settings.crop, (side, side) if side else None)
+    side = config.size or defaults.size
+    return Preprocessing(config.crop or defaults.crop, (side, side) if side else None)
 
 
 def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
-    check_learnable(frames)
     if environment_of(frames):
-        frames = (
-            frames.distinct()
-        )  # so that what is seen often, an empty room, does not drown what is rare
-    with TensorBoardCallback(path, as_json(config)) as board:
+        # Before the split: equal frames must neither outweigh rare ones in the loss, as those of an
+        # empty room would, nor be in both parts of the split.
+        frames = frames.distinct()
+    with TensorBoardCallback(path, as_json(config)) as tensorboard:
         return fit(
             model,
             frames,
             fit_config(config),
             path=path,
             resume=config.resume and has_progress(path),
-            callbacks=[board],
+            callbacks=[tensorboard],
         )
 
 
-def write_pictures(model: Autoencoder, frames: Frames, path: Path, seed: int) -> list[Path]:
-    """Write reconstructions and traversals of held-out frames beside the model, and return the
-    files.
+def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]:
+    """Write reconstructions and traversals of held-out frames beside the model.
+
+    Args:
+        model: a fitted model.
+        held_out: the validation frames that ``fit`` used.
+        path: folder of the model.
+
+    Returns:
+        The files; none for observations that are no images and for models without a decoder.
     """
     if model.decoder is None or not is_image(model.observation_space):
         return []
-    shown = sample_for_pictures(frames.split(seed=seed)[1])
-    start = telling(model, shown)
-    pictures = {
-        "reconstructions.png": png(reconstructions(model, shown)),
+    observations = held_out[evenly_spaced(len(held_out), IMAGES)]
+    start = observations[representative_index(model, observations)]
+    images = {
+        "reconstructions.png": png(reconstructions(model, observations)),
         "traversals.png": png(traversal(model, start)),
         "traversals.gif": traversal_gif(model, start),
     }
-    for name, data in pictures.items():
-        write_atomically(path / name, functools.partial(_write, data))
-    return [path / name for name in pictures]
+    for name, data in images.items():
+        write_bytes(path / name, data)
+    return [path / name for name in images]
 
 
-def _write(data: bytes, file: Path) -> None:
-    file.write_bytes(data)
-
-
-def _resumed(config: PretrainConfig) -> Path:
+def _path_to_resume(config: PretrainConfig) -> Path:
     name = run_name(config, as_frames(config.data) if config.data else None)
-    path = config.out or newest_run("vae", name, "pretraining.json", f"{config.model}-*")
-    if path is None or not (path / "pretraining.json").exists():
+    path = config.out or newest_run("vae", name, FLAGS_FILE, f"{config.model}-*")
+    if path is None or not (path / FLAGS_FILE).exists():
         raise FileNotFoundError(
             f"nothing to resume for {name}: no run in {path or env_folder('vae', name)}"
         )

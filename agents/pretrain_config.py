@@ -1,4 +1,4 @@
-"""What a pretraining is told, and the defaults that depend on the data."""
+"""Flags of a pretraining run, and the defaults that depend on the data."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import MIN_SIDE, is_image
 from latentrl.utils.io import read_json
 
-EPOCHS, LEAST_STEPS = 8, 1_500
-BATCH_SIZE, LEARNING_RATE = 128, 1e-3
-BATCH = 4_096
-"""Observations that are looked at at once."""
+EPOCHS = 8
+LEAST_STEPS = 1_500
+"""Gradient steps on data of the user's own, however little it is."""
+BATCH_SIZE = 128
+LEARNING_RATE = 1e-3
 SUFFIXES = (".gz", ".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp")
 
 
@@ -31,64 +32,64 @@ class PretrainConfig:
     """Collect frames of an environment and pretrain an encoder on them."""
 
     env: str = ""
-    """Gymnasium id, or module:Class of a custom environment; without one, what --data came from, or
-    CarRacing-v2."""
+    """Gymnasium id, package:Id, or module:Class or module:function of a custom environment;
+    default: the environment that --data comes from, or CarRacing-v2."""
     model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
     frames: int = 20_000
-    """Frames to collect, one per decision."""
+    """Frames to collect, one per timestep."""
     epochs: int | None = None
-    """Passes over the frames; 8, and on little data of your own as many as make 1,500 gradient
-    steps."""
+    """Passes over the frames; default: 8, and on little data of your own as many as make 1,500
+    gradient steps."""
     steps: int | None = None
-    """Gradient steps; replaces epochs."""
+    """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
-    """Frames per gradient step; 128, or the environment's own default."""
+    """Frames per gradient step; default: the environment's, or 128."""
     learning_rate: float | None = None
-    """Step size at the start; 1e-3, or the environment's own default."""
+    """Initial learning rate of Adam; default: the environment's, or 1e-3."""
     latent_dim: int | None = None
-    """Size of the code; the model's own default, and on data of your own at most half the size of
-    an observation."""
+    """Values of a latent; default: the environment's, or the model's, and on data of your own at
+    most half as many as an observation has."""
     beta: float | None = None
-    """Weight of the KL divergence of a beta_vae or the like, in nats against nats; the model's own
-    default."""
+    """Weight of the KL divergence of a beta_vae or the like, in nats per nat; default: the
+    environment's, or the model's."""
     likelihood: Annotated[
-        str | None, tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; the model's own.")
+        str | None, tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; default: the model's.")
     ] = None
     option: tyro.conf.UseAppendAction[
         Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")]
     ] = ()
-    """Another argument of the model, such as weight=0.5 or 'backbone={name: mlp}'; can be
+    """Another argument of the model, such as weight=0.5 or 'backbone={name: mlp}'; may be
     repeated."""
     size: int | None = None
-    """Side in pixels of the square image that the network sees; the environment's own default."""
+    """Side in pixels of the square image that is encoded; default: the environment's."""
     crop: tuple[int, int, int, int] | None = None
-    """Pixels to cut from the top, bottom, left and right; the environment's own default."""
+    """Pixels to cut from the top, bottom, left and right; default: the environment's."""
     from_render: bool = False
-    """Learn from rendered images, for environments whose observations are none."""
+    """Encode rendered images, for environments whose observations are no images."""
     key: str | None = None
-    """Which observation of a Dict space to encode."""
+    """Key of a Dict observation space to encode."""
     frame_skip: int | None = None
-    """Environment frames for each decision; the environment's own default."""
+    """Environment frames per timestep; default: the environment's."""
     backend: str = "auto"
-    """auto, envpool or gymnasium."""
+    """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
     data: Path | None = None
-    """Observations to use instead of collecting: a store, .npy, .npz, IDX (also .gz), or a folder
-    of images."""
+    """Observations to use instead of collecting: a frame store, .npy, .npz, IDX (also .gz), or a
+    folder of images."""
     out: Path | None = None
-    """Folder for the model; runs/vae/ENV/MODEL-N where not given, or runs/vae/DATA/MODEL-N."""
+    """Folder of the run; default: runs/vae/ENV/MODEL-N, or runs/vae/DATA/MODEL-N."""
     seed: int = 0
     """Seed of environments, weights and training."""
     device: str = "auto"
-    """auto is the GPU where there is one."""
+    """Device of the model; auto is the GPU where there is one."""
     resume: bool = False
-    """Continue the interrupted run in --out, or the newest one of this environment."""
+    """Resume the interrupted run in --out, or the newest one of this environment."""
 
 
 def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     """Fill in the defaults that depend on the model, the environment and the data."""
     bare = None if data is None or environment_of(data) else data
     if bare is None and config.model == "beta_vae":
-        config = _as_suits(config, run_name(config, data))
+        config = _with_environment_defaults(config, run_name(config, data))
     epochs = EPOCHS if bare is None else max(EPOCHS, _epochs_of_least_steps(config, bare))
     latent_dim = default_latent_dim(config.model, None if bare is None else bare.space)
     return dataclasses.replace(
@@ -99,23 +100,21 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     )
 
 
-def _as_suits(config: PretrainConfig, env_id: str) -> PretrainConfig:
-    """Fill in what suits the environment's own images, where no flag says otherwise."""
-    own = (
-        {}
-        if config.size or config.crop or config.from_render
-        else dict(defaults_for(env_id).pretraining)
-    )
+def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainConfig:
+    """Fill in the environment's defaults of a beta-VAE; they are for its images as they are."""
+    if config.size or config.crop or config.from_render:
+        return config
+    defaults = dict(defaults_for(env_id).pretraining)
     if config.epochs is not None:
-        own.pop("steps", None)
+        defaults.pop("steps", None)
     given = parse_options(config.model, config.option)
-    words = [word for word in own.pop("option", ()) if word.partition("=")[0] not in given]
-    own = {
+    words = [word for word in defaults.pop("option", ()) if word.partition("=")[0] not in given]
+    defaults = {
         name: value
-        for name, value in own.items()
+        for name, value in defaults.items()
         if getattr(config, name) is None and name not in given
     }
-    return dataclasses.replace(config, option=(*config.option, *words), **own)
+    return dataclasses.replace(config, option=(*config.option, *words), **defaults)
 
 
 def _epochs_of_least_steps(config: PretrainConfig, data: Frames) -> int:
@@ -124,9 +123,7 @@ def _epochs_of_least_steps(config: PretrainConfig, data: Frames) -> int:
 
 
 def run_name(config: PretrainConfig, data: Frames | None) -> str:
-    """Return the environment's id, or the name of the data where there is none: the folder of the
-    runs.
-    """
+    """Name of the runs' folder: the environment's id, or the name of the data without one."""
     if config.env or data is None or config.data is None:
         return config.env or "CarRacing-v2"
     return environment_of(data) or _stem(config.data)
@@ -140,13 +137,13 @@ def _stem(path: Path) -> str:
 
 
 def environment_of(frames: Frames) -> str | None:
-    """Return the id of the environment that frames were collected in, None where there was none."""
+    """Id of the environment that frames were collected in; None for a user's own data."""
     name: str | None = frames.metadata.get("environment", {}).get("id")
     return name
 
 
 def kind(space: spaces.Box) -> str:
-    """Name what observations of ``space`` are read as, and their size."""
+    """Kind and size of observations of ``space`` in words, such as "images of 64x64x3"."""
     if is_image(space):
         return f"images of {'x'.join(map(str, space.shape))}"
     if len(space.shape) == 2:
@@ -155,21 +152,18 @@ def kind(space: spaces.Box) -> str:
 
 
 def may_be_grey(frames: Frames) -> bool:
-    """Tell whether sequences could be meant as grey images: large enough, and all values within [0,
-    1].
-    """
+    """Whether sequences may be meant as grey images: large enough, all values in [0, 1]."""
     shape = frames.space.shape
     if is_image(frames.space) or len(shape) != 2 or min(shape) < MIN_SIDE:
         return False
-    batches = (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))
-    return all(batch.min() >= 0 and batch.max() <= 1 for batch in batches)
+    return all(batch.min() >= 0 and batch.max() <= 1 for batch in frames.batches())
 
 
 def model_options(config: PretrainConfig) -> dict[str, Any]:
     """Return the arguments of the model's function that the flags give.
 
     Raises:
-        ValueError: the model has no such argument, or one is given twice or is of the wrong kind.
+        ValueError: the model has no such argument, or one is given twice or has a wrong type.
     """
     if config.beta is not None and not has_argument(config.model, "beta"):
         raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
@@ -183,7 +177,7 @@ def model_options(config: PretrainConfig) -> dict[str, Any]:
 
 
 def fit_config(config: PretrainConfig) -> FitConfig:
-    """Return the part of the settings that is about training."""
+    """Return the hyperparameters of training."""
     return FitConfig(
         epochs=EPOCHS if config.epochs is None else config.epochs,
         steps=config.steps,
@@ -195,7 +189,7 @@ def fit_config(config: PretrainConfig) -> FitConfig:
 
 
 def read_config(path: Path) -> PretrainConfig:
-    """Read the settings of the run in ``path``."""
+    """Read the flags of the run in ``path``."""
     saved = read_json(path / "pretraining.json")
     paths = {name: Path(saved[name]) for name in ("data", "out") if saved[name]}
     crop = None if saved["crop"] is None else tuple(saved["crop"])
@@ -205,6 +199,6 @@ def read_config(path: Path) -> PretrainConfig:
 
 
 def as_json(config: PretrainConfig) -> dict[str, Any]:
-    """Return the settings as ``read_config`` reads them."""
+    """Return the flags as JSON holds them and ``read_config`` reads them."""
     values = dataclasses.asdict(config)
     return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

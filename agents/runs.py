@@ -1,4 +1,4 @@
-"""Where results go: ``runs/KIND/ENVIRONMENT/NAME``."""
+"""Folders of results: ``runs/KIND/ENVIRONMENT/NAME``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def env_folder(kind: str, env_id: str) -> Path:
 
 
 def new_run(kind: str, env_id: str, name: str) -> Path:
-    """Return a folder that does not exist yet: ``name-1``, ``name-2``, and so on."""
+    """Return the first folder of ``name-1``, ``name-2`` and so on that does not exist yet."""
     parent = env_folder(kind, env_id)
     number = 1
     while (parent / f"{name}-{number}").exists():
@@ -22,7 +22,14 @@ def new_run(kind: str, env_id: str, name: str) -> Path:
 
 
 def newest_run(kind: str, env_id: str, marker: str, name: str = "*") -> Path | None:
-    """Return the run whose file ``marker`` is newest, None where there is none."""
+    """Return the run whose file ``marker`` is newest, None where there is none.
+
+    Args:
+        kind: "frames", "vae" or "agents".
+        env_id: environment of the runs.
+        marker: path of a file inside the run's folder.
+        name: glob pattern of the folder's name.
+    """
     files = env_folder(kind, env_id).glob(f"{name}/{marker}")
     newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
     return None if newest is None else newest.parents[marker.count("/")]

@@ -1,4 +1,4 @@
-"""The environments as an agent sees them: monitored, encoded, with visits, stacked, normalised."""
+"""An agent's environments: monitored, encoded, with episodic counts, stacked and normalized."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from latentrl.wrappers.sb3 import LatentVecEnv
 
 
+def probe(environment: Environment, backend: str) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+    """Spaces of one observation and of one action.
+
+    A vector of one environment has them, too, where a simulator has no single environments.
+    """
+    envs = make_vector(environment, 1, backend=backend)
+    envs.close()
+    return envs.single_observation_space, envs.single_action_space
+
+
 class PixelEncoder:
     """Crops, resizes and greys images without encoding them, for agents that learn from pixels."""
 
@@ -53,13 +63,12 @@ def build_monitored(
     episode_seeds: Sequence[Sequence[int]] = (),
     render_mode: str | None = None,
 ) -> VecMonitor:
-    """Make the bare environments for SB3, with returns that are the task's own in
-    ``info["episode"]``.
+    """Make the bare environments for SB3, with extrinsic returns in ``info["episode"]``.
 
     Args:
-        environment: which.
-        n_envs: how many step together.
-        seed: environment i takes ``seed + i``.
+        environment: the environment.
+        n_envs: environments that step together.
+        seed: environment i has ``seed + i``.
         backend: "auto", "envpool" or "gymnasium".
         episode_seeds: for each environment the seeds of its episodes, in order.
         render_mode: for videos.
@@ -84,40 +93,41 @@ def build_venv(
     training: bool = True,
     novelty: Novelty | None = None,
 ) -> VecNormalize:
-    """Show ``venv`` as the agent sees it: encoded, with visits, stacked, normalised.
+    """Wrap ``venv`` as the agent needs it: encoded, with episodic counts, stacked, normalized.
 
-    Codes are normalised, unless the settings say ``normalise_codes=False``; images are not. While
-    ``training``, rewards are too and the statistics learn.
+    Latents are normalized, unless the hyperparameters have ``normalize_latents=False``; images are
+    not. While ``training``, rewards are normalized too and the statistics are updated.
 
     Args:
         config: the agent.
-        encoder: what turns frames into codes; None for an agent that learns from pixels.
+        encoder: encodes frames to latents; None for an agent that learns from pixels.
         venv: what ``build_monitored`` made.
         training: False for evaluation.
-        novelty: whose bonus is added to the rewards; for an agent that sees codes.
+        novelty: bonus that is added to the rewards of an agent that observes latents.
     """
-    seen: VecEnv = wrap(
+    wrapped: VecEnv = wrap(
         venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder, novelty=novelty
     )
-    if config.visits:
-        seen = VecEpisodicCount(seen, token_width(encoder))
+    if config.episodic_count:
+        wrapped = VecEpisodicCount(wrapped, token_width(encoder))
     if config.stack > 1:
-        seen = VecFrameStack(seen, config.stack)
+        wrapped = VecFrameStack(wrapped, config.stack)
     if config.pixels is not None:
-        seen = VecTransposeImage(
-            seen
-        )  # below VecNormalize, whose original observations DQN's buffer keeps
+        # Below VecNormalize, because a replay buffer stores VecNormalize's original observations.
+        wrapped = VecTransposeImage(wrapped)
     return VecNormalize(
-        seen,
+        wrapped,
         training=training,
-        norm_obs=config.latent and config.settings.get("normalise_codes", True),
+        norm_obs=config.latent and config.hyperparameters.get("normalize_latents", True),
         norm_reward=training,
-        gamma=config.settings["gamma"],
+        # Rewards are divided by the standard deviation of the discounted return, so that the
+        # discount has to be the algorithm's.
+        gamma=config.hyperparameters["gamma"],
     )
 
 
 def token_width(encoder: Encoder | None) -> float:
-    """Return the step to which latents are rounded to recognise equal ones."""
+    """Step to which latents are rounded so that equal ones are recognised."""
     return 1.0 if encoder is None else LatentLayout.of(encoder).token_width
 
 
@@ -129,17 +139,25 @@ def _pixel_encoder(venv: VecEnv, preprocessing: Preprocessing | None) -> PixelEn
     return PixelEncoder(venv.observation_space, preprocessing)
 
 
-def frames_seen(venv: Any) -> Array:
-    """Return the newest frames ``(n_envs, H, W, C)`` that went through the encoder of
-    ``build_venv``.
-    """
-    while not isinstance(venv, LatentVecEnv):
-        venv = venv.venv
-    return venv.transform.last_frames
+def layout_of(venv: VecEnv) -> LatentLayout:
+    """Layout of the latents that come out of ``build_venv``."""
+    return LatentLayout.of(_find(LatentVecEnv, venv).transform.encoder)
 
 
-def gymnasium_of(venv: Any) -> VectorEnv[Any, Any, Any]:
-    """Return the Gymnasium vector at the bottom of ``build_venv``."""
-    while not isinstance(venv, GymnasiumVecEnv):
+def newest_frames(venv: VecEnv) -> Array:
+    """Newest frames that the encoder of ``build_venv`` encoded, ``(n_envs, H, W, C)``."""
+    frames: Array = _find(LatentVecEnv, venv).transform.last_frames
+    return frames
+
+
+def gymnasium_of(venv: VecEnv) -> VectorEnv[Any, Any, Any]:
+    """Gymnasium vector environment inside ``build_venv``."""
+    envs: VectorEnv[Any, Any, Any] = _find(GymnasiumVecEnv, venv).envs
+    return envs
+
+
+def _find(kind: Any, venv: Any) -> Any:
+    """Return the first wrapper of ``kind``, from the outside; ``build_venv`` puts each in."""
+    while not isinstance(venv, kind):
         venv = venv.venv
-    return venv.envs
+    return venv

@@ -1,4 +1,4 @@
-"""The main job in small, on the real CarRacing; ends with a table."""
+"""The main job at a small scale, on CarRacing; ends with a table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scripts.cli import run
 
 
 def main(config: DemoConfig) -> None:
-    """Collect frames, pretrain a beta-VAE, train PPO in its codes, evaluate on unseen tracks."""
+    """Collect frames, pretrain a beta-VAE, train PPO on its latents, evaluate the agent."""
     result = demo(config)
     path = result.trained.path
-    print(f"\n{config.env}: Stable-Baselines3 PPO in the codes of a beta-VAE\n{result}\n")
-    print("look further:")
+    print(f"\n{config.env}: Stable-Baselines3 PPO on the latents of a beta-VAE\n{result}\n")
+    print("more about this run:")
     print("  tensorboard --logdir runs")
     print(
         f"  python scripts/evaluate_agent.py --agent {path} --episodes 1 --video {path}/drive.mp4"

@@ -1,4 +1,4 @@
-"""Let a trained agent play episodes that training never saw."""
+"""Evaluate a trained agent on test episodes."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.evaluate import UNSEEN_SEED, evaluate_agent, report_file
+from agents.evaluate import TEST_SEED, evaluate_agent, report_file
+from agents.video import record_video
 from scripts.cli import run
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Let a trained agent play episodes that training never saw."""
+    """Evaluate a trained agent on test episodes."""
 
     agent: Path
     """Folder of the training run."""
     episodes: int = 100
-    """How many."""
+    """Number of episodes."""
     backend: Literal["gymnasium", "envpool"] = "gymnasium"
     """Simulator to evaluate on."""
-    seed: int = UNSEEN_SEED
-    """Seed of the first episode; the others follow."""
+    seed: int = TEST_SEED
+    """Seed of the first episode; the next ones have the next seeds."""
     stochastic: bool = False
-    """Sample the policy instead of taking its mode; of DQN, explore as at the end of training."""
+    """Sample the policy instead of taking its mode; epsilon-greedy policies explore as at the end
+    of training."""
     checkpoint: Literal["best", "last"] = "best"
-    """The best one, by the episodes that chose it, or the last."""
+    """The checkpoint of the best validation, or the last one."""
     env: str | None = None
-    """Another environment of the same observations and actions; the one it was trained in where not
-    given."""
+    """Another environment with the same spaces; default: the one of training."""
     device: str = "auto"
-    """Of the encoder; auto is the GPU where there is one."""
+    """Device of the encoder; auto is the GPU where there is one."""
     video: Path | None = None
-    """An .mp4 of one episode."""
+    """An .mp4 or .gif of one episode."""
 
 
 def main(config: EvaluateConfig) -> None:
-    """Let a trained agent play episodes that training never saw."""
+    """Evaluate a trained agent on test episodes."""
     result = evaluate_agent(
         config.agent,
         config.episodes,
@@ -49,12 +50,14 @@ def main(config: EvaluateConfig) -> None:
         checkpoint=config.checkpoint,
         env=config.env,
         device=config.device,
-        video=config.video,
     )
-    print(f"\nreturn of the task itself: {result}")
+    print(f"\nextrinsic return: {result}")
     mode = (not config.stochastic, config.checkpoint, config.env)
     print(f"every episode: {report_file(config.agent, config.backend, config.episodes, *mode)}")
-    if config.video:
+    if config.video is not None:
+        record_video(
+            config.agent, config.video, config.seed, config.device, config.checkpoint, config.env
+        )
         print(f"video: {config.video}")
 
 

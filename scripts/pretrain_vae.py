@@ -24,8 +24,9 @@ def main(config: PretrainConfig) -> None:
 
 
 def report(result: Pretrained) -> None:
-    """Print what was reached, where it is and what to run next."""
-    model, epochs = result.model, result.history.epochs
+    """Print the validation metrics, the files and the next commands."""
+    model = result.model
+    epochs = result.history.epochs
     frames = f"{len(result.frames):,} {kind(result.frames.space)}"
     print(
         f"\n{model.config.model} with {model.latent_dim} latents, from {frames}, in {result.path}"
@@ -33,17 +34,16 @@ def report(result: Pretrained) -> None:
     if may_be_grey(result.frames):
         print("read as sequences; for grey images add a channel axis, array[..., None]")
     if epochs:
-        print(
-            f"validation: {', '.join(_figures(model, min(epochs, key=lambda row: row['validation/loss'])))}"
-        )
-    for picture in result.pictures:
-        print(f"  {picture}")
+        best = min(epochs, key=lambda row: row["validation/loss"])
+        print(f"validation: {', '.join(_metrics(model, best))}")
+    for image in result.images:
+        print(f"  {image}")
     print("next:")
     for words in [["tensorboard", "--logdir", "runs"], *next_commands(result)]:
         print(f"  {shlex.join(words)}")
 
 
-def _figures(model: Autoencoder, row: dict[str, float]) -> Iterator[str]:
+def _metrics(model: Autoencoder, row: dict[str, float]) -> Iterator[str]:
     yield f"{row['validation/loss']:.1f} nats per frame"
     if is_image(model.observation_space):
         yield f"PSNR {row['psnr']:.1f} dB"
@@ -53,23 +53,24 @@ def _figures(model: Autoencoder, row: dict[str, float]) -> Iterator[str]:
 
 
 def next_commands(result: Pretrained) -> list[list[str]]:
-    """Return what to run next: an agent where there is an environment, else uses of the model
-    itself.
-    """
-    env, data, path = environment_of(result.frames), result.config.data, result.path
-    if env is None and data is not None:
-        return [
-            ["python", "scripts/autoencode.py", *words]
-            for words in suggestions(result.model, path, data)
-        ]
-    if env is None:
+    """Return the next commands: an agent where there is an environment, else uses of the model."""
+    env = environment_of(result.frames)
+    data = result.config.data
+    if env is not None:
+        return [_train_command(env, result.path)]
+    if data is None:
         return []
+    verbs = suggestions(result.model, result.path, data)
+    return [["python", "scripts/autoencode.py", *words] for words in verbs]
+
+
+def _train_command(env: str, path: Path) -> list[str]:
     words = ["python", "scripts/train_agent.py", "--latent"]
-    words += [] if env == "CarRacing-v2" else ["--env", env]
-    return [
-        words
-        + ([] if newest_run("vae", env, "model.safetensors") == path else ["--vae", str(path)])
-    ]
+    if env != "CarRacing-v2":  # the default
+        words += ["--env", env]
+    if newest_run("vae", env, "model.safetensors") != path:
+        words += ["--vae", str(path)]
+    return words
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train a PPO or DQN agent in the codes of a pretrained encoder, or from pixels."""
+"""Train an SB3 agent on the latents of a pretrained encoder, or on pixels."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.bonuses import DEFAULT_NOVELTY
 from agents.train import TrainConfig, Trained, train
+from agents.train_config import DEFAULT_NOVELTY
 from scripts.cli import run
 
 
 def main(config: TrainConfig) -> None:
-    """Train a PPO or DQN agent in the codes of a pretrained encoder, or from pixels."""
+    """Train an SB3 agent on the latents of a pretrained encoder, or on pixels."""
     report(train(config))
 
 
 def report(result: Trained) -> None:
-    """Print what was reached, where it is and what to run next."""
-    frames = result.decisions * result.config.environment.frame_skip
-    print(f"\n{result.decisions:,} decisions, {frames:,} environment frames, in {result.path}")
-    print(f"best checkpoint, on the episodes that chose it: {result.best}")
+    """Print the result, its folder and the next commands."""
+    frames = result.timesteps * result.config.environment.frame_skip
+    print(f"\n{result.timesteps:,} timesteps ({frames:,} env frames), in {result.path}")
+    print(f"best checkpoint, on the validation episodes: {result.best}")
     print("next:")
     print("  tensorboard --logdir runs")
     print(
-        f"  python scripts/evaluate_agent.py --agent {result.path} --episodes 100 --backend gymnasium"
+        f"  python scripts/evaluate_agent.py --agent {result.path} --episodes 100 "
+        "--backend gymnasium"
     )
 
 

@@ -1,1 +1,15 @@
-"""The algorithms and their hyperparameters."""
+"""The algorithms by name; a new one is one file here and its import below."""
+
+from agents.algorithms import dqn, ppo, qrdqn, sac
+from agents.algorithms.base import ALGORITHMS, AlgorithmSpec, check_actions, find_algorithm
+
+__all__ = [
+    "ALGORITHMS",
+    "AlgorithmSpec",
+    "check_actions",
+    "dqn",
+    "find_algorithm",
+    "ppo",
+    "qrdqn",
+    "sac",
+]

@@ -39,6 +39,11 @@ def to_rgb(image: Array, low: float = 0, high: float = 255) -> Array:
     return rgb
 
 
+def model_images(model: Autoencoder, images: Array) -> list[Array]:
+    """Images in the units of the model's environment as uint8 RGB."""
+    return shown(model, images)
+
+
 def shown(model: Autoencoder, images: Array) -> list[Array]:
     """Turn images in the units of the model's environment into uint8 RGB."""
     space = model.preprocess.output_space
@@ -122,6 +127,13 @@ def manifold_picture(
     dimensions.
     """
     return grid([shown(model, row) for row in manifold(model, steps, dimensions)])
+
+
+def representative_index(model: Autoencoder, observations: Array) -> int:
+    """Index of the observation whose latent has the median distance from the mean latent."""
+    mean, std = model.latent_mean.cpu().numpy(), model.latent_std.cpu().numpy()
+    distances = np.square((model.encode(observations) - mean) / (std + 1e-6)).sum(1)
+    return int(np.argsort(distances)[len(distances) // 2])
 
 
 def telling(model: Autoencoder, observations: Array) -> Array:

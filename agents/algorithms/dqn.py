@@ -1,0 +1,29 @@
+"""Deep Q-network."""
+
+from __future__ import annotations
+
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec
+
+
+@ALGORITHMS.register("dqn")
+def dqn() -> AlgorithmSpec:
+    """Deep Q-network (Mnih et al. 2015, Nature 518).
+
+    ``_n_calls`` times the updates of the target network. ``exploration_rate`` is computed after
+    each step, so without it the first step of a resumed run would be greedy.
+    """
+    return AlgorithmSpec(
+        source="stable_baselines3:DQN",
+        action_spaces=(spaces.Discrete,),
+        hyperparams=HYPERPARAMS / "dqn.yml",
+        extra_state=("_n_calls", "exploration_rate"),
+        prepare_evaluation=use_final_exploration,
+    )
+
+
+def use_final_exploration(model: BaseAlgorithm) -> None:
+    """Set the epsilon of epsilon-greedy actions to the one that training ends with."""
+    model.exploration_rate = model.exploration_final_eps  # type: ignore[attr-defined]

@@ -1,0 +1,125 @@
+"""Flags of a training run, and the comparison of a resumed run's flags with the saved ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from agents.algorithms import ALGORITHMS
+from agents.bonuses import BONUSES
+from latentrl.utils.settings import check_same_settings
+
+TRAINING_SEEDS = 400_000
+"""Seeds below this are for training; those of validation and test are higher."""
+DEFAULT_NOVELTY = "reconstruction"
+"""Bonus of ``--novelty`` without a name: it decays as the autoencoder learns, without counts."""
+MAY_CHANGE = ("vae", "timesteps", "out", "device", "resume", "hyperparams")
+"""Flags that a resumed run may change, or that are compared elsewhere."""
+REMEDY = "resume it with the same flags, or start a new run"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train an SB3 agent on the latents of a pretrained encoder, or on pixels."""
+
+    env: str = "CarRacing-v2"
+    """Gymnasium id, package:Id, or module:Class or module:function of a custom environment."""
+    latent: bool = True
+    """Observe latents; --no-latent learns from pixels with SB3's CnnPolicy."""
+    vae: Path | None = None
+    """Folder of the encoder; default: the newest one pretrained for the environment."""
+    algo: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(ALGORITHMS)}.")] = "ppo"
+    hyperparams: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME:VALUE")] = ()
+    """Hyperparameters that replace the tuned defaults of agents/hyperparams, such as
+    learning_rate:lin_3e-4 n_steps:256 policy_kwargs.net_arch:[64,64]."""
+    timesteps: int | None = None
+    """Timesteps of training in all environments together; default: the algorithm's."""
+    n_envs: int | None = None
+    """Environments that step together; default: the algorithm's."""
+    frame_skip: int | None = None
+    """Environment frames per timestep; default: the environment's."""
+    stack: int | None = None
+    """Latents (or images) in one observation of the agent; default: the environment's."""
+    episodic_count: bool | None = None
+    """Append the episodic count of the latent to the observation; default: the environment's."""
+    from_render: bool = False
+    """Observe rendered images; an encoder pretrained on them implies it."""
+    key: str | None = None
+    """Key of a Dict observation space; an encoder pretrained on one key implies it."""
+    novelty: str | None = None
+    """Novelty bonus: counts, simhash, elliptical, rnd, icm, reconstruction (without a name),
+    token_counts, position_token_counts or token_counts+counts."""
+    novelty_weight: float | None = None
+    """Weight of the bonus, in units of the standard deviation of its discounted return."""
+    backend: str = "auto"
+    """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
+    eval_every: int = 50_000
+    """Timesteps between two validations, which choose the best checkpoint."""
+    eval_episodes: int = 16
+    """Episodes per validation."""
+    out: Path | None = None
+    """Folder of the run; default: runs/agents/ENV/ALGO-latent-N."""
+    seed: int = 0
+    """Seed of environments, weights and exploration."""
+    device: str = "auto"
+    """Device of the encoder and of CnnPolicy; auto is the GPU where there is one."""
+    resume: bool = False
+    """Resume the interrupted run in --out, or the newest one of this environment."""
+
+    def __post_init__(self) -> None:
+        """Refuse values without a meaning, by the name of the flag."""
+        ALGORITHMS[self.algo]
+        for name in ("timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 0 <= self.seed < TRAINING_SEEDS:
+            raise ValueError(
+                f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: higher seeds are for "
+                "validation and test"
+            )
+        self._check_novelty()
+
+    def _check_novelty(self) -> None:
+        if self.novelty is not None:
+            BONUSES[self.novelty]
+            if not self.latent:
+                raise ValueError("novelty is computed from latents: remove --no-latent")
+        elif self.novelty_weight is not None:
+            raise ValueError("novelty_weight needs a bonus: add --novelty NAME")
+        if self.episodic_count and not self.latent:
+            raise ValueError("episodic_count counts latents: remove --no-latent")
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's folder, without its number."""
+        novelty = "" if self.novelty is None else f"-{self.novelty}"
+        return f"{self.algo}-{'latent' if self.latent else 'pixels'}{novelty}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the flags as JSON holds them."""
+        values = dataclasses.asdict(self)
+        return {
+            key: str(value) if isinstance(value, Path) else value for key, value in values.items()
+        }
+
+
+def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) -> TrainConfig:
+    """Return the saved flags of the run in ``path``, with those that ``config`` may change.
+
+    Raises:
+        ValueError: a flag that was given differs from the saved one.
+    """
+    defaults = TrainConfig().to_json()
+    # A flag that has its default value counts as not given: the saved one holds.
+    given = {
+        name: saved[name] if value == defaults[name] else value
+        for name, value in config.to_json().items()
+    }
+    check_same_settings(saved, given, f"the run in {path}", REMEDY, ignored=MAY_CHANGE)
+    return TrainConfig(**{**saved, "vae": None, "out": path, "device": config.device})
