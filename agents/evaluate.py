@@ -27,7 +27,7 @@ from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
 from latentrl.utils.io import write_json
 from latentrl.utils.progress import progress_bar
-from latentrl.viz.images import gif, shown
+from latentrl.viz.images import gif, model_images
 
 UNSEEN_SEED = 1_000_000
 """First seed of evaluation; training seeds lie below."""
@@ -306,7 +306,7 @@ def _picture(venv: VecEnv, encoder: Autoencoder | None) -> Array:
         raise ValueError("this environment renders no rgb_array, so there is nothing to record")
     if encoder is None or encoder.decoder is None or not is_image(encoder.observation_space):
         return np.asarray(image)
-    seen = shown(encoder, encoder.reconstruct(frames_seen(venv)))[0]
+    seen = model_images(encoder, encoder.reconstruct(frames_seen(venv)))[0]
     height = image.shape[0]
     kept = cv2.resize(seen, (height, height), interpolation=cv2.INTER_NEAREST)
     return np.concatenate([image, kept], axis=1)

@@ -31,7 +31,7 @@ from latentrl.models.preprocessing import is_image
 from latentrl.training.resume import begun
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_atomically, write_json
-from latentrl.viz.images import png, reconstructions, telling, traversal, traversal_gif
+from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
 from latentrl.viz.tensorboard import TensorBoardCallback, sample_for_pictures
 from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
 
@@ -228,7 +228,7 @@ def write_pictures(model: Autoencoder, frames: Frames, path: Path, seed: int) ->
     if model.decoder is None or not is_image(model.observation_space):
         return []
     shown = sample_for_pictures(frames.split(seed=seed)[1])
-    start = telling(model, shown)
+    start = shown[representative_index(model, shown)]
     pictures = {
         "reconstructions.png": png(reconstructions(model, shown)),
         "traversals.png": png(traversal(model, start)),
