@@ -1,43 +1,40 @@
-"""What people do with a trained autoencoder; every verb is one class, found by name."""
+"""The command ``latentrl``: a trained autoencoder applied to arrays and images, one verb a file.
 
-from pathlib import Path
+A new verb is one module that registers a class in ``VERBS``, and its name in the import below.
+"""
 
-from latentrl.cli import anomaly, denoise, evaluate, inpaint, traverse
+from latentrl.cli import (
+    anomaly,
+    arithmetic,
+    denoise,
+    evaluate,
+    inpaint,
+    interpolate,
+    manifold,
+    reconstruct,
+    sample,
+    search,
+    traverse,
+)
 from latentrl.cli.base import VERBS, Report, Verb, perform, verbs
-from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.corruptions import Cutout
-from latentrl.models.heads import BinaryPosterior
+from latentrl.cli.suggest import suggestions
 
 __all__ = [
     "VERBS",
     "Report",
     "Verb",
     "anomaly",
+    "arithmetic",
     "denoise",
     "evaluate",
     "inpaint",
+    "interpolate",
+    "manifold",
     "perform",
+    "reconstruct",
+    "sample",
+    "search",
     "suggestions",
     "traverse",
     "verbs",
 ]
-
-
-def suggestions(model: Autoencoder, path: Path, data: Path) -> list[list[str]]:
-    """Return what to do first with a model in ``path``, verb and flags: look at it, and what it is
-    made for.
-    """
-    given = ["--model", str(path), "--data", str(data)]
-    if model.decoder is None:
-        return [["search", *given]]
-    return [["reconstruct", *given], *_special(model, given)]
-
-
-def _special(model: Autoencoder, given: list[str]) -> list[list[str]]:
-    if issubclass(model.head.posterior, BinaryPosterior):
-        return [["search", *given]]
-    if any(isinstance(part, Cutout) for part in model.corruptions):
-        return [["inpaint", *given]]
-    if model.corruptions:
-        return [["denoise", *given, "--corrupt", "auto"]]
-    return [["sample", *given[:2]]] if model.variational else []

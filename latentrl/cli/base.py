@@ -1,9 +1,7 @@
-"""What every verb has: its flags, a model that can do it, and a folder for what it makes."""
+"""Base class of the verbs, the folder of their results, and ``perform``, which runs one."""
 
 from __future__ import annotations
 
-import csv
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,115 +10,100 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from latentrl import load
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.training.checkpoint import load
 from latentrl.types import Array
-from latentrl.utils.io import write_atomically, write_json
+from latentrl.utils.io import write_atomically, write_bytes, write_csv, write_json
 from latentrl.utils.registry import Registry
-from latentrl.viz.images import png
+from latentrl.viz.figures import Figure, figure_png, require_matplotlib
 
-Figures = dict[str, Any]
-"""Names with their units, and numbers: what a verb found."""
+Metrics = dict[str, Any]
+"""Results by name; a name ends with the unit where there is one."""
 
 
 class Output:
-    """A folder that gets whole files or none, a list of them, and notes to print.
-
-    Movies of models that do not encode images are left out.
-    """
+    """Folder of results: complete files only, a list of them, and notes to print."""
 
     def __init__(self, folder: Path, model: Autoencoder) -> None:
-        """Write to ``folder``, which is made with the first file."""
+        """Write to ``folder``, which is created with the first file."""
         self.folder, self.files, self.notes = folder, list[Path](), list[str]()
         self.moving = is_image(model.observation_space)
+        """Whether GIFs can be made."""
 
-    def write(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Let ``write`` fill a temporary file that is then renamed to ``name``; return its path."""
-        write_atomically(self.folder / name, write)
+    def _add(self, name: str) -> Path:
         self.files.append(self.folder / name)
         return self.folder / name
 
     def array(self, name: str, array: Array) -> Path:
-        """Write an ``.npy`` file."""
-        return self.write(
-            name, functools.partial(_stream, batches=[array], shape=array.shape, dtype=array.dtype)
-        )
+        """Write an ``.npy`` file and return its path."""
+        return self._stream(name, [array], array.shape, array.dtype)
 
     def stream(self, name: str, batches: Iterable[Array], count: int, space: spaces.Box) -> Path:
-        """Write an ``.npy`` file of ``count`` elements of a space that need not fit in memory,
-        batch by batch.
-        """
-        shape = (count, *space.shape)
-        return self.write(
-            name, functools.partial(_stream, batches=batches, shape=shape, dtype=space.dtype)
-        )
+        """Write ``count`` elements of ``space``, batch by batch, as ``.npy``; return its path."""
+        return self._stream(name, batches, (count, *space.shape), space.dtype)
 
-    def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-        """Write a CSV file with a header."""
-        return self.write(name, functools.partial(_table, rows=[columns, *rows]))
-
-    def json(self, name: str, data: Any) -> None:
-        """Write a JSON file."""
-        write_json(self.folder / name, data)
-        self.files.append(self.folder / name)
-
-    def picture(self, name: str, image: Callable[[], Array]) -> None:
-        """Write the RGB picture that ``image()`` returns as PNG."""
-        self.write(name, lambda file: _bytes(file, png(image())))
-
-    def movie(self, name: str, movie: Callable[[], bytes]) -> None:
-        """Write the encoded GIF that ``movie()`` returns, of images; of others, say that there is
-        none.
-        """
-        if self.moving:
-            self.write(name, lambda file: _bytes(file, movie()))
-        else:
-            self.notes.append(f"no picture: {name}, which only images have")
-
-
-def _stream(file: Path, batches: Iterable[Array], shape: tuple[int, ...], dtype: Any) -> None:
-    with file.open("wb") as stream:
+    def _stream(
+        self, name: str, batches: Iterable[Array], shape: tuple[int, ...], dtype: Any
+    ) -> Path:
         header = {
             "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
             "fortran_order": False,
             "shape": shape,
         }
-        np.lib.format.write_array_header_1_0(stream, header)
-        for batch in batches:
-            stream.write(np.ascontiguousarray(batch, dtype).data)
 
+        def fill(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for batch in batches:
+                    file.write(np.ascontiguousarray(batch, dtype).data)
 
-def _table(file: Path, rows: Iterable[Sequence[Any]]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows(rows)
+        write_atomically(self.folder / name, fill)
+        return self._add(name)
 
+    def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write a CSV file with a header."""
+        write_csv(self.folder / name, [columns, *rows])
+        self._add(name)
 
-def _bytes(file: Path, data: bytes) -> None:
-    file.write_bytes(data)
+    def json(self, name: str, data: Any) -> None:
+        """Write a JSON file."""
+        write_json(self.folder / name, data)
+        self._add(name)
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Write a figure as PNG."""
+        write_bytes(self.folder / name, figure_png(figure))
+        self._add(name)
+
+    def movie(self, name: str, movie: Callable[[], bytes]) -> None:
+        """Write the GIF that ``movie()`` returns; without images, add a note instead."""
+        if self.moving:
+            write_bytes(self.folder / name, movie())
+            self._add(name)
+        else:
+            self.notes.append(f"not written: {name}, which needs images")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
-    """One use of a trained model: its flags are the fields, its docstring is its help."""
+    """One use of a trained model: its fields are the flags, its docstring is the help text."""
 
     model: Path
     """Folder of a trained model."""
     out: Path | None = None
-    """Folder for the results; MODEL/VERB where not given."""
+    """Folder of the results. Default: MODEL/VERB."""
     seed: int = 0
     """Seed of every random choice."""
     device: str = "auto"
-    """auto is the GPU where there is one."""
+    """Device of the model; auto means the GPU if there is one."""
 
     def check(self, model: Autoencoder) -> None:
-        """Raise ``TypeError`` where the model cannot do this, before any work; here, one without a
-        decoder.
-        """
+        """Raise ``TypeError`` if ``model`` does not fit, before any work: if it cannot decode."""
         model.decode(np.zeros(model.latent_dim, np.float32))
 
-    def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Do it and write what came of it."""
+    def run(self, model: Autoencoder, output: Output) -> Metrics:
+        """Write the results to ``output`` and return the metrics."""
         raise NotImplementedError
 
 
@@ -128,14 +111,14 @@ VERBS: Registry[Verb] = Registry("verb")
 
 
 def at_least(minimum: int, **numbers: int) -> None:
-    """Raise ``ValueError`` for a flag that is below ``minimum``, by its name."""
+    """Raise ``ValueError`` for the first flag below ``minimum``."""
     for name, number in numbers.items():
         if number < minimum:
-            raise ValueError(f"{name} must be at least {minimum}, got {number}")
+            raise ValueError(f"--{name} must be at least {minimum}, got {number}")
 
 
 def verbs() -> Iterator[tuple[str, type[Verb]]]:
-    """Iterate over the verbs by name."""
+    """Iterate over the names and classes of the verbs."""
     for name in VERBS:
         verb = VERBS[name]
         assert isinstance(verb, type)
@@ -144,28 +127,29 @@ def verbs() -> Iterator[tuple[str, type[Verb]]]:
 
 @dataclass(frozen=True)
 class Report:
-    """What a verb did."""
+    """Results of a verb."""
 
     verb: str
-    """Its name."""
+    """Name of the verb."""
     model: Autoencoder
-    """With what."""
-    figures: Figures = field(default_factory=dict)
-    """What it found."""
+    """The model that was used."""
+    metrics: Metrics = field(default_factory=dict)
+    """Metrics, as in ``metrics.json``."""
     files: list[Path] = field(default_factory=list)
-    """What it wrote."""
+    """Files that were written."""
     notes: list[str] = field(default_factory=list)
-    """What else is to be known."""
+    """Remarks for the user."""
 
 
 def perform(verb: Verb) -> Report:
-    """Load the model, check that it can do what is asked, do it, and write the figures beside the
-    rest.
+    """Load the model, check that it fits the verb, run the verb and write its metrics.
 
     Raises:
-        ValueError: the model cannot do this, or a flag or the data do not fit.
-        FileNotFoundError: there is no model, or no data.
+        ValueError: the model does not fit the verb, or a flag or the data are invalid.
+        FileNotFoundError: the model or the data are missing.
+        ImportError: matplotlib is missing.
     """
+    require_matplotlib()  # not after minutes of work, when the first figure is drawn
     model = load(verb.model, verb.device)
     try:
         verb.check(model)
@@ -173,7 +157,7 @@ def perform(verb: Verb) -> Report:
         raise ValueError(str(error)) from error
     name = next(name for name, kind in verbs() if kind is type(verb))
     output = Output(verb.out or verb.model / name, model)
-    figures = verb.run(model, output)
-    if figures:
-        output.json("figures.json", figures)
-    return Report(name, model, figures, output.files, output.notes)
+    metrics = verb.run(model, output)
+    if metrics:
+        output.json("metrics.json", metrics)
+    return Report(name, model, metrics, output.files, output.notes)

@@ -1,19 +1,20 @@
-"""Observations for a model, in batches, with their labels, and how far two of them are apart."""
+"""Observations and labels for the verbs, read in batches, and errors between two batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentrl import Frames, as_frames
-from latentrl.cli.base import Verb
+from latentrl.cli.base import Metrics, Verb
+from latentrl.data.frames import Frames, as_frames
 from latentrl.data.readers import IMAGE_SUFFIXES, ImageFolder, open_source, read_labels
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
+from latentrl.training.health import Health, psnr
 from latentrl.types import Array, describe_space
 from latentrl.utils.progress import progress_bar
 
@@ -33,30 +34,28 @@ class DataVerb(Verb):
 
 
 def open_data(path: Path, model: Autoencoder) -> Frames:
-    """Open observations for ``model``; images in files are brought to its size and colours.
+    """Open observations for ``model``; image files are converted to its size and colours.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: they are of another kind than the model's.
+        FileNotFoundError: the file is missing.
+        ValueError: the observations do not belong to the model's observation space.
     """
     space = model.observation_space
     frames = _images(path, model) or as_frames(path)
     if frames.space.shape != space.shape or frames.space.dtype != space.dtype:
         raise ValueError(
-            f"the model takes observations of {describe_space(space)}, {path} holds {describe_space(frames.space)}"
+            f"the model takes observations of {describe_space(space)}, "
+            f"{path} holds {describe_space(frames.space)}"
         )
     return frames
 
 
 def _images(path: Path, model: Autoencoder) -> Frames | None:
-    space, folder = model.observation_space, path.is_dir() and not (path / "manifest.json").exists()
+    space = model.observation_space
+    folder = path.is_dir() and not (path / "manifest.json").exists()
     files = folder or (path.exists() and path.suffix.lower() in IMAGE_SUFFIXES)
-    if (
-        not files
-        or not is_image(space)
-        or space.dtype != np.uint8
-        or space.shape[2:] not in ((), (3,))
-    ):
+    convertible = is_image(space) and space.dtype == np.uint8 and space.shape[2:] in ((), (3,))
+    if not (files and convertible):
         return None
     source = open_source(path)
     assert isinstance(source, ImageFolder)
@@ -65,16 +64,15 @@ def _images(path: Path, model: Autoencoder) -> Frames | None:
 
 
 def open_labels(path: Path, frames: Frames, column: int | None = None) -> Labels | None:
-    """Return the classes ``(N,)`` or the factors ``(N, F)`` that come with ``frames``; None where
-    none do.
+    """Return the labels ``(N,)`` or factors ``(N, F)`` of ``frames``; None if there are none.
 
     Args:
-        path: what the frames were read from, or a file of labels.
+        path: file of the frames, or a file of labels.
         frames: the observations.
-        column: the factor to return, as ``(N,)``.
+        column: index of the one factor to return, as ``(N,)``.
 
     Raises:
-        ValueError: there are more or fewer than observations, or no such column.
+        ValueError: there are more or fewer labels than frames, or there is no such column.
     """
     labels = read_labels(path)
     if labels is None:
@@ -92,33 +90,38 @@ def _column(labels: Labels, column: int, path: Path) -> Labels:
 
 
 def classes(path: Path, frames: Frames, column: int | None = None) -> Labels | None:
-    """Return one label of each observation, ``(N,)``, as ``open_labels`` does.
+    """Return one label for each frame, ``(N,)``, as ``open_labels`` does.
 
     Raises:
-        ValueError: there are several factors, and ``column`` does not say which to take.
+        ValueError: there are several factors and ``column`` does not select one.
     """
     labels = open_labels(path, frames, column)
     if labels is not None and labels.ndim > 1 and labels.shape[1] > 1:
         raise ValueError(
-            f"{path} has {labels.shape[1]} factors: choose one by --factor 0 to {labels.shape[1] - 1}"
+            f"{path} has {labels.shape[1]} factors: "
+            f"select one with --factor 0 to {labels.shape[1] - 1}"
         )
     return None if labels is None else labels.reshape(len(labels))
 
 
-def spread(frames: Frames | Array, count: int) -> Array:
-    """Return the positions of up to ``count`` observations, from the middles of equal stretches."""
-    count = min(count, len(frames))
-    positions: Array = ((np.arange(count) + 0.5) * len(frames) / count).astype(int)
-    return positions
+def positions(wanted: Sequence[int], frames: Frames) -> list[int]:
+    """Return positions in ``frames``; negative ones count from the end.
+
+    Raises:
+        ValueError: a position is outside of the data.
+    """
+    for index in wanted:
+        if not -len(frames) <= index < len(frames):
+            raise ValueError(f"there is no observation {index}: the data has {len(frames)}, from 0")
+    return [index % len(frames) for index in wanted]
 
 
 def in_batches(
     frames: Frames, doing: str, function: Callable[[Array], Array] = np.asarray
 ) -> Iterator[Array]:
-    """Yield ``function`` of all observations in order, with a progress bar where there are many."""
+    """Yield ``function(batch)`` for all observations in order; long data get a progress bar."""
     with progress_bar(len(frames), 0, doing, "observation", len(frames) > LONG) as bar:
-        for start in range(0, len(frames), BATCH):
-            batch = frames[start : start + BATCH]
+        for batch in frames.batches(BATCH):
             yield function(batch)
             bar.update(len(batch))
 
@@ -128,8 +131,8 @@ def map_all(frames: Frames, doing: str, function: Callable[[Array], Array]) -> A
     return np.concatenate(list(in_batches(frames, doing, function)))
 
 
-class Meter:
-    """Mean squared errors by name, in the network's units, gathered batch by batch."""
+class Errors:
+    """Mean squared errors by name, accumulated over batches, in the network's units."""
 
     def __init__(self, model: Autoencoder) -> None:
         """Measure in the units of ``model``."""
@@ -137,25 +140,18 @@ class Meter:
         self.sums: dict[str, Array] = {}
 
     def add(self, name: str, a: Array, b: Array, where: Array | None = None) -> None:
-        """Count the differences of two batches in the environment's units, everywhere or ``where``
-        that is True.
-        """
+        """Add the errors between two batches in the environment's units, where the mask is True."""
         error = np.square(_network_units(self.model, a) - _network_units(self.model, b))
         counted = np.broadcast_to(np.True_ if where is None else where, error.shape)
         total = np.array([error.sum(where=counted, dtype=np.float64), counted.sum()])
         self.sums[name] = self.sums.get(name, 0) + total
 
-    def figures(self) -> dict[str, float]:
-        """Return what ``quality`` says of each."""
-        figures: dict[str, float] = {}
+    def metrics(self) -> Metrics:
+        """Return ``fidelity`` of each name."""
+        metrics: Metrics = {}
         for name, (total, count) in self.sums.items():
-            figures |= quality(self.model, name, total / count) if count else {}
-        return figures
-
-
-def by_value(holes: Array, observations: Array) -> Array:
-    """Return holes ``(B, H, W)`` with the channel axis that the observations have."""
-    return holes[..., None] if holes.ndim < observations.ndim else holes
+            metrics |= fidelity(self.model, name, total / count) if count else {}
+        return metrics
 
 
 def _network_units(model: Autoencoder, array: Array) -> Array:
@@ -169,10 +165,15 @@ def _network_units(model: Autoencoder, array: Array) -> Array:
     return scaled
 
 
-def quality(model: Autoencoder, of: str, error: float) -> dict[str, float]:
-    """Name what a mean squared error in the network's units means: PSNR of images, else its
-    root.
-    """
+def fidelity(model: Autoencoder, of: str, squared_error: float) -> Metrics:
+    """Return a mean squared error in the network's units as PSNR of images, RMSE of the rest."""
     if is_image(model.observation_space):
-        return {f"PSNR, {of}, dB": -10 * float(np.log10(max(error, 1e-12)))}
-    return {f"error, {of}, standard deviations": float(np.sqrt(error))}
+        return {f"PSNR, {of}, dB": psnr(squared_error)}
+    return {f"RMSE, {of}, standard deviations": float(np.sqrt(squared_error))}
+
+
+def reconstruction_metrics(model: Autoencoder, health: Health) -> Metrics:
+    """Return the fidelity, the SSIM of images and the negative log-likelihood of ``health``."""
+    metrics = fidelity(model, "reconstruction", 10 ** (-health.psnr / 10))
+    metrics |= {} if health.ssim is None else {"SSIM": health.ssim}
+    return {**metrics, "nll, nats": health.reconstruction}

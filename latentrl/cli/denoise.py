@@ -1,4 +1,4 @@
-"""Observations from damaged ones: reconstruct, denoise."""
+"""Verb ``denoise``: restore corrupted observations."""
 
 from __future__ import annotations
 
@@ -10,117 +10,94 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from latentrl import Frames, health
-from latentrl.cli.base import VERBS, Figures, Output, at_least
-from latentrl.cli.data import DataVerb, Meter, in_batches, open_data, quality, spread
+from latentrl.cli.base import VERBS, Metrics, Output, at_least
+from latentrl.cli.data import DataVerb, Errors, in_batches, open_data
 from latentrl.cli.options import parse_value
+from latentrl.cli.reconstruct import pair_sheet
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import Spec
 from latentrl.models.corruptions import CORRUPTIONS, Corruption
 from latentrl.models.preprocessing import ImagePreprocessor, is_image
 from latentrl.types import Array, describe_space
-from latentrl.viz.images import shown
-from latentrl.viz.plots import compared
-from latentrl.viz.sheets import sheet
-
-
-@VERBS.register("reconstruct")
-@dataclass(frozen=True, kw_only=True)
-class Reconstruct(DataVerb):
-    """Encode observations and decode them again."""
-
-    count: int = 10
-    """How many to show."""
-
-    def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Write reconstructions.npy and reconstructions.png."""
-        at_least(1, count=self.count)
-        frames = open_data(self.data, model)
-        restored = in_batches(frames, "reconstructing", model.reconstruct)
-        output.stream("reconstructions.npy", restored, len(frames), model.preprocess.output_space)
-        some = frames[spread(frames, self.count)]
-        rows = [model.preprocessed(some), model.reconstruct(some)]
-        output.picture("reconstructions.png", lambda: _pairs(model, ("observed", "decoded"), *rows))
-        state = health(model, frames)
-        similarity = {} if state.ssim is None else {"SSIM": state.ssim}
-        figures = quality(model, "reconstruction", 10 ** (-state.psnr / 10))
-        return {**figures, **similarity, "-log p(x | code), nats": state.reconstruction}
+from latentrl.viz.figures import Figure, Labels, image_sheet
+from latentrl.viz.images import model_images
+from latentrl.viz.plots import comparison_sheet
 
 
 @VERBS.register("denoise")
 @dataclass(frozen=True, kw_only=True)
 class Denoise(DataVerb):
-    """Restore damaged observations: noise, blur, missing colour, whatever the model was trained
-    against.
-    """
+    """Restore corrupted observations: noise, blur, missing colour, as in the model's training."""
 
     corrupt: str | None = None
-    """Damage the data first, and measure: a corruption such as gaussian_noise or '{name: blur,
-    sigma: 2}'; auto is the one that the model was trained against. Where not given, the data is
-    taken to be damaged already."""
+    """Corrupt the data first and measure the restoration: a corruption such as gaussian_noise or
+    '{name: blur, sigma: 2}'; auto means those of the model's training. Default: the data is
+    corrupted already."""
     clean: Path | None = None
-    """The same observations undamaged, to measure against."""
+    """The same observations without corruption, to measure the restoration."""
     count: int = 10
-    """How many to show."""
+    """Number of observations in the figure."""
 
-    def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Write restored.npy and restored.png, and damaged.npy where the damage was done here."""
+    def run(self, model: Autoencoder, output: Output) -> Metrics:
+        """Write restored.npy, restored.png and, with --corrupt, corrupted.npy."""
         at_least(1, count=self.count)
-        given = open_data(self.data, model)
-        clean = given if self.corrupt else open_data(self.clean, model) if self.clean else None
-        if clean is not None and len(clean) != len(given):
-            raise ValueError(
-                f"{self.clean} has {len(clean)} observations, {self.data} {len(given)}"
-            )
-        damaged = self._damaged(given, model, output) if self.corrupt else given
-        meter = Meter(model)
-        restored = _restored(model, damaged, clean, meter)
-        output.stream("restored.npy", restored, len(given), model.preprocess.output_space)
-        output.picture("restored.png", lambda: self._picture(model, clean, damaged))
-        return meter.figures()
+        data = open_data(self.data, model)
+        clean = data if self.corrupt else open_data(self.clean, model) if self.clean else None
+        if clean is not None and len(clean) != len(data):
+            raise ValueError(f"{self.clean} has {len(clean)} observations, {self.data} {len(data)}")
+        corrupted = self._corrupted(data, model, output) if self.corrupt else data
+        errors = Errors(model)
+        restored = _restored(model, corrupted, clean, errors)
+        output.stream("restored.npy", restored, len(data), model.preprocess.output_space)
+        output.figure("restored.png", self._figure(model, clean, corrupted))
+        return errors.metrics()
 
-    def _damaged(self, clean: Frames, model: Autoencoder, output: Output) -> Frames:
+    def _corrupted(self, clean: Frames, model: Autoencoder, output: Output) -> Frames:
         corruptions = self._corruptions(model)
         generator = Generator().manual_seed(self.seed)
         batches = in_batches(
-            clean, "damaging", lambda batch: damage(model, batch, corruptions, generator)
+            clean,
+            "corrupting",
+            lambda batch: corrupt_observations(model, batch, corruptions, generator),
         )
-        file = output.stream("damaged.npy", batches, len(clean), clean.space)
+        # The file is read back: the network gets the values that the user gets, after rounding.
+        file = output.stream("corrupted.npy", batches, len(clean), clean.space)
         return Frames(clean.space, [np.load(file, mmap_mode="r")], np.arange(len(clean)))
 
     def _corruptions(self, model: Autoencoder) -> list[Corruption]:
         if self.clean:
-            raise ValueError("--corrupt damages clean data itself: leave --clean out")
-        specs = (
-            list(model.config.corruptions) if self.corrupt == "auto" else _specs(self.corrupt or "")
-        )
+            raise ValueError("--corrupt corrupts --data, which is then clean: omit --clean")
+        auto = self.corrupt == "auto"
+        specs = list(model.config.corruptions) if auto else _specs(self.corrupt or "")
         if not specs:
             raise ValueError(
-                f"a {model.config.model!r} model was trained without damage: name it, --corrupt {'|'.join(CORRUPTIONS)}"
+                f"a {model.config.model!r} model was trained without corruptions: "
+                f"name one with --corrupt {'|'.join(CORRUPTIONS)}"
             )
         corruptions = [_build(spec) for spec in specs]
-        if any(part.colour_only for part in corruptions) and model.observation_space.shape[2:] != (
-            3,
-        ):
-            space = describe_space(model.observation_space)
+        rgb = model.observation_space.shape[2:] == (3,)
+        if not rgb and any(corruption.colour_only for corruption in corruptions):
             raise ValueError(
-                f"'greyscale' takes the colour from images (H, W, 3), these are {space}"
+                "'greyscale' removes the colour of images (H, W, 3), "
+                f"the model takes {describe_space(model.observation_space)}"
             )
         return corruptions
 
-    def _picture(self, model: Autoencoder, clean: Frames | None, damaged: Frames) -> Array:
-        chosen = spread(damaged, self.count)
-        rows = [model.preprocessed(damaged[chosen]), model.reconstruct(damaged[chosen])]
+    def _figure(self, model: Autoencoder, clean: Frames | None, corrupted: Frames) -> Figure:
+        chosen = evenly_spaced(len(corrupted), self.count)
+        before, after = model.preprocessed(corrupted[chosen]), model.reconstruct(corrupted[chosen])
         if clean is None:
-            return _pairs(model, ("damaged", "restored"), *rows)
+            return pair_sheet(model, ("corrupted", "restored"), before, after)
         target = model.preprocessed(clean[chosen])
         if is_image(model.observation_space):
-            return _named_rows(model, ["clean", "damaged", "restored"], [target, *rows])
-        return compared(
+            rows = [model_images(model, batch) for batch in (target, before, after)]
+            return image_sheet(rows, Labels(rows=("clean", "corrupted", "restored"), fold=True))
+        return comparison_sheet(
             model,
-            ("damaged, restored", "clean"),
-            [(row, target) for row in rows],
-            ["damaged", "restored"],
+            ("corrupted or restored", "clean"),
+            [(before, target), (after, target)],
+            Labels(rows=("corrupted", "restored"), fold=True),
         )
 
 
@@ -138,48 +115,38 @@ def _build(spec: Spec) -> Corruption:
 
 
 def _restored(
-    model: Autoencoder, damaged: Frames, clean: Frames | None, meter: Meter
+    model: Autoencoder, corrupted: Frames, clean: Frames | None, errors: Errors
 ) -> Iterator[Array]:
     done = 0
-    for batch in in_batches(damaged, "restoring"):
+    for batch in in_batches(corrupted, "restoring"):
         restored = model.reconstruct(batch)
         if clean is not None:
             target = model.preprocessed(clean[done : done + len(batch)])
-            meter.add("damaged", model.preprocessed(batch), target)
-            meter.add("restored", restored, target)
+            errors.add("corrupted", model.preprocessed(batch), target)
+            errors.add("restored", restored, target)
         done += len(batch)
         yield restored
 
 
-def damage(
+def corrupt_observations(
     model: Autoencoder, observations: Array, corruptions: Sequence[Corruption], generator: Generator
 ) -> Array:
-    """Return damaged copies of observations in their own units, images within their range.
+    """Return corrupted copies of observations in the environment's units and dtype.
 
-    The strength of a corruption is in the network's units, as in training.
+    Corruptions act in the network's units, as in training, so that their strength is the same.
     """
     x = _scaled(model, torch.from_numpy(observations))
-    for corrupt in corruptions:
-        x, _ = corrupt(x, generator)
-    damaged = model.preprocess.inverse(x.to(model.device)).cpu().numpy()
-    return damaged.reshape(observations.shape).astype(observations.dtype)
+    for corruption in corruptions:
+        x = corruption(x, generator)
+    corrupted = model.preprocess.inverse(x.to(model.device)).cpu().numpy()
+    return corrupted.reshape(observations.shape).astype(observations.dtype)
 
 
 def _scaled(model: Autoencoder, observations: Tensor) -> Tensor:
-    """Return what the network would see without cropping and resizing."""
+    """Scale observations as the preprocessing does, without its cropping and resizing."""
     pre = model.preprocess
     if not isinstance(pre, ImagePreprocessor):
         x: Tensor = pre(observations.to(model.device))
         return x.cpu()
     images = observations if observations.ndim == 4 else observations[..., None]
     return (images.permute(0, 3, 1, 2).float() - pre.low) / (pre.high - pre.low)
-
-
-def _pairs(model: Autoencoder, names: tuple[str, str], given: Array, made: Array) -> Array:
-    if is_image(model.observation_space):
-        return _named_rows(model, names, [given, made])
-    return compared(model, names, [(given, made)])
-
-
-def _named_rows(model: Autoencoder, names: Sequence[str], rows: Sequence[Array]) -> Array:
-    return sheet([shown(model, row) for row in rows], names, fold=True)

@@ -1,4 +1,4 @@
-"""What is missing in observations: inpaint."""
+"""Verb ``inpaint``: fill holes in observations."""
 
 from __future__ import annotations
 
@@ -10,64 +10,64 @@ import numpy as np
 import torch
 from torch import Generator
 
-from latentrl import Frames, inpaint
-from latentrl.cli.base import VERBS, Figures, Output, at_least
-from latentrl.cli.data import DataVerb, Meter, by_value, in_batches, map_all, open_data, spread
+from latentrl.cli.base import VERBS, Metrics, Output, at_least
+from latentrl.cli.data import DataVerb, Errors, in_batches, map_all, open_data
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.data.readers import ImageFolder, open_source
+from latentrl.latents.restore import inpaint
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.corruptions import Cutout
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
 from latentrl.types import Array
-from latentrl.viz.images import shown
-from latentrl.viz.plots import Shade, compared
-from latentrl.viz.sheets import sheet
+from latentrl.viz.figures import Figure, Labels, image_sheet
+from latentrl.viz.images import model_images
+from latentrl.viz.plots import Shade, comparison_sheet
 
 HOLE = (230, 120, 60)
-"""Colour of holes in pictures."""
+"""RGB colour of holes in figures."""
 
 
 @VERBS.register("inpaint")
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(DataVerb):
-    """Fill holes in observations from what is around them."""
+    """Fill holes in observations from the values around them."""
 
     holes: Path | None = None
-    """Where values are missing: boolean .npy (H, W) or (B, H, W), or an image whose white is a
-    hole. Where not given, they are the NaN of the data or, without any, random boxes."""
+    """Hole mask: boolean .npy (H, W) or (B, H, W), or an image that is white in the holes.
+    Default: the NaN of the data or, without any, random boxes."""
     count: int = 10
-    """How many to show."""
+    """Number of observations in the figure."""
 
-    def run(self, model: Autoencoder, output: Output) -> Figures:
-        """Write filled.npy, holes.npy and filled.png; errors inside the holes are those from
-        --data.
-        """
+    def run(self, model: Autoencoder, output: Output) -> Metrics:
+        """Write filled.npy, holes.npy and filled.png; errors are those inside the holes."""
         at_least(1, count=self.count)
         frames = open_data(self.data, model)
-        holes = self._read(model, len(frames)) if self.holes else missing(model, frames)
+        holes = self._read(model, len(frames)) if self.holes else missing_values(model, frames)
         holes = random_holes(model, len(frames), self.seed) if holes is None else holes
-        meter = Meter(model)
-        filled = _filled(model, frames, holes, meter)
+        errors = Errors(model)
+        filled = _filled(model, frames, holes, errors)
         output.stream("filled.npy", filled, len(frames), frames.space)
         output.array("holes.npy", holes)
-        chosen = spread(frames, self.count)
-        output.picture("filled.png", lambda: _hole_picture(model, frames[chosen], holes[chosen]))
-        return meter.figures()
+        chosen = evenly_spaced(len(frames), self.count)
+        output.figure("filled.png", _hole_figure(model, frames[chosen], holes[chosen]))
+        return errors.metrics()
 
     def _read(self, model: Autoencoder, count: int) -> Array:
         assert self.holes is not None
         holes = _read_holes(self.holes, model)
-        place = hole_shape(model)
-        if holes.shape not in (place, (1, *place), (count, *place)):
+        shape = hole_shape(model)
+        if holes.shape not in (shape, (1, *shape), (count, *shape)):
             raise ValueError(
-                f"holes are of shape {place} or {(count, *place)}, those of {self.holes} {holes.shape}"
+                f"expected holes of shape {shape} or {(count, *shape)}, "
+                f"{self.holes} holds {holes.shape}"
             )
         if not holes.any():
-            raise ValueError(f"{self.holes} has no holes: what is missing is True, or white")
-        return np.broadcast_to(holes, (count, *place))
+            raise ValueError(f"{self.holes} has no holes: expected True, or white, where they are")
+        return np.broadcast_to(holes, (count, *shape))
 
 
 def hole_shape(model: Autoencoder) -> tuple[int, ...]:
-    """Return the shape of the holes of one observation: ``(H, W)``, ``(D,)`` or ``(T, D)``."""
+    """Return the shape of one observation's hole mask: ``(H, W)``, ``(D,)`` or ``(T, D)``."""
     shape: tuple[int, ...] = model.observation_space.shape
     return shape[:2] if len(shape) == 3 else shape
 
@@ -78,74 +78,64 @@ def _read_holes(path: Path, model: Autoencoder) -> Array:
         source.size, source.greyscale = (hole_shape(model)[0], hole_shape(model)[-1]), True
         return source[np.arange(len(source))] > 127
     if source.dtype != np.bool_:
-        raise ValueError(
-            f"holes are booleans, True where values are missing; {path} holds {source.dtype}"
-        )
+        raise ValueError(f"expected boolean holes, True in the holes; {path} holds {source.dtype}")
     return source
 
 
-def missing(model: Autoencoder, frames: Frames) -> Array | None:
-    """Return where observations are NaN, in the form of holes; None where none is."""
+def missing_values(model: Autoencoder, frames: Frames) -> Array | None:
+    """Return a hole mask of the NaN in observations; None if there are none."""
     if frames.space.dtype.kind != "f":
         return None
-    lost = map_all(frames, "looking for NaN", np.isnan)
-    holes = np.asarray(lost.any(-1) if lost.ndim > 1 + len(hole_shape(model)) else lost)
+    missing = map_all(frames, "looking for NaN", np.isnan)
+    channels = missing.ndim > 1 + len(hole_shape(model))
+    holes = np.asarray(missing.any(-1) if channels else missing)
     return holes if holes.any() else None
 
 
 def random_holes(model: Autoencoder, count: int, seed: int) -> Array:
-    """Draw one box for each observation where the model looks, of the sizes that it was trained
-    on.
-    """
-    cutout = next((part for part in model.corruptions if isinstance(part, Cutout)), Cutout())
+    """Return one random box for each observation, of the sizes of the model's training."""
+    cutouts = (c for c in model.corruptions if isinstance(c, Cutout))
+    cutout = next(cutouts, Cutout())
     holes, pre = np.zeros((count, *hole_shape(model)), bool), model.preprocess
-    seen = holes[:, pre.rows, pre.columns] if isinstance(pre, ImagePreprocessor) else holes
-    ones = (
-        torch.ones(count, 1, *seen.shape[1:])
-        if isinstance(pre, ImagePreprocessor)
-        else torch.ones(seen.shape)
-    )
-    _, mask = cutout(ones, Generator().manual_seed(seed))
-    seen[:] = mask.expand_as(ones).numpy().reshape(seen.shape)
+    image = isinstance(pre, ImagePreprocessor)
+    # Only holes within the crop can be filled: the network gets no other pixels.
+    inside = holes[:, pre.rows, pre.columns] if isinstance(pre, ImagePreprocessor) else holes
+    ones = torch.ones(count, 1, *inside.shape[1:]) if image else torch.ones(inside.shape)
+    kept = cutout(ones, Generator().manual_seed(seed)).numpy()
+    inside[:] = kept.reshape(inside.shape) == 0
     return holes
 
 
-def _filled(model: Autoencoder, frames: Frames, holes: Array, meter: Meter) -> Iterator[Array]:
+def _filled(model: Autoencoder, frames: Frames, holes: Array, errors: Errors) -> Iterator[Array]:
     done = 0
     for batch in in_batches(frames, "filling"):
-        inside = by_value(holes[done : done + len(batch)], batch)
-        filled = inpaint(model, batch, holes[done : done + len(batch)])
-        known = inside & np.isfinite(batch)
-        meter.add("holes filled by a mean", _filled_plainly(model, batch, inside), batch, known)
-        meter.add("holes filled by the model", filled, batch, known)
+        part = holes[done : done + len(batch)]
+        filled = inpaint(model, batch, part)
+        inside = part[..., None] if part.ndim < batch.ndim else part
+        known = inside & np.isfinite(batch)  # a NaN has no true value to compare with
+        errors.add("holes filled by a mean", _filled_by_mean(model, batch, inside), batch, known)
+        errors.add("holes filled by the model", filled, batch, known)
         done += len(batch)
         yield filled
 
 
-def _filled_plainly(model: Autoencoder, observations: Array, holes: Array) -> Array:
-    """Fill holes of images with the mean colour around them, of others with the mean of the
-    training data.
-    """
+def _filled_by_mean(model: Autoencoder, observations: Array, holes: Array) -> Array:
+    """Return the baseline: the mean colour around a hole, or the mean of the training data."""
     if isinstance(model.preprocess, VectorPreprocessor):
         return np.where(holes, model.preprocess.mean.cpu().numpy(), observations)
     around = np.broadcast_to(~holes, observations.shape)
     total = observations.sum((1, 2), where=around, keepdims=True, dtype=np.float64)
-    return np.where(holes, total / np.maximum(around.sum((1, 2), keepdims=True), 1), observations)
+    count = np.maximum(around.sum((1, 2), keepdims=True), 1)
+    return np.where(holes, total / count, observations)
 
 
-def _hole_picture(model: Autoencoder, observed: Array, holes: Array) -> Array:
+def _hole_figure(model: Autoencoder, observed: Array, holes: Array) -> Figure:
     filled = inpaint(model, observed, holes)
     if not is_image(model.observation_space):
-        lost = holes.any(-1) if holes.ndim == 3 else holes
-        return compared(
-            model,
-            ("observed", "filled"),
-            [(observed, filled)],
-            shade=Shade("hole", lost.astype(float)),
-        )
-    before, after = shown(model, observed), shown(model, filled)
-    damaged = [
-        np.where(hole[..., None], np.array(HOLE, np.uint8), image)
-        for hole, image in zip(holes, before, strict=True)
-    ]
-    return sheet([before, damaged, after], ["observed", "damaged", "filled"], fold=True)
+        missing = holes.any(-1) if holes.ndim == 3 else holes
+        shade = Shade("hole", missing.astype(float))
+        return comparison_sheet(model, ("observed", "filled"), [(observed, filled)], shade=shade)
+    before, after = model_images(model, observed), model_images(model, filled)
+    corrupted = np.where(holes[..., None], np.array(HOLE, np.uint8), before)
+    labels = Labels(rows=("observed", "corrupted", "filled"), fold=True)
+    return image_sheet([before, corrupted, after], labels)

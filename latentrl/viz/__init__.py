@@ -1,1 +1,1 @@
-"""Images, figures and TensorBoard."""
+"""Images, figures, and callbacks for TensorBoard."""

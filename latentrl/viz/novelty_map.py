@@ -1,35 +1,46 @@
-"""Where a bonus was paid: visited states in the plane of their codes, and frames from its two ends
-and its middle.
-"""
+"""Map of a novelty bonus: recent states in the plane of their latents, and some of their frames."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
+from latentrl.latents.projection import principal_plane
 from latentrl.types import Array
-from latentrl.viz.images import TILE, heat, to_rgb
+from latentrl.viz.figures import (
+    DPI,
+    LINE,
+    PAD,
+    PALE_INK,
+    Axes,
+    Figure,
+    draw_pixels,
+    new_figure,
+    pixel_axes,
+    rasterize,
+    style,
+)
+from latentrl.viz.images import TILE, colormap, to_rgb
 
-PLANE, CELL = 384, 12
-"""Sides in pixels of the plane, and of a square in it whose states are one disc."""
-SMALLEST, GROWTH = 3.0, 1.3
+CELLS = 28
+"""Cells along each axis of the plane; the states in one cell are one disc."""
+SMALLEST, GROWTH = 4.0, 1.3
 """Radius in pixels of a disc of one state, and what each doubling of its states adds."""
 COLUMNS = 5
-ROWS = ("highest bonus", "median of what is above the lowest", "lowest bonus")
-PAD, LINE, FONT_SIZE, BAR = 12, 20, 13, 10
-PAPER, PANEL, RIM, INK = 255, 240, (150, 150, 150), (60, 60, 60)
-HOT = 0.99
-"""Quantile of the bonuses that has the brightest colour, so that one outlier does not darken all
-others."""
-BITS = 4
-"""Binary digits behind the point of a place in pixels."""
+ROWS = ("highest bonus", "median of the bonuses above the lowest", "lowest bonus")
+BRIGHTEST = 0.99
+"""Quantile of the discs' bonuses in the brightest colour: one outlier does not darken the rest."""
+PLANE, LEFT, BAR = 340, 40, 10
+"""Pixels: side of the plane, space left of it, height of the colour bar."""
+FRAMES, TILE_ROW = LEFT + PLANE + 3 * PAD, LINE + TILE + LINE
+"""Pixels: left of the frames, height of one of their rows."""
 
 
 class RecentStates:
-    """A ring of the newest states: their frames, codes and bonuses."""
+    """Ring buffer of the newest states: their frames, latents and bonuses."""
 
     def __init__(self, size: int) -> None:
         """Hold ``size`` states.
@@ -38,193 +49,195 @@ class RecentStates:
             ValueError: the size is less than 1.
         """
         if size < 1:
-            raise ValueError(f"a ring of visits holds at least 1 state, got {size}")
+            raise ValueError(f"a ring buffer of states holds at least 1, got size={size}")
         self.size, self.seen = size, 0
         self._arrays = np.empty(0), np.empty(0), np.empty(0)
 
-    def add(self, frames: Array, codes: Array, bonuses: Array) -> None:
+    def add(self, frames: Array, latents: Array, bonuses: Array) -> None:
         """Add a batch: ``(B, *frame_shape)``, ``(B, latent_dim)`` and ``(B,)``."""
-        batch = frames[-self.size :], codes[-self.size :], bonuses[-self.size :]
+        batch = frames[-self.size :], latents[-self.size :], bonuses[-self.size :]
         if not self.seen:
-            self._arrays = self._room(frames), self._room(codes), self._room(bonuses)
+            self._arrays = self._buffer(frames), self._buffer(latents), self._buffer(bonuses)
         places = (self.seen + np.arange(len(batch[0]))) % self.size
-        for array, part in zip(self._arrays, batch, strict=True):
-            array[places] = part
+        for array, values in zip(self._arrays, batch, strict=True):
+            array[places] = values
         self.seen += len(places)
 
-    def _room(self, batch: Array) -> Array:
+    def _buffer(self, batch: Array) -> Array:
         return np.empty((self.size, *batch.shape[1:]), batch.dtype)
 
     def newest(self) -> tuple[Array, Array, Array]:
-        """Return frames, codes and bonuses, in no order; nothing before the first batch."""
-        frames, codes, bonuses = self._arrays
-        return frames[: self.seen], codes[: self.seen], bonuses[: self.seen]
+        """Return frames, latents and bonuses in no order; empty arrays before the first batch."""
+        frames, latents, bonuses = self._arrays
+        return frames[: self.seen], latents[: self.seen], bonuses[: self.seen]
+
+
+@dataclass(frozen=True)
+class Discs:
+    """States of one cell of the plane, drawn as one disc; ``D`` discs of ``N`` states."""
+
+    of_state: Array
+    """Number of each state's disc, ``(N,)``."""
+    counts: Array
+    """States of each disc, ``(D,)``."""
+    centres: Array
+    """Mean position of the states, ``(D, 2)`` in [0, 1]."""
+    bonuses: Array
+    """Mean bonus, ``(D,)``."""
+
+    @classmethod
+    def of(cls, plane: Array, bonuses: Array) -> Discs:
+        """Group states at ``plane`` ``(N, 2)`` in [0, 1] by cell."""
+        cells = np.minimum((plane * CELLS).astype(int), CELLS - 1)
+        of_state = np.unique(cells @ [CELLS, 1], return_inverse=True)[1]
+        counts = np.bincount(of_state)
+        sums = [np.bincount(of_state, values) for values in (*plane.T, bonuses)]
+        x, y, mean = (total / counts for total in sums)
+        return cls(of_state, counts, np.stack([x, y], 1), mean)
+
+    @property
+    def radii(self) -> Array:
+        """Radius of each disc in pixels, ``(D,)``."""
+        return SMALLEST + GROWTH * np.log2(self.counts)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Bonuses of the darkest and the brightest colour."""
+        low, high = float(self.bonuses.min()), float(np.quantile(self.bonuses, BRIGHTEST))
+        return low, high if high > low else float(self.bonuses.max())
 
 
 def novelty_map(
-    frames: Array, codes: Array, bonuses: Array, low: float = 0, high: float = 255
+    frames: Array, latents: Array, bonuses: Array, low: float = 0, high: float = 255
 ) -> Array:
-    """Return a picture of where a bonus was paid, uint8 RGB.
-
-    On the left is the plane of the first two principal components of the codes, each stretched to
-    fill it. States that fall together are one disc: larger the more they are, in the colour of
-    their mean bonus. On the right are the frames with the highest bonuses, those nearest the median
-    of what is above the lowest (where most earn nothing, the median would be nothing), and those
-    with the lowest. No two in a row are of one disc; of equal bonuses, those of the largest discs
-    come first.
-
-    Args:
-        frames: of the states visited, ``(N, H, W, C)`` or ``(N, H, W)``.
-        codes: theirs, ``(N, latent_dim)``.
-        bonuses: what was paid for them, ``(N,)``.
-        low: value of a frame that is black.
-        high: value of a frame that is white.
+    """Draw where a bonus is high, as uint8 RGB ``(H, W, 3)``; arguments as for the figure.
 
     Raises:
         ValueError: there are no states, or not as many of each; or the frames are no images.
+        ImportError: matplotlib is missing.
     """
-    _check(frames, codes, bonuses)
-    plane, shares = principal_plane(codes)
-    places = _places(plane)
-    discs = np.unique((places // CELL).astype(int) @ [PLANE, 1], return_inverse=True)[1]
-    rows = _telling(bonuses, discs)
-    tiles = [[_tile(to_rgb(frames[i], low, high), float(bonuses[i])) for i in row] for row in rows]
-    return _beside(_scatter(places, discs, bonuses, shares), _sheet(tiles))
+    return rasterize(novelty_map_figure(frames, latents, bonuses, low, high))
 
 
-def _check(frames: Array, codes: Array, bonuses: Array) -> None:
-    shapes = f"frames {frames.shape}, codes {codes.shape} and bonuses {bonuses.shape}"
-    if frames.ndim not in (3, 4) or codes.ndim != 2 or bonuses.ndim != 1:
-        raise ValueError(
-            f"a heat map takes images (N, H, W, C), codes (N, latent_dim) and bonuses (N,), got {shapes}"
-        )
-    if not len(frames) == len(codes) == len(bonuses) > 0:
-        raise ValueError(
-            f"a heat map takes one frame, code and bonus for each of 1 or more states, got {shapes}"
-        )
+def novelty_map_figure(
+    frames: Array, latents: Array, bonuses: Array, low: float = 0, high: float = 255
+) -> Figure:
+    """Draw states in the plane of two principal components, coloured by mean bonus, and frames.
 
+    Each component is stretched to fill the plane. States of one cell are one disc, larger for more
+    states. On the right are frames with the highest bonuses, with those nearest the median of
+    all bonuses above the lowest (most bonuses may be zero, and then so is the median of all), and
+    with the lowest. Frames of a row come from different discs, of equal bonuses from the largest.
 
-def principal_plane(codes: Array) -> tuple[Array, Array]:
-    """Return the first two principal components of ``codes (N, latent_dim)``.
-
-    Returns:
-        Coordinates ``(N, 2)`` about the mean, and the share of the variance along each, ``(2,)``. A
-        second component that there is not is zero.
+    Args:
+        frames: frames of the states, ``(N, H, W, C)`` or ``(N, H, W)``.
+        latents: their latents, ``(N, latent_dim)``.
+        bonuses: their bonuses, ``(N,)``.
+        low: value of black in a frame.
+        high: value of white in a frame.
     """
-    centred = codes - codes.mean(0, dtype=np.float64)
-    variances, axes = np.linalg.eigh(centred.T @ centred / len(codes))
-    variances, axes = variances[::-1].clip(min=0), axes[:, ::-1][:, :2]
-    largest = axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]
-    missing = 2 - axes.shape[1]
-    coordinates = np.pad(centred @ (axes * np.sign(largest)), ((0, 0), (0, missing)))
-    shares = np.pad(variances[:2], (0, missing)) / max(
-        float(variances.sum()), np.finfo(np.float64).tiny
-    )
-    return coordinates, shares
+    _check(frames, latents, bonuses)
+    plane, fractions = principal_plane(latents)
+    discs = Discs.of(_unit_square(plane), bonuses)
+    with style():
+        size = FRAMES + COLUMNS * (TILE + PAD) + PAD, 3 * TILE_ROW + 2 * PAD
+        figure = new_figure(size)
+        axes = figure.add_axes(_box(size, LEFT, LINE + PAD, PLANE, PLANE))
+        _draw_plane(axes, discs, fractions, len(bonuses))
+        bar = figure.add_axes(_box(size, LEFT, 2 * LINE + 2 * PAD + PLANE, PLANE, BAR))
+        _draw_bar(bar, *discs.range)
+        examples = _examples(bonuses, discs)
+        images = [to_rgb(frames[row], low, high) for row in examples]
+        _draw_frames(figure, size, images, [bonuses[row] for row in examples])
+    return figure
 
 
-def _places(plane: Array) -> Array:
-    """Return places in pixels, ``(N, 2)`` as x and y, so that the states fill the panel."""
-    low, high = plane.min(0), plane.max(0)
-    spread = high - low
-    shares = np.where(spread > 1e-9, (plane - low) / np.maximum(spread, 1e-9), 0.5)
-    shares[:, 1] = 1 - shares[:, 1]  # the second axis goes up
-    places: Array = 2 * CELL + shares * (PLANE - 4 * CELL)
-    return places
+def _check(frames: Array, latents: Array, bonuses: Array) -> None:
+    shapes = f"frames {frames.shape}, latents {latents.shape} and bonuses {bonuses.shape}"
+    if frames.ndim not in (3, 4) or latents.ndim != 2 or bonuses.ndim != 1:
+        raise ValueError(
+            "a novelty map takes images (N, H, W, C), latents (N, latent_dim) and bonuses (N,), "
+            f"got {shapes}"
+        )
+    if not len(frames) == len(latents) == len(bonuses) > 0:
+        raise ValueError(
+            "a novelty map takes one frame, latent and bonus for each of 1 or more states, "
+            f"got {shapes}"
+        )
 
 
-def _telling(bonuses: Array, discs: Array) -> list[Array]:
-    """Return the numbers of the states to show in each row."""
-    paid = bonuses[bonuses > bonuses.min()]
-    middle = np.median(paid) if len(paid) else bonuses.min()
-    crowds = np.bincount(discs)[discs]
+def _unit_square(plane: Array) -> Array:
+    """Stretch coordinates ``(N, 2)`` to [0, 1] along each axis; a constant axis becomes 0.5."""
+    low, extent = plane.min(0), np.ptp(plane, 0)
+    # Below 1e-9 the extent is rounding noise, which stretching would blow up to a pattern.
+    return np.where(extent > 1e-9, (plane - low) / np.maximum(extent, 1e-9), 0.5)
+
+
+def _examples(bonuses: Array, discs: Discs) -> list[Array]:
+    """Return the indices of the states whose frames are drawn in each row."""
+    above = bonuses[bonuses > bonuses.min()]
+    median = np.median(above) if len(above) else bonuses.min()
+    sizes = discs.counts[discs.of_state]
     chosen = []
-    for values in (-bonuses, np.abs(bonuses - middle), bonuses):
-        order = np.lexsort((-crowds, values))
-        firsts = np.sort(np.unique(discs[order], return_index=True)[1])
+    for values in (-bonuses, np.abs(bonuses - median), bonuses):
+        order = np.lexsort((-sizes, values))
+        firsts = np.sort(np.unique(discs.of_state[order], return_index=True)[1])
         chosen.append(order[firsts[:COLUMNS]])
     return chosen
 
 
-def _scatter(places: Array, discs: Array, bonuses: Array, shares: Array) -> Array:
-    """Draw the plane with its scale of colours."""
-    counts = np.bincount(discs)
-    centres = np.stack([np.bincount(discs, places[:, k]) for k in range(2)], 1) / counts[:, None]
-    means = np.bincount(discs, bonuses) / counts
-    low, high = _range(means)
-    panel = np.full((PLANE, PLANE, 3), PANEL, np.uint8)
-    colours = heat(means, low, high)
-    for i in np.argsort(means, kind="stable"):  # the hottest on top
-        _disc(panel, centres[i], SMALLEST + GROWTH * np.log2(counts[i]), colours[i])
-    title = f"{len(bonuses):,} visited states; larger discs are more of them"
-    axes = f"principal components: {shares[0]:.0%} of the variance across, {shares[1]:.0%} up"
-    return _stack([_line(title), panel, _line(axes), _scale(low, high)])
+def _box(
+    size: tuple[int, int], left: int, top: int, width: int, height: int
+) -> tuple[float, float, float, float]:
+    """Return pixels from the top left as fractions of a figure from its bottom left."""
+    return left / size[0], 1 - (top + height) / size[1], width / size[0], height / size[1]
 
 
-def _range(means: Array) -> tuple[float, float]:
-    low, high = float(means.min()), float(np.quantile(means, HOT))
-    return low, high if high > low else float(means.max())
+def _draw_plane(axes: Axes, discs: Discs, fractions: Array, count: int) -> None:
+    order = np.argsort(discs.bonuses, kind="stable")  # the highest bonus on top
+    diameters = 2 * discs.radii[order] * 72 / DPI
+    x, y = discs.centres[order].T
+    axes.scatter(
+        x,
+        y,
+        s=diameters**2,
+        c=colormap(discs.bonuses[order], *discs.range) / 255,
+        edgecolors=PALE_INK,
+        linewidths=0.5,
+    )
+    axes.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), xticks=[], yticks=[], facecolor="0.94")
+    axes.set_title(f"{count:,} states, larger discs hold more", loc="left")
+    axes.set_xlabel(f"principal component 1 ({fractions[0]:.0%} of the variance)")
+    axes.set_ylabel(f"principal component 2 ({fractions[1]:.0%})")
 
 
-def _disc(panel: Array, centre: Array, radius: float, colour: Array) -> None:
-    x, y = (int(value) for value in (centre * (1 << BITS)).round())
-    size = round(radius * (1 << BITS))
-    cv2.circle(panel, (x, y), size, colour.tolist(), cv2.FILLED, cv2.LINE_AA, BITS)
-    cv2.circle(panel, (x, y), size, RIM, 1, cv2.LINE_AA, BITS)
+def _draw_bar(axes: Axes, low: float, high: float) -> None:
+    axes.imshow(colormap(np.linspace(0, 1, 256)[None]), aspect="auto", extent=(0, 1, 0, 1))
+    axes.spines[:].set_visible(False)
+    axes.set_yticks([])
+    axes.set_xticks([0, 0.5, 1], [f"{low:.3g}", "mean bonus", f"{high:.3g}"])
+    axes.tick_params(length=0)
 
 
-def _scale(low: float, high: float) -> Array:
-    bar = heat(np.linspace(0, 1, PLANE)[None].repeat(BAR, 0), 0, 1)
-    image = Image.fromarray(_line(f"{low:.3g}"))
-    draw = ImageDraw.Draw(image)
-    _write(draw, PLANE / 2, "mean bonus", "mm")
-    _write(draw, PLANE, f"{high:.3g}", "rm")
-    return np.concatenate([bar, np.asarray(image)])
+def _draw_frames(
+    figure: Figure, size: tuple[int, int], rows: Sequence[Array], bonuses: Sequence[Array]
+) -> None:
+    axes = pixel_axes(figure, size)
+    canvas = np.full((size[1], size[0], 3), 255, np.uint8)
+    for i, (name, tiles, values) in enumerate(zip(ROWS, rows, bonuses, strict=True)):
+        top = PAD + i * TILE_ROW + LINE
+        axes.text(FRAMES, top - LINE / 2, name, va="center")
+        for k, (image, bonus) in enumerate(zip(tiles, values, strict=True)):
+            tile, left = _resize(image), FRAMES + k * (TILE + PAD)
+            canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+            y = top + tile.shape[0] + LINE / 2
+            axes.text(left + tile.shape[1] / 2, y, f"{bonus:.3g}", ha="center", va="center")
+    draw_pixels(figure, canvas)
 
 
-def _tile(image: Array, bonus: float) -> Array:
-    """Return an RGB image at the size of a tile above its bonus."""
+def _resize(image: Array) -> Array:
+    """Resize an RGB image so that its longer side has the size of a tile."""
     scale = TILE / max(image.shape[:2])
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    resized = cv2.resize(
-        image, (width, height), interpolation=cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
-    )
-    padded = np.full((height, TILE, 3), PAPER, np.uint8)
-    padded[:, (TILE - width) // 2 :][:, :width] = resized
-    return np.concatenate([padded, _line(f"{bonus:.3g}", TILE, "mm")])
-
-
-def _sheet(tiles: Sequence[Sequence[Array]]) -> Array:
-    """Lay rows of tiles out below their names."""
-    blocks = []
-    for name, row in zip(ROWS, tiles, strict=True):
-        spaced = [np.pad(tile, ((0, 0), (0, PAD), (0, 0)), constant_values=PAPER) for tile in row]
-        blocks += [_line(name), np.concatenate(spaced, 1)]
-    return _stack(blocks)
-
-
-def _line(text: str, width: int = PLANE, anchor: str = "lm") -> Array:
-    """Return a line of text on white, at the left or in the middle."""
-    image = Image.new("RGB", (width, LINE), "white")
-    _write(ImageDraw.Draw(image), 0 if anchor == "lm" else width / 2, text, anchor)
-    return np.asarray(image)
-
-
-def _write(draw: ImageDraw.ImageDraw, x: float, text: str, anchor: str) -> None:
-    draw.text((x, LINE / 2), text, INK, ImageFont.load_default(FONT_SIZE), anchor=anchor)
-
-
-def _stack(blocks: Sequence[Array]) -> Array:
-    width = max(block.shape[1] for block in blocks)
-    return np.concatenate([_padded(block, block.shape[0], width) for block in blocks])
-
-
-def _beside(left: Array, right: Array) -> Array:
-    height = max(len(left), len(right)) + PAD
-    blocks = [_padded(block, height, block.shape[1] + PAD) for block in (left, right)]
-    return np.pad(np.concatenate(blocks, 1), ((PAD, 0), (PAD, 0), (0, 0)), constant_values=PAPER)
-
-
-def _padded(image: Array, height: int, width: int) -> Array:
-    missing = (0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)
-    return np.pad(image, missing, constant_values=PAPER)
+    method = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method))

@@ -1,264 +1,269 @@
-"""Tiles of any observations: images as they are, sequences as lines over time, vectors over the
-value's number.
+"""Sheets of observations of any kind: images, line plots of sequences, bar plots of vectors.
+
+Values of sequences and vectors are drawn in standard deviations of the training data, all plots
+of a figure on one scale. One pair of axes holds all plots: hundreds of axes would take seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import cv2
 import numpy as np
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import VectorPreprocessor, is_image
 from latentrl.types import Array
-from latentrl.viz.images import shown
-from latentrl.viz.sheets import FONT_SIZE, INK, LINE_HEIGHT, PAD, WHITE, Canvas, sheet, stack
-
-TILE, PANEL = (128, 96), (320, 160)
-"""Width and height in pixels of a plot among many, and of one with two curves."""
-MARGIN = 6
-LINES, BARS = 8, 32
-"""Values of a sequence that are drawn, and values of a vector that are drawn as bars rather than as
-a line."""
-FARTHEST = 10.0
-"""Standard deviations after which a curve leaves its plot."""
-BITS = 4
-"""Binary digits behind the point of a place in pixels."""
-COLOURS = (
-    (49, 104, 142),
-    (214, 96, 30),
-    (44, 140, 70),
-    (190, 40, 60),
-    (130, 90, 175),
-    (130, 85, 70),
-    (205, 95, 165),
-    (110, 110, 110),
+from latentrl.viz.figures import (
+    CYCLE,
+    DPI,
+    LINE,
+    PALE_INK,
+    SMALL,
+    Figure,
+    Labels,
+    Margins,
+    Sheet,
+    Size,
+    image_sheet,
+    style,
+    text_width,
+    ticks,
 )
-PALENESS = 0.55
-AXIS, FRAME, SHADE = (225, 225, 225), (190, 190, 190), (255, 222, 160)
-SWATCH = 26
-"""Width of a legend's samples in pixels."""
+from latentrl.viz.images import model_images
 
-Size = tuple[int, int]
-Colour = tuple[int, ...]
-
-
-class Painter:
-    """Turns images into tiles."""
-
-    def __init__(self, model: Autoencoder) -> None:
-        """Take the range of colours from ``model``."""
-        self.model = model
-
-    def tiles(self, observations: Array) -> list[Array]:
-        """Return one RGB tile for each of ``(B, *shape)``."""
-        return shown(self.model, observations)
-
-    def titled(self, picture: Array) -> Array:
-        """Return a picture made of tiles, with what they need to be read."""
-        return picture
-
-
-def painter(model: Autoencoder, *arrays: Array) -> Painter:
-    """Return what draws the observations of ``model``; plots get one scale, that of ``arrays``."""
-    return Painter(model) if is_image(model.observation_space) else Plotter(model, *arrays)
-
-
-class Plotter(Painter):
-    """Turns sequences and vectors into plots on one scale, in standard deviations of the training
-    data.
-    """
-
-    def __init__(self, model: Autoencoder, *arrays: Array) -> None:
-        """Take the scale from ``arrays`` of observations, ``(..., *shape)``."""
-        super().__init__(model)
-        shape = model.observation_space.shape
-        values = np.concatenate(
-            [self.curves(array.reshape(-1, *shape)).ravel() for array in arrays]
-        )
-        values = np.clip(values[np.isfinite(values)], -FARTHEST, FARTHEST)
-        self.low, self.high = (
-            float(min(values.min(initial=0), -0.1)),
-            float(max(values.max(initial=0), 0.1)),
-        )
-        self.over_time = len(shape) == 2
-
-    def curves(self, observations: Array) -> Array:
-        """Return standard scores ``(B, places, lines)``: a line for each value of a sequence, one
-        for a vector.
-        """
-        pre = self.model.preprocess
-        assert isinstance(pre, VectorPreprocessor)
-        scores: Array = (observations - pre.mean.cpu().numpy()) / pre.std.cpu().numpy()
-        return scores[..., :LINES] if scores.ndim == 3 else scores[..., None]
-
-    def tiles(self, observations: Array) -> list[Array]:
-        """Return a small plot of each."""
-        return [self.plot(TILE, curves) for curves in self.curves(observations)]
-
-    def titled(self, picture: Array) -> Array:
-        """Return the picture below a line that says what the axes are."""
-        return stack([_legend([], self.axes()), picture])
-
-    def panels(self, strong: Array, pale: Array | None, shade: Array | None) -> list[Array]:
-        """Return plots of two batches together, the second one pale; ``shade`` ``(B, places)`` is
-        in [0, 1].
-        """
-        behind = [None] * len(strong) if pale is None else self.curves(pale)
-        shades = [None] * len(strong) if shade is None else shade
-        return [
-            self.plot(PANEL, *three)
-            for three in zip(self.curves(strong), behind, shades, strict=True)
-        ]
-
-    def plot(
-        self, size: Size, strong: Array, pale: Array | None = None, shade: Array | None = None
-    ) -> Array:
-        """Return the RGB plot of curves ``(places, lines)``."""
-        canvas = np.full((size[1], size[0], 3), WHITE, np.uint8)
-        if shade is not None:
-            _shade(canvas, shade)
-        self._axis(canvas)
-        if not self.over_time and len(strong) <= BARS:
-            self._bars(canvas, [curves[:, 0] for curves in (strong, pale) if curves is not None])
-        else:
-            self._lines(canvas, strong, pale)
-        cv2.rectangle(canvas, (0, 0), (size[0] - 1, size[1] - 1), FRAME)
-        return canvas
-
-    def _axis(self, canvas: Array) -> None:
-        height = round(float(self._height(canvas, np.zeros(1))[0]))
-        cv2.line(canvas, (0, height), (canvas.shape[1] - 1, height), AXIS)
-
-    def _lines(self, canvas: Array, strong: Array, pale: Array | None) -> None:
-        for curves, mix, width in ((pale, PALENESS, 3), (strong, 0.0, 1)):
-            for k in range(0 if curves is None else curves.shape[1]):
-                assert curves is not None
-                _line(canvas, self._height(canvas, curves[:, k]), _lighter(COLOURS[k], mix), width)
-
-    def _bars(self, canvas: Array, rows: list[Array]) -> None:
-        zero = float(self._height(canvas, np.zeros(1))[0])
-        step = (canvas.shape[1] - 2 * MARGIN) / len(rows[0])
-        width = 0.8 * step / len(rows)
-        for k, row in enumerate(rows):
-            colour = _lighter(COLOURS[0], PALENESS * k)
-            for i, height in enumerate(self._height(canvas, row)):
-                left = MARGIN + (i + 0.1) * step + k * width
-                _bar(canvas, left, left + max(width - 1, 1), zero, float(height), colour)
-
-    def _height(self, canvas: Array, values: Array) -> Array:
-        """Return places in pixels from the top, not much outside of the canvas."""
-        share = (np.clip(values, 2 * self.low - 1, 2 * self.high + 1) - self.low) / (
-            self.high - self.low
-        )
-        heights: Array = MARGIN + (1 - share) * (canvas.shape[0] - 1 - 2 * MARGIN)
-        return heights
-
-    def axes(self) -> str:
-        """Say what the axes are, and their ends."""
-        shape = self.model.observation_space.shape
-        what = f"{shape[0]} values"
-        if self.over_time:
-            lines = (
-                f"{shape[1]} values"
-                if shape[1] <= LINES
-                else f"the first {LINES} of {shape[1]} values"
-            )
-            what = f"{lines} over {shape[0]} steps"
-        return f"{what}, from {self.low:.2g} to {self.high:.2g} standard deviations"
+PLOT, PANEL = (120, 92), (320, 160)
+"""Width and height in pixels of one plot among many, and of one with two curves."""
+MARGIN = 6
+"""Pixels between the frame of a plot and its curves."""
+LINES, BARS = 8, 32
+"""Most values of a sequence that get a line; most values of a vector that get a bar each."""
+FARTHEST = 10.0
+"""Standard deviations at which curves are clipped, so that one outlier does not flatten all."""
+PALENESS = 0.5
+"""Opacity of second curves that have the colours of the first ones."""
+SHADE = "#ffe0a0"
+AXIS_LEFT, AXIS_BOTTOM = 56, 18
+POINTS = 72 / DPI
+"""Points per pixel: matplotlib measures line widths in points."""
 
 
 @dataclass(frozen=True)
 class Shade:
-    """What is marked behind the curves."""
+    """Places that are marked behind the curves."""
 
     name: str
-    """Its meaning."""
+    """Label in the legend."""
     amount: Array
-    """How strongly, ``(B, places)`` in [0, 1]."""
+    """Opacity of each place, ``(B, places)`` in [0, 1]."""
 
 
-def compared(
+def observation_sheet(
+    model: Autoencoder, rows: Sequence[Array], labels: Labels = Labels()
+) -> Figure:
+    """Draw batches of observations ``(B, *shape)`` in the environment's units as labelled rows."""
+    if is_image(model.observation_space):
+        return image_sheet([model_images(model, row) for row in rows], labels)
+    return _plot_sheet(model, PLOT, rows, labels)
+
+
+def comparison_sheet(
     model: Autoencoder,
-    words: tuple[str, str],
+    names: tuple[str, str],
     rows: Sequence[tuple[Array, Array]],
-    names: Sequence[str] = (),
-    columns: Sequence[str] = (),
+    labels: Labels = Labels(fold=True),
     shade: Shade | None = None,
-) -> Array:
-    """Return plots of two batches together, for each pair in ``rows``.
+) -> Figure:
+    """Draw two batches of sequences or vectors in the same plots, for each pair in ``rows``.
 
     Args:
-        model: of whose environment they are.
-        words: what the first, strong, and the second, pale, are.
-        rows: pairs of batches, all of one length.
-        names: one for each row, or none.
-        columns: one for each observation, or none.
-        shade: what to mark behind the curves.
+        model: the model whose environment they come from.
+        names: labels of the first and the second batch in the legend.
+        rows: pairs of batches ``(B, *shape)``, all of one length.
+        labels: labels of rows and observations.
+        shade: places to mark behind the curves.
     """
-    plotter = Plotter(model, *(batch for pair in rows for batch in pair))
-    panels = [plotter.panels(*pair, None if shade is None else shade.amount) for pair in rows]
-    samples = [(words[0], COLOURS[0], 1), (words[1], _lighter(COLOURS[0], PALENESS), 3)]
-    samples += [] if shade is None else [(shade.name, SHADE, FONT_SIZE)]
-    return stack([_legend(samples, plotter.axes()), sheet(panels, names, columns, fold=True)])
+    firsts = [first for first, _ in rows]
+    seconds = [second for _, second in rows]
+    return _plot_sheet(model, PANEL, firsts, labels, seconds, names, shade)
 
 
-def _legend(samples: Sequence[tuple[str, Colour, int]], text: str) -> Array:
-    measure = Canvas(1, 1).font.getlength
-    width = (
-        sum(int(measure(name)) + SWATCH + 3 * PAD for name, *_ in samples)
-        + int(measure(text))
-        + 2 * PAD
-    )
-    canvas, left, middle = Canvas(width, LINE_HEIGHT), PAD, LINE_HEIGHT // 2
-    for name, colour, thickness in samples:
-        top = middle - thickness // 2
-        canvas.draw.rectangle((left, top, left + SWATCH, top + thickness - 1), colour)
-        canvas.write(left + SWATCH + PAD, middle, name, "lm")
-        left += SWATCH + 3 * PAD + int(measure(name))
-    canvas.write(left, middle, text, "lm", INK)
-    return canvas.pixels()
+def _plot_sheet(
+    model: Autoencoder,
+    tile: Size,
+    rows: Sequence[Array],
+    labels: Labels,
+    seconds: Sequence[Array] | None = None,
+    names: tuple[str, str] = ("", ""),
+    shade: Shade | None = None,
+) -> Figure:
+    values = np.stack([standard_scores(model, row) for row in rows])
+    pale = None if seconds is None else np.stack([standard_scores(model, row) for row in seconds])
+    over_time = len(model.observation_space.shape) == 2
+    with style():
+        plots = Plots(tile, values, pale, labels, over_time)
+        if shade is not None:
+            plots.shade(shade.amount)
+        plots.axis()
+        plots.curves()
+        plots.legend(names if pale is not None else (), shade)
+    return plots.sheet.figure
 
 
-def _lighter(colour: Colour, mix: float) -> Colour:
-    return tuple(round((1 - mix) * channel + mix * WHITE) for channel in colour)
+def standard_scores(model: Autoencoder, observations: Array) -> Array:
+    """Return values in standard deviations of the training data, ``(B, places, lines)``.
+
+    A sequence ``(T, D)`` has a place for each step and a line for each of its first values; a
+    vector ``(D,)`` has a place for each value and one line.
+    """
+    pre = model.preprocess
+    assert isinstance(pre, VectorPreprocessor)
+    scores: Array = (observations - pre.mean.cpu().numpy()) / pre.std.cpu().numpy()
+    scores = np.clip(scores, -FARTHEST, FARTHEST)
+    return scores[..., :LINES] if scores.ndim == 3 else scores[..., None]
 
 
-def _centres(canvas: Array, count: int) -> Array:
-    centres: Array = MARGIN + (np.arange(count) + 0.5) * (canvas.shape[1] - 2 * MARGIN) / count
-    return centres
+class Plots:
+    """Plots of scores ``(rows, columns, places, lines)`` on a sheet, on one scale."""
 
+    def __init__(
+        self, tile: Size, values: Array, pale: Array | None, labels: Labels, over_time: bool
+    ) -> None:
+        """Lay out one plot of ``tile`` pixels for each row and column of ``values``."""
+        self.values, self.pale, self.over_time = values, pale, over_time
+        self.as_bars = not over_time and values.shape[2] <= BARS
+        both = values if pale is None else np.concatenate([values, pale])
+        finite = both[np.isfinite(both)]
+        self.low = min(float(finite.min(initial=0)), -0.1)
+        self.high = max(float(finite.max(initial=0)), 0.1)
+        header = LINE * ((pale is not None) + (values.shape[-1] > 1))
+        margins = Margins(AXIS_LEFT, AXIS_BOTTOM, header, LINE, width=480)
+        self.sheet = Sheet(tile, values.shape[:2], labels, margins)
+        self.inner = tile[0] - 2 * MARGIN, tile[1] - 2 * MARGIN
 
-def _shade(canvas: Array, amount: Array) -> None:
-    columns = np.arange(canvas.shape[1]) - MARGIN
-    places = np.clip(columns * len(amount) // (canvas.shape[1] - 2 * MARGIN), 0, len(amount) - 1)
-    share = np.clip(amount[places], 0, 1)[:, None]
-    canvas[:] = ((1 - share) * WHITE + share * np.array(SHADE)).round().astype(np.uint8)
+    def x(self, shift: float = 0.5) -> Array:
+        """Return the pixel of each place, ``(rows, columns, places)``; ``shift`` is in places."""
+        places = self.values.shape[2]
+        within = (np.arange(places) + shift) * self.inner[0] / places
+        pixels: Array = self.sheet.corners[..., :1] + MARGIN + within
+        return pixels
 
-
-def _line(canvas: Array, heights: Array, colour: Colour, width: int) -> None:
-    places = np.stack([_centres(canvas, len(heights)), heights], 1)
-    for run in _finite_runs(heights):
-        points = (places[run] * (1 << BITS)).round().astype(np.int32)
-        points = (
-            points.repeat(2, axis=0) if len(points) == 1 else points
-        )  # a line of no length is a dot
-        thickness = width + 2 if len(run) == 1 else width
-        cv2.polylines(canvas, [points], False, colour, thickness, cv2.LINE_AA, BITS)
-
-
-def _finite_runs(heights: Array) -> Iterator[Array]:
-    known = np.flatnonzero(np.isfinite(heights))
-    return (run for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1) if len(run))
-
-
-def _bar(
-    canvas: Array, left: float, right: float, zero: float, height: float, colour: Colour
-) -> None:
-    if np.isfinite(height):
-        top, bottom = sorted((zero, height))
-        cv2.rectangle(
-            canvas, (round(left), round(top)), (round(right), round(bottom)), colour, cv2.FILLED
+    def y(self, scores: Array) -> Array:
+        """Return the pixel of scores whose first two axes are rows and columns."""
+        tops = self.sheet.corners[..., 1].reshape(
+            *self.sheet.corners.shape[:2], *(1,) * (scores.ndim - 2)
         )
+        return tops + MARGIN + (self.high - scores) / (self.high - self.low) * self.inner[1]
+
+    def shade(self, amount: Array) -> None:
+        """Mark places behind the curves of all rows; ``amount`` is the opacity, ``(B, places)``."""
+        x = self.x()
+        tops = self.sheet.corners[..., 1:]
+        self._columns(
+            x,
+            np.broadcast_to(tops, x.shape),
+            np.broadcast_to(tops + self.sheet.tile[1], x.shape),
+            self.inner[0] / x.shape[-1],
+            color=SHADE,
+            alpha=np.broadcast_to(np.clip(amount, 0, 1), x.shape).ravel(),
+            antialiased=False,  # smoothed edges of adjacent places add up to stripes
+        )
+
+    def _columns(self, x: Array, low: Array, high: Array, width: float, **options: Any) -> None:
+        # Vertical lines with square ends are bars that one collection draws at once.
+        self.sheet.axes.vlines(
+            x.ravel(), low.ravel(), high.ravel(), linewidth=width * POINTS, **options
+        )
+
+    def axis(self) -> None:
+        """Draw the frame of each plot, lines at round scores, and the labels of both axes."""
+        axes, (width, height) = self.sheet.axes, self.sheet.tile
+        left, top = np.moveaxis(self.sheet.corners, -1, 0)
+        for score in ticks(self.low, self.high):
+            level = self.y(np.full(left.shape, score))
+            colour = PALE_INK if score == 0 else "0.9"
+            axes.hlines(level.ravel(), left.ravel(), (left + width).ravel(), colour, linewidth=0.5)
+            for x, y in zip(
+                self.sheet.first[..., 0].ravel(),
+                level[:, :: self.sheet.per_line].ravel(),
+                strict=True,
+            ):
+                self.sheet.text(x - 4, y, f"{score:g}", ha="right", size=SMALL)
+        box = np.array([[0, 0], [width, 0], [width, height], [0, height], [0, 0], [np.nan] * 2])
+        x, y = (self.sheet.corners[..., None, :] + box).reshape(-1, 2).T
+        axes.plot(x, y, color=PALE_INK, linewidth=0.5)
+        self._axis_labels(left[-1], top[-1] + height)
+
+    def _axis_labels(self, left: Array, bottom: Array) -> None:
+        last = self.values.shape[2] - 1
+        first_x, last_x = (self.x()[-1, :, place] for place in (0, last))
+        for start, end, y in zip(first_x, last_x, bottom + AXIS_BOTTOM / 2, strict=True):
+            self.sheet.text(start, y, "0", ha="center", size=SMALL)
+            self.sheet.text(end, y, str(last), ha="center", size=SMALL)
+        middle = (left.min() + left.max() + self.sheet.tile[0]) / 2
+        quantity = "time step" if self.over_time else "index of the value"
+        self.sheet.text(middle, bottom.max() + AXIS_BOTTOM + LINE / 2, quantity, ha="center")
+        y = (self.sheet.corners[..., 1].min() + bottom.max()) / 2
+        x = self.sheet.corners[..., 0].min() - AXIS_LEFT + LINE / 2
+        self.sheet.text(x, y, "standard deviations", ha="center", rotation=90)
+
+    def curves(self) -> None:
+        """Draw the second curves, pale, and the first ones on top; vectors as bars."""
+        if self.as_bars:
+            self._bars()
+            return
+        if self.pale is not None:
+            self._lines(self.pale, second=True, linewidth=3.5 * POINTS)
+        self._lines(self.values, second=False, linewidth=1.4 * POINTS)
+
+    def _colour(self, line: int, second: bool) -> dict[str, Any]:
+        if self.values.shape[-1] == 1:
+            return {"color": CYCLE[second]}
+        return {"color": CYCLE[line], "alpha": PALENESS if second else 1.0}
+
+    def _lines(self, scores: Array, second: bool, **options: Any) -> None:
+        x, y = self.x(), self.y(scores)
+        gap = [(0, 0), (0, 0), (0, 1)]  # NaN between two plots lifts the pen
+        x = np.pad(x, gap, constant_values=np.nan).ravel()
+        for line in range(y.shape[-1]):
+            heights = np.pad(y[..., line], gap, constant_values=np.nan).ravel()
+            options |= self._colour(line, second)
+            self.sheet.axes.plot(x, heights, **options)
+            alone = _alone(heights)  # a line needs two points, a single value would be invisible
+            self.sheet.axes.plot(x[alone], heights[alone], ".", **options)
+
+    def _bars(self) -> None:
+        batches = [self.values] if self.pale is None else [self.values, self.pale]
+        zero = self.y(np.zeros(self.values.shape[:3]))
+        width = 0.8 / len(batches)
+        for k, scores in enumerate(batches):
+            x, heights = self.x(0.1 + (k + 0.5) * width), self.y(scores[..., 0])
+            known = np.isfinite(heights)
+            pixels = max(1.0, width * self.inner[0] / x.shape[-1] - 0.5)
+            colour = self._colour(0, k == 1)
+            self._columns(x[known], zero[known], heights[known], pixels, **colour)
+
+    def legend(self, names: Sequence[str], shade: Shade | None) -> None:
+        """Name the curves, the values of sequences and the shaded places above the plots."""
+        lines = self.values.shape[-1]
+        widths = (10.0, 10.0) if self.as_bars else (1.5, 3.5)
+        samples = [(name, self._colour(0, k == 1), widths[k]) for k, name in enumerate(names)]
+        samples += [] if shade is None else [(shade.name, {"color": SHADE}, 10.0)]
+        values = [(f"value {k}", self._colour(k, False), 1.5) for k in range(lines)]
+        values = values if lines > 1 else []
+        for y, row in enumerate(row for row in (samples, values) if row):
+            x = 2.0 * MARGIN
+            for name, colour, width in row:
+                height = (y + 0.5) * LINE
+                ends = [x, x + 24], [height, height]
+                style = {"linewidth": width * POINTS, "solid_capstyle": "butt", **colour}
+                self.sheet.axes.plot(*ends, **style)
+                self.sheet.text(x + 30, height, name, ha="left")
+                x += 30 + text_width(name) + 3 * MARGIN
+
+
+def _alone(heights: Array) -> Array:
+    known = np.isfinite(heights)
+    before, after = np.roll(known, 1), np.roll(known, -1)
+    return known & ~before & ~after

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a fit."""
+"""TensorBoard callback of ``fit``: curves, hyperparameters and images of held-out frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from latentrl.data.frames import Frames
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.health import Health
@@ -20,11 +20,16 @@ from latentrl.types import Array
 from latentrl.viz import images as pictures
 
 SHOWN = 8
+"""Frames in an image summary."""
 RESULTS = ("validation/loss", "validation/psnr", "validation/kl", "validation/active_units")
+"""Metrics on the page of hyperparameters."""
+IMAGE_INTERVAL = 1.1
+"""Ratio of the steps at two image summaries; epochs of few steps would fill the disk."""
 
 
 def add_picture(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> None:
-    """Add an encoded PNG or GIF; TensorBoard plays GIFs."""
+    """Add an encoded PNG or GIF to the image summaries; TensorBoard plays GIFs."""
+    # SummaryWriter.add_video needs moviepy and writes nothing without it; a GIF in an image works.
     image = Summary.Image(encoded_image_string=encoded, colorspace=3)
     summary = Summary(value=[Summary.Value(tag=tag, image=image)])
     writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
@@ -33,62 +38,58 @@ def add_picture(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> N
 def add_hyperparameters(
     writer: SummaryWriter, values: Mapping[str, Any], curves: Sequence[str]
 ) -> None:
-    """Add a row to the page of hyper-parameters, with the last values of ``curves`` as its
-    results.
-    """
+    """Add a row to the page of hyperparameters; its results are the last values of ``curves``."""
     shown = {
         key: value if isinstance(value, int | float | str | bool) else str(value)
         for key, value in values.items()
     }
+    # SummaryWriter.add_hparams writes to a subfolder, a run of its own; these go to this run.
     for summary in hparams(shown, dict.fromkeys(curves, 0.0)):  # type: ignore[no-untyped-call]
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
 class TensorBoardCallback:
-    """A callback that writes losses and KL, in total and per dimension, after every epoch.
+    """Callback of ``fit`` that writes metrics, KL per dimension and images after every epoch.
 
-    Pictures come when a tenth more steps have been made than at the last ones: epochs may be short.
+    Images are written when the number of steps has grown by a tenth since the last ones.
     """
 
     def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any]) -> None:
-        """Write to ``folder``; a resumed run adds to what is there."""
+        """Write to ``folder``; a resumed run adds to the event files in it."""
         self.writer = SummaryWriter(str(folder))
         self.hyperparameters = hyperparameters
         self._logged = False
-        self._next_pictures = 0.0
+        self._next_images = 0.0
 
     def on_epoch_end(
         self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health
     ) -> None:
-        """Write the figures of one epoch, and pictures where observations are images."""
-        step, self._logged = int(row["step"]), True
+        """Write the metrics of one epoch, and images if observations are images."""
+        step = int(row["step"])
+        self._logged = True
         for name, value in row.items():
             if name != "step":
-                self._scalar(_tag(name), value, step)
+                self.writer.add_scalar(_tag(name), value, step)
         if model.variational:
             for dimension, nats in enumerate(health.kl):
-                self._scalar(f"kl_per_dimension/{dimension:02d}", nats, step)
-        if is_image(model.observation_space) and model.fitted and step >= self._next_pictures:
-            self._next_pictures = 1.1 * step
-            self._pictures(model, validation, step)
+                self.writer.add_scalar(f"kl_per_dimension/{dimension:02d}", nats, step)
+        if is_image(model.observation_space) and model.fitted and step >= self._next_images:
+            self._next_images = IMAGE_INTERVAL * step
+            self._images(model, validation, step)
 
-    def _scalar(self, tag: str, value: float, step: int) -> None:
-        self.writer.add_scalar(tag, value, step)
-
-    def _pictures(self, model: Autoencoder, validation: Frames, step: int) -> None:
-        shown = sample_for_pictures(validation)
-        start = pictures.telling(model, shown)
-        add_picture(
-            self.writer,
-            "reconstructions",
-            pictures.png(pictures.reconstructions(model, shown)),
-            step,
-        )
-        add_picture(self.writer, "traversals", pictures.png(pictures.traversal(model, start)), step)
-        add_picture(self.writer, "traversals_moving", pictures.traversal_gif(model, start), step)
+    def _images(self, model: Autoencoder, validation: Frames, step: int) -> None:
+        frames = sample_for_pictures(validation)
+        start = frames[pictures.representative_index(model, frames)]
+        images = {
+            "reconstructions": pictures.png(pictures.reconstructions(model, frames)),
+            "traversals": pictures.png(pictures.traversal(model, start)),
+            "traversals_moving": pictures.traversal_gif(model, start),
+        }
+        for tag, encoded in images.items():
+            add_picture(self.writer, tag, encoded, step)
 
     def __enter__(self) -> TensorBoardCallback:
-        """Return the board."""
+        """Return the callback."""
         return self
 
     def __exit__(
@@ -97,16 +98,15 @@ class TensorBoardCallback:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write the hyper-parameters, with the curves that are their results, and close."""
+        """Write the hyperparameters of a completed run, and close the event file."""
         if error is None and self._logged:
             add_hyperparameters(self.writer, self.hyperparameters, RESULTS)
         self.writer.close()
 
 
 def sample_for_pictures(frames: Frames, count: int = SHOWN) -> Array:
-    """Return ``count`` frames from the middles of equal stretches, the same ones each time."""
-    count = min(count, len(frames))
-    return np.asarray(frames[((np.arange(count) + 0.5) * len(frames) / count).astype(int)])
+    """Return ``count`` evenly spaced frames, the same ones in each epoch."""
+    return np.asarray(frames[evenly_spaced(len(frames), count)])
 
 
 def _tag(name: str) -> str:

@@ -121,7 +121,7 @@ def hashing() -> Study:
         ),
     ]
     picture = grid(
-        [[to_rgb(image) for image in (queries[i], *training[found[0][i]])] for i in range(6)]
+        [to_rgb(np.stack([queries[i], *training[found[0][i]]])) for i in range(6)]
     )
     return Study(rows, pictures={"A query, and its ten nearest by 32 bits": picture})
 
@@ -185,7 +185,7 @@ def attributes() -> Study:
         step = direction(model, having, lacking)
         matrix[name] = _changes(model, base, step)
         pictures.append(
-            [to_rgb(arithmetic(model, base[4], step, strength)) for strength in STRENGTHS]
+            to_rgb(np.stack([arithmetic(model, base[4], step, strength) for strength in STRENGTHS]))
         )
     return Study(_arithmetic_rows(matrix), [_matrix_table(matrix)], {_ROWS_SHOWN: grid(pictures)})
 

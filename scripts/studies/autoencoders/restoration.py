@@ -49,7 +49,7 @@ def denoising() -> Study:
         rows += _denoising_rows(name, psnr(restored, clean), others)
         shown = [clean, noisy, *filtered.values(), restored]
         caption = f"{name}: clean, noisy, median, non-local means, ours"
-        pictures[caption] = grid([[to_rgb(image) for image in some(part, SHOWN)] for part in shown])
+        pictures[caption] = grid([to_rgb(some(part, SHOWN)) for part in shown])
     return Study(rows, pictures=pictures)
 
 
@@ -111,7 +111,7 @@ def inpainting() -> Study:
     figures = {name: psnr(images, clean, holes) for name, images in others.items()}
     ours, damaged = psnr(filled, clean, holes), clean * ~holes[..., None]
     parts = [clean, damaged, *others.values(), filled]
-    picture = grid([[to_rgb(image) for image in some(part, 8)] for part in parts])
+    picture = grid([to_rgb(some(part, 8)) for part in parts])
     row = Row(
         "PSNR inside the holes, dB", ours, figures, "above both", ours > max(figures.values())
     )

@@ -296,4 +296,4 @@ def _error_table(symbols: Array, frames: Array, drawn: Mapping[str, Array]) -> T
 
 def _picture(truth: Array, *rows: Array) -> Array:
     chosen = np.concatenate([np.flatnonzero(column)[:SHOWN] for column in truth.T])
-    return grid([[to_rgb(image) for image in images[chosen]] for images in rows])
+    return grid([to_rgb(images[chosen]) for images in rows])
