@@ -1,63 +1,30 @@
-"""Train agents with a bonus and without on tasks with sparse rewards, and write what they
-reached.
-"""
+"""Run a study of the autoencoders, the latents or the bonuses, or write its page."""
 
 from __future__ import annotations
 
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Annotated, Any, Union
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import tyro
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cli import run
-from scripts.studies.sparse_rewards.report import write_section
-from scripts.studies.sparse_rewards.sparse_rewards import perform, runs
+from scripts.studies import STUDIES
+from scripts.studies.core import Subject
+
+NAMED = tuple(Annotated[STUDIES[name], tyro.conf.subcommand(name)] for name in STUDIES)
+COMMANDS: Any = tyro.conf.OmitSubcommandPrefixes[Union[NAMED]]  # noqa: UP007 - no other spelling
 
 
-@dataclass(frozen=True)
-class SparseConfig:
-    """Train agents with a bonus and without on tasks with sparse rewards."""
-
-    task: tuple[str, ...] = ()
-    """Tasks to run; all where not given."""
-    arm: tuple[str, ...] = ()
-    """Bonuses to compare, none among them; the task's own where not given."""
-    seeds: int | None = None
-    """Agents of each kind; the task's own number where not given."""
-    jobs: int = os.cpu_count() or 1
-    """Runs at a time, one core each."""
-    page: bool = False
-    """Run nothing: write table and curves of what there is into docs/novelty.md."""
-
-
-def main(config: SparseConfig) -> None:
-    """Train agents with a bonus and without on tasks with sparse rewards; what is done already is
-    not done again.
-    """
-    if config.page:
-        print(write_section())
-        return
-    context = get_context("spawn")
-    cores = context.Queue()
-    for job in range(config.jobs):
-        cores.put(job % (os.cpu_count() or 1))
-    with ProcessPoolExecutor(config.jobs, context, take_core, (cores,)) as pool:
-        jobs = [pool.submit(perform, each) for each in runs(config.task, config.arm, config.seeds)]
-        for number, job in enumerate(as_completed(jobs), 1):
-            print(f"{number} of {len(jobs)}: {job.result()}", flush=True)
-
-
-def take_core(cores: Queue[int]) -> None:
-    """Keep this worker on a core of its own, where the system can."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {cores.get()})
+def main(study: Subject) -> None:
+    """Run a study of the autoencoders, the latents or the bonuses, or write its page."""
+    if study.page:
+        print(study.write_page())
+    else:
+        study.run()
 
 
 if __name__ == "__main__":
-    run(SparseConfig, main)
+    run(COMMANDS, main)
