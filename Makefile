@@ -1,38 +1,42 @@
-# Every target makes the virtual environment that it needs.
+# Each target creates the virtual environment that it needs.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow lint benchmark reference clean
+.PHONY: help setup demo test test-slow lint statistics benchmark reference clean
 
-help:  ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help:  ## the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.txt constraints.txt pyproject.toml
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $(READY)
 
-setup: $(READY)  ## the virtual environment
+setup: $(READY)  ## create the virtual environment
 
-demo: $(READY)  ## the main job in small, on CarRacing; ends with a table
+demo: $(READY)  ## pretrain, train and evaluate on CarRacing in minutes
 	$(PYTHON) scripts/demo.py
 
-test: lint  ## lint, types and all fast tests
+test: lint  ## lint, types and the fast tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto
 
-test-slow: $(READY)  ## the tests that take minutes
+test-slow: $(READY)  ## the tests that take minutes each
 	$(PYTHON) -m pytest -m slow
 
-lint: $(READY)
+lint: $(READY)  ## ruff, the word list and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(PYTHON) scripts/lint_words.py
 	$(VENV)/bin/mypy
 
-benchmark: $(READY)  ## speed on this machine
+statistics: $(READY)  ## sizes of files and functions, density of comments
+	$(PYTHON) scripts/code_statistics.py
+
+benchmark: $(READY)  ## frames per second on this machine
 	$(PYTHON) scripts/benchmark.py
 
-reference: .venv-pythae/.ready  ## pythae in an environment of its own, for the benchmark of the autoencoders
+reference: .venv-pythae/.ready  ## pythae, for the study of the ELBO
 
 .venv-pythae/.ready:
 	python3 -m venv .venv-pythae

@@ -1,22 +1,6 @@
-"""Speed of this machine, and studies of how good the autoencoders and the novelty bonuses are."""
+"""Speed of this machine, and studies of the autoencoders, the latents and the bonuses."""
 
-from scripts.studies.autoencoders import anomaly, elbo, hashing, restoration
+from scripts.studies import autoencoders, novelty, representation, sparse_rewards
 from scripts.studies.core import STUDIES
-from scripts.studies.novelty.bonus_diagnostics import NOVELTY_STUDIES
-from scripts.studies.representation import probe
-from scripts.studies.speed import BENCHMARKS
 
-__all__ = [
-    "BENCHMARKS",
-    "NOVELTY_STUDIES",
-    "OF_AGENTS",
-    "STUDIES",
-    "anomaly",
-    "elbo",
-    "hashing",
-    "probe",
-    "restoration",
-]
-
-OF_AGENTS = (*NOVELTY_STUDIES, "probe")
-"""Studies that are not on the page of the autoencoders."""
+__all__ = ["STUDIES", "autoencoders", "novelty", "representation", "sparse_rewards"]

@@ -1,17 +1,15 @@
-"""A study: one question about the autoencoders, with its figures, tables and pictures, kept on
-disk.
-"""
+"""A study answers one question by metrics, tables and images, which are kept as JSON and PNG."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import platform
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,126 +17,146 @@ from PIL import Image
 
 from agents.runs import RUNS
 from latentrl.types import Array
-from latentrl.utils.io import read_json, write_atomically, write_json
+from latentrl.utils.io import read_json, write_bytes, write_json
 from latentrl.utils.registry import Registry
 from latentrl.viz.images import png
 
-FOLDER = RUNS / "benchmarks" / "autoencoders"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+FOLDER = RUNS / "studies"
+"""Folder of unfinished runs and of their encoders."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure and what it is held against."""
+    """One metric, beside its baselines and its goal."""
 
-    what: str
-    """The figure, with its unit."""
-    ours: float
-    """What latentrl reached."""
-    others: Mapping[str, float] = field(default_factory=dict)
-    """What others reached on the same data, by name."""
+    metric: str
+    """Name and unit of the metric."""
+    value: float
+    """Value of latentrl."""
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    """Values of other methods on the same data, by name."""
     goal: str = ""
-    """What it was to reach; empty where it is told for information."""
+    """Condition on the value; empty without a goal."""
     reached: bool | None = None
-    """Whether it did; None without a goal."""
+    """Whether the value meets the goal; None without a goal."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Figures that belong side by side."""
+    """Metrics side by side."""
 
     caption: str
-    """What it shows."""
+    """Contents and units."""
     columns: Sequence[str]
-    """Heads of the columns, that of the rows' names first."""
+    """Heads of the columns; the first is that of the names of the rows."""
     rows: Sequence[Sequence[str]]
-    """Cells, ready to print."""
+    """Cells, formatted."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """The answer."""
+    """The answer to one question."""
 
     rows: Sequence[Row]
-    """Figures with goals."""
+    """Metrics with goals."""
     tables: Sequence[Table] = ()
-    """Further figures."""
-    pictures: Mapping[str, Array] = field(default_factory=dict)
-    """RGB pictures by caption."""
+    """Further metrics."""
+    images: Mapping[str, Array] = field(default_factory=dict)
+    """RGB images uint8 ``(H, W, 3)`` by caption."""
 
 
-Method = Callable[[], Study]
-
-STUDIES: Registry[Study] = Registry("study")
-
-
-def run(name: str, fresh: bool = False) -> Study:
-    """Return the study called ``name``, from disk unless ``fresh`` or not yet there.
-
-    Raises:
-        ValueError: there is no such study.
-    """
-    method, file = STUDIES[name], FOLDER / name / "study.json"
-    if file.exists() and not fresh:
-        return _read(file)
-    start = time.perf_counter()
-    study = method()
-    _write(study, file, time.perf_counter() - start)
-    return study
+Part = Callable[[], Study]
+"""A function that runs one study; its docstring is the question."""
 
 
-def question(name: str) -> str:
-    """Return what the study asks: the docstring of its function."""
-    return " ".join((STUDIES[name].__doc__ or "").split())
+@dataclass(frozen=True)
+class Subject(ABC):
+    """A subject of studies; its fields are the flags of ``scripts/study.py NAME``."""
+
+    page: bool = False
+    """Write the page in docs/results from the results that exist, and run nothing."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Run whatever has no result yet, and print the results."""
+
+    @abstractmethod
+    def write_page(self) -> Path:
+        """Write the page and its images, and return its path."""
 
 
-def seconds(name: str) -> float:
-    """Return how long the study took."""
-    return float(read_json(FOLDER / name / "study.json")["seconds"])
+STUDIES: Registry[Subject] = Registry("study")
 
 
-def made_on(name: str) -> str:
-    """Return the machine that made the study, as ``machine`` names it."""
-    return str(read_json(FOLDER / name / "study.json")["machine"])
+@dataclass(frozen=True)
+class Result:
+    """A part of a subject on disk: JSON in ``docs/results``, images in ``docs/images``."""
+
+    folder: ClassVar[Path] = DOCS
+    """Folder of ``results`` and ``images``."""
+    subject: str
+    """Name of the subject."""
+    part: str
+    """Name of the part."""
+
+    @property
+    def file(self) -> Path:
+        """The JSON file."""
+        return self.folder / "results" / self.subject / f"{self.part}.json"
+
+    def image(self, number: int) -> Path:
+        """Return the file of an image, which are numbered from 0."""
+        return self.folder / "images" / self.subject / f"{self.part}-{number}.png"
+
+    def compute(self, part: Part) -> Study:
+        """Run ``part`` and keep what it returns, with its run time and its machine."""
+        start = time.perf_counter()
+        study = part()
+        self.write(study, time.perf_counter() - start, machine())
+        return study
+
+    def write(self, study: Study, seconds: float, machine: str) -> None:
+        """Write the images, then the JSON file, whose existence marks a finished part."""
+        for number, image in enumerate(study.images.values()):
+            write_bytes(self.image(number), png(image))
+        data = dataclasses.asdict(dataclasses.replace(study, images={}))
+        captions = list(study.images)
+        write_json(self.file, {**data, "images": captions, "seconds": seconds, "machine": machine})
+
+    def read(self) -> Study:
+        """Return the study; ``FileNotFoundError`` without a result."""
+        data = self._data()
+        images = {
+            caption: np.asarray(Image.open(self.image(number)))
+            for number, caption in enumerate(data["images"])
+        }
+        rows = [Row(**row) for row in data["rows"]]
+        return Study(rows, [Table(**table) for table in data["tables"]], images)
+
+    @property
+    def seconds(self) -> float:
+        """Run time."""
+        return float(self._data()["seconds"])
+
+    @property
+    def machine(self) -> str:
+        """The machine of the run, as the function ``machine`` describes it."""
+        return str(self._data()["machine"])
+
+    def _data(self) -> dict[str, Any]:
+        if not self.file.exists():
+            command = f"python scripts/study.py {self.subject} --part {self.part}"
+            raise FileNotFoundError(f"{self.part} has no result in {self.file}; run\n  {command}")
+        data: dict[str, Any] = read_json(self.file)
+        return data
 
 
 def machine() -> str:
-    """Return what a figure of speed depends on: processor, cores, versions."""
+    """Return processor, threads, GPU and version of torch, on which rates and times depend."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
-    name = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    name = models[0] if models else platform.processor()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return f"{name}, {torch.get_num_threads()} threads, {device}, torch {torch.__version__}"
-
-
-def _write(study: Study, file: Path, duration: float) -> None:
-    for number, picture in enumerate(study.pictures.values()):
-        write_atomically(
-            file.parent / f"{number}.png", functools.partial(_write_bytes, png(picture))
-        )
-    data = dataclasses.asdict(dataclasses.replace(study, pictures={}))
-    write_json(
-        file, {**data, "captions": list(study.pictures), "seconds": duration, "machine": machine()}
-    )
-
-
-def _write_bytes(data: bytes, file: Path) -> None:
-    file.write_bytes(data)
-
-
-def _read(file: Path) -> Study:
-    data: dict[str, Any] = read_json(file)
-    pictures = {
-        caption: _read_png(file.parent / f"{i}.png") for i, caption in enumerate(data["captions"])
-    }
-    rows, tables = (
-        [Row(**row) for row in data["rows"]],
-        [Table(**table) for table in data["tables"]],
-    )
-    return Study(rows, tables, pictures)
-
-
-def _read_png(file: Path) -> Array:
-    return np.asarray(Image.open(file))

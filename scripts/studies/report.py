@@ -1,66 +1,77 @@
-"""The studies as a printed table, and as a page with pictures."""
+"""Studies as printed text and as Markdown."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Iterator, Sequence
+import inspect
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentrl.utils.io import write_atomically
-from latentrl.viz.images import png
-from scripts.studies.core import Row, Study, made_on, question, seconds
+from latentrl.utils.io import write_text
+from scripts.studies.core import Part, Result, Row, Study
 
-PAGE, PICTURES = Path("docs/autoencoders.md"), Path("docs/images/autoencoders")
-SECTIONS = {"novelty": Path("docs/novelty.md"), "probe": Path("docs/pretraining.md")}
-"""Pages with a section for studies of agents, by the benchmark that writes it."""
-INTRODUCTION = """# How good the autoencoders are
-
-Every figure and picture on this page is written by
-
-```
-make reference                                        # pythae, in an environment of its own, for the study "elbo"
-python scripts/benchmark.py autoencoders --page       # all studies; those already made are read from runs/
-```
-"""
+VERDICTS = {True: "yes", False: "**no**", None: ""}
 
 
-def print_study(name: str, study: Study) -> None:
+def question(part: Part) -> tuple[str, str]:
+    """Return the question that a part answers, and its details: the docstring in two pieces."""
+    title, _, details = (inspect.getdoc(part) or "").partition("\n")
+    return title.rstrip("."), " ".join(details.split())
+
+
+def print_study(part: Part, study: Study) -> None:
     """Print the rows and tables of a study."""
-    print(f"\n{name}: {question(name)}")
+    print(f"\n{question(part)[0]}")
     for row in study.rows:
-        others = ", ".join(f"{key} {_figure(value)}" for key, value in row.others.items())
-        print(f"  {row.what:<68} {_figure(row.ours):>9}  {_verdict(row):<36} {others}")
+        value, baselines = format_metric(row.value), _baselines(row)
+        print(f"  {row.metric:<68} {value:>9}  {_verdict(row):<36} {baselines}")
     for table in study.tables:
         print(f"\n  {table.caption}")
-        widths = [
-            max(len(cell) for cell in column)
-            for column in zip(table.columns, *table.rows, strict=True)
-        ]
-        for cells in (table.columns, *table.rows):
-            print(
-                "    "
-                + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-            )
+        for line in _aligned([table.columns, *table.rows]):
+            print(f"    {line}")
 
 
-def write_page(studies: dict[str, Study]) -> Path:
-    """Write the page and its pictures into ``docs/``, and return its path."""
-    parts = [INTRODUCTION, _machines(studies)]
-    for name, study in studies.items():
-        parts += [
-            f"## {name.capitalize()}\n",
-            f"{question(name)} ({seconds(name):.0f} s)\n",
-            *_sections(name, study),
-        ]
-    write_atomically(PAGE, functools.partial(_write_text, "\n".join(parts)))
-    return PAGE
+def _aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for cells in lines:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        yield "  ".join(padded)
+
+
+def section(part: Part, result: Result, page: Path) -> Iterator[str]:
+    """Yield the blocks of Markdown of one study; paths of its images are relative to ``page``."""
+    title, details = question(part)
+    study = result.read()
+    yield f"## {title}\n"
+    yield f"{details} Run time {result.seconds:.0f} s.".strip() + "\n"
+    if study.rows:
+        head = ["metric", "latentrl", "baselines", "goal", "reached"]
+        yield markdown_table(head, [_cells(row) for row in study.rows])
+    for table in study.tables:
+        yield f"{table.caption}:\n"
+        yield markdown_table(table.columns, table.rows)
+    for number, caption in enumerate(study.images):
+        yield f"{markdown_image(caption, result.image(number), page)}\n*{caption}.*\n"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in escaped)
+
+
+def markdown_image(caption: str, image: Path, page: Path) -> str:
+    """Return a Markdown image whose path is relative to the folder of ``page``."""
+    path = Path(os.path.relpath(image, page.parent)).as_posix()
+    return f"![{caption}]({path})\n"
 
 
 def replace_section(page: Path, begin: str, text: str, end: str) -> Path:
-    """Put ``text`` between the lines ``begin`` and ``end`` of a page, and return it.
+    """Put ``text`` between the lines ``begin`` and ``end`` of a page, and return the page.
 
     Raises:
-        ValueError: the page lacks one of them.
+        ValueError: the page lacks one of the lines.
     """
     before, opening, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closing, after = rest.partition(end)
@@ -68,69 +79,26 @@ def replace_section(page: Path, begin: str, text: str, end: str) -> Path:
         raise ValueError(
             f"{page} lacks the lines {begin!r} and {end!r}, between which the results go"
         )
-    write_atomically(page, functools.partial(_write_text, f"{before}{begin}\n{text}\n{end}{after}"))
+    write_text(page, f"{before}{begin}\n{text}\n{end}{after}")
     return page
 
 
-def write_section(benchmark: str, studies: dict[str, Study]) -> Path:
-    """Write studies of agents into the section that the page has for their benchmark, and return
-    the page.
-    """
-    parts = [_machines(studies)]
-    for name, study in studies.items():
-        parts += [f"{question(name)} ({seconds(name):.0f} s)\n", *_sections(name, study)]
-    begin = f"<!-- {benchmark}: python scripts/benchmark.py {benchmark} --page -->"
-    return replace_section(
-        SECTIONS[benchmark], begin, "\n".join(parts), f"<!-- end of {benchmark} -->"
-    )
-
-
-def _machines(names: Iterable[str]) -> str:
-    found = dict.fromkeys(map(made_on, names))
-    return f"Machine: {'; '.join(found)}.\n"
-
-
-def _sections(name: str, study: Study) -> Iterator[str]:
-    if study.rows:
-        yield as_markdown(
-            ["", "latentrl", "others", "goal", "reached"], [_cells(row) for row in study.rows]
-        )
-    for table in study.tables:
-        yield f"{table.caption}:\n"
-        yield as_markdown(table.columns, table.rows)
-    for number, (caption, picture) in enumerate(study.pictures.items()):
-        file = PICTURES / f"{name}-{number}.png"
-        write_atomically(file, functools.partial(_write_bytes, png(picture)))
-        yield f"![{caption}]({file.relative_to(PAGE.parent).as_posix()})\n\n*{caption}.*\n"
+def format_metric(value: float) -> str:
+    """Return three significant digits of ``value``, and at least one decimal."""
+    digits = max(1, 3 - len(str(int(abs(value))))) if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"
 
 
 def _cells(row: Row) -> list[str]:
-    others = ", ".join(f"{key} {_figure(value)}" for key, value in row.others.items())
-    reached = {True: "yes", False: "**no**", None: ""}[row.reached]
-    return [row.what, _figure(row.ours), others, row.goal, reached]
+    value, verdict = format_metric(row.value), VERDICTS[row.reached]
+    return [row.metric, value, _baselines(row), row.goal, verdict]
 
 
-def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in escaped)
-
-
-def _figure(value: float) -> str:
-    digits = max(0, 3 - len(str(int(abs(value)))))
-    return f"{value:.{max(1, digits) if abs(value) >= 1 else 3}f}"
+def _baselines(row: Row) -> str:
+    return ", ".join(f"{name} {format_metric(value)}" for name, value in row.baselines.items())
 
 
 def _verdict(row: Row) -> str:
     if row.reached is None:
         return ""
     return f"{'reached' if row.reached else 'MISSED'}: {row.goal}"
-
-
-def _write_text(text: str, file: Path) -> None:
-    file.write_text(text, encoding="utf-8")
-
-
-def _write_bytes(data: bytes, file: Path) -> None:
-    file.write_bytes(data)

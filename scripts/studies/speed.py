@@ -1,4 +1,4 @@
-"""What is timed: training, encoding, and stepping environments with and without an encoder."""
+"""Rates of encoding, of training, and of stepping environments with and without an encoder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,22 +23,24 @@ from envs import Environment, make_vector
 from envs.minigrid.views import PIXEL_SPACE
 from latentrl import FitConfig, Preprocessing, beta_vae, fit, wrap
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.types import Array
 from latentrl.utils.device import pick_device
 from latentrl.utils.registry import Registry
 
 Rows = list[tuple[str, float]]
+"""What was measured, and its rate in frames per second."""
 
 BENCHMARKS: Registry[Rows] = Registry("benchmark")
 
 WORLD_MODELS = {"name": "conv", "channels": (32, 64, 128, 256)}
+"""The network of Ha & Schmidhuber 2018 (arXiv:1803.10122)."""
 SPACE, CROPPED = (96, 96, 3), Preprocessing(crop=(0, 12, 0, 0), size=(64, 64))
 BATCH = 128
 DOOR_KEY = "MiniGrid-DoorKey-8x8-v0"
-"""Of the benchmark of sparse rewards."""
 
 
 def _median_rate(work: Callable[[], Any], count: int, repeats: int) -> float:
-    work()
+    work()  # the first call allocates and tunes
     rates = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -51,105 +54,116 @@ def _models() -> Iterator[tuple[str, Autoencoder]]:
         yield name, beta_vae(SPACE, backbone=backbone, preprocessing=CROPPED).to(pick_device())
 
 
-def _frames(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _frames(count: int) -> Array:
     return np.random.default_rng(0).integers(0, 256, (count, *SPACE), dtype=np.uint8)
+
+
+def _backends() -> list[str]:
+    return [*(["envpool"] if importlib.util.find_spec("envpool") else []), "gymnasium"]
 
 
 @BENCHMARKS.register("fit")
 def fit_rate(repeats: int) -> Rows:
-    """Frames a second that ``fit`` trains on, validation included."""
-    frames = _frames(16 * BATCH)
-    rows = []
+    """Frames per second of ``fit``, validation included."""
+    frames, rows = _frames(16 * BATCH), []
     for name, model in _models():
         for precision in ("float32", "bfloat16"):
             config = FitConfig(epochs=1, batch_size=BATCH, precision=precision)
-
-            def work(model: Autoencoder = model, config: FitConfig = config) -> None:
-                fit(model, frames, config, progress=False)
-
+            work = functools.partial(fit, model, frames, config, progress=False)
             rows.append((f"{name}, {precision}", _median_rate(work, len(frames), repeats)))
     return rows
 
 
 @BENCHMARKS.register("encode")
 def encode_rate(repeats: int) -> Rows:
-    """Frames a second from environment arrays to codes, copies and resizing included."""
+    """Frames per second from environment arrays to latents, copies and resizing included."""
     rows = []
     for name, model in _models():
         for batch in (1, 16, 256):
-            frames = _frames(batch)
             calls = max(1, 512 // batch)
-
-            def work(model: Autoencoder = model, frames: Any = frames, calls: int = calls) -> None:
-                for _ in range(calls):
-                    model.encode(frames)
-
+            work = functools.partial(_encode, model, _frames(batch), calls)
             rows.append((f"{name}, batches of {batch}", _median_rate(work, calls * batch, repeats)))
     return rows
 
 
+def _encode(model: Autoencoder, frames: Array, calls: int) -> None:
+    for _ in range(calls):
+        model.encode(frames)
+
+
 @BENCHMARKS.register("step")
 def step_rate(repeats: int) -> Rows:
-    """Environment frames a second of 16 CarRacing environments with frame skip 4."""
+    """Env frames per second of 16 CarRacing environments with frame skip 4."""
     rows = []
-    for backend in (
-        ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",)
-    ):
+    for backend in _backends():
         for latent in (False, True):
             envs = make_vector(Environment("CarRacing-v2", frame_skip=4), 16, backend=backend)
             if latent:
                 envs = wrap(envs, beta_vae(SPACE, preprocessing=CROPPED).to(pick_device()))
             envs.reset(seed=0)
             actions = np.tile(np.array([0, 0.2, 0], np.float32), (16, 1))
-            rows.append(
-                (f"{backend}{', encoded' if latent else ''}", _stepping(envs, actions, repeats))
-            )
+            name = f"{backend}{', encoded' if latent else ''}"
+            rows.append((name, _stepping(envs, actions, repeats, steps=8, frame_skip=4)))
             envs.close()
     return rows
 
 
-def _stepping(envs: Any, actions: Any, repeats: int, steps: int = 8, skip: int = 4) -> float:
+def _stepping(envs: Any, actions: Array, repeats: int, steps: int, frame_skip: int) -> float:
     def work() -> None:
         for _ in range(steps):
             envs.step(actions)
 
-    return _median_rate(work, steps * envs.num_envs * skip, repeats)
+    return _median_rate(work, steps * envs.num_envs * frame_skip, repeats)
 
 
 @BENCHMARKS.register("sparse")
 def sparse_rate(repeats: int) -> Rows:
-    """Environment frames a second of MiniGrid: frames alone, codes with visits, the bonus too, PPO
-    and all.
-    """
+    """Env frames per second of MiniGrid: frames, latents, with the bonus, and PPO's training."""
     pretraining = completed(PretrainConfig(DOOR_KEY), None)
     encoder = build_model(pretraining, PIXEL_SPACE, from_environment=True).to(pick_device())
-    agent, rows = describe_agent(TrainConfig(DOOR_KEY), encoder), []
-    for backend in (
-        ("envpool", "gymnasium") if importlib.util.find_spec("envpool") else ("gymnasium",)
-    ):
-        for what, seen, paid in (
-            ("frames", False, False),
-            ("codes", True, False),
-            ("codes and bonus", True, True),
-        ):
-            venv = _sparse_venv(agent, encoder, backend, seen, paid)
+    agent = describe_agent(TrainConfig(DOOR_KEY), encoder)
+    kinds = {
+        "frames": _Venv(agent),
+        "latents": _Venv(agent, encoder),
+        "latents and bonus": _Venv(agent, encoder, bonus=True),
+    }
+    rows = []
+    for backend in _backends():
+        for name, kind in kinds.items():
+            venv = kind.make(backend)
             venv.reset()
-            rate = _stepping(venv, np.zeros(venv.num_envs, int), repeats, steps=64, skip=1)
-            rows.append((f"{backend}, {what}", rate))
+            actions = np.zeros(venv.num_envs, int)
+            rate = _stepping(venv, actions, repeats, steps=64, frame_skip=1)
+            rows.append((f"{backend}, {name}", rate))
             venv.close()
-        venv = _sparse_venv(agent, encoder, backend)
-        model, rollouts = build(agent, venv), 2 * venv.num_envs * agent.settings["n_steps"]
-        learn = functools.partial(model.learn, rollouts, reset_num_timesteps=False)
-        rows.append((f"{backend}, codes and bonus, PPO", _median_rate(learn, rollouts, repeats)))
+        venv = kinds["latents and bonus"].make(backend)
+        rows.append((f"{backend}, latents and bonus, PPO", _training_rate(agent, venv, repeats)))
         venv.close()
     return rows
 
 
-def _sparse_venv(
-    agent: AgentConfig, encoder: Autoencoder, backend: str, seen: bool = True, paid: bool = True
-) -> Any:
-    n_envs, gamma = agent.settings["n_envs"], agent.settings["gamma"]
-    venv = build_monitored(agent.environment, n_envs=n_envs, seed=0, backend=backend)
-    name = "token_counts"
-    novelty = make_novelty(name, None, encoder, venv.action_space, gamma, 0) if paid else None
-    return build_venv(agent, encoder, venv, novelty=novelty) if seen else venv
+@dataclass(frozen=True)
+class _Venv:
+    """The vector environment of an agent, without or with encoder and bonus."""
+
+    agent: AgentConfig
+    encoder: Autoencoder | None = None
+    bonus: bool = False
+
+    def make(self, backend: str) -> Any:
+        n_envs, gamma = (self.agent.settings[name] for name in ("n_envs", "gamma"))
+        venv = build_monitored(self.agent.environment, n_envs=n_envs, seed=0, backend=backend)
+        if self.encoder is None:
+            return venv
+        novelty = None
+        if self.bonus:
+            actions = venv.action_space
+            novelty = make_novelty("token_counts", None, self.encoder, actions, gamma, 0)
+        return build_venv(self.agent, self.encoder, venv, novelty=novelty)
+
+
+def _training_rate(agent: AgentConfig, venv: Any, repeats: int) -> float:
+    model = build(agent, venv)
+    timesteps = 2 * venv.num_envs * agent.settings["n_steps"]  # two rollouts and their updates
+    learn = functools.partial(model.learn, timesteps, reset_num_timesteps=False)
+    return _median_rate(learn, timesteps, repeats)

@@ -1,0 +1,128 @@
+"""Tasks with sparse rewards, and the runs of the study on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agents.bonuses import RECIPES
+from scripts.studies.core import DOCS
+
+RESULTS = DOCS / "results" / "sparse_rewards"
+NO_BONUS = "none"
+RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One environment, the length of the training in it, and the goal."""
+
+    env: str
+    """Gymnasium id."""
+    timesteps: int
+    """Timesteps of each agent; each is one env frame."""
+    seeds: int = 5
+    """Agents with each bonus."""
+    algo: Literal["ppo", "dqn"] = "ppo"
+    """Algorithm."""
+    bonuses: Sequence[str] = ("token_counts", NO_BONUS)
+    """Bonuses to compare."""
+    weight: float | None = None
+    """Weight of the bonus; None takes the default."""
+    measure: Literal["success", "return"] = "success"
+    """Measure of the goal: the fraction of episodes with a reward, or the mean return."""
+    goal: float = 0.9
+    """Least value of the measure; 0 asks for a confidence interval above 0."""
+    known: str = ""
+    """Published results."""
+
+
+TASKS = {
+    "DoorKey-8x8": Task(
+        "MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR: return .91 after 123k, RE3 .49 after 2.4M"
+    ),
+    "MultiRoom-N4-S5": Task(
+        "MiniGrid-MultiRoom-N4-S5-v0", 400_000, measure="return", goal=0.7, known=RL_ZOO
+    ),
+    "MultiRoom-N6": Task(
+        "MiniGrid-MultiRoom-N6-v0",
+        1_000_000,
+        measure="return",
+        goal=0.6,
+        known="SB3's PPO with RND: return .316 after 2M",
+    ),
+    "KeyCorridorS3R3": Task(
+        "MiniGrid-KeyCorridorS3R3-v0",
+        800_000,
+        3,
+        measure="return",
+        goal=0.8,
+        known="SB3 with any bonus: 0 after 3M",
+    ),
+    "LockedRoom": Task(
+        "MiniGrid-LockedRoom-v0",
+        3_000_000,
+        3,
+        bonuses=("token_counts+counts", NO_BONUS),
+        goal=0.0,
+        known=RL_ZOO,
+    ),
+    "ObstructedMaze-2Dlh": Task(
+        "MiniGrid-ObstructedMaze-2Dlh-v0", 3_000_000, 3, goal=0.0, known=RL_ZOO
+    ),
+    "KeyRooms": Task(
+        "KeyRooms-v0",
+        100_000,
+        algo="dqn",
+        bonuses=("position_token_counts", NO_BONUS),
+        weight=0.05,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One agent of the study."""
+
+    task: str
+    """Name in ``TASKS``."""
+    bonus: str
+    """Name of the bonus, or ``NO_BONUS``."""
+    seed: int
+    """Seed of encoder, environments and agent."""
+
+    @property
+    def name(self) -> str:
+        """Task, bonus and seed as a relative path."""
+        return f"{self.task}/{self.bonus}-{self.seed}"
+
+    @property
+    def result(self) -> Path:
+        """The JSON file of the result; the learning curve is beside it, as CSV."""
+        return RESULTS / f"{self.name}.json"
+
+
+def runs(
+    tasks: Sequence[str] = (), bonuses: Sequence[str] = (), seeds: int | None = None
+) -> Iterator[Run]:
+    """Yield the runs of these tasks, bonuses and first seeds; by default all of them.
+
+    Raises:
+        ValueError: a task or a bonus is unknown, or there are no seeds.
+    """
+    _check("task", tasks, list(TASKS))
+    _check("bonus", bonuses, [*RECIPES, NO_BONUS])
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    for name in tasks or TASKS:
+        task = TASKS[name]
+        for bonus in bonuses or task.bonuses:
+            yield from (Run(name, bonus, seed) for seed in range(seeds or task.seeds))
+
+
+def _check(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}")
