@@ -58,7 +58,8 @@ def run_alone(code: str, folder: Path) -> None:
     code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{code}"
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    failed, message = done.returncode != 0, done.stderr
+    assert not failed, message
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
