@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from agents.algorithms import ALGORITHMS
-from agents.bonuses import BONUSES
+from latentrl.novelty import BONUSES
 from latentrl.utils.settings import check_same_settings
 
 TRAINING_SEEDS = 400_000

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentrl.models.backbones.conv import BACKBONES, default_backbone, dense
+from latentrl.models.backbones import BACKBONES, default_backbone, dense
 from latentrl.novelty.base import BONUSES
 from latentrl.novelty.prediction import PredictionBonus, RunningNormalizer
 from latentrl.training.optimizer_state import gradient_step

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from latentrl.models.backbones.conv import BACKBONES, default_backbone, dense
+from latentrl.models.backbones import BACKBONES, default_backbone, dense
 from latentrl.novelty.base import BONUSES
 from latentrl.novelty.prediction import PredictionBonus, RunningNormalizer
 from latentrl.training.optimizer_state import gradient_step
