@@ -123,12 +123,16 @@ class ImagePreprocessor(Preprocessor):
         return x
 
     def _resize(self, x: Tensor) -> Tensor:
-        # The uint8 kernel is much faster on the CPU and does not exist on CUDA. It rounds to whole
-        # grey levels, so that the float path rounds too: an encoder gets the same inputs on both.
-        if x.dtype == torch.uint8 and x.device.type == "cpu":
+        # The uint8 kernel is much faster on the CPU and does not exist on CUDA. It rounds columns
+        # and then rows half up, and so does the float path: where images shrink they differ in 1
+        # value of 200, by one grey level. Enlarged images take the float path on every device.
+        shrinks = self.size[0] <= x.shape[2] and self.size[1] <= x.shape[3]
+        if x.dtype == torch.uint8 and x.device.type == "cpu" and shrinks:
             return F.interpolate(x, self.size, mode="bilinear", antialias=True)
-        resized = F.interpolate(x.float(), self.size, mode="bilinear", antialias=True)
-        return resized.round() if self.integral else resized
+        for size in ((x.shape[2], self.size[1]), self.size):
+            x = F.interpolate(x.float(), size, mode="bilinear", antialias=True)
+            x = (x + 0.5).floor() if self.integral else x
+        return x
 
     def inverse(self, x: Tensor) -> Tensor:
         """Map ``(B, C, h, w)`` in [0, 1] to ``(B, h, w, C)`` in the environment's range."""
