@@ -27,7 +27,7 @@ REMEDIES = {
 
 
 class HasShape(Protocol):
-    """The part of an array that tells its meaning."""
+    """Shape and dtype, of an array or of images in files."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,19 +56,21 @@ def space_of(source: HasShape, where: str) -> spaces.Box:
         raise ValueError(f"{where} of shape {source.shape} is empty: {EXPECTED}, N >= 1")
     shape = source.shape[1:]
     dtype = source.dtype
+    # uint8 ``(N, D)`` is no vector: ``read_labels`` reads the same array as factors.
     if dtype == np.uint8 and len(shape) in (2, 3):
         return as_space(shape)
     if dtype.kind == "f" and len(shape) in (1, 2):
         return spaces.Box(-np.inf, np.inf, shape, np.float32)
     if dtype.kind == "f" and len(shape) == 3:
-        _check_range(source, where)
+        _check_range(source, where)  # in floats of 0..255, 1 would pass for white
         return spaces.Box(0, 1, shape, np.float32)
     remedy = REMEDIES.get(dtype.name, REMEDIES.get(dtype.kind, "convert them to numbers"))
     raise ValueError(f"{where} holds {dtype} of shape {source.shape}: {EXPECTED}; {remedy}")
 
 
 def _check_range(images: Any, where: str) -> None:
-    low, high = images.min(), images.max()
+    low = images.min()
+    high = images.max()
     if low < 0 or high > 1:
         raise ValueError(
             f"float images must lie in [0, 1], those of {where} go from {low:g} to {high:g}; "
@@ -88,14 +90,16 @@ def check_observations(batches: Iterable[Array], count: int) -> None:
         ValueError: some observation contains NaN or infinity, or all are equal.
     """
     first: Array | None = None
-    same, start = True, 0
+    same = True
+    start = 0
     for batch in batches:
+        # Equal to the first is equal to all: no other observation has to be kept.
         first = batch[0] if first is None else first
         same = same and bool((batch == first).all())
         if batch.dtype.kind == "f":
             _check_finite(batch, start)
         elif not same:
-            return
+            return  # integers are always finite
         start += len(batch)
     if same:
         raise ValueError(

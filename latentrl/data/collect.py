@@ -148,6 +148,7 @@ class _Collection:
         actions = self.policy(observations)
         following, rewards, terminated, truncated, infos = self.envs.step(actions)
         done = terminated | truncated
+        # An environment that only resets returns the first observation of an episode: no step.
         stepped = np.flatnonzero(~resetting)
         self._write(
             self._select(observations)[stepped],

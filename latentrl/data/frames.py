@@ -97,6 +97,7 @@ class Frames:
         chosen = self.indices[index]
         flat = np.atleast_1d(chosen)
         out = np.empty((len(flat), *self.space.shape), self.space.dtype)
+        # One indexing operation per source, whatever the order of the indices.
         which = np.searchsorted(self._starts, flat, side="right") - 1
         for number in np.unique(which):
             mask = which == number
@@ -111,6 +112,7 @@ class Frames:
     @property
     def times(self) -> Array:
         """Position of each observation within its episode, counted from 0, ``(N,)``."""
+        # Of the whole store and not of this view, so that gaps in a view show in its times.
         order = np.argsort(self._episodes, kind="stable")
         _, starts, lengths = np.unique(self._episodes[order], return_index=True, return_counts=True)
         times = np.empty(len(order), np.int64)
@@ -175,6 +177,8 @@ class Frames:
             raise ValueError(f"validation is a fraction between 0 and 1, got {validation}")
         if len(self) < 2:
             raise ValueError(f"training and validation need at least 2 frames, got {len(self)}")
+        # By episode: consecutive frames are nearly equal, and a random split would put one of such
+        # a pair into validation.
         episodes = self.episodes
         numbers = np.unique(episodes)
         if len(numbers) == 1:
