@@ -1,4 +1,4 @@
-"""The parts of a code that are new in an episode, beside a count by sets and dictionaries."""
+"""The tokens that are new in an episode, against sets and dictionaries."""
 
 from __future__ import annotations
 
@@ -6,134 +6,134 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import latentrl as lrl
-from latentrl.novelty import TokenCounts
+from latentrl.novelty import TokenCounts, make_bonus
 from latentrl.types import LatentLayout
+from tests.latentrl.novelty.cases import reaching, reset, tiny_model, transitions
 
-B, PARTS, SIZE = 4, 6, 2
-NONE = np.zeros((B, 1), np.uint8)
-
-
-def views(rng: np.random.Generator) -> np.ndarray:
-    """Draw codes of a few kinds of tiles, laid out as the backbone 'patches' lays them out: ``(B,
-    SIZE * PARTS)``."""
-    tiles = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [2, 1], [0, 2], [3, 3]], np.float32)
-    return (
-        tiles[rng.integers(len(tiles), size=(B, PARTS)) * rng.integers(2, size=(B, PARTS))]
-        .transpose(0, 2, 1)
-        .reshape(B, -1)
-    )
+B, CELLS, CHANNELS = 4, 6, 2
+LAYOUT = LatentLayout((2, 3), CHANNELS)
+PAIR = LatentLayout((1, 2), 2)
 
 
-def pieces(row: np.ndarray, alike: bool) -> list[tuple]:
-    found = [tuple(part) for part in row.reshape(SIZE, PARTS).T]
-    return found if alike else [(place, *part) for place, part in enumerate(found)]
+def latents(rng: np.random.Generator) -> np.ndarray:
+    """Draw grid latents ``(B, CHANNELS * CELLS)`` made of a few kinds of cells."""
+    kinds = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [2, 1], [0, 2], [3, 3]], np.float32)
+    chosen = rng.integers(len(kinds), size=(B, CELLS)) * rng.integers(2, size=(B, CELLS))
+    return kinds[chosen].transpose(0, 2, 1).reshape(B, -1)
 
 
-def first_places(row: np.ndarray, alike: bool, known: set) -> dict:
-    """Return the new pieces, each with the first place where it is."""
-    found = pieces(row, alike)
-    return {part: found.index(part) for part in found if part not in known}
+def tokens(row: np.ndarray, by_position: bool) -> list[tuple]:
+    cells = [tuple(cell) for cell in row.reshape(CHANNELS, CELLS).T]
+    return [(place, *cell) for place, cell in enumerate(cells)] if by_position else cells
 
 
-@pytest.mark.parametrize("alike", [True, False])
-def test_it_pays_what_sets_and_counters_say(alike):
-    bonus, rng = TokenCounts(PARTS, alike=alike, width=0.5), np.random.default_rng(0)
-    seen, episodes, paid = [set() for _ in range(B)], Counter(), 0.0
-    events, unseen = np.zeros(PARTS), np.zeros(PARTS)
-    first = views(rng)
-    bonus.begin(NONE, first, np.ones(B, bool))
-    seen = [set(pieces(row, alike)) for row in first]
+def first_positions(row: np.ndarray, by_position: bool, known: set) -> dict:
+    """Return the new tokens, each with the first position where it is."""
+    found = tokens(row, by_position)
+    return {token: found.index(token) for token in found if token not in known}
+
+
+@pytest.mark.parametrize("by_position", [True, False])
+def test_the_bonus_is_that_of_sets_and_counters(by_position):
+    bonus, rng = TokenCounts(LAYOUT, by_position, width=0.5), np.random.default_rng(0)
+    episodes, total = Counter(), 0.0
+    events, unknown = np.zeros(CELLS), np.zeros(CELLS)
+    first = latents(rng)
+    reset(bonus, first)
+    known = [set(tokens(row, by_position)) for row in first]
     for _ in range(300):
-        codes = views(rng)
-        new = [first_places(row, alike, known) for row, known in zip(codes, seen, strict=True)]
-        factor = (1 - unseen / (events + 1)) ** 2
+        batch = latents(rng)
+        pairs = zip(batch, known, strict=True)
+        new = [first_positions(row, by_position, own) for row, own in pairs]
+        factor = (1 - unknown / (events + 1)) ** 2
         expected = [
-            sum(factor[at] / np.sqrt(episodes[part] + 1) for part, at in parts.items())
-            for parts in new
+            sum(factor[at] / np.sqrt(episodes[token] + 1) for token, at in found.items())
+            for found in new
         ]
-        np.testing.assert_allclose(bonus.score(NONE, codes), expected, rtol=1e-5)
-        bonus.update(NONE, codes)
-        for known, parts in zip(seen, new, strict=True):
-            known |= set(parts)
-            for part, at in parts.items():
+        np.testing.assert_allclose(bonus.step(reaching(batch)), expected, rtol=1e-5)
+        for own, found in zip(known, new, strict=True):
+            own |= set(found)
+            for token, at in found.items():
                 events[at] += 1
-                unseen[at] += episodes[part] == 0
-        for parts in new:
-            episodes.update(list(parts))
-        paid += sum(expected)
-        ended = rng.random(B) < 0.2
-        starts = views(rng)
-        bonus.begin(NONE, starts, ended)
-        for row in np.flatnonzero(ended):
-            seen[row] = set(pieces(starts[row], alike))
-    assert paid > 10
+                unknown[at] += episodes[token] == 0
+        for found in new:
+            episodes.update(list(found))
+        total += sum(expected)
+        ended = np.flatnonzero(rng.random(B) < 0.2)
+        starts = latents(rng)
+        reset(bonus, starts[ended], ended)
+        for env_id in ended:
+            known[env_id] = set(tokens(starts[env_id], by_position))
+    assert total > 10
     assert bonus.metrics() == {
-        "distinct_parts": len(episodes),
-        "unseen_share": unseen.sum() / events.sum(),
+        "distinct_tokens": len(episodes),
+        "unknown_fraction": unknown.sum() / events.sum(),
     }
 
 
-@pytest.mark.parametrize("alike", [True, False])
-def test_what_never_comes_back_earns_nothing(alike):
-    bonus, start, rng = (
-        TokenCounts(2, alike=alike),
-        np.zeros((1, 4), np.float32),
-        np.random.default_rng(0),
-    )
+@pytest.mark.parametrize("by_position", [True, False])
+def test_noise_earns_nothing(by_position):
+    bonus, rng = TokenCounts(PAIR, by_position), np.random.default_rng(0)
     for _ in range(300):
-        bonus.begin(NONE, start, np.ones(1, bool))
-        bonus.update(NONE, np.array([[rng.normal(), 0, rng.normal(), 0]], np.float32))
-    bonus.begin(NONE, start, np.ones(1, bool))
-    noise, thing = np.array([[7, 0, 7, 0]], np.float32), np.array([[0, 1, 0, 1]], np.float32)
-    assert bonus.score(NONE, noise) < 1e-4
-    assert bonus.score(NONE, thing) == 1, (
-        "nothing was ever new at this place, and so it is not noise"
-    )
+        reset(bonus, np.zeros((1, 4)))
+        bonus.step(reaching([[rng.normal(), 0, rng.normal(), 0]]))
+    reset(bonus, np.zeros((1, 4)))
+    assert bonus.score(reaching([[7, 0, 7, 0]])) < 1e-4
+    # Nothing was ever new at the second position, and so it shows no noise.
+    assert bonus.score(reaching([[0, 1, 0, 1]])) == 1
 
 
-def test_dimensions_are_parts_where_there_are_no_others():
-    bonus = TokenCounts(width=0.5)
-    codes = np.zeros((1, 3), np.float32)
-    bonus.begin(NONE, codes, np.ones(1, bool))
-    assert bonus.score(NONE, codes) == 0
-    codes[0, 1] = 1.0
-    assert bonus.score(NONE, codes) == 1
-    codes[0, 2] = 1.0  # the same value means something else in another dimension
-    assert bonus.score(NONE, codes) == 2
+def test_dimensions_are_the_tokens_of_a_plain_vector():
+    bonus = TokenCounts(LatentLayout(None, 3), width=0.5)
+    reset(bonus, np.zeros((1, 3)))
+    assert bonus.score(reaching([[0, 0, 0]])) == 0
+    assert bonus.score(reaching([[0, 1, 0]])) == 1
+    assert bonus.score(reaching([[0, 1, 1]])) == 2, "in another dimension it is another token"
 
 
-def test_chosen_rows_keep_their_own_episodes():
-    bonus, codes = TokenCounts(PARTS), views(np.random.default_rng(1))
-    bonus.begin(NONE, np.zeros_like(codes), np.ones(B, bool))
-    bonus.select(np.array([2]))
-    bonus.update(NONE, codes[2:3])
-    bonus.select(np.arange(B))
-    again = bonus.score(NONE, np.repeat(codes[2:3], B, axis=0))
+def test_each_environment_has_an_episode_of_its_own():
+    bonus, batch = TokenCounts(LAYOUT), latents(np.random.default_rng(1))
+    reset(bonus, np.zeros_like(batch))
+    bonus.update(reaching(batch[2:3], env_ids=np.array([2])))
+    again = bonus.score(reaching(np.repeat(batch[2:3], B, axis=0)))
     assert again[2] == 0
     assert (again[[0, 1, 3]] > 0).all()
 
 
-def test_the_codes_of_patches_fall_into_its_parts():
+@pytest.mark.parametrize(("name", "elsewhere"), [("token_counts", 1), ("position_token_counts", 2)])
+def test_cells_of_a_spatial_model_are_tokens(name, elsewhere):
     model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, backbone={"name": "patches"})
-    assert model.latent_layout == LatentLayout((3, 2), 4)
-    assert lrl.beta_vae((24, 16, 3), latent_dim=4).patches is None
+    bonus = make_bonus(name, model)
+    assert (bonus.layout, bonus.hash.width) == (LatentLayout((3, 2), 4), 0.01)
+    bonus = TokenCounts(bonus.layout, bonus.by_position, width=1e-3)
     frames = np.zeros((1, 24, 16, 3), np.uint8)
-    bonus = TokenCounts(model.patches, width=1e-3)
-    bonus.begin(frames, model.encode(frames), np.ones(1, bool))
+    reset(bonus, model.encode(frames))
     frames[:, 8:16, 8:] = 255
-    assert bonus.score(frames, model.encode(frames)) == 1
-    frames[:, :8, :8] = 255  # the same tile at another place
-    assert bonus.score(frames, model.encode(frames)) == 1
+    assert bonus.score(reaching(model.encode(frames))) == 1
+    frames[:, :8, :8] = 255  # the same image region at another position
+    assert bonus.score(reaching(model.encode(frames))) == elsewhere
 
 
-def test_impossible_parts_are_refused():
-    with pytest.raises(ValueError, match="a code has at least 1 part, got parts=0"):
-        TokenCounts(0)
+def test_the_sum_is_of_tokens_and_a_hundredth_of_counts():
+    model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, backbone={"name": "patches"})
+    names = "token_counts", "counts", "token_counts+counts"
+    each = [make_bonus(name, model, spaces.Discrete(2), 3) for name in names]
+    rng = np.random.default_rng(0)
+    for step in range(4):
+        batch = reaching(rng.integers(0, 2, (5, 24)))
+        first, second, both = (bonus.step(batch) for bonus in each)
+        np.testing.assert_allclose(both, first + 0.01 * second, rtol=1e-5)
+        assert both.any(), step
+
+
+def test_a_layout_of_other_latents_is_refused():
+    message = r"a layout of 12 values, got latents \(6, 4\): pass LatentLayout\.of\(encoder\)"
+    for call in (TokenCounts(LAYOUT).score, TokenCounts(LAYOUT).update):
+        with pytest.raises(ValueError, match=message):
+            call(transitions(0))
+    assert make_bonus("token_counts", tiny_model()).score(transitions(0)).shape == (6,)
     with pytest.raises(ValueError, match="positive width, got bits=32, width=0"):
-        TokenCounts(width=0)
-    with pytest.raises(
-        ValueError, match="codes of 12 values do not fall into 5 parts: set parts to a divisor"
-    ):
-        TokenCounts(5).score(NONE, np.zeros((B, 12), np.float32))
+        TokenCounts(LAYOUT, width=0)
