@@ -181,8 +181,9 @@ def test_the_screen_is_the_observation_of_vizdoom():
     assert env.observation_space == Doom.observation_space["screen"]
 
 
-def test_vizdoom_itself():
+def test_vizdoom_itself(tmp_path, monkeypatch):
     pytest.importorskip("vizdoom")
+    monkeypatch.chdir(tmp_path)  # the engine writes its settings into the current folder
     env = make_env(Environment("VizdoomBasic-v1", frame_skip=4))
     try:
         assert env.observation_space.shape == (240, 320, 3)
