@@ -170,6 +170,23 @@ def test_a_family_with_a_vector_of_its_own(registry):
     assert all(isinstance(env.env.env, Clock) for env in made), "observe is the vector's own job"
 
 
+def test_makers_carry_their_family(registry, tmp_path, monkeypatch):
+    """A spawned worker has not imported the plugin that registered the family."""
+    (tmp_path / "clock_package.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def vector(makers):
+        registry.clear()
+        return gym.vector.SyncVectorEnv(makers)
+
+    register_family(
+        EnvFamily("mine", prefixes=("tests.helpers:Clock",), package="clock_package", vector=vector)
+    )
+    assert "clock_package" not in sys.modules
+    make_vector(Environment("tests.helpers:Clock"), 1)
+    assert sys.modules.pop("clock_package")
+
+
 def test_the_screen_is_the_observation_of_vizdoom():
     class Doom(gym.Env):
         observation_space = gym.spaces.Dict(
