@@ -71,9 +71,19 @@ class EnvPoolSupport:
 class EnvFamily:
     """All that is special to the environments whose ids begin alike.
 
-    ``envs.make`` and ``envs.envpool`` contain no environment's name: they read this object. A
-    family whose observations need a wrapper is one file that calls ``register_family``, and its
-    import in ``envs/__init__.py``.
+    ``envs.make`` and ``envs.envpool`` contain no environment's name: they read this object. A new
+    family is one file that calls ``register_family``, and its import in ``envs/__init__.py``; or it
+    is a module of a user's own, which the scripts import by ``--plugin``::
+
+        register_family(
+            EnvFamily(
+                "doors",
+                prefixes=("Doors-",),
+                defaults=EnvDefaults(frame_skip=2, policy="random"),
+                package="my_doors",  # registers Doors-v0; workers import it, too
+                observe=lambda env: PickObservation(env, "camera"),
+            )
+        )
     """
 
     name: str

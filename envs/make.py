@@ -185,7 +185,7 @@ def _check_gymnasium_has(environment: Environment, family: EnvFamily) -> None:
     if family.envpool_only:
         raise ValueError(
             f"{environment.id} exists in EnvPool alone, as a vector environment without episode "
-            "seeds: use make_vector with backend 'envpool'"
+            "seeds: use make_vector with backend 'envpool' (--backend envpool)"
         )
 
 

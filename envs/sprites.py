@@ -28,7 +28,7 @@ SIDES = np.linspace(0.18, 0.36, FACTORS["scale"])
 """Square root of the area at each scale, as a fraction of the image's side."""
 ANGLES = np.arange(FACTORS["orientation"]) * 90 / FACTORS["orientation"]
 """Degrees at each orientation, from the x axis towards the y axis: clockwise in the image."""
-PLACES = np.linspace(0.3, 0.7, FACTORS["x"])
+POSITIONS = np.linspace(0.3, 0.7, FACTORS["x"])
 """Position of the centroid, as a fraction of the image's side; no sprite touches the edge."""
 MIN_SIZE = 16
 CHUNK = 64
@@ -109,8 +109,8 @@ def sprite_values(factors: Array, size: int = 64) -> Measures:
     _, scale, orientation, x, y = np.asarray(factors).T
     return {
         "area": (SIDES[scale] * size) ** 2,
-        "x": PLACES[x] * size - 0.5,
-        "y": PLACES[y] * size - 0.5,
+        "x": POSITIONS[x] * size - 0.5,
+        "y": POSITIONS[y] * size - 0.5,
         "angle": ANGLES[orientation],
     }
 

@@ -12,7 +12,8 @@ from envs.wrappers import PickObservation
 
 def screen(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
     """Return ``env`` with the screen as its observation, ``(240, 320, 3)`` uint8."""
-    # The other keys (game variables, depth, labels, audio) differ from scenario to scenario.
+    # The other keys (game variables, depth, labels, audio) differ between scenarios. The terminal
+    # observation is black: the engine has no screen after the end of an episode.
     return PickObservation(env, "screen")
 
 

@@ -17,6 +17,7 @@ class FrameSkip(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
         Raises:
             ValueError: ``skip`` is less than 1.
         """
+        # The recorded argument goes into the spec, from which gym.make repeats the wrapper.
         gym.utils.RecordConstructorArgs.__init__(self, skip=skip)
         super().__init__(env)
         if skip < 1:

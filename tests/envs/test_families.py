@@ -170,6 +170,23 @@ def test_a_family_with_a_vector_of_its_own(registry):
     assert all(isinstance(env.env.env, Clock) for env in made), "observe is the vector's own job"
 
 
+def test_makers_carry_their_family(registry, tmp_path, monkeypatch):
+    """A spawned worker has not imported the plugin that registered the family."""
+    (tmp_path / "clock_package.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def vector(makers):
+        registry.clear()
+        return gym.vector.SyncVectorEnv(makers)
+
+    register_family(
+        EnvFamily("mine", prefixes=("tests.helpers:Clock",), package="clock_package", vector=vector)
+    )
+    assert "clock_package" not in sys.modules
+    make_vector(Environment("tests.helpers:Clock"), 1)
+    assert sys.modules.pop("clock_package")
+
+
 def test_the_screen_is_the_observation_of_vizdoom():
     class Doom(gym.Env):
         observation_space = gym.spaces.Dict(
@@ -181,8 +198,9 @@ def test_the_screen_is_the_observation_of_vizdoom():
     assert env.observation_space == Doom.observation_space["screen"]
 
 
-def test_vizdoom_itself():
+def test_vizdoom_itself(tmp_path, monkeypatch):
     pytest.importorskip("vizdoom")
+    monkeypatch.chdir(tmp_path)  # the engine writes its settings into the current folder
     env = make_env(Environment("VizdoomBasic-v1", frame_skip=4))
     try:
         assert env.observation_space.shape == (240, 320, 3)

@@ -40,7 +40,7 @@ def test_every_id_of_envpool_is_of_the_family():
 def test_gymnasium_has_no_procgen():
     message = (
         "CoinrunEasy-v0 exists in EnvPool alone, as a vector environment without episode seeds: "
-        "use make_vector with backend 'envpool'"
+        r"use make_vector with backend 'envpool' \(--backend envpool\)"
     )
     with pytest.raises(ValueError, match=message):
         make_env(COIN_RUN)
