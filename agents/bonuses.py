@@ -28,6 +28,7 @@ from latentrl.utils.registry import Registry
 BONUSES: Registry[Bonus] = Registry("novelty")
 STATE = "novelty.safetensors"
 DEFAULT_WEIGHT = 0.005
+DEFAULT_NOVELTY = "reconstruction"
 COUNTS_BESIDE_PARTS = 0.01
 """Weight of new views where parts have 1: views are new at most steps, parts at few."""
 

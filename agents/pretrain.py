@@ -36,7 +36,7 @@ from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_bytes, write_json
 from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
 from latentrl.viz.tensorboard import TensorBoardCallback
-from latentrl.wrappers.sb3 import CLOSE_TIMEOUT
+from latentrl.wrappers.gymnasium_vecenv import CLOSE_TIMEOUT
 
 __all__ = [
     "PretrainConfig",

@@ -4,10 +4,18 @@ from typing import Any
 
 import gymnasium as gym
 
-from envs.families import EnvDefaults, defaults_for
+from envs.families import EnvDefaults, EnvFamily, defaults_for, family_of
 from envs.make import Environment, make_env, make_vector
 
-__all__ = ["EnvDefaults", "Environment", "make_env", "make_vector", "defaults_for"]
+__all__ = [
+    "EnvDefaults",
+    "EnvFamily",
+    "Environment",
+    "defaults_for",
+    "family_of",
+    "make_env",
+    "make_vector",
+]
 
 
 ENVS: dict[str, dict[str, Any]] = {

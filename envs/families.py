@@ -77,6 +77,18 @@ FAMILIES = {
 """How ids begin whose environments have one package and the same settings."""
 
 
+@dataclass(frozen=True)
+class EnvFamily:
+    """What is special to a family."""
+
+    envpool_only: bool = False
+
+
+def family_of(env_id: str) -> EnvFamily:
+    """Return the family of an environment."""
+    return EnvFamily()
+
+
 def defaults_for(env_id: str) -> EnvDefaults:
     """Return the settings of an environment, the general defaults where it has none of its own."""
     family = next(

@@ -180,15 +180,15 @@ def test_options_reach_the_model(tmp_path):
 def test_options_in_a_file(tmp_path):
     (tmp_path / "mine.yaml").write_text(
         f"data: {write_npy(tmp_path)}\nmodel: denoising_ae\nsteps: 2\n"
-        "option: {corruption: masking, fraction: 0.4, backbone: {name: mlp, hidden: [8]}}\n"
+        "option: {corruption: gaussian_noise, std: 0.4, backbone: {name: mlp, hidden: [8]}}\n"
     )
     done = succeed(tmp_path, "pretrain_vae", "--config", "mine.yaml")
     path = tmp_path / "runs/vae/sprites/denoising_ae-1"
-    assert lrl.load(path).config.corruptions == [{"name": "masking", "share": 0.4}]
-    assert (
-        "autoencode.py denoise --model runs/vae/sprites/denoising_ae-1 --data sprites.npy --corrupt auto"
-        in done.out
-    )
+    (corruption,) = lrl.load(path).config.corruptions
+    assert (corruption["name"], corruption["std"]) == ("gaussian_noise", 0.4)
+    command = printed_command(done.out, "autoencode")
+    model = ["--model", "runs/vae/sprites/denoising_ae-1", "--data", "sprites.npy"]
+    assert command == ["denoise", *model, "--corrupt", "auto"]
     # A resumed run has the saved flags, without the file.
     again = succeed(
         tmp_path, "pretrain_vae", "--data", "sprites.npy", "--model", "denoising_ae", "--resume"

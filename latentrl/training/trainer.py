@@ -1,0 +1,5 @@
+"""One call of ``fit``."""
+
+from latentrl.training.fit import _Trainer as Trainer
+
+__all__ = ["Trainer"]
