@@ -52,7 +52,9 @@ def build(
             policy_name(config.latent), venv, seed=seed, device=device, **arguments
         )
     except (TypeError, AssertionError) as error:
-        raise ValueError(f"{config.algo} cannot be built with {arguments}: {error}") from error
+        raise ValueError(
+            f"{config.algo} cannot be built with {dict(config.hyperparameters)}: {error}"
+        ) from error
 
 
 def save_agent(

@@ -132,11 +132,14 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
 def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
     """Remove a new run's folder where frames that cannot be learned end the run at its start."""
     existed = path.exists()
+    resumed = (path / FLAGS_FILE).exists()
     try:
         yield
     except ValueError:
-        if not existed and not has_progress(path):
-            shutil.rmtree(path, ignore_errors=True)
+        if not resumed and not has_progress(path):
+            (path / FLAGS_FILE).unlink(missing_ok=True)
+            if not existed:
+                shutil.rmtree(path, ignore_errors=True)
         raise
 
 

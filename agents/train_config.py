@@ -16,8 +16,6 @@ from latentrl.utils.settings import check_same_settings
 
 TRAINING_SEEDS = 400_000
 """Seeds below this are for training; those of validation and test are higher."""
-DEFAULT_NOVELTY = "reconstruction"
-"""Bonus of ``--novelty`` without a name: it decays as the autoencoder learns, without counts."""
 MAY_CHANGE = ("vae", "timesteps", "out", "device", "resume", "hyperparams")
 """Flags that a resumed run may change, or that are compared elsewhere."""
 REMEDY = "resume it with the same flags, or start a new run"

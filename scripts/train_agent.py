@@ -7,8 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from agents.bonuses import DEFAULT_NOVELTY
 from agents.train import TrainConfig, Trained, train
-from agents.train_config import DEFAULT_NOVELTY
+from envs import family_of
 from scripts.cli import run
 
 
@@ -24,9 +25,11 @@ def report(result: Trained) -> None:
     print(f"best checkpoint, on the validation episodes: {result.best}")
     print("next:")
     print("  tensorboard --logdir runs")
+    env_id = result.config.environment.id
+    backend = "envpool" if family_of(env_id).envpool_only else "gymnasium"
     print(
         f"  python scripts/evaluate_agent.py --agent {result.path} --episodes 100 "
-        "--backend gymnasium"
+        f"--backend {backend}"
     )
 
 

@@ -24,9 +24,7 @@ from latentrl.utils.io import write_tensors
 from tests.agents.small import CASES, CONTINUOUS, REACH, make_venv, small_config, trained
 from tests.helpers import same
 
-OFF_POLICY = [
-    case for case in CASES if issubclass(find_algorithm(case[0]).cls, OffPolicyAlgorithm)
-]
+OFF_POLICY = [case for case in CASES if issubclass(find_algorithm(case[0]).cls, OffPolicyAlgorithm)]
 
 
 def test_every_algorithm_is_a_case_below():

@@ -1,6 +1,8 @@
-"""Features of patches, beside a loop over codes and patches."""
+"""Features of cells, beside a loop over latents and cells."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,47 +10,55 @@ import torch
 from gymnasium import spaces
 
 import latentrl as lrl
-from agents.algorithms.base import for_codes
-from agents.features import PatchFeatures
+from agents.checkpoint import build
+from agents.features import CellFeatures
+from envs import Environment
+from latentrl.types import LatentLayout
+from tests.agents.small import make_venv, small_config
 
-PATCHES, SIZE, WIDTH = 6, 4, 3
+CELLS, CHANNELS, WIDTH = 6, 4, 3
+LAYOUT = LatentLayout((3, 2), CHANNELS)
 
 
 @pytest.mark.parametrize("stack", [1, 2])
-@pytest.mark.parametrize("visits", [0, 1])
+@pytest.mark.parametrize("counts", [0, 1])
 @pytest.mark.parametrize("rectified", [True, False])
-def test_every_patch_goes_through_the_same_network(stack, visits, rectified):
+def test_every_cell_goes_through_the_same_network(stack, counts, rectified):
     torch.manual_seed(0)
-    seen = PATCHES * SIZE + visits
-    space = spaces.Box(-np.inf, np.inf, (stack * seen,), np.float32)
-    features = PatchFeatures(space, PATCHES, stack, WIDTH, rectified)
-    x = torch.randn(5, stack * seen)
+    size = CELLS * CHANNELS + counts
+    space = spaces.Box(-np.inf, np.inf, (stack * size,), np.float32)
+    features = CellFeatures(space, LAYOUT, stack, WIDTH, rectified)
+    x = torch.randn(5, stack * size)
     expected = []
     for row in x:
-        codes = row.reshape(stack, seen)
-        patches = [
-            features.network(code[: PATCHES * SIZE].reshape(SIZE, PATCHES)[:, p])
-            for code in codes
-            for p in range(PATCHES)
+        latents = row.reshape(stack, size)
+        cells = [
+            features.network(latent[: CELLS * CHANNELS].reshape(CHANNELS, CELLS)[:, cell])
+            for latent in latents
+            for cell in range(CELLS)
         ]
-        expected.append(torch.cat([*patches, *(code[PATCHES * SIZE :] for code in codes)]))
+        expected.append(torch.cat([*cells, *(latent[CELLS * CHANNELS :] for latent in latents)]))
     torch.testing.assert_close(features(x), torch.stack(expected))
-    assert features.features_dim == stack * (PATCHES * WIDTH + visits)
-    assert bool((features(x)[:, : PATCHES * WIDTH] >= 0).all()) == rectified
+    assert features.features_dim == stack * (CELLS * WIDTH + counts)
+    assert bool((features(x)[:, : CELLS * WIDTH] >= 0).all()) == rectified
 
 
-def test_only_codes_of_patches_have_features_of_patches():
-    settings = {
-        "gamma": 0.9,
-        "policy_kwargs": {"net_arch": [8], "patch_features": {"width": 5, "rectified": False}},
-    }
-    tiles = lrl.beta_vae((24, 16, 3), latent_dim=SIZE * PATCHES, backbone={"name": "patches"})
-    whole = lrl.beta_vae((24, 16, 3), latent_dim=8)
-    kwargs = for_codes(settings, tiles, 2)["policy_kwargs"]
-    assert kwargs == {
-        "net_arch": [8],
-        "patches": {"patches": PATCHES, "stack": 2, "width": 5, "rectified": False},
-    }
-    for encoder in (whole, None):
-        assert for_codes(settings, encoder, 1) == {"gamma": 0.9, "policy_kwargs": {"net_arch": [8]}}
-    assert for_codes({"gamma": 0.9}, tiles, 1) == {"gamma": 0.9}
+def test_the_cells_are_those_of_the_layout():
+    latents = np.random.default_rng(0).normal(size=(3, CELLS * CHANNELS)).astype(np.float32)
+    space = spaces.Box(-np.inf, np.inf, (CELLS * CHANNELS,), np.float32)
+    features = CellFeatures(space, LAYOUT, width=WIDTH)
+    expected = features.network(torch.from_numpy(LAYOUT.split(latents))).flatten(1)
+    torch.testing.assert_close(features(torch.from_numpy(latents)), expected)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn", "qrdqn"])
+def test_an_agent_on_a_grid_of_latents_gets_features_of_cells(algo):
+    grid = lrl.beta_vae((64, 64, 3), latent_dim=4 * 64, backbone={"name": "patches"})
+    policy = {"net_arch": [8], "cell_features": {"width": 2}}
+    config = small_config(algo, Environment("KeyRooms-v0"), policy_kwargs=policy)
+    config = dataclasses.replace(config, episodic_count=True)
+    model = build(config, make_venv(config, grid))
+    extractors = [m for m in model.policy.modules() if isinstance(m, CellFeatures)]
+    assert extractors
+    assert {m.features_dim for m in extractors} == {2 * (64 * 2 + 1)}
+    model.learn(64)

@@ -1,0 +1,147 @@
+"""Algorithms by name, the actions that they accept, and what building one refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+import torch
+from gymnasium import spaces
+
+import latentrl as lrl
+from agents.algorithms import ALGORITHMS, AlgorithmSpec, check_actions, find_algorithm
+from agents.algorithms.hyperparameters import check_names, read_defaults
+from agents.checkpoint import build
+from agents.train import TrainConfig, describe_agent
+from agents.venv import build_monitored, build_venv
+from envs import Environment
+from tests.agents.small import CASES, CONTINUOUS, REACH, make_venv, small_config
+
+BOX, DISCRETE = spaces.Box(-1, 1, (2,)), spaces.Discrete(3)
+car_racing_2 = pytest.mark.filterwarnings("ignore:.*CarRacing-v2 is out of date")
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_every_algorithm_is_complete(name):
+    spec = find_algorithm(name)
+    assert spec.cls.__name__.lower() == name
+    assert ALGORITHMS[name].__doc__.count("arXiv") + ALGORITHMS[name].__doc__.count("Nature")
+    for latent in (True, False):
+        hyperparameters = read_defaults(spec, "CarRacing-v2", latent)
+        check_names(hyperparameters, spec, latent)
+        assert {"n_envs", "timesteps", "gamma", "learning_rate"} <= set(hyperparameters)
+
+
+@pytest.mark.parametrize(("algo", "environment"), CASES)
+def test_every_algorithm_is_built_with_the_seed(algo, environment, encoder):
+    config = small_config(algo, environment)
+    weights = [
+        build(config, make_venv(config, encoder), seed).policy.state_dict() for seed in (1, 1, 2)
+    ]
+    first, again, other = (torch.cat([v.flatten() for v in each.values()]) for each in weights)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_unknown_algorithm():
+    message = f"unknown algorithm 'a3c'; known: {', '.join(ALGORITHMS)}"
+    with pytest.raises(ValueError, match=message):
+        find_algorithm("a3c")
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(algo="a3c")
+
+
+@pytest.mark.parametrize(
+    ("algo", "space", "message"),
+    [
+        ("dqn", BOX, "dqn needs Discrete actions, Mine-v0 has Box(.*; use one of: ppo, sac"),
+        ("qrdqn", BOX, "qrdqn needs Discrete actions, Mine-v0 has Box(.*; use one of: ppo, sac"),
+        ("sac", DISCRETE, "sac needs Box actions, Mine-v0 has Discrete(3); use one of: dqn, ppo,"),
+    ],
+)
+def test_actions_that_an_algorithm_cannot_take(algo, space, message):
+    pattern = message.replace("(.*", r"\(.*").replace("(3)", r"\(3\)")
+    with pytest.raises(ValueError, match=pattern):
+        check_actions(algo, space, "Mine-v0")
+    check_actions("ppo", space, "Mine-v0")
+
+
+@pytest.mark.parametrize(("algo", "environment"), [("dqn", CONTINUOUS), ("sac", REACH)])
+def test_actions_are_checked_before_training(algo, environment, encoder):
+    message = re.escape(f"{algo} needs ") + ".*" + re.escape(environment.id)
+    config = dataclasses.replace(small_config(), algo=algo, environment=environment)
+    with pytest.raises(ValueError, match=message):
+        build(config, make_venv(config, encoder))
+    with pytest.raises(ValueError, match=message):
+        describe_agent(TrainConfig(env=environment.id, algo=algo), encoder)
+
+
+def test_a_package_that_is_not_installed():
+    spec = AlgorithmSpec("no_such_package.sub:Mine", (), None, requirement="latentrl[mine]")
+    with pytest.raises(
+        ValueError,
+        match=r"Mine needs the package no_such_package.sub: pip install 'latentrl\[mine\]'",
+    ):
+        spec.cls  # noqa: B018
+    assert find_algorithm("qrdqn").requirement == "latentrl[contrib]"
+
+
+def test_ppo_has_state_dependent_exploration_where_actions_are_continuous(encoder):
+    for environment, gsde in ((CONTINUOUS, True), (REACH, False)):
+        config = describe_agent(TrainConfig(env=environment.id), encoder)
+        assert ("use_sde" in config.hyperparameters) == gsde
+        assert ("log_std_init" in config.hyperparameters["policy_kwargs"]) == gsde
+        model = build(config, make_venv(config, encoder))
+        assert model.use_sde == gsde
+        assert isinstance(model.policy.mlp_extractor.policy_net[1], torch.nn.GELU)
+
+
+def test_hyperparameters_that_an_algorithm_cannot_be_built_with(encoder):
+    messages = {
+        "ppo cannot be built with .*'n_steps': 'many'": {"n_steps": "many"},
+        "can only be used with continuous actions": {"use_sde": True},
+    }
+    for message, changes in messages.items():
+        config = small_config("ppo", **changes)
+        with pytest.raises(ValueError, match=message):
+            build(config, make_venv(config, encoder))
+
+
+@car_racing_2
+def test_algorithms_without_continuous_actions_take_the_discrete_variant():
+    encoder = lrl.random((96, 96, 3), preprocessing=lrl.Preprocessing((0, 12, 0, 0), (64, 64)))
+    for algo, discrete in (("dqn", True), ("qrdqn", True), ("ppo", False), ("sac", False)):
+        config = describe_agent(TrainConfig(algo=algo), encoder)
+        assert config.environment == Environment("CarRacing-v2", frame_skip=4, discrete=discrete)
+        assert config.stack == 4
+    discrete = describe_agent(TrainConfig(algo="dqn"), encoder).environment
+    for backend in ("envpool", "gymnasium"):
+        if backend == "envpool":
+            pytest.importorskip("envpool")
+        venv = build_monitored(discrete, n_envs=1, seed=0, backend=backend)
+        assert venv.action_space == spaces.Discrete(5)
+        venv.close()
+
+
+@car_racing_2
+def test_the_pixel_baseline_has_the_hyperparameters_of_rl_zoo():
+    config = describe_agent(TrainConfig(env="CarRacing-v2", latent=False), None)
+    assert config.environment == Environment("CarRacing-v2", frame_skip=2)
+    assert (config.stack, config.pixels) == (2, lrl.Preprocessing(size=(64, 64), greyscale=True))
+    venv = build_venv(config, None, build_monitored(config.environment, n_envs=2, seed=0))
+    model = build(config, venv, device="cpu")
+    assert (venv.norm_obs, venv.norm_reward) == (False, True)
+    assert config.hyperparameters["n_envs"] == 8
+    assert model.observation_space.shape == (2, 64, 64)
+    assert type(model.policy).__name__ == "ActorCriticCnnPolicy"
+    assert (model.n_steps, model.batch_size, model.n_epochs) == (512, 128, 10)
+    assert (model.gamma, model.gae_lambda, model.ent_coef, model.vf_coef) == (0.99, 0.95, 0, 0.5)
+    assert (model.clip_range(1), model.max_grad_norm, model.lr_schedule(1)) == (0.2, 0.5, 1e-4)
+    assert (model.use_sde, model.sde_sample_freq) == (True, 4)
+    assert (model.policy.log_std == -2).all()
+    layers = [type(layer).__name__ for layer in model.policy.mlp_extractor.policy_net]
+    assert layers == ["Linear", "GELU"]
+    assert model.policy.mlp_extractor.policy_net[0].out_features == 256
+    assert not model.policy.ortho_init
+    venv.close()

@@ -1,0 +1,166 @@
+"""Evaluation: which episodes are played, by which policy, and what is reported."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+
+import numpy as np
+import pytest
+from gymnasium.vector import SyncVectorEnv
+from stable_baselines3.common.vec_env import VecMonitor
+
+import agents.evaluate
+import latentrl as lrl
+from agents.checkpoint import build, save_agent
+from agents.evaluate import (
+    TEST_SEED,
+    Evaluation,
+    actor,
+    evaluate_agent,
+    evaluate_random,
+    load_for_evaluation,
+    make_test_envs,
+    play,
+)
+from agents.train_config import TRAINING_SEEDS
+from agents.validation import VALIDATION_SEED
+from agents.venv import build_venv, newest_frames
+from envs import Environment, make_env
+from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
+from tests.agents.small import CONTINUOUS, REACH, make_venv, save_run, small_config
+from tests.helpers import Clock, same
+
+
+def clocks(n):
+    return VecMonitor(GymnasiumVecEnv(SyncVectorEnv([lambda i=i: Clock(i) for i in range(n)])))
+
+
+@pytest.mark.parametrize(
+    ("n", "lengths"), [(2, [3, 4, 4, 5, 5]), (3, [3, 4, 5, 4, 5]), (1, [3, 4, 5, 6, 7])]
+)
+def test_every_environment_plays_as_many_episodes_in_the_order_of_their_seeds(n, lengths):
+    # Episode k of clock i has 3 + i + k steps: by time alone, the first clock would play most.
+    result = play(clocks(n), lambda _: np.zeros(n, int), episodes=5)
+    assert result.lengths == lengths
+    assert result.returns == [n * (n + 1) / 2 for n in lengths]
+
+
+def test_an_evaluation_in_words():
+    result = Evaluation([1.0, 3.0], [10, 20])
+    assert (result.mean, result.std) == (2.0, 1.0)
+    assert str(result) == "2 +- 1 over 2 episodes (from 1 to 3)"
+
+
+def test_seeds_of_training_validation_and_test_are_apart():
+    assert TRAINING_SEEDS < VALIDATION_SEED < TEST_SEED
+
+
+def test_random_actions_on_the_test_episodes(monkeypatch):
+    monkeypatch.setattr(agents.evaluate, "ENVS_IN_PROCESS", 2)
+    result = evaluate_random(REACH, 5, seed=77, progress=False)
+    expected = []
+    sampler = make_env(REACH).action_space
+    for i in range(2):
+        sampler.seed(77 + i)
+        for k in range(i, 5, 2):
+            env = make_env(REACH)
+            env.reset(seed=77 + k)
+            total, done = 0.0, False
+            while not done:
+                _, reward, terminated, truncated, _ = env.step(sampler.sample())
+                total, done = total + reward, terminated or truncated
+            expected.append((k, total))
+    assert result.returns == pytest.approx([total for _, total in sorted(expected)], abs=1e-5)
+
+
+def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(
+    encoder, tmp_path, monkeypatch
+):
+    run = save_run(tmp_path / "run", encoder)
+    results = []
+    for cores in (1, 3):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        results.append(evaluate_agent(run, 7, progress=False))
+    assert results[0] == results[1]
+    report = json.loads((run / "evaluation-gymnasium-7.json").read_text())
+    assert report["returns"] == results[1].returns
+    assert report["mean"] == results[1].mean
+    conditions = (report["backend"], report["seed"], report["timesteps"])
+    assert conditions == ("gymnasium", TEST_SEED, 123)
+
+
+def test_checkpoint_and_environment_can_be_chosen(encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    (run / "best").rename(run / "last")
+    other = "envs.pixel_reach:PixelReach"
+    result = evaluate_agent(
+        run, 2, checkpoint="last", env=other, deterministic=False, progress=False
+    )
+    name = "evaluation-gymnasium-2-stochastic-last-envs.pixel_reach.PixelReach.json"
+    report = json.loads((run / name).read_text())
+    assert report["returns"] == result.returns
+    assert (report["env"], report["checkpoint"], report["deterministic"]) == (other, "last", False)
+
+
+@pytest.mark.parametrize("algo", ["dqn", "qrdqn"])
+def test_stochastic_evaluation_has_the_final_exploration_of_training(algo, tmp_path):
+    encoder = lrl.random((64, 64, 3), latent_dim=4)
+    rates = []
+    for rate in (0.0, 1.0):
+        rooms = Environment("KeyRooms-v0")
+        config = small_config(algo, rooms, exploration_final_eps=rate)
+        venv = build_venv(config, encoder, make_test_envs(rooms, 8, "gymnasium", 0), training=False)
+        folder = tmp_path / str(rate)
+        save_agent(folder, config, build(config, venv), venv)
+        model = load_for_evaluation(config, venv, folder)
+        observations = venv.reset()
+        greedy = actor(model, deterministic=True)(observations)
+        act = actor(model, deterministic=False)
+        rates.append(np.mean([(act(observations) != greedy).mean() for _ in range(20)]))
+        venv.close()
+    assert rates[0] == 0
+    assert rates[1] > 0.5
+
+
+@pytest.mark.parametrize(("algo", "every"), [("ppo", 4), ("sac", 2)])
+def test_state_dependent_noise_is_drawn_anew_as_often_as_in_training(algo, every, encoder):
+    config = small_config(algo, CONTINUOUS, use_sde=True, sde_sample_freq=every)
+    venv = make_venv(config, encoder)
+    act = actor(build(config, venv), deterministic=False)
+    observations = venv.reset()
+    actions = [act(observations) for _ in range(2 * every)]
+    changed = [not same(a, b) for a, b in itertools.pairwise(actions)]
+    assert changed == [step == every - 1 for step in range(2 * every - 1)]
+
+
+def test_the_seeds_of_test_episodes_are_divided_among_environments(monkeypatch):
+    monkeypatch.setattr(agents.evaluate, "ENVS_IN_PROCESS", 2)
+    venv = make_test_envs(REACH, 5, "gymnasium", 100)
+    assert [list(env.seeds) for env in venv.unwrapped.envs.envs] == [[100, 102, 104], [101, 103]]
+
+
+def test_envpool_evaluation_starts_with_its_own_seed(tmp_path, monkeypatch):
+    pytest.importorskip("envpool")
+    from envs.envpool import EnvPoolVectorEnv
+
+    encoder = lrl.random((96, 96, 3), latent_dim=4, preprocessing=lrl.Preprocessing(size=(16, 16)))
+    run = save_run(tmp_path / "run", encoder, Environment("CarRacing-v2", frame_skip=4))
+    first = []
+
+    def one_reset(venv, *_):
+        venv.reset()
+        first.append(newest_frames(venv))
+        return Evaluation([0.0], [1])
+
+    monkeypatch.setattr(agents.evaluate, "play", one_reset)
+    evaluate_agent(run, 2, backend="envpool", seed=4321)
+    reference = EnvPoolVectorEnv("CarRacing-v2", 2, seed=4321)
+    assert same(first[0], reference.reset()[0])
+    reference.close()
+
+
+def test_no_episodes(encoder, tmp_path):
+    with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
+        evaluate_agent(save_run(tmp_path / "run", encoder), 0)

@@ -1,0 +1,111 @@
+"""Pretraining: flags that are refused, held-out images, runs that are resumed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import agents.pretrain
+import latentrl as lrl
+from agents.pretrain import PretrainConfig, build_model, pretrain, write_images
+from agents.pretrain_config import completed
+from latentrl.data.frames import evenly_spaced
+from tests.agents.small import REACH
+
+
+def test_flags_that_contradict_each_other():
+    vectors = lrl.as_frames(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
+    with pytest.raises(ValueError, match="beta is for model 'beta_vae', not 'pca'"):
+        pretrain(PretrainConfig(model="pca", beta=2.0))
+    with pytest.raises(ValueError, match="unknown model 'vea'; known: ae, beta_tcvae"):
+        pretrain(PretrainConfig(model="vea"))
+    with pytest.raises(
+        ValueError,
+        match=r"size and crop are for images; the observations of CartPole-v1 have shape \(4,\)",
+    ):
+        build_model(
+            PretrainConfig(env="CartPole-v1", model="pca", size=64),
+            vectors.space,
+            from_environment=True,
+        )
+
+
+def test_nothing_to_resume():
+    with pytest.raises(
+        FileNotFoundError, match=r"nothing to resume for X-v0: no run in runs/vae/X-v0"
+    ):
+        pretrain(PretrainConfig(env="X-v0", resume=True))
+
+
+def test_flags_are_checked_before_frames_are_collected(tmp_path):
+    cases = {
+        "latent_dim is a number of values, at least 1; got 0": {"latent_dim": 0},
+        "epochs must be at least 1, got 0": {"epochs": 0},
+        "frames must be at least 2, got 1": {"frames": 1},
+        "device 'cuda:7' cannot be used here": {"device": "cuda:7"},
+        "has vectors of 4 values, fewer than latent_dim=32; add --from-render": {
+            "env": "CartPole-v1"
+        },
+        r"has observations Discrete\(16\); add --from-render to learn from rendered images": {
+            "env": "FrozenLake-v1"
+        },
+    }
+    for message, flags in cases.items():
+        with pytest.raises(ValueError, match=message):
+            pretrain(PretrainConfig(**{"env": "PixelReach-v0", "out": tmp_path / "run", **flags}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_defaults_of_an_environment_are_for_its_own_images():
+    tuned = completed(PretrainConfig("KeyRooms-v0"), None)
+    assert (tuned.latent_dim, tuned.beta, tuned.steps) == (256, 0.1, 3_000)
+    assert "backbone={name: patches}" in tuned.option
+    assert completed(PretrainConfig("KeyRooms-v0", size=32), None).latent_dim == 32
+    assert completed(PretrainConfig("KeyRooms-v0", latent_dim=512), None).latent_dim == 512
+    assert completed(PretrainConfig("KeyRooms-v0", epochs=3), None).steps is None
+    mlp = completed(PretrainConfig("KeyRooms-v0", option=("backbone={name: mlp}",)), None)
+    assert mlp.option == ("backbone={name: mlp}", "topk_weight=4.0")
+
+
+@pytest.fixture
+def tiny_run(monkeypatch):
+    """A pretraining on frames of which many are equal, and the frames that its images show."""
+    drawn = []
+    write = write_images
+
+    def recorded(model, held_out, path):
+        drawn.append(held_out[evenly_spaced(len(held_out), agents.pretrain.IMAGES)])
+        return write(model, held_out, path)
+
+    monkeypatch.setattr(agents.pretrain, "write_images", recorded)
+    flags = {"model": "pca", "latent_dim": 4, "frames": 600, "size": 16}
+    return pretrain(PretrainConfig(REACH.id, **flags)), drawn[0]
+
+
+def test_images_show_frames_that_training_never_had(tiny_run):
+    result, shown = tiny_run
+    training = {frame.tobytes() for frame in result.history.training[:]}
+    assert len(training) == len(result.history.training)
+    assert len(training) + len(result.history.validation) < len(result.frames), "none was equal"
+    assert len(shown) == agents.pretrain.IMAGES
+    assert not {frame.tobytes() for frame in shown} & training
+    assert [image.name for image in result.images] == [
+        "reconstructions.png",
+        "traversals.png",
+        "traversals.gif",
+    ]
+    assert all(image.stat().st_size > 100 for image in result.images)
+
+
+def test_frames_that_cannot_be_learned_leave_no_run(tmp_path):
+    np.save(tmp_path / "equal.npy", np.full((20, 16, 16, 3), 7, np.uint8))
+    flags = {"data": tmp_path / "equal.npy", "model": "pca", "out": tmp_path / "mine"}
+    with pytest.raises(ValueError, match="all 20 observations are identical"):
+        pretrain(PretrainConfig(**flags))
+    assert not (tmp_path / "mine").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    with pytest.raises(ValueError, match="all 20 observations are identical"):
+        pretrain(PretrainConfig(**flags))
+    assert (tmp_path / "mine" / "notes.txt").exists(), "a folder of the user's own is kept"
+    assert not (tmp_path / "mine" / "pretraining.json").exists()

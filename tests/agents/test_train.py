@@ -1,0 +1,139 @@
+"""Training runs: the agent that flags describe, and runs that are resumed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import latentrl as lrl
+from agents.algorithms import ALGORITHMS, find_algorithm
+from agents.algorithms.hyperparameters import read_defaults
+from agents.bonuses import BONUSES
+from agents.checkpoint import read_agent
+from agents.train import describe_agent, describe_hyperparameters, train
+from agents.train_config import TrainConfig
+from envs import Environment
+from latentrl.utils.io import read_tensors
+from tests.agents.small import CASES, REACH, small_config, tiny_train
+
+
+def test_flags_win_over_defaults(encoder):
+    words = ("gamma:0.5", "policy_kwargs.net_arch:[7]")
+    flags = TrainConfig(
+        "PixelReach-v0", timesteps=10, n_envs=3, frame_skip=2, stack=5, hyperparams=words
+    )
+    config = describe_agent(flags, encoder)
+    assert config.environment == Environment("PixelReach-v0", frame_skip=2)
+    assert config.stack == 5
+    defaults = describe_agent(TrainConfig("PixelReach-v0"), encoder).hyperparameters
+    policy = {**defaults["policy_kwargs"], "net_arch": [7]}
+    given = {"timesteps": 10, "n_envs": 3, "gamma": 0.5, "policy_kwargs": policy}
+    assert config.hyperparameters == {**defaults, **given}
+
+
+@pytest.mark.parametrize("algo", list(ALGORITHMS))
+def test_defaults_are_those_of_the_yaml_file(algo, encoder):
+    env = next(environment.id for name, environment in reversed(CASES) if name == algo)
+    spec = find_algorithm(algo)
+    expected = read_defaults(spec, env, latent=True)
+    assert describe_agent(TrainConfig(env, algo=algo), encoder).hyperparameters == expected
+
+
+def test_an_unknown_hyperparameter_is_refused(encoder):
+    with pytest.raises(ValueError, match="PPO has no hyperparameter 'lr'; known: batch_size"):
+        describe_agent(TrainConfig("PixelReach-v0", hyperparams=("lr:1e-3",)), encoder)
+
+
+def test_hyperparameters_are_printed(encoder, capsys):
+    config = small_config(gamma=0.87, policy_kwargs={"net_arch": [16, 8]})
+    expected = describe_hyperparameters(config)
+    assert expected.startswith("ppo in PixelReach-v0, hyperparameters:\n")
+    assert "\n  gamma: 0.87\n" in expected
+    assert "\n    net_arch: [16, 8]\n" in expected
+    result = tiny_train(encoder, timesteps=64)
+    assert describe_hyperparameters(result.config) in capsys.readouterr().out
+
+
+def test_the_episodic_count_is_the_environments_default(encoder):
+    pytest.importorskip("minigrid")
+    level, model = "MiniGrid-Empty-5x5-v0", lrl.random((56, 56, 3), latent_dim=6)
+    assert describe_agent(TrainConfig(level), model).episodic_count
+    assert not describe_agent(TrainConfig(level, episodic_count=False), model).episodic_count
+    assert not describe_agent(TrainConfig(level, latent=False), None).episodic_count
+    assert not describe_agent(TrainConfig("PixelReach-v0"), encoder).episodic_count
+    assert describe_agent(TrainConfig("PixelReach-v0", episodic_count=True), encoder).episodic_count
+
+
+def test_an_agent_acts_in_the_environment_of_its_encoder():
+    metadata = {"environment": {"id": REACH.id, "frame_skip": 3, "render_size": 24, "key": None}}
+    model = lrl.random((24, 24, 3), latent_dim=4)
+    model.metadata["data"] = metadata
+    environment = describe_agent(TrainConfig("CartPole-v1"), model).environment
+    assert environment == Environment("CartPole-v1", frame_skip=3, render_size=24)
+
+
+# Runs on disk
+
+
+def test_a_run_is_not_written_over(encoder, tmp_path):
+    tiny_train(encoder, timesteps=64, out=tmp_path / "mine")
+    with pytest.raises(
+        ValueError, match="mine already holds a run: add --resume to continue it, or choose another"
+    ):
+        tiny_train(encoder, out=tmp_path / "mine")
+
+
+def test_nothing_to_resume():
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"nothing to resume for X-v0: no ppo-latent run in runs/agents/X-v0",
+    ):
+        train(TrainConfig(env="X-v0", resume=True))
+
+
+def test_a_run_with_a_bonus_is_not_resumed_as_one_without(encoder):
+    plain = tiny_train(encoder)
+    bonus = tiny_train(encoder, novelty="counts")
+    for first, flags in ((plain, {}), (bonus, {"novelty": "counts"})):
+        again = train(TrainConfig(env="PixelReach-v0", timesteps=256, resume=True, **flags))
+        assert again.path == first.path
+    with pytest.raises(ValueError, match=r"has novelty_weight=None, the call has novelty_weight="):
+        train(TrainConfig(env="PixelReach-v0", novelty="counts", novelty_weight=0.5, resume=True))
+
+
+def test_hyperparameters_are_saved_and_compared_on_resume(encoder):
+    first = tiny_train(encoder, timesteps=64)
+    saved = read_agent(first.path / "last")[0].hyperparameters
+    assert (saved["n_steps"], saved["policy_kwargs"]) == (32, {"net_arch": [16]})
+    same = (f"gamma:{saved['gamma']}", "n_steps:32", "policy_kwargs.net_arch:[16]")
+    again = train(TrainConfig("PixelReach-v0", timesteps=128, hyperparams=same, resume=True))
+    assert again.config.hyperparameters == {**saved, "timesteps": 128}
+    for word, message in {
+        "gamma:0.5": r"has gamma=0\.99, the call has gamma=0\.5: resume it with the same",
+        "policy_kwargs.net_arch:[8]": r"has policy_kwargs\.net_arch=\[16\], the call has",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            train(TrainConfig("PixelReach-v0", hyperparams=(word,), resume=True))
+
+
+@pytest.mark.parametrize("algo", [algo for algo, environment in CASES if environment == REACH])
+def test_every_algorithm_is_resumed_as_a_run(algo, encoder):
+    first = tiny_train(encoder, algo=algo, timesteps=64)
+    again = train(TrainConfig("PixelReach-v0", algo=algo, timesteps=128, resume=True))
+    assert (again.path, again.timesteps) == (first.path, 128)
+
+
+@pytest.mark.parametrize("name", list(BONUSES))
+def test_every_bonus_is_saved_and_resumed(name):
+    torch.manual_seed(0)
+    model = lrl.ae((32, 32, 3), 6, backbone={"name": "conv", "channels": (8,), "hidden": 16})
+    result = tiny_train(model, novelty=name)
+    assert result.path.name.startswith(f"ppo-latent-{name}")
+    before = _bonuses_scored(result.path)
+    again = train(TrainConfig(env="PixelReach-v0", timesteps=320, novelty=name, resume=True))
+    assert _bonuses_scored(again.path) > before > 0
+
+
+def _bonuses_scored(path):
+    (count,) = read_tensors(path / "last" / "novelty.safetensors", "novelty")[1].values()
+    return count

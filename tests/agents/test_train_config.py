@@ -1,0 +1,80 @@
+"""Flags of a training run: what is refused, and what a resumed run may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agents.bonuses import BONUSES
+from agents.evaluate import TEST_SEED
+from agents.train_config import TrainConfig, resumed_config
+
+RUN = Path("runs/mine")
+
+
+@pytest.mark.parametrize(
+    "name", ["timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"]
+)
+def test_numbers_without_a_meaning(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        TrainConfig(**{name: 0})
+
+
+def test_seeds_of_validation_and_test_are_reserved():
+    with pytest.raises(
+        ValueError,
+        match=r"seed must lie in 0\.\.399999, got 1000000: higher seeds are for validation and",
+    ):
+        TrainConfig(seed=TEST_SEED)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"novelty": "magic"}, f"unknown novelty 'magic'; known: {', '.join(BONUSES)}"),
+        (
+            {"novelty": "counts", "latent": False},
+            "novelty is computed from latents: remove --no-latent",
+        ),
+        ({"novelty_weight": 0.1}, "novelty_weight needs a bonus: add --novelty NAME"),
+        (
+            {"episodic_count": True, "latent": False},
+            "episodic_count counts latents: remove --no-latent",
+        ),
+    ],
+)
+def test_flags_that_contradict_each_other(flags, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - a + in a name is no pattern
+        TrainConfig(**flags)
+    assert message in str(caught.value)
+
+
+def test_names_of_runs():
+    assert TrainConfig().run_name == "ppo-latent"
+    assert TrainConfig(latent=False, algo="dqn").run_name == "dqn-pixels"
+    assert TrainConfig(novelty="counts").run_name == "ppo-latent-counts"
+
+
+def test_flags_that_were_not_given_are_those_of_the_saved_run():
+    saved = TrainConfig("PixelReach-v0", stack=3, novelty="counts", novelty_weight=0.1).to_json()
+    call = TrainConfig("PixelReach-v0", novelty="counts", timesteps=9, device="cpu", resume=True)
+    resumed = resumed_config(call, saved, RUN)
+    assert (resumed.stack, resumed.novelty_weight) == (3, 0.1)
+    assert (resumed.device, resumed.out) == ("cpu", RUN)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"stack": 4}, "stack=3, the call has stack=4"),
+        ({"novelty_weight": 0.5, "novelty": "counts"}, "novelty=None, the call has novelty=counts"),
+        ({"seed": 2}, "seed=1, the call has seed=2"),
+    ],
+)
+def test_flags_that_differ_from_the_saved_ones(flags, message):
+    saved = TrainConfig("PixelReach-v0", stack=3, seed=1).to_json()
+    with pytest.raises(
+        ValueError, match=f"the run in runs/mine has {message}: resume it with the same flags"
+    ):
+        resumed_config(TrainConfig("PixelReach-v0", resume=True, **flags), saved, RUN)
