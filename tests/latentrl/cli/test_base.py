@@ -11,10 +11,17 @@ from latentrl.cli.base import Output, at_least
 from latentrl.viz import figures
 from tests.latentrl.cli.helpers import read_image
 
+FEW = ["--count", 2]
 FLAGS = {
-    "arithmetic": ["--label", 1],
-    "denoise": ["--corrupt", "gaussian_noise"],
-    "anomaly": ["--false-alarm-rate", 0.05],
+    "anomaly": ["--false-alarm-rate", 0.05, *FEW],
+    "arithmetic": ["--label", 1, *FEW],
+    "denoise": ["--corrupt", "gaussian_noise", *FEW],
+    "inpaint": FEW,
+    "interpolate": FEW,
+    "manifold": ["--steps", 2],
+    "reconstruct": FEW,
+    "sample": FEW,
+    "search": FEW,
 }
 MOVIES = {"traverse": "traversals.gif", "interpolate": "interpolations.gif"}
 
