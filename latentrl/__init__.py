@@ -6,7 +6,7 @@ from latentrl.data.readers import read_labels
 from latentrl.latents.anomaly import AnomalyDetector, auroc
 from latentrl.latents.disentanglement import disentanglement_scores
 from latentrl.latents.generate import arithmetic, direction, interpolate, manifold, sample, traverse
-from latentrl.latents.index import CodeIndex, hamming, pack_bits, unpack_bits
+from latentrl.latents.index import HammingIndex, LatentIndex, hamming, pack_bits, unpack_bits
 from latentrl.latents.restore import inpaint, score_field
 from latentrl.models import (
     ae,
@@ -54,15 +54,16 @@ __all__ = [
     "AnomalyDetector",
     "Autoencoder",
     "AutoencoderConfig",
-    "CodeIndex",
     "Elliptical",
     "Encoder",
     "FirstVisits",
     "FitConfig",
     "Frames",
+    "HammingIndex",
     "HashCounts",
     "Health",
     "History",
+    "LatentIndex",
     "NormalizedBonus",
     "Novelty",
     "Preprocessing",

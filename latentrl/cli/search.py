@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, map_all, open_data, open_labels
+from latentrl.cli.data import DataVerb, open_data, open_labels
 from latentrl.data.frames import Frames, evenly_spaced
-from latentrl.latents.index import CodeIndex
+from latentrl.latents.index import HammingIndex, LatentIndex
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.heads import BinaryPosterior
 from latentrl.types import Array
@@ -45,24 +45,26 @@ class Search(DataVerb):
         """Write neighbours.csv, neighbours.png and latents.npy (of binary models, codes.npy)."""
         at_least(1, count=self.count, k=self.k)
         frames = open_data(self.data, model)
-        index = Neighbours(model, frames)
+        index = _index(model, frames)
         source = open_data(self.query, model) if self.query else frames
         chosen = evenly_spaced(len(source), self.count)
         queries = source[chosen]
-        found = index.search(queries, self.k) if self.query else index.others(chosen, self.k)
+        found = index.search(queries, self.k, exclude=None if self.query else chosen)
         rows = _rows(chosen, *found)
         output.table("neighbours.csv", ["query", "rank", "index", "distance"], rows)
         output.figure("neighbours.png", _neighbour_figure(model, queries, frames, found[0]))
-        output.array("codes.npy" if index.binary else "latents.npy", index.latents)
-        distance = "Hamming" if index.binary else "Euclidean"
-        return {"distance": distance, **self._agreement(frames, index)}
+        if isinstance(index, HammingIndex):
+            output.array("codes.npy", index.codes)
+        else:
+            output.array("latents.npy", index.latents)
+        return {"distance": index.metric, **self._agreement(frames, index)}
 
-    def _agreement(self, frames: Frames, index: Neighbours) -> Metrics:
+    def _agreement(self, frames: Frames, index: LatentIndex | HammingIndex) -> Metrics:
         labels = open_labels(self.labels or self.data, frames, self.factor)
         if labels is None:
             return {}
         queries = evenly_spaced(len(frames), MEASURED)
-        found, _ = index.others(queries, self.k)
+        found, _ = index.search(frames[queries], self.k, exclude=queries)
         columns = labels.reshape(len(labels), -1)
         metrics: Metrics = {}
         for number, column in enumerate(columns.T):
@@ -78,52 +80,9 @@ def _chance(labels: Array) -> float:
     return float(np.square(fractions).sum())
 
 
-class Neighbours:
-    """Nearest neighbours of latents, by the distance that suits them."""
-
-    def __init__(self, model: Autoencoder, frames: Frames) -> None:
-        """Encode ``frames``."""
-        self.model, self.frames = model, frames
-        self.binary = issubclass(model.head.posterior, BinaryPosterior)
-        self._codes = CodeIndex(model, frames) if self.binary else None
-        self.latents: Array = (
-            map_all(frames, "encoding", model.encode) if self._codes is None else self._codes.codes
-        )
-
-    def search(self, queries: Array, k: int) -> tuple[Array, Array]:
-        """Return the positions and distances of the ``k`` nearest, ``(Q, k)``.
-
-        Raises:
-            ValueError: there are fewer than ``k``.
-        """
-        if self._codes is not None:
-            return self._codes.search(queries, k)
-        if k > len(self.latents):
-            raise ValueError(
-                f"k is a number of observations to find, from 1 to the {len(self.latents)} "
-                f"there are; got {k}"
-            )
-        found = [self._nearest(latent, k) for latent in self.model.encode(queries)]
-        indices, distances = zip(*found, strict=True)
-        return np.stack(indices), np.stack(distances)
-
-    def _nearest(self, latent: Array, k: int) -> tuple[Array, Array]:
-        distances = np.linalg.norm(self.latents - latent, axis=1)
-        nearest = np.argpartition(distances, k - 1)[:k]
-        nearest = nearest[np.lexsort((nearest, distances[nearest]))]
-        return nearest, distances[nearest]
-
-    def others(self, chosen: Array, k: int) -> tuple[Array, Array]:
-        """Search for frames of the index itself, each left out of its own results."""
-        if k >= len(self.frames):
-            raise ValueError(
-                f"k is a number of others to find, from 1 to {len(self.frames) - 1}; got {k}"
-            )
-        indices, distances = self.search(self.frames[chosen], k + 1)
-        other = indices != chosen[:, None]
-        # With many equal latents a query may be missing from its own results.
-        other[other.all(1), -1] = False
-        return indices[other].reshape(-1, k), distances[other].reshape(-1, k)
+def _index(model: Autoencoder, frames: Frames) -> LatentIndex | HammingIndex:
+    binary = issubclass(model.head.posterior, BinaryPosterior)
+    return HammingIndex(model, frames) if binary else LatentIndex(model, frames)
 
 
 def _rows(chosen: Array, indices: Array, distances: Array) -> Iterator[tuple[int, int, int, str]]:

@@ -1,4 +1,4 @@
-"""collect(): frames of an environment, into a store on disk."""
+"""collect(): frames of an environment, written to a store on disk."""
 
 from __future__ import annotations
 
@@ -6,95 +6,22 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from tqdm import tqdm
 
 from latentrl.data.frames import Frames
-from latentrl.data.store import FrameWriter, check_same
+from latentrl.data.policies import EXPLORERS, Policy
+from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
 from latentrl.utils.progress import progress_bar
-from latentrl.utils.registry import Registry
 from latentrl.utils.workers import in_workers
 
 EnvironmentLike = str | Callable[[], gym.Env[Any, Any]] | VectorEnv[Any, Any, Any]
-
-
-class Policy(Protocol):
-    """Chooses the actions of all environments at once."""
-
-    def __call__(self, observations: Any) -> Array:
-        """Return actions ``(n_envs, *action_shape)`` for the batched ``observations``."""
-
-
-EXPLORERS: Registry[Policy] = Registry("policy")
-
-
-@EXPLORERS.register("random")
-class RandomPolicy:
-    """Independent uniform actions."""
-
-    def __init__(self, action_space: spaces.Space[Any], seed: int) -> None:
-        """Seed the batched ``action_space``."""
-        self.action_space = action_space
-        self.action_space.seed(seed)
-
-    def __call__(self, observations: Any) -> Array:
-        """Return a sample, whatever the observations."""
-        return np.asarray(self.action_space.sample())
-
-
-@EXPLORERS.register("brownian")
-class BrownianPolicy:
-    """Correlated actions, which reach further than independent ones.
-
-    Box actions do a random walk of ``stride`` times their half range a step, reflected at the
-    bounds (World Models, Ha & Schmidhuber 2018, arXiv:1803.10122, explores with random actions; its
-    best known reimplementations correlate them). Other actions are kept for ``1 / renewal`` steps
-    on average.
-    """
-
-    def __init__(
-        self,
-        action_space: spaces.Space[Any],
-        seed: int,
-        stride: float = 0.25,
-        renewal: float = 0.25,
-    ) -> None:
-        """Seed the batched ``action_space`` and draw the first actions; ``ValueError`` for
-        unbounded ones.
-        """
-        if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
-            raise ValueError(
-                "policy 'brownian' walks between bounds, and these actions have none; use 'random'"
-            )
-        self.action_space, self.stride, self.renewal = action_space, stride, renewal
-        self.action_space.seed(seed)
-        self._rng = np.random.default_rng(seed)
-        self._actions = np.asarray(action_space.sample())
-        self._position = self._actions.astype(np.float64)
-
-    def __call__(self, observations: Any) -> Array:
-        """Return the next actions, whatever the observations."""
-        if isinstance(self.action_space, spaces.Box):
-            self._actions = self._walk(self.action_space)
-        else:
-            renew = self._rng.random(len(self._actions)) < self.renewal
-            renew = renew.reshape(-1, *[1] * (self._actions.ndim - 1))
-            self._actions = np.where(renew, np.asarray(self.action_space.sample()), self._actions)
-        return self._actions
-
-    def _walk(self, box: spaces.Box) -> Array:
-        low, high = box.low.astype(np.float64), box.high.astype(np.float64)
-        step = self.stride * (high - low) / 2 * self._rng.standard_normal(low.shape)
-        moved = np.abs(self._position + step - low)
-        self._position = np.clip(high - np.abs(high - low - moved), low, high)
-        whole = np.issubdtype(box.dtype, np.integer)
-        actions: Array = (self._position.round() if whole else self._position).astype(box.dtype)
-        return actions
 
 
 def collect(
@@ -110,22 +37,23 @@ def collect(
 ) -> Frames:
     """Step an environment until the store at ``path`` holds ``frames`` observations.
 
-    A store that holds fewer is added to, so that an interrupted call is continued by repeating it;
-    of one that holds more, the first ``frames`` are returned.
+    A store that holds fewer is extended, so that repeating an interrupted call resumes it. Of a
+    store that holds more, the first ``frames`` are returned.
 
     Args:
         env: a Gymnasium id, a function that makes an environment, or a vector environment of any
-            autoreset mode (which stays open).
-        frames: observations wanted, one per environment step.
+            autoreset mode, which stays open.
+        frames: number of observations: one per step, and the terminal observation of each episode.
         path: folder of the store.
         policy: ``"brownian"``, ``"random"``, or a function from batched observations to actions.
-        seed: seed of environments and policy.
-        n_envs: environments to step at once, where this function makes them; None uses every core.
-        key: which observation of a Dict space to keep.
+        seed: seed of the environments and of the policy.
+        n_envs: number of environments, if this function makes them; None is one per core.
+        key: key of the observation to keep, for Dict observations.
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: ``frames`` is not positive, or the store there is of something else.
+        ValueError: ``frames`` is not positive, or the store there is of another environment or of
+            an older format.
         TypeError: the observations are not a Box.
     """
     if frames < 1:
@@ -135,9 +63,16 @@ def collect(
     try:
         space = _frame_space(envs.single_observation_space, key)
         check_same(path, space, envs.single_action_space, describe_environment(envs))
-        existing = len(Frames.open(path)) if (path / "manifest.json").exists() else 0
+        existing = len(Frames.open(path)) if has_store(path) else 0
         if existing < frames:
-            _Collection(envs, space, path, policy, seed, existing, key).run(frames, progress)
+            # Each call that extends a store gets a seed of its own, and so new episodes.
+            shard_seed = int(np.random.SeedSequence([seed, existing]).generate_state(1)[0] >> 1)
+            chosen = _build_policy(policy, envs.action_space, shard_seed)
+            with (
+                progress_bar(frames, existing, "collecting", "frame", progress) as bar,
+                _open_writer(path, space, envs, policy, shard_seed) as writer,
+            ):
+                _Collection(envs, chosen, writer, key).run(frames - existing, shard_seed, bar)
     finally:
         if envs is not env:
             envs.close()
@@ -151,7 +86,8 @@ def _make_vector(
     envs: VectorEnv[Any, Any, Any] = (
         SyncVectorEnv([factory]) if n_envs == 1 else in_workers([factory] * n_envs)
     )
-    # Neither kind knows what it is a vector of, and the store must, whatever the number.
+    # Neither vector class keeps the name of its environment, and the manifest needs it: it must be
+    # the same for every number of environments.
     probe = factory()
     described = {"id": _name(probe), **envs.metadata.get("environment", {})}
     probe.close()
@@ -159,71 +95,97 @@ def _make_vector(
     return envs
 
 
+def _build_policy(
+    policy: str | Policy, action_space: spaces.Space[Any], seed: int
+) -> Callable[[Any], Array]:
+    if not isinstance(policy, str):
+        return policy
+    return EXPLORERS.build({"name": policy}, action_space=action_space, seed=seed)
+
+
+def _open_writer(
+    path: Path,
+    space: spaces.Box,
+    envs: VectorEnv[Any, Any, Any],
+    policy: str | Policy,
+    seed: int,
+) -> FrameWriter:
+    name = policy if isinstance(policy, str) else type(policy).__name__
+    environment = describe_environment(envs)
+    return FrameWriter(path, space, envs.single_action_space, environment, policy=name, seed=seed)
+
+
 class _Collection:
-    """One run of ``collect``: the vector environment, the policy and the shard that it fills."""
+    """One run of ``collect``: steps the environments and fills a shard."""
 
     def __init__(
         self,
         envs: VectorEnv[Any, Any, Any],
-        space: spaces.Box,
-        path: Path,
-        policy: str | Policy,
-        seed: int,
-        existing: int,
+        policy: Callable[[Any], Array],
+        writer: FrameWriter,
         key: str | None,
     ) -> None:
-        self.envs, self.key, self.stored, self.path = envs, key, existing, path
-        self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        self.space = space
-        self.seed = int(np.random.SeedSequence([seed, existing]).generate_state(1)[0] >> 1)
-        self.origin = {
-            "policy": policy if isinstance(policy, str) else type(policy).__name__,
-            "seed": self.seed,
-        }
+        self.envs = envs
         self.policy = policy
-        if isinstance(policy, str):
-            self.policy = EXPLORERS.build(
-                {"name": policy}, action_space=envs.action_space, seed=self.seed
-            )
+        self.writer = writer
+        self.key = key
+        self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.episodes = np.arange(envs.num_envs)
         self.next_episode = envs.num_envs
+        self.room = 0
 
-    def run(self, frames: int, progress: bool) -> None:
-        environment = describe_environment(self.envs)
-        action_space = self.envs.single_action_space
-        bar = progress_bar(frames, self.stored, "collecting", "frame", progress)
-        with (
-            bar,
-            FrameWriter(self.path, self.space, action_space, environment, **self.origin) as writer,
-        ):
-            observations, _ = self.envs.reset(seed=self.seed)
-            resetting = np.zeros(self.envs.num_envs, bool)
-            while self.stored < frames:
-                before = self.stored
-                observations, resetting = self._step(
-                    writer, observations, resetting, frames - before
-                )
-                bar.update(self.stored - before)
+    def run(self, room: int, seed: int, bar: tqdm[Any]) -> None:
+        """Write ``room`` observations."""
+        self.room = room
+        observations, _ = self.envs.reset(seed=seed)
+        resetting = np.zeros(self.envs.num_envs, bool)
+        while self.room:
+            before = self.room
+            observations, resetting = self._step(observations, resetting)
+            bar.update(before - self.room)
 
-    def _step(
-        self, writer: FrameWriter, observations: Any, resetting: Array, room: int
-    ) -> tuple[Any, Array]:
-        actions = self.policy(observations)  # type: ignore[operator]
-        following, rewards, terminated, truncated, _ = self.envs.step(actions)
-        kept = np.flatnonzero(~resetting)[:room]
-        writer.append(
-            (observations if self.key is None else observations[self.key])[kept],
-            action=actions[kept],
-            reward=rewards[kept],
-            terminated=terminated[kept],
-            truncated=truncated[kept],
-            env=kept,
-            episode=self.episodes[kept],
+    def _step(self, observations: Any, resetting: Array) -> tuple[Any, Array]:
+        actions = self.policy(observations)
+        following, rewards, terminated, truncated, infos = self.envs.step(actions)
+        done = terminated | truncated
+        # An environment that only resets returns the first observation of an episode: no step.
+        stepped = np.flatnonzero(~resetting)
+        self._write(
+            self._select(observations)[stepped],
+            env=stepped,
+            action=actions[stepped],
+            reward=rewards[stepped],
+            terminated=terminated[stepped],
+            truncated=truncated[stepped],
         )
-        self.stored += len(kept)
-        return self._begin_episodes(following, terminated | truncated)
+        if done.any():
+            ended = np.flatnonzero(done)
+            self._write(self._terminal(following, infos, ended), env=ended, final=done[ended])
+        return self._start_episodes(following, done)
 
-    def _begin_episodes(self, observations: Any, done: Array) -> tuple[Any, Array]:
+    def _select(self, observations: Any) -> Array:
+        frames: Array = observations if self.key is None else observations[self.key]
+        return frames
+
+    def _write(self, observations: Array, **fields: Array) -> None:
+        rows = slice(self.room)
+        fields = {name: values[rows] for name, values in fields.items()}
+        self.writer.append(observations[rows], episode=self.episodes[fields["env"]], **fields)
+        self.room -= len(fields["env"])
+
+    def _terminal(self, following: Any, infos: dict[str, Any], ended: Array) -> Array:
+        """Last observations of the episodes that ended, ``(B, *shape)``."""
+        if self.mode != AutoresetMode.SAME_STEP:
+            return self._select(following)[ended]
+        # In SAME_STEP mode the step returns the first observation of the next episode instead.
+        if "final_obs" not in infos:
+            raise ValueError(
+                'the vector environment has autoreset mode SAME_STEP, but no infos["final_obs"] '
+                "where an episode ended; use autoreset mode NEXT_STEP"
+            )
+        return np.stack([self._select(infos["final_obs"][i]) for i in ended])
+
+    def _start_episodes(self, observations: Any, done: Array) -> tuple[Any, Array]:
         if done.any():
             self.episodes[done] = self.next_episode + np.arange(done.sum())
             self.next_episode += int(done.sum())
@@ -233,9 +195,9 @@ class _Collection:
 
 
 def describe_environment(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
-    """Return what a manifest says of an environment.
+    """Return the description of an environment that a manifest keeps.
 
-    That is ``envs.metadata["environment"]``, where whoever made it described it there, or its id.
+    It is ``envs.metadata["environment"]``, if whoever made the environment set it, or its id.
     """
     described: dict[str, Any] = envs.metadata.get("environment", {"id": _name(envs)})
     return described
@@ -249,13 +211,15 @@ def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:
     if isinstance(space, spaces.Dict):
         if key not in space.spaces:
             raise ValueError(
-                f"observations are a Dict of {', '.join(space.spaces)}; set key to one of them, not {key!r}"
+                f"observations are a Dict of {', '.join(space.spaces)}; "
+                f"set key to one of them, not {key!r}"
             )
         space = space[key]
     elif key is not None:
         raise ValueError(f"key={key!r} is for Dict observations; these are {describe_space(space)}")
     if not isinstance(space, spaces.Box):
         raise TypeError(
-            f"expected Box observations, got {describe_space(space)}; learn from rendered pictures instead"
+            f"expected Box observations, got {describe_space(space)}; collect rendered images "
+            "instead, with gymnasium.wrappers.AddRenderObservation"
         )
     return space

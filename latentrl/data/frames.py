@@ -1,8 +1,9 @@
-"""Frames to learn from: an append-only store on disk, arrays, or what ``readers`` reads."""
+"""Frames to train on: an append-only store on disk, arrays, or files that ``readers`` opens."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from os import PathLike
@@ -12,38 +13,36 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from latentrl.data.checks import check_observations, space_of
 from latentrl.data.readers import Source, open_source
-from latentrl.data.store import Shard, episode_numbers, read_manifest, step_dtype
-from latentrl.types import Array, as_space, describe_space, space_from_json
-
-CHUNK_BYTES = 2**24
-CHUNK = 1_024
-EXPECTED = (
-    "expected uint8 images (N, H, W) or (N, H, W, C), or floats: vectors (N, D), sequences (N, T, D) "
-    "or images (N, H, W, C) in [0, 1]"
+from latentrl.data.store import (
+    episode_numbers,
+    has_store,
+    join_steps,
+    open_shards,
+    read_manifest,
 )
-REMEDIES = {
-    "uint8": "reshape images to (N, H, W, C), turn vectors into floats by array.astype(np.float32)",
-    "b": "images: array.astype(np.uint8) * 255, vectors: array.astype(np.float32)",
-    "i": "images in 0..255: array.astype(np.uint8), vectors: array.astype(np.float32)",
-    "u": "images in 0..255: array.astype(np.uint8), vectors: array.astype(np.float32)",
-    "f": "a single observation needs an axis in front, array[None]",
-    "O": "stack observations of one shape by np.stack(list(array))",
-}
+from latentrl.types import Array, describe_space, space_from_json
+
+CHUNK = 1_024
+"""Observations that are read at once."""
+CHUNK_BYTES = 2**24
+"""Bytes that are read at once by ``check_learnable``."""
 
 
 def evenly_spaced(total: int, count: int) -> Array:
-    """Return up to ``count`` positions in ``range(total)``, the middles of equal stretches."""
+    """Up to ``count`` positions in ``range(total)``, the middles of equal stretches."""
     count = min(count, total)
     positions: Array = ((np.arange(count) + 0.5) * total / max(count, 1)).astype(int)
     return positions
 
 
 class Frames:
-    """Observations by index, ``(B, *space.shape)``, read when asked for; never all in memory.
+    """Observations by index, ``(B, *space.shape)``, read on access and never all in memory.
 
-    ``frames[array_of_indices]`` reads a batch. ``frames.split()`` gives a training and a validation
-    part that share no episode.
+    ``frames[array_of_indices]`` reads a batch. ``frames.split()`` returns training and validation
+    frames that share no episode. ``subset``, ``distinct`` and ``split`` return views: they copy no
+    observation.
     """
 
     def __init__(
@@ -60,16 +59,17 @@ class Frames:
         Args:
             space: space of one observation.
             sources: observations, read in this order.
-            episodes: number of the episode of each observation, ``(N,)``.
-            steps: one record an observation (action, reward, ends), ``(N,)``, where known.
-            indices: positions that this view shows; None shows all.
-            metadata: where the observations come from.
+            episodes: episode number of each observation, ``(N,)``.
+            steps: record of each observation, ``(N,)``, as ``store.step_dtype`` defines it.
+            indices: positions in the sources that this view contains; None is all.
+            metadata: origin of the observations.
         """
         self.space = space
         self.metadata = metadata or {}
         self._sources = list(sources)
         self._starts = np.cumsum([0, *map(len, sources)])
-        self._episodes, self._steps = episodes, steps
+        self._episodes = episodes
+        self._steps = steps
         self.indices = np.arange(self._starts[-1]) if indices is None else indices
 
     @classmethod
@@ -83,18 +83,10 @@ class Frames:
         path = Path(path)
         manifest = read_manifest(path)
         space = space_from_json(manifest["observation"])
-        record = step_dtype(manifest["action"])
-        shards = [Shard(path, shard["name"], space, record) for shard in manifest["shards"]]
-        steps = (
-            np.concatenate([shard.steps() for shard in shards]) if shards else np.empty(0, record)
-        )
-        return cls(
-            space,
-            [s.observations() for s in shards],
-            episode_numbers(shards),
-            steps,
-            metadata=manifest,
-        )
+        shards = open_shards(path, manifest, space)
+        observations = [shard.observations() for shard in shards]
+        steps = join_steps(shards, manifest["action"])
+        return cls(space, observations, episode_numbers(shards), steps, metadata=manifest)
 
     def __len__(self) -> int:
         """Return the number of observations in this view."""
@@ -105,6 +97,7 @@ class Frames:
         chosen = self.indices[index]
         flat = np.atleast_1d(chosen)
         out = np.empty((len(flat), *self.space.shape), self.space.dtype)
+        # One indexing operation per source, whatever the order of the indices.
         which = np.searchsorted(self._starts, flat, side="right") - 1
         for number in np.unique(which):
             mask = which == number
@@ -113,15 +106,28 @@ class Frames:
 
     @property
     def episodes(self) -> Array:
-        """The episode number of each observation, ``(N,)``."""
+        """Episode number of each observation, ``(N,)``."""
         return self._episodes[self.indices]
 
     @property
+    def times(self) -> Array:
+        """Position of each observation within its episode, counted from 0, ``(N,)``."""
+        # Of the whole store and not of this view, so that gaps in a view show in its times.
+        order = np.argsort(self._episodes, kind="stable")
+        _, starts, lengths = np.unique(self._episodes[order], return_index=True, return_counts=True)
+        times = np.empty(len(order), np.int64)
+        times[order] = np.arange(len(order)) - np.repeat(starts, lengths)
+        return times[self.indices]
+
+    @property
     def steps(self) -> Array:
-        """The record of each observation: action, reward, terminated, truncated, env, episode.
+        """Record of each observation, ``(N,)``.
+
+        Its fields are action, reward, terminated, truncated, env, episode and final, as in
+        ``store.step_dtype``. Observations with ``final`` are terminal: they have no action.
 
         Raises:
-            ValueError: these observations came without records.
+            ValueError: these observations have no records.
         """
         if self._steps is None:
             raise ValueError("these frames are bare observations: they have no actions or rewards")
@@ -133,7 +139,7 @@ class Frames:
             yield self[start : start + size]
 
     def subset(self, indices: Array) -> Frames:
-        """Return a view of some of these observations."""
+        """Return a view of the observations at ``indices``."""
         return Frames(
             self.space,
             self._sources,
@@ -144,44 +150,49 @@ class Frames:
         )
 
     def distinct(self) -> Frames:
-        """Return a view in which equal observations come once, the first of them; reads them in
-        pieces.
+        """Return a view with the first of each set of equal observations; reads all of them once.
+
+        It keeps a digest of 16 bytes per observation in place of the observation: two different
+        ones of 10^9 share a digest with probability below 10^-20.
         """
         first: dict[bytes, int] = {}
-        for start in range(0, len(self), CHUNK):
-            for i, observation in enumerate(self[start : start + CHUNK], start):
-                first.setdefault(hashlib.blake2b(observation.tobytes(), digest_size=16).digest(), i)
+        observations = (observation for batch in self.batches() for observation in batch)
+        for i, observation in enumerate(observations):
+            first.setdefault(hashlib.blake2b(observation.tobytes(), digest_size=16).digest(), i)
         return self.subset(np.array([*first.values()], int))
 
     def split(self, validation: float = 0.1, seed: int = 0) -> tuple[Frames, Frames]:
-        """Split by episode into training and validation; both get at least one episode.
+        """Split by episode into training and validation frames, at least one episode each.
 
-        A single episode is cut in two, the later part being for validation.
+        A single episode is cut in two: its last observations are for validation.
 
         Args:
-            validation: share of the episodes to hold out, between 0 and 1.
-            seed: which episodes.
+            validation: fraction of the episodes to hold out, between 0 and 1.
+            seed: seed of the choice of episodes.
 
         Raises:
-            ValueError: there are fewer than two observations, or the share is not between 0 and 1.
+            ValueError: there are fewer than two observations, or the fraction is out of range.
         """
         if not 0 < validation < 1:
-            raise ValueError(f"validation is a share between 0 and 1, got {validation}")
+            raise ValueError(f"validation is a fraction between 0 and 1, got {validation}")
         if len(self) < 2:
             raise ValueError(f"training and validation need at least 2 frames, got {len(self)}")
+        # By episode: consecutive frames are nearly equal, and a random split would put one of such
+        # a pair into validation.
         episodes = self.episodes
-        names = np.unique(episodes)
-        if len(names) == 1:
+        numbers = np.unique(episodes)
+        if len(numbers) == 1:
             cut = min(len(self) - 1, max(1, round(len(self) * (1 - validation))))
             held_out = np.arange(len(self)) >= cut
         else:
-            count = min(len(names) - 1, max(1, round(len(names) * validation)))
-            held_out = np.isin(episodes, np.random.default_rng(seed).permutation(names)[:count])
+            count = min(len(numbers) - 1, max(1, round(len(numbers) * validation)))
+            held_out = np.isin(episodes, np.random.default_rng(seed).permutation(numbers)[:count])
         return self.subset(np.flatnonzero(~held_out)), self.subset(np.flatnonzero(held_out))
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short hash of the sizes and of 64 evenly spaced observations."""
+        """Short hash of the sizes and of 64 observations at equal distances."""
+        # Both ends are included: a store that was cut or extended gets another fingerprint.
         chosen = np.linspace(0, len(self) - 1, min(64, len(self))).astype(int)
         digest = hashlib.sha256(f"{len(self)} {describe_space(self.space)}".encode())
         digest.update(self[chosen].tobytes())
@@ -189,7 +200,7 @@ class Frames:
 
 
 def as_frames(source: Frames | Array | str | Path) -> Frames:
-    """Open observations from whatever holds them.
+    """Open observations from an array or a path.
 
     uint8 observations are images, ``(H, W)`` or ``(H, W, C)`` in 0..255. Floats of shape ``(D,)``
     are vectors, ``(T, D)`` sequences and ``(H, W, C)`` images in [0, 1]; they are read as float32.
@@ -198,13 +209,12 @@ def as_frames(source: Frames | Array | str | Path) -> Frames:
         source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
             ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is
             not ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; an image; or
-            a folder of images and of folders of them, which ``ImageFolder`` brings to one size.
+            a folder of images and of folders of images, which ``ImageFolder`` resizes.
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: there is nothing at the path.
         TypeError: ``source`` is none of these.
-        ValueError: what is there holds no observations, or of a type or shape that has no meaning
-            here.
+        ValueError: the data have a type or shape that observations cannot have.
     """
     if isinstance(source, Frames):
         return source
@@ -215,73 +225,21 @@ def as_frames(source: Frames | Array | str | Path) -> Frames:
             f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try np.asarray"
         )
     path = Path(source)
-    return (
-        Frames.open(path)
-        if (path / "manifest.json").exists()
-        else _bare(open_source(path), str(path))
-    )
+    return Frames.open(path) if has_store(path) else _bare(open_source(path), str(path))
 
 
 def _bare(source: Source, where: str) -> Frames:
-    if len(source.shape) == 1 and source.dtype.kind in "iu":
-        raise ValueError(
-            f"{where} holds labels, not observations: {EXPECTED}; for labels there is read_labels"
-        )
-    if 0 in source.shape:
-        raise ValueError(f"{where} of shape {source.shape} is empty: {EXPECTED}, N >= 1")
-    return Frames(
-        _space_of(source, where), [source], np.arange(len(source)), metadata={"source": where}
-    )
-
-
-def _space_of(source: Source, where: str) -> spaces.Box:
-    shape, dtype = source.shape[1:], source.dtype
-    if dtype == np.uint8 and len(shape) in (2, 3):
-        return as_space(shape)
-    if dtype.kind == "f" and len(shape) in (1, 2):
-        return spaces.Box(-np.inf, np.inf, shape, np.float32)
-    if dtype.kind == "f" and len(shape) == 3:
-        _check_range(source, where)
-        return spaces.Box(0, 1, shape, np.float32)
-    remedy = REMEDIES.get(dtype.name, REMEDIES.get(dtype.kind, "convert them to numbers"))
-    raise ValueError(f"{where} holds {dtype} of shape {source.shape}: {EXPECTED}; {remedy}")
-
-
-def _check_range(images: Any, where: str) -> None:
-    low, high = images.min(), images.max()
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"float images must lie in [0, 1], those of {where} go from {low:g} to {high:g}; for 0..255 use uint8"
-        )
+    space = space_of(source, where)
+    return Frames(space, [source], np.arange(len(source)), metadata={"source": where})
 
 
 def check_learnable(frames: Frames) -> None:
-    """Refuse observations that no model can learn from; reads them in pieces, and no more than it
-    must.
+    """Check that a model can learn from ``frames``; reads each observation at most once.
 
     Raises:
-        ValueError: some observation holds NaN or infinity, or all are the same.
+        ValueError: some observation contains NaN or infinity, or all are equal.
     """
     if len(frames) < 2:
-        return  # ``Frames.split`` says that these are too few
-    first, same, floats = frames[0], True, frames.space.dtype.kind == "f"
-    step = max(1, CHUNK_BYTES // first.nbytes)
-    for start in range(0, len(frames), step):
-        chunk = frames[start : start + step]
-        if floats:
-            _check_finite(chunk, start)
-        same = same and bool((chunk == first).all())
-        if not same and not floats:
-            return
-    if same:
-        raise ValueError(
-            f"all {len(frames)} observations are identical: there is nothing to learn; look at what wrote them"
-        )
-
-
-def _check_finite(chunk: Array, start: int) -> None:
-    bad = ~np.isfinite(chunk).reshape(len(chunk), -1).all(1)
-    if bad.any():
-        raise ValueError(
-            f"frames contain NaN or infinity, first in observation {start + bad.argmax()}; repair or drop such ones"
-        )
+        return  # too few for ``Frames.split``, whose message is the better one
+    size = math.prod(frames.space.shape) * np.dtype(frames.space.dtype).itemsize
+    check_observations(frames.batches(max(1, CHUNK_BYTES // size)), len(frames))

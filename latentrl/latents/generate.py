@@ -1,4 +1,4 @@
-"""New observations from codes: samples, paths, maps of the latent space, attributes."""
+"""New observations from latents: samples, interpolations, traversals, directions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import Literal
 
 import numpy as np
 
+from latentrl.latents.batched import batched
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.health import Observations, batches, is_single, latent_order
+from latentrl.training.health import Observations, is_single, latent_order
 from latentrl.types import Array
 
 
 def sample(model: Autoencoder, count: int, temperature: float = 1.0, seed: int = 0) -> Array:
-    """Decode codes drawn from N(0, temperature^2 I).
+    """Decode latents drawn from N(0, temperature^2 I).
 
     Args:
         model: a model of the VAE family.
-        count: how many.
-        temperature: standard deviation of the codes; below 1 the samples are more ordinary and less
-            varied.
-        seed: of the draw.
+        count: number of samples.
+        temperature: standard deviation of the latents; below 1 the samples are more typical and
+            less varied.
+        seed: seed of the latents.
 
-    Returns: ``(count, *output_shape)`` in the environment's units: the decoder's means, without its
-        noise.
+    Returns:
+        Means of p(x | z), ``(count, *output_shape)`` in the environment's units.
 
     Raises:
-        TypeError: the model's codes follow no known distribution.
+        TypeError: the model has no prior over its latents.
         ValueError: ``count`` or ``temperature`` is not positive.
     """
     _check_variational(model)
@@ -47,18 +48,18 @@ def interpolate(
     steps: int = 9,
     path: Literal["linear", "spherical"] = "linear",
 ) -> Array:
-    """Decode the codes on the way from one observation to another.
+    """Decode the latents on the way from one observation to another.
 
     Args:
         model: a model with a decoder.
-        start: one observation.
-        end: another.
-        steps: positions, both ends included.
-        path: a straight line, or an arc about the origin, which keeps to the distances from it that
-            codes near N(0, I) have (White 2016, arXiv:1609.04468).
+        start: the first observation.
+        end: the last observation.
+        steps: number of latents, both ends included.
+        path: a straight line, or an arc about the origin (White 2016, arXiv:1609.04468). The arc
+            keeps the norm that samples of N(0, I) have; the line passes closer to the origin.
 
     Returns:
-        ``(steps, *output_shape)``; the first and the last are the reconstructions of the two.
+        ``(steps, *output_shape)``; the first and the last are the reconstructions of the ends.
 
     Raises:
         TypeError: the model has no decoder.
@@ -67,10 +68,10 @@ def interpolate(
     if path not in PATHS:
         raise ValueError(f"unknown path {path!r}; known: {', '.join(PATHS)}")
     _check_steps(steps)
-    ends = [_one_code(model, observation) for observation in (start, end)]
-    return model.decode(
-        PATHS[path](ends[0], ends[1], np.linspace(0, 1, steps, dtype=np.float32)[:, None])
-    )
+    first = _single_latent(model, start)
+    last = _single_latent(model, end)
+    positions = np.linspace(0, 1, steps, dtype=np.float32)
+    return model.decode(PATHS[path](first, last, positions[:, None]))
 
 
 def manifold(
@@ -78,55 +79,53 @@ def manifold(
 ) -> Array:
     """Decode a grid of normal quantiles over two latent dimensions, the others at 0.
 
-    The grid of Kingma & Welling 2014 (arXiv:1312.6114, figure 4): each cell holds as much of N(0,
-    I).
+    This is figure 4 of Kingma & Welling 2014 (arXiv:1312.6114): each cell has equal probability
+    under N(0, I).
 
     Args:
         model: a model of the VAE family.
-        steps: positions along each dimension.
-        dimensions: the one that changes from row to row, and the one from column to column; None
-            takes the two most informative.
+        steps: number of positions along each dimension.
+        dimensions: the dimension that changes over the rows, and that over the columns; None is
+            the two most informative.
 
     Returns:
         ``(steps, steps, *output_shape)`` in the environment's units.
 
     Raises:
-        TypeError: the model's codes follow no known distribution.
-        ValueError: fewer than 2 steps, or not two dimensions that the model has.
+        TypeError: the model has no prior over its latents.
+        ValueError: fewer than 2 steps, or not two different dimensions of the model.
     """
     _check_variational(model)
     _check_steps(steps)
     if dimensions is None:
         model.check_fitted()
     if model.latent_dim < 2:
-        raise ValueError("a manifold is drawn over two dimensions, and this model has one")
-    chosen = [
-        int(dimension)
-        for dimension in (latent_order(model)[:2] if dimensions is None else dimensions)
-    ]
+        raise ValueError("a manifold needs two latent dimensions, and this model has one")
+    chosen = [int(i) for i in (latent_order(model)[:2] if dimensions is None else dimensions)]
     if len(set(chosen)) != 2 or len(chosen) != 2 or not set(chosen) <= set(range(model.latent_dim)):
         raise ValueError(
-            f"a manifold is drawn over two different dimensions from 0 to {model.latent_dim - 1}, got {chosen}"
+            f"a manifold needs two different dimensions from 0 to {model.latent_dim - 1}, "
+            f"got {chosen}"
         )
-    quantiles = np.array(
-        [NormalDist().inv_cdf((i + 0.5) / steps) for i in range(steps)], np.float32
-    )
-    codes = np.zeros((steps, steps, model.latent_dim), np.float32)
-    codes[..., chosen[0]], codes[..., chosen[1]] = quantiles[:, None], quantiles
-    return _decode_grid(model, codes)
+    # The middles of equal probabilities: the quantiles at 0 and 1 are infinite.
+    middles = (np.arange(steps) + 0.5) / steps
+    quantiles = np.array([NormalDist().inv_cdf(p) for p in middles], np.float32)
+    latents = np.zeros((steps, steps, model.latent_dim), np.float32)
+    latents[..., chosen[0]] = quantiles[:, None]
+    latents[..., chosen[1]] = quantiles
+    return _decode_grid(model, latents)
 
 
 def traverse(
     model: Autoencoder, observation: Array, dimensions: int | None = None, steps: int = 9
 ) -> Array:
-    """Decode the code of ``observation`` with one dimension at a time moved over its range in the
-    data.
+    """Decode the latent of ``observation`` with one dimension at a time moved over its range.
 
     Args:
         model: a fitted model with a decoder.
-        observation: the starting point, of ``observation_space``.
-        dimensions: how many, the most informative first; None does all.
-        steps: positions from the 1 % to the 99 % quantile.
+        observation: one observation, which all other dimensions are taken from.
+        dimensions: number of dimensions, the most informative first; None is all.
+        steps: number of positions from the 1 % to the 99 % quantile of the training latents.
 
     Returns:
         ``(dimensions, steps, *output_shape)`` in the environment's units.
@@ -140,48 +139,47 @@ def traverse(
     model.check_fitted()
     if dimensions is not None and dimensions < 1:
         raise ValueError(
-            f"dimensions is how many to move, at least 1 or None for all; got {dimensions}"
+            f"dimensions is a number of dimensions, at least 1, or None for all; got {dimensions}"
         )
     order = latent_order(model)[:dimensions]
     quantiles = model.latent_quantiles.cpu().numpy()
-    codes = np.tile(_one_code(model, observation), (len(order), steps, 1))
+    latents = np.tile(_single_latent(model, observation), (len(order), steps, 1))
     for row, dimension in enumerate(order):
-        codes[row, :, dimension] = np.linspace(
-            quantiles[0, dimension], quantiles[-1, dimension], steps
-        )
-    return _decode_grid(model, codes)
+        low, high = quantiles[[0, -1], dimension]
+        latents[row, :, dimension] = np.linspace(low, high, steps)
+    return _decode_grid(model, latents)
 
 
-def direction(model: Autoencoder, having: Observations, lacking: Observations) -> Array:
-    """Return the direction of a property in the latent space (Larsen et al. 2016,
-    arXiv:1512.09300).
+def direction(model: Autoencoder, positive: Observations, negative: Observations) -> Array:
+    """Direction of an attribute in the latent space (Larsen et al. 2016, arXiv:1512.09300).
 
     Args:
         model: any model.
-        having: observations with the property: an array, Frames, or a path that ``as_frames``
+        positive: observations with the attribute: an array, Frames, or a path that ``as_frames``
             opens.
-        lacking: observations without it.
+        negative: observations without it.
 
     Returns:
-        float32 ``(latent_dim,)``: the mean code of the first minus that of the second.
+        float32 ``(latent_dim,)``: the mean latent of the positive observations less that of the
+        negative ones.
 
     Raises:
         ValueError: one of them is empty, or does not belong to the observation space.
     """
-    difference: Array = _mean_code(model, having) - _mean_code(model, lacking)
+    difference: Array = _mean_latent(model, positive) - _mean_latent(model, negative)
     return difference.astype(np.float32)
 
 
 def arithmetic(
     model: Autoencoder, observations: Array, direction: Array, strength: float = 1.0
 ) -> Array:
-    """Decode the codes of ``observations`` moved along ``direction``.
+    """Decode the latents of ``observations`` moved along ``direction``.
 
     Args:
         model: a model with a decoder.
         observations: ``(B, *observation_shape)``, or one without ``B``.
         direction: ``(latent_dim,)``, from the function of that name.
-        strength: 1 adds the property, -1 takes it away.
+        strength: multiple of the direction; 1 adds the attribute, -1 removes it.
 
     Returns:
         ``(B, *output_shape)`` or without ``B``, in the environment's units.
@@ -197,39 +195,40 @@ def arithmetic(
     return model.decode(model.encode(observations) + strength * np.asarray(direction))
 
 
-def _decode_grid(model: Autoencoder, codes: Array) -> Array:
-    decoded = model.decode(codes.reshape(-1, model.latent_dim))
-    return decoded.reshape(*codes.shape[:2], *decoded.shape[1:])
+def _decode_grid(model: Autoencoder, latents: Array) -> Array:
+    decoded = model.decode(latents.reshape(-1, model.latent_dim))
+    return decoded.reshape(*latents.shape[:2], *decoded.shape[1:])
 
 
 def _check_variational(model: Autoencoder) -> None:
     if not model.variational:
         raise TypeError(
-            f"a {model.config.model!r} model cannot be sampled: its codes follow no known distribution; "
-            "train 'vae' or another of the VAE family"
+            f"a {model.config.model!r} model cannot be sampled: it has no prior over its latents; "
+            "train 'vae' or another model of the VAE family"
         )
 
 
 def _check_steps(steps: int) -> None:
     if steps < 2:
-        raise ValueError(f"steps counts the positions from end to end, at least 2; got {steps}")
+        raise ValueError(
+            f"steps is a number of positions, both ends included, at least 2; got {steps}"
+        )
 
 
-def _one_code(model: Autoencoder, observation: Array) -> Array:
+def _single_latent(model: Autoencoder, observation: Array) -> Array:
     if not is_single(model, observation):
         raise ValueError(
-            f"expected one observation of shape {model.observation_space.shape}, got {np.shape(observation)}"
+            f"expected one observation of shape {model.observation_space.shape}, "
+            f"got {np.shape(observation)}"
         )
     return model.encode(observation)
 
 
-def _mean_code(model: Autoencoder, observations: Observations) -> Array:
-    codes = np.concatenate([model.encode(batch) for batch in batches(model, observations)])
-    if not len(codes):
-        raise ValueError(
-            "a mean code needs at least one observation with the property and one without"
-        )
-    mean: Array = codes.mean(0, dtype=np.float64)
+def _mean_latent(model: Autoencoder, observations: Observations) -> Array:
+    latents = np.atleast_2d(batched(model, model.encode, observations))
+    if not len(latents):
+        raise ValueError("a direction needs at least one positive and one negative observation")
+    mean: Array = latents.mean(0, dtype=np.float64)
     return mean
 
 
@@ -239,9 +238,10 @@ def _line(a: Array, b: Array, t: Array) -> Array:
 
 
 def _arc(a: Array, b: Array, t: Array) -> Array:
-    lengths = np.linalg.norm(a) * np.linalg.norm(b)
-    angle = np.arccos(np.clip(a @ b / lengths, -1, 1)) if lengths > 0 else 0.0
-    if np.sin(angle) < 1e-4:  # no arc, or no telling which
+    norms = np.linalg.norm(a) * np.linalg.norm(b)
+    angle = np.arccos(np.clip(a @ b / norms, -1, 1)) if norms > 0 else 0.0
+    # Parallel latents have no arc, opposite ones have many, and the division below overflows.
+    if np.sin(angle) < 1e-4:
         return _line(a, b, t)
     arc: Array = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
     return arc

@@ -8,14 +8,15 @@ from latentrl.types import Array
 
 
 def principal_plane(latents: Array) -> tuple[Array, Array]:
-    """Return the first two principal components of ``latents (N, latent_dim)``.
+    """Coordinates of ``latents (N, latent_dim)`` along their first two principal components.
 
     Returns:
         Coordinates ``(N, 2)`` about the mean, and the fraction of the variance along each,
-        ``(2,)``. A missing second component is zero.
+        ``(2,)``. If there is only one component, the second is zero.
     """
     centred = latents - latents.mean(0, dtype=np.float64)
     variances, axes = np.linalg.eigh(centred.T @ centred / len(latents))
+    # eigh returns ascending eigenvalues, and tiny negative ones where the variance is zero.
     variances = variances[::-1].clip(min=0)
     axes = axes[:, ::-1][:, :2]
     # An eigenvector has no sign of its own: its largest entry is made positive.
@@ -23,4 +24,5 @@ def principal_plane(latents: Array) -> tuple[Array, Array]:
     missing = 2 - axes.shape[1]
     coordinates = np.pad(centred @ (axes * np.sign(largest)), ((0, 0), (0, missing)))
     total = max(float(variances.sum()), np.finfo(np.float64).tiny)
-    return coordinates, np.pad(variances[:2], (0, missing)) / total
+    fractions = np.pad(variances[:2], (0, missing)) / total
+    return coordinates, fractions

@@ -1,6 +1,4 @@
-"""Filling holes, and the slope of the data's log density, by the reconstruction of a trained
-model.
-"""
+"""Restoration by a trained model: inpainting of holes, and the score of the data's density."""
 
 from __future__ import annotations
 
@@ -8,63 +6,68 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from latentrl.latents.batched import batched
 from latentrl.models.autoencoder import CHUNK, Autoencoder
 from latentrl.models.corruptions import GaussianNoise
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor
-from latentrl.training.health import batches, is_single
+from latentrl.training.health import is_single
 from latentrl.types import Array
 
 
 def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
-    """Fill holes from what is around them; all else stays as it is.
+    """Fill holes with the reconstruction of a model; all other values stay as they are.
 
-    What was in the holes is not used: the model sees the lowest value of an image there, or the
-    mean of the training data in a vector or sequence. A model of grey images fills in grey.
+    The values in the holes are not used: the input of the network is the lowest value of an image
+    there, or the mean of the training data in a vector or sequence. A model with greyscale
+    preprocessing fills holes with grey.
 
     Args:
         model: a model with a decoder, best ``inpainting_ae`` or ``denoising_ae`` with ``masking``.
         observations: ``(B, *observation_shape)``, or one without ``B``.
-        holes: True where values are missing: ``(H, W)``, ``(D,)`` or ``(T, D)`` for all
-            observations alike, or with ``B`` in front.
+        holes: hole mask, True where values are missing: ``(H, W)``, ``(D,)`` or ``(T, D)`` for all
+            observations, or with ``B`` in front.
 
     Returns:
         Observations of the same shape and dtype.
 
     Raises:
-        TypeError: the model has no decoder, or holes are not boolean.
-        ValueError: holes are of another shape, or lie where the model crops.
+        TypeError: the model has no decoder, or the mask is not boolean.
+        ValueError: the mask has another shape, or holes in the region that the model crops.
     """
     observations, holes = np.asarray(observations), np.asarray(holes)
     if is_single(model, observations):
         filled: Array = inpaint(model, observations[None], holes)[0]
         return filled
-    model.check_observations(observations[:0])  # not yet the values: missing ones may be NaN
+    model.check_observations(observations[:0])  # shape and dtype alone: missing values may be NaN
     holes = _check_holes(model, holes, len(observations))
     chunks = [slice(start, start + CHUNK) for start in range(0, max(len(observations), 1), CHUNK)]
     return np.concatenate([_fill(model, observations[chunk], holes[chunk]) for chunk in chunks])
 
 
 def _check_holes(model: Autoencoder, holes: Array, count: int) -> Array:
-    """Return the holes with ``B`` in front, and a channel axis where the observations have one."""
+    """Mask with ``B`` in front, and with a channel axis if the observations have one."""
     shape = model.observation_space.shape
-    place = shape[:2] if len(shape) == 3 else shape
+    mask_shape = shape[:2] if len(shape) == 3 else shape
     if holes.dtype != np.bool_:
         raise TypeError(
-            f"expected holes as booleans, True where values are missing, got {holes.dtype}"
+            f"expected a boolean mask of holes, True where values are missing, got {holes.dtype}"
         )
-    if holes.shape not in (place, (count, *place)):
-        raise ValueError(f"expected holes of shape {place} or {(count, *place)}, got {holes.shape}")
-    kept = np.zeros(place, bool)
-    kept[_seen(model)] = True
+    if holes.shape not in (mask_shape, (count, *mask_shape)):
+        raise ValueError(
+            f"expected holes of shape {mask_shape} or {(count, *mask_shape)}, got {holes.shape}"
+        )
+    kept = np.zeros(mask_shape, bool)
+    kept[_kept_region(model)] = True
     if (holes & ~kept).any():
         raise ValueError(
-            "some holes lie where the model crops the image, so that it cannot fill them"
+            "some holes lie in the region that the model crops, where it reconstructs nothing"
         )
-    holes = np.broadcast_to(holes, (count, *place))
+    holes = np.broadcast_to(holes, (count, *mask_shape))
     return holes[..., None] if len(shape) == 3 else holes
 
 
-def _seen(model: Autoencoder) -> tuple[slice, ...]:
+def _kept_region(model: Autoencoder) -> tuple[slice, ...]:
+    """Region of an observation that the network reconstructs."""
     preprocess = model.preprocess
     return (
         (preprocess.rows, preprocess.columns) if isinstance(preprocess, ImagePreprocessor) else ()
@@ -72,15 +75,17 @@ def _seen(model: Autoencoder) -> tuple[slice, ...]:
 
 
 def _fill(model: Autoencoder, observations: Array, holes: Array) -> Array:
-    damaged = np.where(holes, _blank(model), observations).astype(observations.dtype)
-    restored, seen = model.reconstruct(damaged), (slice(None), *_seen(model))
+    corrupted = np.where(holes, _blank(model), observations).astype(observations.dtype)
+    restored = model.reconstruct(corrupted)
+    region = (slice(None), *_kept_region(model))
     filled: Array = observations.copy()
-    filled[seen] = np.where(holes[seen], _to_size(restored, filled[seen].shape), filled[seen])
+    restored = _to_size(restored, filled[region].shape)
+    filled[region] = np.where(holes[region], restored, filled[region])
     return filled
 
 
 def _blank(model: Autoencoder) -> Array:
-    """Return the observation that the network sees as 0, where corruptions put 0."""
+    """Value that preprocessing scales to 0, which is what corruptions put into a hole."""
     preprocess = model.preprocess
     if isinstance(preprocess, ImagePreprocessor):
         return np.array(preprocess.low)
@@ -100,12 +105,12 @@ def _to_size(images: Array, shape: tuple[int, ...]) -> Array:
 
 
 def score_field(model: Autoencoder, observations: Array) -> Array:
-    """Estimate the gradient of the log density of noisy observations (Alain & Bengio 2014,
-    arXiv:1211.4246).
+    """Estimate the gradient of the log density of noisy observations.
 
-    It is (g(f(x)) - x) / sigma^2, with the noise that the model was trained on: its density is that
-    of the data smoothed by so much noise. In directions in which the data do not vary, it points
-    back to them.
+    The estimate is (g(f(x)) - x) / sigma^2 with the noise level sigma of training (Alain & Bengio
+    2014, arXiv:1211.4246). For the optimal denoiser it is exact, by Tweedie's formula (Efron 2011),
+    for the density of the data convolved with that noise. Off the data, the gradient points back
+    to them.
 
     Args:
         model: ``denoising_ae`` with corruption ``gaussian_noise`` alone.
@@ -115,25 +120,24 @@ def score_field(model: Autoencoder, observations: Array) -> Array:
         float32 of the same shape: nats per unit of the observation's own units.
 
     Raises:
-        TypeError: the model was trained otherwise.
-        ValueError: the model crops, resizes or takes the colour from its observations.
+        TypeError: the model was not trained on Gaussian noise alone.
+        ValueError: the model crops, resizes or converts its observations to greyscale.
     """
-    sigma = _noise(model)
+    sigma = _noise_level(model)
     if _changes_pixels(model):
         raise ValueError(
-            "a score field has a value for each value of the observation: preprocess without changes"
+            "a score field has one value per value of the observation: train a model that neither "
+            "crops, resizes nor converts to greyscale"
         )
-    parts = [_scores(model, batch, sigma) for batch in batches(model, observations)]
-    scores = np.concatenate(parts)
-    return scores[0] if is_single(model, observations) else scores
+    return batched(model, lambda batch: _scores(model, batch, sigma), observations)
 
 
-def _noise(model: Autoencoder) -> float:
+def _noise_level(model: Autoencoder) -> float:
     noise = model.corruptions[0] if len(model.corruptions) == 1 else None
     if not isinstance(noise, GaussianNoise) or noise.clip:
         raise TypeError(
-            f"this {model.config.model!r} model estimates no score: "
-            "train 'denoising_ae' with corruption 'gaussian_noise' alone, not clipped"
+            "a score field needs a model trained on unclipped Gaussian noise alone, which this "
+            f"{model.config.model!r} was not; train 'denoising_ae' with corruption 'gaussian_noise'"
         )
     return noise.std
 
@@ -149,12 +153,13 @@ def _scores(model: Autoencoder, observations: Array, sigma: float) -> Array:
     x = model.eval().preprocess(torch.from_numpy(observations).to(model.device))
     scores = (model.likelihood.mean(model(x)[2]).float() - x) / sigma**2
     scores = scores.permute(0, 2, 3, 1) if scores.ndim == 4 else scores
+    # Chain rule: x is the observation divided by the scale, and so is the gradient.
     result: Array = scores.reshape(observations.shape).cpu().numpy() / _scale(model)
     return result
 
 
 def _scale(model: Autoencoder) -> Array:
-    """Return by what preprocessing divides each value."""
+    """Divisor of each value in preprocessing."""
     preprocess = model.preprocess
     if isinstance(preprocess, ImagePreprocessor):
         return np.array(preprocess.high - preprocess.low, np.float32)

@@ -1,4 +1,4 @@
-"""Writes that survive a kill at any moment: a temporary name, a flush, a rename."""
+"""Atomic writes of files, and reads that name a damaged one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 WRAPPERS = ("module", "_orig_mod")
+"""Prefixes that DistributedDataParallel and torch.compile add to parameter names."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
+    """Call ``write`` with a temporary path beside ``path``, then rename that file to ``path``.
 
-    The file gets the permissions that the user's umask gives to new files.
+    A kill at any moment leaves the old file or the new one. The file gets the permissions that the
+    user's umask gives to new files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
+        # Without the flush a power cut after the rename can leave an empty file.
         _flush(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
@@ -35,22 +38,22 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data``, atomically."""
+    """Write ``data`` atomically."""
     write_atomically(path, lambda temporary: _fill(temporary, data))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically."""
+    """Write ``text`` as UTF-8 atomically."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` as indented JSON, atomically."""
+    """Write ``data`` as indented JSON atomically."""
     write_text(path, json.dumps(data, indent=2) + "\n")
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows, the header first, as CSV, atomically."""
+    """Write rows as CSV atomically; the first one is the header."""
 
     def fill(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
@@ -60,7 +63,11 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; ``ValueError`` names a file that is damaged."""
+    """Read a JSON file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -68,12 +75,12 @@ def read_json(path: Path) -> Any:
 
 
 def strip_prefixes(name: str) -> str:
-    """Remove what DistributedDataParallel and torch.compile put before parameter names."""
+    """Parameter name without the prefixes of DistributedDataParallel and torch.compile."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Write tensors and JSON ``notes`` to one safetensors file, atomically, with checksums."""
+    """Write tensors and JSON ``notes`` to one safetensors file atomically, with checksums."""
     kept = {
         strip_prefixes(name): tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
     }
@@ -84,11 +91,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
 
 
 def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
-    """Read what ``write_tensors`` wrote: the tensors, and the note called ``note``.
+    """Read the tensors and the note called ``note`` from a file of ``write_tensors``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or something else wrote it.
+        ValueError: the file is damaged, or another program wrote it.
     """
     if not path.exists():
         raise FileNotFoundError(f"no model at {path.parent}: it has no {path.name}")
@@ -101,10 +108,9 @@ def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
     if note not in header:
         raise ValueError(f"{path} was not written by latentrl: its header has no {note!r}")
     expected = _header_checksum(tensors, header)
-    if (
-        header.get("crc32") != str(_checksum(tensors))
-        or header.get("header_crc32", expected) != expected
-    ):
+    # Files of the first versions have no checksum of their header.
+    intact = header.get("header_crc32", expected) == expected
+    if not intact or header.get("crc32") != str(_checksum(tensors)):
         raise ValueError(f"{path} is damaged: its contents do not match their checksum")
     return tensors, json.loads(header[note])
 
@@ -119,7 +125,7 @@ def _flush(path: Path) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0)  # POSIX has no call that only reads it
     os.umask(mask)
     return mask
 
@@ -133,7 +139,7 @@ def _header_checksum(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
     total = 0
     for name in sorted(name for name, tensor in tensors.items() if tensor.numel()):
-        total = zlib.crc32(
-            tensors[name].reshape(-1).contiguous().view(torch.uint8).numpy().data, total
-        )
+        # As bytes, because NumPy has no bfloat16.
+        data = tensors[name].reshape(-1).contiguous().view(torch.uint8)
+        total = zlib.crc32(data.numpy().data, total)
     return total

@@ -1,4 +1,4 @@
-"""Progress bars that suit a terminal and a log file alike."""
+"""Progress bars for a terminal and for a log file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Any
 from tqdm import tqdm
 
 LOG_INTERVAL = 15.0
-"""Seconds between two lines where the output is not a terminal."""
+"""Seconds between two lines if the output is not a terminal."""
 
 
 def progress_bar(total: int, done: int, doing: str, unit: str, show: bool) -> tqdm[Any]:
-    """Return a bar with rate and time left, which prints a line now and then where there is no
-    terminal.
+    """Progress bar with the rate and the remaining time.
+
+    Args:
+        total: number of units at the end.
+        done: number of units at the start, from a run that is resumed.
+        doing: present participle, such as ``"training"``.
+        unit: name of a unit, such as ``"step"``.
+        show: whether to print anything.
     """
+    # In a log file each refresh is a line of its own.
     interval = 0.1 if sys.stderr.isatty() else LOG_INTERVAL
     return tqdm(
         total=total,

@@ -1,4 +1,4 @@
-"""Parts of a model, found by name."""
+"""Registries: classes and functions of one kind, found by name."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ class Registry(Generic[Part]):
         self._parts: dict[str, Callable[..., Part]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., Part]], Callable[..., Part]]:
-        """Return a class decorator that files the class under ``name``."""
+        """Return a decorator that registers a class or a function as ``name``.
+
+        Raises:
+            ValueError: the name is taken.
+        """
 
         def decorate(part: Callable[..., Part]) -> Callable[..., Part]:
             if name in self._parts:
-                raise ValueError(f"{self.kind} {name!r} is registered twice")
+                raise ValueError(f"{self.kind} {name!r} is registered twice: choose another name")
             self._parts[name] = part
             return part
 
@@ -30,24 +34,33 @@ class Registry(Generic[Part]):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names in alphabetical order."""
+        # Sorted, so that no result depends on the order of imports.
         return iter(sorted(self._parts))
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether ``name`` is registered."""
+        """Return whether ``name`` is registered."""
         return name in self._parts
 
     def __getitem__(self, name: str) -> Callable[..., Part]:
-        """Return the class called ``name``; ``ValueError`` lists the valid names."""
+        """Return the class or the function that is registered as ``name``.
+
+        Raises:
+            ValueError: there is none; the message lists the valid names.
+        """
         if name not in self._parts:
             raise ValueError(f"unknown {self.kind} {name!r}; known: {', '.join(self)}")
         return self._parts[name]
 
     def build(self, spec: Mapping[str, Any], **context: Any) -> Part:
-        """Build the part that ``spec`` names, from its other items and what it asks for of
-        ``context``.
+        """Call the class or the function that ``spec`` names.
+
+        Args:
+            spec: the name, and the values of parameters.
+            **context: values of further parameters; those that the signature lacks are dropped, so
+                that an implementation only declares what it uses.
 
         Raises:
-            ValueError: the name is unknown, or an item is not one of its parameters.
+            ValueError: the name is unknown, or an item of ``spec`` is not a parameter.
         """
         options = {key: value for key, value in spec.items() if key != "name"}
         part = self[spec.get("name", "")]
@@ -59,6 +72,5 @@ class Registry(Generic[Part]):
             raise ValueError(
                 f"{self.kind} {spec['name']!r} has no {unknown[0]!r}; it takes: {takes}"
             )
-        return part(
-            **options, **{key: value for key, value in context.items() if key in parameters}
-        )
+        used = {key: value for key, value in context.items() if key in parameters}
+        return part(**options, **used)

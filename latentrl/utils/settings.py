@@ -1,4 +1,4 @@
-"""Whether two runs have the same settings, and which one differs."""
+"""Comparison of the settings of a saved run with those of a call that resumes it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ def check_same_settings(
     remedy: str,
     ignored: Collection[str] = (),
 ) -> None:
-    """Compare nested settings, as JSON keeps them.
+    """Check that nested settings are equal, with tuples equal to lists as in JSON.
 
     Args:
         saved: settings of the run or store on disk.
         given: settings of the call.
-        what: the subject of the error message, such as ``"the run in runs/a"``.
-        remedy: what the user can do, the end of the message.
+        what: subject of the error message, such as ``"the run in runs/a"``.
+        remedy: what the user can do; the end of the error message.
         ignored: top-level names that may differ.
 
     Raises:
         ValueError: a setting differs; the message names it and both values.
     """
-    before, after = flatten(saved), flatten(given)
+    before = flatten(saved)
+    after = flatten(given)
     for key in sorted(before.keys() | after.keys()):
         if key.split(".")[0] not in ignored and before.get(key) != after.get(key):
             raise ValueError(
@@ -34,7 +35,7 @@ def check_same_settings(
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dotted names; tuples become lists, as in JSON."""
+    """Flatten nested mappings to one with dotted names; tuples become lists."""
     if not isinstance(tree, Mapping):
         return {prefix.rstrip("."): list(tree) if isinstance(tree, tuple) else tree}
     return {

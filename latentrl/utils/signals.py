@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for a safe moment."""
+"""Ctrl-C that is delayed to a safe point."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back; the function that this yields raises it, at a moment of the caller's
-    choice.
+    """Hold Ctrl-C back until the caller calls the function that this yields.
 
-    A second Ctrl-C is not held back. One that is still held at the end is raised there.
+    That function raises KeyboardInterrupt if Ctrl-C was pressed. A second Ctrl-C is not held back.
+    One that is still held at the end of the context is raised there. In other threads than the main
+    one nothing is held back.
     """
     held = threading.Event()
 
     def hold(*_: Any) -> None:
         held.set()
-        signal.signal(signal.SIGINT, previous)
+        signal.signal(signal.SIGINT, previous)  # for a second Ctrl-C
 
     def raise_held() -> None:
         if held.is_set():
             held.clear()
             raise KeyboardInterrupt
 
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # Python allows handlers nowhere else
+    # Python allows signal handlers in the main thread only.
+    if threading.current_thread() is not threading.main_thread():
         yield raise_held
         return
     previous = signal.getsignal(signal.SIGINT)

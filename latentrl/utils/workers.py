@@ -1,4 +1,4 @@
-"""Environments in processes of their own."""
+"""Environments in worker processes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ def in_workers(
     makers: Sequence[Callable[[], gym.Env[Any, Any]]],
     autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
 ) -> AsyncVectorEnv[Any, Any]:
-    """Return an ``AsyncVectorEnv`` whose workers leave alone what they inherit.
+    """Return an ``AsyncVectorEnv`` whose workers never collect objects that they inherit.
 
-    A forked worker that collected garbage of its parent would end things that are half there: an
-    EnvPool without its threads is a crash.
+    Args:
+        makers: one function per environment.
+        autoreset_mode: autoreset mode of the vector environment.
     """
+    # A forked worker inherits the objects of its parent but not their threads. Finalising one there
+    # can crash it: an EnvPool waits for threads that do not exist. Frozen objects are never
+    # collected.
     gc.collect()
     gc.freeze()
     try:

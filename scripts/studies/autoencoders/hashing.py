@@ -11,7 +11,17 @@ import numpy as np
 import torch
 
 from envs.sprites import FACTORS, SHAPES, measure_sprites, render_sprites, sprites
-from latentrl import CodeIndex, FitConfig, ae, arithmetic, as_frames, binary_ae, direction, fit, vae
+from latentrl import (
+    FitConfig,
+    HammingIndex,
+    ae,
+    arithmetic,
+    as_frames,
+    binary_ae,
+    direction,
+    fit,
+    vae,
+)
 from latentrl.latents.index import pack_bits
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
@@ -120,7 +130,7 @@ def _learned(seed: int, training: Array, queries: Array) -> Array:
     torch.manual_seed(seed)
     model = binary_ae(training.shape[1:], BITS, backbone={"name": "mlp"})
     fit(model, training, FitConfig(steps=1500, seed=seed))
-    return CodeIndex(model, training).search(queries, NEIGHBOURS)[0]
+    return HammingIndex(model, training).search(queries, NEIGHBOURS)[0]
 
 
 def _precision(nearest: Array, labels: list[Array]) -> float:
@@ -149,7 +159,7 @@ def _search_time() -> float:
     images, _ = digits()
     model = binary_ae(images.shape[1:], BITS, backbone={"name": "mlp"})
     codes = np.random.default_rng(0).integers(0, 2, (MILLION, BITS), dtype=np.uint8)
-    index = CodeIndex.of_codes(model, pack_bits(codes))
+    index = HammingIndex.of_codes(model, pack_bits(codes))
     durations = []
     for image in images[:20]:
         start = time.perf_counter()

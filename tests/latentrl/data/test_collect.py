@@ -1,4 +1,4 @@
-"""collect(): the right frames, with the right episodes, in every autoreset mode."""
+"""collect(): whole episodes with their terminal observations, in every autoreset mode."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 import latentrl as lrl
-from latentrl.data.collect import EXPLORERS, collect, describe_environment
+from latentrl.data.collect import collect, describe_environment
 
 QUIET: dict[str, Any] = {"progress": False}
+OTHER_ENVIRONMENT = (
+    r"the frame store .* has action.dtype=(\w+), "
+    r"the call has action.dtype=(?!\1).*: use another path"
+)
 
 
 class Counter(gym.Env[Any, Any]):
-    """Observations say (random mark of the episode, step in it); episode k lasts 3 + k steps, every
-    other cut off."""
+    """Observations ``(random number of the episode, time)``; episode k lasts 3 + k steps.
+
+    Even episodes terminate, odd ones are truncated.
+    """
 
     def __init__(self, keyed: bool = False) -> None:
         vector = spaces.Box(0, 1e6, (2,), np.float32)
@@ -36,58 +42,104 @@ class Counter(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self.mark, self.time, self.episodes = (
-            self.np_random.integers(1_000_000),
-            0,
-            self.episodes + 1,
-        )
+        self.mark = self.np_random.integers(1_000_000)
+        self.time = 0
+        self.episodes += 1
         return self.observe(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.time += 1
         ended = self.time == 2 + self.episodes
-        return (
-            self.observe(),
-            float(self.time),
-            ended and self.episodes % 2 == 1,
-            ended and self.episodes % 2 == 0,
-            {},
-        )
+        terminated = ended and self.episodes % 2 == 1
+        return self.observe(), float(self.time), terminated, ended and not terminated, {}
 
 
-def vector_env(mode: AutoresetMode, count: int = 3) -> VectorEnv[Any, Any, Any]:
-    return SyncVectorEnv([Counter] * count, autoreset_mode=mode)
+def vector_env(
+    mode: AutoresetMode, count: int = 3, keyed: bool = False
+) -> VectorEnv[Any, Any, Any]:
+    return SyncVectorEnv([lambda: Counter(keyed)] * count, autoreset_mode=mode)
 
 
 def check_episodes(frames: lrl.Frames) -> None:
-    """Every episode belongs to one environment, counts from 0, and ends where its last record
-    says."""
+    """Check that each episode is of one environment, counts from 0, and ends as ``Counter`` does.
+
+    Only the last step of the store may lack a terminal observation, for want of room.
+    """
     observations, steps = frames[:], frames.steps
-    np.testing.assert_array_equal(
-        steps["reward"], observations[:, 1] + 1
-    )  # of the step after the observation
+    acted = ~steps["final"]
+    # The reward is that of the step after the observation.
+    np.testing.assert_array_equal(steps["reward"][acted], observations[acted, 1] + 1)
     for env in np.unique(steps["env"]):
         numbers = steps["episode"][steps["env"] == env]
-        for rank, number in enumerate(list(dict.fromkeys(numbers))):
+        for rank, number in enumerate(dict.fromkeys(numbers)):
             rows = np.flatnonzero(steps["episode"] == number)
             assert set(steps["env"][rows]) == {env}
             assert len(set(observations[rows, 0])) == 1
             assert observations[rows, 1].tolist() == list(range(len(rows)))
-            ended = len(rows) == 3 + rank
-            assert steps["terminated"][rows[-1]] == (ended and rank % 2 == 0)
-            assert steps["truncated"][rows[-1]] == (ended and rank % 2 == 1)
-            assert not (steps["terminated"] | steps["truncated"])[rows[:-1]].any()
+            check_end(steps[rows], 3 + rank, cut=rows[-1] >= len(frames) - 6)
+
+
+def check_end(steps: Any, length: int, cut: bool) -> None:
+    """Check the records of one episode of ``length`` steps, which the end of the store may cut."""
+    acted, final = steps[~steps["final"]], steps[steps["final"]]
+    ended = len(acted) == length
+    assert ended or cut
+    assert len(final) == ended or (cut and not len(final))
+    assert acted["terminated"][-1] == (ended and length % 2 == 1)
+    assert acted["truncated"][-1] == (ended and length % 2 == 0)
+    assert not (acted["terminated"] | acted["truncated"])[:-1].any()
+    for name in ("action", "reward", "terminated", "truncated"):
+        assert not final[name].any()
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
-def test_episodes_are_whole_in_every_autoreset_mode(mode: AutoresetMode, tmp_path: Path) -> None:
-    envs = vector_env(mode)
+@pytest.mark.parametrize("keyed", [False, True])
+def test_episodes_are_whole_in_every_autoreset_mode(
+    keyed: bool, mode: AutoresetMode, tmp_path: Path
+) -> None:
+    envs = vector_env(mode, keyed=keyed)
     assert envs.metadata["autoreset_mode"] is mode
-    frames = collect(envs, 50, tmp_path, **QUIET)
-    assert len(frames) == 50
+    frames = collect(envs, 60, tmp_path, key="vector" if keyed else None, **QUIET)
+    assert len(frames) == 60
     assert (frames.steps["terminated"].sum(), frames.steps["truncated"].sum()) > (3, 3)
+    assert frames.steps["final"].sum() > 6
     check_episodes(frames)
-    envs.reset()  # a vector environment of the caller's stays open
+    envs.reset()  # a vector environment of the caller stays open
+
+
+@pytest.mark.parametrize("count", range(1, 14))
+def test_a_store_has_exactly_the_frames_asked_for(count: int, tmp_path: Path) -> None:
+    frames = collect(vector_env(AutoresetMode.SAME_STEP, 2), count, tmp_path, **QUIET)
+    assert len(frames) == count
+    assert len(lrl.Frames.open(tmp_path)) == count
+    check_episodes(frames)
+
+
+class Unmasked(gym.vector.VectorWrapper):
+    """Infos without the mask of the final observations, as ``AtariVectorEnv`` returns them."""
+
+    kept = ("final_obs",)
+
+    def step(self, actions: Any) -> Any:
+        *result, infos = self.env.step(actions)
+        return (*result, {key: infos[key] for key in self.kept if key in infos})
+
+
+def test_terminal_observations_need_no_mask(tmp_path: Path) -> None:
+    envs = Unmasked(vector_env(AutoresetMode.SAME_STEP))
+    frames = collect(envs, 60, tmp_path, **QUIET)
+    assert frames.steps["final"].sum() > 6
+    check_episodes(frames)
+
+
+def test_same_step_mode_without_terminal_observations_is_refused(tmp_path: Path) -> None:
+    envs = Unmasked(vector_env(AutoresetMode.SAME_STEP))
+    envs.kept = ()
+    with pytest.raises(
+        ValueError,
+        match=r'autoreset mode SAME_STEP, but no infos\["final_obs"\] where .* mode NEXT_STEP',
+    ):
+        collect(envs, 60, tmp_path, **QUIET)
 
 
 def test_autoreset_modes_agree(tmp_path: Path) -> None:
@@ -97,7 +149,7 @@ def test_autoreset_modes_agree(tmp_path: Path) -> None:
     assert len({store[:].tobytes() for store in stores}) == 1
 
 
-def test_same_seed_same_frames(tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_frames(tmp_path: Path) -> None:
     def run(name: str, seed: int) -> Any:
         return collect(vector_env(AutoresetMode.SAME_STEP), 30, tmp_path / name, seed=seed, **QUIET)
 
@@ -107,20 +159,20 @@ def test_same_seed_same_frames(tmp_path: Path) -> None:
     assert not np.array_equal(a[:], c[:])
 
 
-def test_continues_a_store_with_new_episodes(tmp_path: Path) -> None:
+def test_a_store_is_extended_by_new_episodes(tmp_path: Path) -> None:
     first = collect(Counter, 20, tmp_path, n_envs=1, **QUIET)[:]
     both = collect(Counter, 50, tmp_path, n_envs=1, **QUIET)
     np.testing.assert_array_equal(both[:20], first)
     assert len(both) == 50
-    assert not set(both[20:50][:, 0]) & set(first[:, 0])  # a seed of its own
+    assert not set(both[20:50][:, 0]) & set(first[:, 0])  # another seed
     assert not set(both.episodes[:20]) & set(both.episodes[20:])
 
 
-def test_a_full_store_is_left_alone(tmp_path: Path) -> None:
+def test_a_full_store_is_not_changed(tmp_path: Path) -> None:
     collect(Counter, 20, tmp_path, n_envs=1, **QUIET)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert len(collect(Counter, 15, tmp_path, n_envs=1, **QUIET)) == 15
-    with pytest.raises(ValueError, match=r"holds frames with .*: use another path"):
+    with pytest.raises(ValueError, match=OTHER_ENVIRONMENT):
         collect("CartPole-v1", 5, tmp_path, n_envs=1, **QUIET)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -134,11 +186,11 @@ def test_an_interrupted_call_keeps_its_frames(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         collect(lambda: Interrupting(Counter()), 100, tmp_path, n_envs=1, **QUIET)
-    assert len(lrl.as_frames(tmp_path)) == 3 + 4
+    assert len(lrl.as_frames(tmp_path)) == (3 + 1) + (4 + 1)  # steps and terminal observations
 
 
 @pytest.mark.parametrize("n_envs", [1, 2])
-def test_takes_ids_and_steps_several_at_once(n_envs: int, tmp_path: Path) -> None:
+def test_ids_and_numbers_of_environments(n_envs: int, tmp_path: Path) -> None:
     frames = collect("CartPole-v1", 40, tmp_path, n_envs=n_envs, **QUIET)
     assert frames[:].shape == (40, 4)
     assert set(frames.steps["env"]) == set(range(n_envs))
@@ -146,82 +198,34 @@ def test_takes_ids_and_steps_several_at_once(n_envs: int, tmp_path: Path) -> Non
     assert frames.steps["action"].dtype == np.int64
 
 
-def test_keeps_one_key_of_a_dict(tmp_path: Path) -> None:
+def test_one_key_of_a_dict_is_kept(tmp_path: Path) -> None:
     frames = collect(lambda: Counter(keyed=True), 30, tmp_path, n_envs=1, key="vector", **QUIET)
     assert frames.space == spaces.Box(0, 1e6, (2,), np.float32)
     check_episodes(frames)
 
 
-def test_a_policy_sees_the_observations(tmp_path: Path) -> None:
+def test_a_policy_gets_the_observations(tmp_path: Path) -> None:
     def policy(observations: Any) -> Any:
         return np.stack([np.sin(observations[:, 1]), observations[:, 1]], axis=1)
 
     frames = collect(vector_env(AutoresetMode.NEXT_STEP), 30, tmp_path, policy=policy, **QUIET)
-    np.testing.assert_allclose(frames.steps["action"][:, 1], frames[:][:, 1])
+    acted = ~frames.steps["final"]
+    np.testing.assert_allclose(frames.steps["action"][acted, 1], frames[acted][:, 1])
     assert frames.metadata["shards"][0]["policy"] == "function"
 
 
-def test_a_store_names_what_was_made_whatever_the_number(tmp_path: Path) -> None:
+def test_the_manifest_is_the_same_for_any_number_of_environments(tmp_path: Path) -> None:
     collect(Counter, 10, tmp_path, n_envs=1, **QUIET)
     assert collect(Counter, 20, tmp_path, n_envs=2, **QUIET).metadata["environment"] == {
         "id": "Counter"
     }
 
 
-def test_an_environment_may_describe_itself() -> None:
+def test_metadata_may_describe_the_environment() -> None:
     envs = vector_env(AutoresetMode.NEXT_STEP)
     assert describe_environment(envs) == {"id": "SyncVectorEnv"}
     envs.metadata = {**envs.metadata, "environment": {"id": "Counter", "frame_skip": 4}}
     assert describe_environment(envs) == {"id": "Counter", "frame_skip": 4}
-
-
-BATCHED = [
-    spaces.Box(-1, 2, (4, 3), np.float32),
-    spaces.MultiDiscrete([5] * 4),
-    spaces.MultiDiscrete([[5, 2]] * 4),
-    spaces.Box(0, 1, (4, 3), np.int8),
-]
-
-
-@pytest.mark.parametrize("space", BATCHED, ids=str)
-@pytest.mark.parametrize("name", list(EXPLORERS))
-def test_explorers_stay_in_the_space_vary_and_follow_the_seed(
-    name: str, space: spaces.Space[Any]
-) -> None:
-    def run(seed: int) -> list[Any]:
-        policy = EXPLORERS.build({"name": name}, action_space=space, seed=seed)
-        return [policy(None) for _ in range(60)]
-
-    actions = run(1)
-    assert all(space.contains(action) for action in actions)
-    assert len({action.tobytes() for action in actions}) > 5
-    np.testing.assert_array_equal(actions, run(1))
-    assert not np.array_equal(actions, run(2))
-
-
-def test_brownian_actions_are_correlated_and_cover_the_space() -> None:
-    box = spaces.Box(-1, 1, (200, 1), np.float32)
-    policy = EXPLORERS.build({"name": "brownian"}, action_space=box, seed=0)
-    walk = np.stack([policy(None) for _ in range(100)])[..., 0]
-    assert np.corrcoef(walk[:-1].ravel(), walk[1:].ravel())[0, 1] > 0.8
-    counts, _ = np.histogram(walk, bins=4, range=(-1, 1))
-    assert counts.min() > 0.2 * walk.size
-
-
-def test_brownian_needs_bounds() -> None:
-    box = spaces.Box(-np.inf, np.inf, (2, 1), np.float32)
-    with pytest.raises(
-        ValueError, match="walks between bounds, and these actions have none; use 'random'"
-    ):
-        EXPLORERS.build({"name": "brownian"}, action_space=box, seed=0)
-
-
-def test_brownian_keeps_discrete_actions_for_a_while() -> None:
-    policy = EXPLORERS.build(
-        {"name": "brownian"}, action_space=spaces.MultiDiscrete([50] * 200), seed=0
-    )
-    actions = np.stack([policy(None) for _ in range(100)])
-    assert abs((actions[1:] == actions[:-1]).mean() - 0.755) < 0.02  # kept, or drawn again
 
 
 @pytest.mark.parametrize(
@@ -255,7 +259,7 @@ def test_brownian_keeps_discrete_actions_for_a_while() -> None:
             lambda: Counter(keyed=True),
             {"key": "other"},
             TypeError,
-            r"expected Box observations, got Discrete\(2\)",
+            r"expected Box observations, got Discrete\(2\); collect rendered images",
         ),
     ],
 )
@@ -268,5 +272,5 @@ def test_mistakes_are_named(
 
 def test_a_store_of_another_environment_is_refused(tmp_path: Path) -> None:
     collect("CartPole-v1", 5, tmp_path, n_envs=1, **QUIET)
-    with pytest.raises(ValueError, match=r"holds frames with .*: use another path"):
+    with pytest.raises(ValueError, match=OTHER_ENVIRONMENT):
         collect(Counter, 10, tmp_path, n_envs=1, **QUIET)

@@ -16,8 +16,7 @@ from latentrl.training.health import store_statistics
 
 @pytest.fixture(scope="module")
 def linear(vectors: Any) -> lrl.Autoencoder:
-    """Principal components of all vectors but the validation part, with the statistics of the
-    same."""
+    """Principal components and latent statistics of all vectors but the validation ones."""
     model = lrl.pca((8,), 3)
     lrl.fit(model, vectors, progress=False)
     store_statistics(model, lrl.as_frames(vectors).split(0.1, 0)[0])
@@ -38,7 +37,7 @@ def test_score_is_the_density_of_the_reconstruction(fitted: lrl.Autoencoder, ima
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype", "place"),
+    ("shape", "dtype", "positions"),
     [
         ((5,), np.float32, (5,)),
         ((6, 2), np.float32, (6,)),
@@ -46,7 +45,7 @@ def test_score_is_the_density_of_the_reconstruction(fitted: lrl.Autoencoder, ima
         ((8, 9, 3), np.uint8, (8, 9)),
     ],
 )
-def test_maps_have_a_value_for_each_place(shape: Any, dtype: Any, place: Any) -> None:
+def test_maps_have_a_value_for_each_position(shape: Any, dtype: Any, positions: Any) -> None:
     space = (
         spaces.Box(0, 255, shape, dtype)
         if dtype is np.uint8
@@ -54,24 +53,24 @@ def test_maps_have_a_value_for_each_place(shape: Any, dtype: Any, place: Any) ->
     )
     detector = lrl.AnomalyDetector(lrl.ae(space, 2, backbone={"name": "mlp", "hidden": (8,)}))
     batch = np.stack([space.sample() for _ in range(4)])
-    assert detector.map(batch).shape == (4, *place)
+    assert detector.map(batch).shape == (4, *positions)
     np.testing.assert_allclose(
         detector.map(batch).reshape(4, -1).sum(1), detector.score(batch), rtol=1e-4
     )
     assert np.ndim(detector.score(batch[0])) == 0
-    assert detector.map(batch[0]).shape == place
+    assert detector.map(batch[0]).shape == positions
 
 
-def test_maps_point_at_what_is_wrong(images: Any) -> None:
+def test_maps_are_high_where_an_image_is_corrupted(images: Any) -> None:
     model = lrl.pca((32, 32, 3), 20)
     lrl.fit(model, images, progress=False)
-    spoilt = images[:20].copy()
-    spoilt[:, 2:5, 25:28] = 255 - spoilt[:, 2:5, 25:28]
-    added = lrl.AnomalyDetector(model).map(spoilt) - lrl.AnomalyDetector(model).map(images[:20])
+    corrupted = images[:20].copy()
+    corrupted[:, 2:5, 25:28] = 255 - corrupted[:, 2:5, 25:28]
+    added = lrl.AnomalyDetector(model).map(corrupted) - lrl.AnomalyDetector(model).map(images[:20])
     assert added[:, 2:5, 25:28].sum() > 0.7 * np.abs(added).sum()
 
 
-def test_scores_of_files_and_of_long_data(
+def test_scores_of_files_and_of_many_observations(
     linear: lrl.Autoencoder, vectors: Any, tmp_path: Any
 ) -> None:
     np.save(tmp_path / "rows.npy", vectors)
@@ -87,12 +86,12 @@ def test_scores_of_files_and_of_long_data(
 @pytest.mark.parametrize(
     ("count", "rate"), [(19, 0.05), (99, 0.01), (50, 0.1), (1, 0.5), (48, 1 / 49)]
 )
-def test_the_false_alarm_rate_is_at_most_what_was_asked(
+def test_the_mean_false_alarm_rate_is_at_most_the_given_one(
     count: int, rate: float, linear: lrl.Autoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lrl.AnomalyDetector, "score", lambda self, observations: observations)
     draws = np.random.default_rng(0).random((4000, count))
-    # the chance of an alarm is what lies above the threshold, of scores spread evenly over (0, 1)
+    # Scores are uniform over (0, 1), so that the rate of alarms is 1 less the threshold.
     alarms = [1 - lrl.AnomalyDetector(linear).calibrate(scores, rate).threshold for scores in draws]
     assert np.mean(alarms) == pytest.approx(
         np.floor((count + 1) * rate + 1e-9) / (count + 1), rel=0.1
@@ -109,19 +108,20 @@ def test_threshold_is_the_conformal_quantile(linear: lrl.Autoencoder, vectors: A
     assert alarms.sum() == 150 - rank
 
 
-def test_a_threshold_can_be_given_back(linear: lrl.Autoencoder, vectors: Any) -> None:
+def test_a_threshold_can_be_set(linear: lrl.Autoencoder, vectors: Any) -> None:
     threshold = lrl.AnomalyDetector(linear).calibrate(vectors, 0.1).threshold
-    again = lrl.AnomalyDetector(linear, threshold=threshold)
-    assert 0.05 < again.is_anomaly(vectors).mean() <= 0.1
-    assert again.is_anomaly(vectors[0]).shape == ()
-    spoilt = vectors + 20 * np.eye(8, dtype=np.float32)[np.arange(1000) % 8]
-    assert again.is_anomaly(spoilt).mean() > 0.9
+    detector = lrl.AnomalyDetector(linear, threshold=threshold)
+    assert 0.05 < detector.is_anomaly(vectors).mean() <= 0.1
+    assert detector.is_anomaly(vectors[0]).shape == ()
+    corrupted = vectors + 20 * np.eye(8, dtype=np.float32)[np.arange(1000) % 8]
+    assert detector.is_anomaly(corrupted).mean() > 0.9
 
 
-def test_wrong_uses_of_a_detector_say_so(linear: lrl.Autoencoder, vectors: Any) -> None:
+def test_wrong_uses_of_a_detector_are_refused(linear: lrl.Autoencoder, vectors: Any) -> None:
     detector = lrl.AnomalyDetector(linear)
     with pytest.raises(
-        ValueError, match="there is no threshold yet: calibrate with normal observations"
+        ValueError,
+        match="the detector has no threshold: calibrate it with normal observations, or set one",
     ):
         detector.is_anomaly(vectors)
     with pytest.raises(
@@ -132,7 +132,7 @@ def test_wrong_uses_of_a_detector_say_so(linear: lrl.Autoencoder, vectors: Any) 
         ValueError, match=r"0\.03 needs at least 33 normal observations to calibrate, got 1"
     ):
         detector.calibrate(vectors[0], 0.03)
-    with pytest.raises(ValueError, match="false_alarm_rate is a share between 0 and 1, got 1"):
+    with pytest.raises(ValueError, match="false_alarm_rate must lie between 0 and 1, got 1"):
         detector.calibrate(vectors, 1)
     with pytest.raises(TypeError, match="'random' model has no decoder"):
         lrl.AnomalyDetector(lrl.random((8,), 3)).score(vectors)
@@ -140,7 +140,7 @@ def test_wrong_uses_of_a_detector_say_so(linear: lrl.Autoencoder, vectors: Any) 
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 8])
-def test_auroc_equals_that_of_scikit_learn(decimals: int) -> None:
+def test_auroc_equals_scikit_learn(decimals: int) -> None:
     rng = np.random.default_rng(0)
     anomalous = rng.random(500) < 0.1
     scores = (rng.standard_normal(500) + anomalous).round(decimals)
@@ -152,7 +152,7 @@ def test_auroc_equals_that_of_scikit_learn(decimals: int) -> None:
     )
 
 
-def test_auroc_needs_both_kinds_and_a_label_each() -> None:
+def test_auroc_needs_both_kinds_and_one_label_per_score() -> None:
     assert lrl.auroc([1, 2, 3], [0, 0, 1]) == 1
     with pytest.raises(
         ValueError, match="needs both kinds, got 0 anomalies and 3 normal observations"

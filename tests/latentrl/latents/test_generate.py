@@ -1,4 +1,4 @@
-"""Codes go where they should, seen through decoders whose answers are known."""
+"""Samples, interpolations and directions, through decoders that return the latent itself."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def identity() -> lrl.Autoencoder:
 
 @pytest.fixture
 def prior() -> lrl.Autoencoder:
-    """A VAE whose decoder returns the code itself."""
+    """A VAE whose decoder returns the latent itself."""
     return exact(lrl.vae((3,), 3, backbone={"name": "linear"}))
 
 
-def test_samples_decode_codes_of_the_prior(prior: lrl.Autoencoder) -> None:
-    codes = lrl.sample(prior, 20_000, seed=1)
-    np.testing.assert_allclose(codes.mean(0), 0, atol=0.03)
-    np.testing.assert_allclose(np.cov(codes.T), np.eye(3), atol=0.04)
+def test_samples_decode_latents_of_the_prior(prior: lrl.Autoencoder) -> None:
+    latents = lrl.sample(prior, 20_000, seed=1)
+    np.testing.assert_allclose(latents.mean(0), 0, atol=0.03)
+    np.testing.assert_allclose(np.cov(latents.T), np.eye(3), atol=0.04)
 
 
-def test_temperature_scales_the_codes(prior: lrl.Autoencoder) -> None:
+def test_temperature_scales_the_latents(prior: lrl.Autoencoder) -> None:
     np.testing.assert_allclose(
         lrl.sample(prior, 10, temperature=0.5), lrl.sample(prior, 10) / 2, rtol=1e-6
     )
@@ -62,7 +62,8 @@ def test_samples_are_seeded_and_in_the_environments_units(fitted: lrl.Autoencode
 @pytest.mark.parametrize("make", [lrl.ae, lrl.pca, lrl.binary_ae, lrl.random])
 def test_only_the_vae_family_can_be_sampled(use: Any, make: Any) -> None:
     with pytest.raises(
-        TypeError, match=rf"'{make.__name__}' model cannot be sampled.*train 'vae' or another"
+        TypeError,
+        match=rf"'{make.__name__}' model cannot be sampled: it has no prior .*train 'vae' or",
     ):
         use(make((8,), 3))
 
@@ -84,7 +85,7 @@ def test_interpolation_is_a_straight_line(identity: lrl.Autoencoder) -> None:
     )
 
 
-def test_spherical_interpolation_turns_at_a_steady_pace(identity: lrl.Autoencoder) -> None:
+def test_spherical_interpolation_has_constant_angular_speed(identity: lrl.Autoencoder) -> None:
     start, end = np.float32([2, 0, 0]), np.float32([0, 2, 0])
     way = lrl.interpolate(identity, start, end, steps=7, path="spherical")
     angles = np.linspace(0, np.pi / 2, 7)
@@ -96,7 +97,7 @@ def test_spherical_interpolation_turns_at_a_steady_pace(identity: lrl.Autoencode
 @pytest.mark.parametrize(
     "end", [[3, 0, 0], [-1, 0, 0], [0, 0, 0]], ids=["parallel", "opposite", "origin"]
 )
-def test_where_there_is_no_arc_the_line_is_taken(
+def test_latents_without_an_arc_are_joined_by_a_line(
     end: list[float], identity: lrl.Autoencoder
 ) -> None:
     pair = np.float32([1, 0, 0]), np.float32(end)
@@ -108,7 +109,7 @@ def test_where_there_is_no_arc_the_line_is_taken(
 
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
-def test_interpolation_begins_and_ends_with_reconstructions(
+def test_interpolation_starts_and_ends_with_reconstructions(
     path: Any, fitted: lrl.Autoencoder, images: Any
 ) -> None:
     way = lrl.interpolate(fitted, images[0], images[1], steps=4, path=path)
@@ -116,11 +117,13 @@ def test_interpolation_begins_and_ends_with_reconstructions(
     assert np.abs(way[[0, -1]].astype(int) - fitted.reconstruct(images[:2])).max() <= 1
 
 
-def test_wrong_interpolations_say_so(identity: lrl.Autoencoder, vectors: Any) -> None:
+def test_wrong_interpolations_are_refused(identity: lrl.Autoencoder, vectors: Any) -> None:
     end = np.zeros(3, np.float32)
     with pytest.raises(ValueError, match="unknown path 'curved'; known: linear, spherical"):
         lrl.interpolate(identity, end, end, path="curved")
-    with pytest.raises(ValueError, match="at least 2; got 1"):
+    with pytest.raises(
+        ValueError, match="steps is a number of positions, both ends included, at least 2; got 1"
+    ):
         lrl.interpolate(identity, end, end, steps=1)
     with pytest.raises(ValueError, match=r"expected one observation of shape \(3,\), got \(1, 3\)"):
         lrl.interpolate(identity, end[None], end)
@@ -144,15 +147,19 @@ def test_manifold_takes_the_most_informative_dimensions(fitted: lrl.Autoencoder)
 
 @pytest.mark.parametrize("dimensions", [(0, 0), (0, 3), (-1, 0), (1,), (0, 1, 2)])
 def test_manifolds_need_two_dimensions(dimensions: Any, prior: lrl.Autoencoder) -> None:
-    with pytest.raises(ValueError, match="two different dimensions from 0 to 2, got"):
+    with pytest.raises(
+        ValueError, match="a manifold needs two different dimensions from 0 to 2, got"
+    ):
         lrl.manifold(prior, dimensions=dimensions)
 
 
 def test_manifolds_need_two_steps_and_two_latents(prior: lrl.Autoencoder) -> None:
-    with pytest.raises(ValueError, match="at least 2; got 1"):
+    with pytest.raises(
+        ValueError, match="steps is a number of positions, both ends included, at least 2; got 1"
+    ):
         lrl.manifold(prior, steps=1)
     with pytest.raises(
-        ValueError, match="a manifold is drawn over two dimensions, and this model has one"
+        ValueError, match="a manifold needs two latent dimensions, and this model has one"
     ):
         lrl.manifold(lrl.vae((3,), 1, backbone=MLP), dimensions=(0, 0))
 
@@ -165,8 +172,8 @@ def test_traversal_covers_the_quantiles_of_the_data(fitted: lrl.Autoencoder, ima
     for row, dimension in zip(rows, latent_order(fitted), strict=False):
         low, high = start.copy(), start.copy()
         low[dimension], high[dimension] = quantiles[0, dimension], quantiles[-1, dimension]
-        for got, code in [(row[0], low), (row[2], (low + high) / 2), (row[-1], high)]:
-            assert np.abs(got.astype(int) - fitted.decode(code)).max() <= 1
+        for got, latent in [(row[0], low), (row[2], (low + high) / 2), (row[-1], high)]:
+            assert np.abs(got.astype(int) - fitted.decode(latent)).max() <= 1
     assert not np.array_equal(rows[0, 0], rows[0, -1])
 
 
@@ -188,10 +195,12 @@ def test_traversals_need_one_observation_two_steps_and_a_fitted_model(
 ) -> None:
     with pytest.raises(ValueError, match="one observation"):
         lrl.traverse(fitted, images[:5])
-    with pytest.raises(ValueError, match="at least 2; got 1"):
+    with pytest.raises(
+        ValueError, match="steps is a number of positions, both ends included, at least 2; got 1"
+    ):
         lrl.traverse(fitted, images[0], steps=1)
     with pytest.raises(
-        ValueError, match="dimensions is how many to move, at least 1 or None for all; got 0"
+        ValueError, match="dimensions is a number of dimensions, at least 1, or None for all; got 0"
     ):
         lrl.traverse(fitted, images[0], dimensions=0)
     with pytest.raises(
@@ -200,7 +209,7 @@ def test_traversals_need_one_observation_two_steps_and_a_fitted_model(
         lrl.traverse(lrl.vae((3,), 2, backbone=MLP), np.zeros(3, np.float32))
 
 
-def test_direction_is_the_difference_of_mean_codes(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_direction_is_the_difference_of_mean_latents(fitted: lrl.Autoencoder, images: Any) -> None:
     bright = images.max((1, 2, 3)) > 200
     expected = fitted.encode(images[bright]).mean(0) - fitted.encode(images[~bright]).mean(0)
     got = lrl.direction(
@@ -210,37 +219,39 @@ def test_direction_is_the_difference_of_mean_codes(fitted: lrl.Autoencoder, imag
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def test_directions_of_long_data_and_of_one_observation(identity: lrl.Autoencoder) -> None:
-    having = np.random.default_rng(0).standard_normal((2 * CHUNK + 1, 3)).astype(np.float32)
+def test_directions_of_many_observations_and_of_one(identity: lrl.Autoencoder) -> None:
+    positive = np.random.default_rng(0).standard_normal((2 * CHUNK + 1, 3)).astype(np.float32)
     np.testing.assert_allclose(
-        lrl.direction(identity, having, having[0]), having.mean(0) - having[0], atol=1e-6
+        lrl.direction(identity, positive, positive[0]), positive.mean(0) - positive[0], atol=1e-6
     )
 
 
-def test_a_direction_needs_observations_on_both_sides(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_a_direction_needs_positive_and_negative_observations(
+    fitted: lrl.Autoencoder, images: Any
+) -> None:
     with pytest.raises(
-        ValueError, match="at least one observation with the property and one without"
+        ValueError, match="a direction needs at least one positive and one negative observation"
     ):
         lrl.direction(fitted, images, images[:0])
 
 
-def test_arithmetic_moves_codes(identity: lrl.Autoencoder) -> None:
+def test_arithmetic_moves_latents(identity: lrl.Autoencoder) -> None:
     rows = np.float32([[1, 2, 3], [4, 5, 6]])
     moved = lrl.arithmetic(identity, rows, np.float32([1, 0, -1]), strength=0.5)
     np.testing.assert_allclose(moved, rows + np.float32([0.5, 0, -0.5]), atol=1e-6)
     np.testing.assert_allclose(lrl.arithmetic(identity, rows[0], np.zeros(3)), rows[0], atol=1e-6)
 
 
-def test_arithmetic_changes_the_property(images: Any) -> None:
+def test_arithmetic_changes_the_attribute(images: Any) -> None:
     model = lrl.pca((32, 32, 3), 12)
     lrl.fit(model, images, progress=False)
     left = images[:, :, :12].max((1, 2, 3)) > 0
     moved = lrl.arithmetic(model, images[~left], lrl.direction(model, images[left], images[~left]))
 
-    def place(batch: Any) -> float:
+    def column(batch: Any) -> float:
         return float(np.average(np.arange(32), weights=batch.sum((0, 1, 3), dtype=float)))
 
-    assert place(moved) < place(images[~left]) - 4
+    assert column(moved) < column(images[~left]) - 4
 
 
 def test_arithmetic_checks_the_direction(identity: lrl.Autoencoder) -> None:
@@ -248,7 +259,7 @@ def test_arithmetic_checks_the_direction(identity: lrl.Autoencoder) -> None:
         lrl.arithmetic(identity, np.zeros((1, 3), np.float32), np.zeros(2))
 
 
-def test_sequences_are_generated_too() -> None:
+def test_sequences_are_generated() -> None:
     space = spaces.Box(-np.inf, np.inf, (7, 2), np.float32)
     model = lrl.vae(space, 3, backbone={"name": "recurrent", "hidden": 8})
     assert lrl.sample(model, 4).shape == (4, 7, 2)

@@ -1,4 +1,4 @@
-"""Holes against OpenCV, scores against the true gradient of a known density."""
+"""Inpainting against OpenCV, score fields against the gradient of a known density."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = lrl.FitConfig(
 
 
 def gratings(count: int, seed: int) -> Any:
-    """Draw waves of one length, of random direction and phase, ``(count, 16, 16)`` uint8."""
+    """Waves of one length and of random direction and phase, ``(count, 16, 16)`` uint8."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:16, :16]
     angle, phase = rng.uniform(0, np.pi, (count, 1, 1)), rng.uniform(0, 2 * np.pi, (count, 1, 1))
@@ -36,7 +36,7 @@ def middle(height: int, width: int, side: int) -> Any:
     return hole
 
 
-def test_structure_is_filled_in_better_than_by_mean_colour_and_opencv() -> None:
+def test_inpainting_of_structure_is_better_than_mean_colour_and_opencv() -> None:
     torch.manual_seed(0)
     model = lrl.inpainting_ae((16, 16), 8, backbone=MLP)
     lrl.fit(model, gratings(2000, 0), QUICK, progress=False)
@@ -46,13 +46,17 @@ def test_structure_is_filled_in_better_than_by_mean_colour_and_opencv() -> None:
         return float(np.square(filled[:, hole].astype(float) - images[:, hole]).mean())
 
     mask = hole.astype(np.uint8)
-    damaged = np.where(hole, 0, images).astype(np.uint8)
+    corrupted = np.where(hole, 0, images).astype(np.uint8)
     mean_colour = np.where(hole, images[:, ~hole].mean(1)[:, None, None], images)
-    rivals = [np.stack([cv2.inpaint(image, mask, 3, flag) for image in damaged]) for flag in (0, 1)]
-    assert error(lrl.inpaint(model, images, hole)) < 0.5 * min(map(error, [mean_colour, *rivals]))
+    baselines = [
+        np.stack([cv2.inpaint(image, mask, 3, flag) for image in corrupted]) for flag in (0, 1)
+    ]
+    assert error(lrl.inpaint(model, images, hole)) < 0.5 * min(
+        map(error, [mean_colour, *baselines])
+    )
 
 
-def test_only_holes_change_and_what_is_in_them_does_not_matter(
+def test_only_holes_change_and_their_values_are_not_used(
     fitted: lrl.Autoencoder, images: Any
 ) -> None:
     holes = np.random.default_rng(0).random((5, 32, 32)) < 0.2
@@ -64,7 +68,7 @@ def test_only_holes_change_and_what_is_in_them_does_not_matter(
     np.testing.assert_array_equal(filled[holes], fitted.reconstruct(black)[holes])
 
 
-def test_one_observation_and_holes_for_all(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_one_observation_and_one_mask_for_all(fitted: lrl.Autoencoder, images: Any) -> None:
     hole = middle(32, 32, 8)
     many = np.concatenate([images] * 3)
     assert len(many) > CHUNK
@@ -77,7 +81,7 @@ def test_one_observation_and_holes_for_all(fitted: lrl.Autoencoder, images: Any)
 
 @pytest.mark.parametrize("shape", [(40, 36), (40, 36, 1), (40, 36, 3), (40, 36, 6)])
 @pytest.mark.parametrize("size", [(16, 16), (64, 64)])
-def test_reconstructions_come_back_at_the_original_size(shape: Any, size: Any) -> None:
+def test_reconstructions_are_resized_to_the_observation(shape: Any, size: Any) -> None:
     preprocessing = lrl.Preprocessing(crop=(8, 0, 0, 4), size=size)
     model = lrl.ae(shape, 4, backbone={"name": "mlp", "hidden": (8,)}, preprocessing=preprocessing)
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -85,8 +89,8 @@ def test_reconstructions_come_back_at_the_original_size(shape: Any, size: Any) -
     hole[10:20, 5:20] = True
     filled = lrl.inpaint(model, image, hole)
     assert filled.dtype == np.uint8
-    damaged = np.where(hole.reshape(40, 36, *[1] * (len(shape) - 2)), 0, image).astype(np.uint8)
-    restored = torch.from_numpy(model.reconstruct(damaged).astype(np.float32).reshape(*size, -1))
+    corrupted = np.where(hole.reshape(40, 36, *[1] * (len(shape) - 2)), 0, image).astype(np.uint8)
+    restored = torch.from_numpy(model.reconstruct(corrupted).astype(np.float32).reshape(*size, -1))
     expected = F.interpolate(
         restored.permute(2, 0, 1)[None], (32, 32), mode="bilinear", antialias=True
     )
@@ -95,7 +99,7 @@ def test_reconstructions_come_back_at_the_original_size(shape: Any, size: Any) -
     np.testing.assert_array_equal(filled[~hole], image[~hole])
 
 
-def test_models_of_grey_images_fill_in_grey() -> None:
+def test_greyscale_models_fill_with_grey() -> None:
     model = lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(greyscale=True))
     image, hole = (
         np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8),
@@ -105,7 +109,7 @@ def test_models_of_grey_images_fill_in_grey() -> None:
     assert (filled == filled[:, :1]).all()
 
 
-def test_black_is_the_lowest_value_of_the_space() -> None:
+def test_holes_of_images_are_encoded_as_the_lowest_value() -> None:
     space = spaces.Box(-1, 1, (16, 16, 1), np.float32)
     model, hole = lrl.ae(space, 4, backbone=MLP), middle(16, 16, 4)
     image = np.random.default_rng(0).uniform(-1, 1, (16, 16, 1)).astype(np.float32)
@@ -113,7 +117,7 @@ def test_black_is_the_lowest_value_of_the_space() -> None:
     np.testing.assert_allclose(lrl.inpaint(model, image, hole)[hole], expected[hole], atol=1e-6)
 
 
-def test_missing_values_of_vectors_are_filled_by_their_neighbours(vectors: Any) -> None:
+def test_missing_values_of_vectors_are_filled(vectors: Any) -> None:
     model = lrl.pca((8,), 3)
     lrl.fit(model, vectors, progress=False)
     holes = np.arange(8) == 5
@@ -137,7 +141,7 @@ def test_holes_of_sequences(batched: bool) -> None:
     np.testing.assert_array_equal(filled[:, ~holes], rows[:, ~holes])
 
 
-def test_whole_numbers_stay_whole() -> None:
+def test_integer_observations_stay_integers() -> None:
     model = lrl.ae(spaces.Box(0, 9, (4,), np.int64), 2, backbone=MLP)
     model.preprocess.mean.fill_(2.6)
     rows = np.array([[1, 2, 3, 4]])
@@ -146,9 +150,10 @@ def test_whole_numbers_stay_whole() -> None:
     assert filled[0, 0] == model.reconstruct(np.array([[3, 2, 3, 4]]))[0, 0]
 
 
-def test_wrong_holes_say_so(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_wrong_masks_are_refused(fitted: lrl.Autoencoder, images: Any) -> None:
     with pytest.raises(
-        TypeError, match="expected holes as booleans, True where values are missing, got uint8"
+        TypeError,
+        match="expected a boolean mask of holes, True where values are missing, got uint8",
     ):
         lrl.inpaint(fitted, images, np.zeros((32, 32), np.uint8))
     with pytest.raises(
@@ -158,7 +163,10 @@ def test_wrong_holes_say_so(fitted: lrl.Autoencoder, images: Any) -> None:
     with pytest.raises(ValueError, match=r"expected observations of shape \(B, 32, 32, 3\)"):
         lrl.inpaint(fitted, images[:3, :16], np.zeros((32, 32), bool))
     model = lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(crop=(8, 0, 0, 0)))
-    with pytest.raises(ValueError, match="where the model crops the image"):
+    with pytest.raises(
+        ValueError,
+        match="some holes lie in the region that the model crops, where it reconstructs nothing",
+    ):
         lrl.inpaint(model, images, middle(32, 32, 20))
     with pytest.raises(TypeError, match="'random' model has no decoder"):
         lrl.inpaint(lrl.random((8,), 3), np.zeros((1, 8), np.float32), np.zeros(8, bool))
@@ -175,8 +183,7 @@ def mixture(count: int, seed: int) -> Any:
 
 
 def true_score(x: Any, noise: Any) -> Any:
-    """Return the gradient of the log density of the mixture plus normal noise of standard
-    deviations ``noise``."""
+    """Gradient of the log density of the mixture with noise of standard deviations ``noise``."""
     points = torch.from_numpy(x).double().requires_grad_()
     scales = torch.from_numpy(np.sqrt(STDS**2 + noise**2))
     parts = torch.distributions.Independent(
@@ -212,7 +219,7 @@ def test_score_field_is_the_gradient_of_the_smoothed_density() -> None:
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
-def test_scores_of_images_are_in_their_units(shape: Any) -> None:
+def test_score_fields_of_images_are_in_their_units(shape: Any) -> None:
     space = (
         spaces.Box(-1, 3, shape, np.float32)
         if len(shape) == 3
@@ -227,10 +234,11 @@ def test_scores_of_images_are_in_their_units(shape: Any) -> None:
     assert np.abs(lrl.score_field(model, images) - expected)[inside].max() < rounding
 
 
-def test_only_models_trained_on_noise_estimate_scores(images: Any) -> None:
+def test_score_fields_need_a_model_trained_on_gaussian_noise(images: Any) -> None:
     for model in (lrl.ae((8,), 3), lrl.denoising_ae((8,), 3, "masking")):
         with pytest.raises(
-            TypeError, match="estimates no score: train 'denoising_ae' with corruption"
+            TypeError,
+            match="a score field needs a model trained on unclipped Gaussian noise alone, which",
         ):
             lrl.score_field(model, np.zeros((1, 8), np.float32))
     for change in (
@@ -241,6 +249,6 @@ def test_only_models_trained_on_noise_estimate_scores(images: Any) -> None:
         model = lrl.denoising_ae((32, 32, 3), 3, preprocessing=lrl.Preprocessing(**change))
         with pytest.raises(
             ValueError,
-            match="a value for each value of the observation: preprocess without changes",
+            match="a score field has one value per value of the observation: train a model that",
         ):
             lrl.score_field(model, images)

@@ -1,14 +1,26 @@
-"""Atomic writes: the old file or the new one, never a mixture, never litter."""
+"""Atomic writes leave the old file or the new one; reads name a damaged one."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from latentrl.utils.io import read_json, write_atomically, write_json
+from latentrl.utils.io import (
+    read_json,
+    read_tensors,
+    strip_prefixes,
+    write_atomically,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 
 def die(*_: object) -> None:
@@ -18,6 +30,78 @@ def die(*_: object) -> None:
 def test_json_round_trip(tmp_path: Path) -> None:
     write_json(tmp_path / "new" / "a.json", {"name": "é", "list": [1, None]})
     assert read_json(tmp_path / "new" / "a.json") == {"name": "é", "list": [1, None]}
+
+
+def test_bytes_and_text_are_written_as_they_are(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "new" / "a.bin", b"\x00\xff\r\n")
+    assert (tmp_path / "new" / "a.bin").read_bytes() == b"\x00\xff\r\n"
+    write_text(tmp_path / "a.txt", "é\r\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\r\n"
+
+
+def test_rows_are_written_as_csv(tmp_path: Path) -> None:
+    rows: Any = (row for row in [["name", "value"], ["a, b", 0.5], ['"é"', None]])
+    write_csv(tmp_path / "a.csv", rows)
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == (
+        'name,value\n"a, b",0.5\n"""é""",\n'
+    )
+
+
+def test_a_row_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [["old"]])
+    with pytest.raises(KeyboardInterrupt):
+        write_csv(tmp_path / "a.csv", map(die, range(3)))  # type: ignore[arg-type]
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old\n"]
+
+
+TENSORS = {
+    "module.weight": torch.arange(6.0).reshape(2, 3),
+    "_orig_mod.half": torch.ones(3, dtype=torch.bfloat16),
+    "empty": torch.empty(0, 4),
+    "count": torch.tensor(7),
+}
+
+
+def test_tensors_and_notes_round_trip(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "a.safetensors", TENSORS, {"config": {"size": [1, 2]}})
+    tensors, note = read_tensors(tmp_path / "a.safetensors", "config")
+    assert note == {"size": [1, 2]}
+    assert tensors.keys() == {"weight", "half", "empty", "count"}
+    for name, tensor in TENSORS.items():
+        read = tensors[strip_prefixes(name)]
+        assert read.dtype == tensor.dtype
+        assert torch.equal(read, tensor)
+
+
+@pytest.mark.parametrize(
+    ("position", "value"),
+    [(-1, b"\x01"), (-12, b"\x01"), (30, b"~")],
+    ids=["end", "data", "header"],
+)
+def test_each_damaged_byte_is_found(position: int, value: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, TENSORS, {"config": {"name": "a name of some length"}})
+    data = bytearray(path.read_bytes())
+    data[position : position + 1 or None] = value
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a.safetensors is damaged: "):
+        read_tensors(path, "config")
+
+
+def test_a_changed_note_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, TENSORS, {"config": {"beta": 4}})
+    path.write_bytes(path.read_bytes().replace(b'beta\\": 4', b'beta\\": 5'))
+    with pytest.raises(ValueError, match="is damaged: its contents do not match their checksum"):
+        read_tensors(path, "config")
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no model at .*: it has no a.safetensors"):
+        read_tensors(tmp_path / "a.safetensors", "config")
+    write_tensors(tmp_path / "a.safetensors", TENSORS, {"other": 1})
+    with pytest.raises(ValueError, match="was not written by latentrl: its header has no 'config'"):
+        read_tensors(tmp_path / "a.safetensors", "config")
 
 
 def test_a_kill_before_the_rename_keeps_the_old_file(
@@ -43,7 +127,7 @@ def test_a_kill_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_contents_are_on_the_disk_before_the_rename(
+def test_contents_are_flushed_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []

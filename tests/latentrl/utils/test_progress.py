@@ -1,4 +1,4 @@
-"""Progress bars speak up in a log file too, and can be silent."""
+"""Progress bars print a few lines to a log file, or nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_log_file_gets_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert text.count("\r") <= 3
 
 
-def test_a_hidden_bar_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hidden_bar_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar(2, 0, "training", "step", show=False) as bar:
         bar.update(2)
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Parts are found by name, and a wrong name says what the right ones are."""
+"""Registries find by name, and the error of a wrong name lists the valid ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from latentrl.data.collect import EXPLORERS
+from latentrl.data.policies import EXPLORERS
+from latentrl.latents.disentanglement import METRICS
 from latentrl.models import MODELS
 from latentrl.models.autoencoder import (
     BACKBONES,
@@ -19,7 +20,17 @@ from latentrl.models.autoencoder import (
 )
 from latentrl.utils.registry import Registry
 
-REGISTRIES = [BACKBONES, HEADS, LIKELIHOODS, CORRUPTIONS, LOSSES, INFERENCES, MODELS, EXPLORERS]
+REGISTRIES = [
+    BACKBONES,
+    HEADS,
+    LIKELIHOODS,
+    CORRUPTIONS,
+    LOSSES,
+    INFERENCES,
+    MODELS,
+    METRICS,
+    EXPLORERS,
+]
 
 
 @dataclass
@@ -41,23 +52,23 @@ def test_builds_from_a_spec_and_context() -> None:
     assert make_registry().build({"name": "round", "size": 2.0}, spokes=5) == Wheel(2.0, 5)
 
 
-def test_context_goes_to_the_parts_that_ask_for_it() -> None:
+def test_context_is_passed_to_signatures_that_have_it() -> None:
     registry = make_registry()
     assert registry.build({"name": "round"}, spokes=5, latent_dim=7) == Wheel(1.0, 5)
     assert type(registry.build({"name": "bare"}, spokes=5)).__name__ == "Bare"
     assert registry.build({"name": "open", "std": 0.5}, space=1, latent_dim=7) == (1, {"std": 0.5})
 
 
-def test_part_with_free_parameters_takes_any() -> None:
+def test_any_option_is_passed_to_free_parameters() -> None:
     assert make_registry().build({"name": "open", "std": 0.5}, space=1) == (1, {"std": 0.5})
 
 
-def test_unknown_name_lists_the_known_ones() -> None:
+def test_the_error_of_an_unknown_name_lists_the_names() -> None:
     with pytest.raises(ValueError, match="unknown wheel 'rund'; known: bare, open, round"):
         make_registry().build({"name": "rund"})
 
 
-def test_unknown_parameter_lists_the_known_ones() -> None:
+def test_the_error_of_an_unknown_parameter_lists_the_parameters() -> None:
     with pytest.raises(ValueError, match="wheel 'round' has no 'sice'; it takes: size, spokes"):
         make_registry().build({"name": "round", "sice": 2.0})
     with pytest.raises(ValueError, match="wheel 'round' has no 'spokes'; it takes: size"):
@@ -66,8 +77,8 @@ def test_unknown_parameter_lists_the_known_ones() -> None:
         make_registry().build({"name": "bare", "size": 2.0})
 
 
-def test_a_name_is_given_once() -> None:
-    with pytest.raises(ValueError, match="wheel 'round' is registered twice"):
+def test_a_name_can_be_registered_once() -> None:
+    with pytest.raises(ValueError, match="wheel 'round' is registered twice: choose another name"):
         make_registry().register("round")(Wheel)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C waits for a safe moment, and is never lost."""
+"""Ctrl-C is delayed to a safe point and is never lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def press() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_waits_for_the_safe_moment() -> None:
+def test_ctrl_c_is_raised_at_the_safe_point() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt), held_interrupts() as raise_held:
         raise_held()
@@ -25,7 +25,7 @@ def test_waits_for_the_safe_moment() -> None:
     assert done == ["step"]
 
 
-def test_raised_at_the_end_at_the_latest() -> None:
+def test_ctrl_c_is_raised_at_the_end_at_the_latest() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt), held_interrupts():
         press()
@@ -33,7 +33,7 @@ def test_raised_at_the_end_at_the_latest() -> None:
     assert done == ["step"]
 
 
-def test_second_press_does_not_wait() -> None:
+def test_a_second_ctrl_c_is_not_delayed() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt), held_interrupts():
         press()
@@ -42,14 +42,14 @@ def test_second_press_does_not_wait() -> None:
     assert done == []
 
 
-def test_handler_is_put_back() -> None:
+def test_the_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with held_interrupts():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_does_nothing_in_other_threads() -> None:
+def test_other_threads_hold_nothing_back() -> None:
     done = []
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Environments in processes of their own leave what they inherit alone."""
+"""Worker processes do not collect the objects that they inherit."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from latentrl.utils.workers import in_workers
 from tests.helpers import Clock
 
 
-class Diligent(Clock):
-    """Collects garbage wherever it begins an episode."""
+class Collecting(Clock):
+    """A clock that collects garbage in each reset."""
 
     def reset(self, **kwargs):
         gc.collect()
         return super().reset(**kwargs)
 
 
-class Heirloom:
-    """Cannot be freed but by collecting garbage, and writes down which process did it."""
+class Inherited:
+    """A cycle, freed by the garbage collector alone, that writes the id of the process."""
 
     def __init__(self, file):
         self.file, self.itself = file, self
@@ -28,15 +28,15 @@ class Heirloom:
             lines.write(f"{os.getpid()}\n")
 
 
-def test_workers_do_not_end_what_their_parent_has_begun(tmp_path):
+def test_workers_do_not_finalise_objects_of_their_parent(tmp_path):
     gc.disable()
     try:
-        Heirloom(tmp_path / "ended")
-        envs = in_workers([Diligent] * 2)
+        Inherited(tmp_path / "finalised")
+        envs = in_workers([Collecting] * 2)
     finally:
         gc.enable()
     envs.reset(seed=0)
     envs.close()
     gc.collect()
-    assert (tmp_path / "ended").read_text().split() == [str(os.getpid())]
+    assert (tmp_path / "finalised").read_text().split() == [str(os.getpid())]
     assert gc.get_freeze_count() == 0

@@ -1,0 +1,93 @@
+"""Policies that explore an environment without a trained agent."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+
+from latentrl.types import Array
+from latentrl.utils.registry import Registry
+
+
+class Policy(Protocol):
+    """Maps the observations of all environments to their actions."""
+
+    def __call__(self, observations: Any) -> Array:
+        """Return actions ``(n_envs, *action_shape)`` for the batched ``observations``."""
+
+
+EXPLORERS: Registry[Policy] = Registry("policy")
+"""Exploration policies, built with the batched ``action_space`` and a ``seed``."""
+
+
+@EXPLORERS.register("random")
+class RandomPolicy:
+    """Independent uniform actions."""
+
+    def __init__(self, action_space: spaces.Space[Any], seed: int) -> None:
+        """Seed the batched ``action_space``."""
+        self.action_space = action_space
+        self.action_space.seed(seed)
+
+    def __call__(self, observations: Any) -> Array:
+        """Return a sample of the action space; the observations are not used."""
+        return np.asarray(self.action_space.sample())
+
+
+@EXPLORERS.register("brownian")
+class BrownianPolicy:
+    """Actions that are correlated in time and therefore reach further than independent ones.
+
+    Box actions follow a random walk with a standard deviation of ``stride`` times half their range
+    per step, reflected at the bounds. Discrete actions are repeated and resampled with probability
+    ``renewal`` at each step. World Models (Ha & Schmidhuber 2018, arXiv:1803.10122) explores with
+    random actions; its best-known reimplementations correlate them.
+    """
+
+    def __init__(
+        self,
+        action_space: spaces.Space[Any],
+        seed: int,
+        stride: float = 0.25,
+        renewal: float = 0.25,
+    ) -> None:
+        """Seed the batched ``action_space`` and sample the first actions.
+
+        Raises:
+            ValueError: the actions have no bounds.
+        """
+        if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
+            raise ValueError(
+                "policy 'brownian' needs bounded actions, and these have no bounds; use 'random'"
+            )
+        self.action_space = action_space
+        self.stride = stride
+        self.renewal = renewal
+        self.action_space.seed(seed)
+        self._rng = np.random.default_rng(seed)
+        self._actions = np.asarray(action_space.sample())
+        self._position = self._actions.astype(np.float64)
+
+    def __call__(self, observations: Any) -> Array:
+        """Return the next actions; the observations are not used."""
+        if isinstance(self.action_space, spaces.Box):
+            self._actions = self._walk(self.action_space)
+        else:
+            renew = self._rng.random(len(self._actions)) < self.renewal
+            renew = renew.reshape(-1, *[1] * (self._actions.ndim - 1))
+            self._actions = np.where(renew, np.asarray(self.action_space.sample()), self._actions)
+        return self._actions
+
+    def _walk(self, box: spaces.Box) -> Array:
+        low = box.low.astype(np.float64)
+        high = box.high.astype(np.float64)
+        step = self.stride * (high - low) / 2 * self._rng.standard_normal(low.shape)
+        # Reflection at both bounds by two absolute values. Clipping in its place would gather the
+        # actions at the bounds; here it only catches steps longer than the whole range.
+        above_low = np.abs(self._position + step - low)
+        self._position = np.clip(high - np.abs(high - low - above_low), low, high)
+        whole = np.issubdtype(box.dtype, np.integer)
+        actions: Array = (self._position.round() if whole else self._position).astype(box.dtype)
+        return actions
