@@ -1,9 +1,9 @@
-"""Command lines from dataclasses, with a YAML file of flags, and one-line errors."""
+"""One command line for every command: flags, a YAML file below them, plugins and exit codes."""
 
 from __future__ import annotations
 
+import importlib
 import json
-import shlex
 import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -16,41 +16,106 @@ import yaml
 
 Config = TypeVar("Config")
 
+USER_ERRORS = (ValueError, FileNotFoundError, FloatingPointError, gym.error.Error)
+"""Exceptions whose message is for the user; others keep their traceback."""
+EXIT_ERROR, EXIT_INTERRUPT = 2, 130
+HELP = (
+    "--config FILE: YAML file with flags as 'name: value', below those of the command line. "
+    "--plugin MODULE: import a module first, for the losses, corruptions, backbones, bonuses, "
+    "algorithms or environment families that it registers; can be repeated."
+)
+
 
 def run(
-    config: type[Config], main: Callable[[Config], None], bare: Mapping[str, str] | None = None
+    config: type[Config],
+    main: Callable[[Config], None],
+    bare: Mapping[str, str] | None = None,
+    interrupt_hint: Callable[[Config], str] | None = None,
 ) -> None:
-    """Call ``main`` with the command line's settings.
+    """Call ``main`` with the flags of the command line, and exit with 2 for a user's mistake.
 
-    ``--config FILE`` names a YAML file of flags, without their dashes; flags win over it. A user's
-    mistake is printed and ends with status 2; Ctrl-C prints how to go on and ends with 130.
-    ``bare`` holds flags that may stand without a value, and the value that they have then.
+    Two flags belong to every command. ``--config FILE`` names a YAML file of flags, without their
+    dashes; flags of the command line take precedence. ``--plugin MODULE`` imports a module from the
+    current folder or ``sys.path``, so that names it registers are known to the flags and listed in
+    ``--help``. Nothing of it is saved: a checkpoint never imports a module.
+
+    Args:
+        config: dataclass of the flags, or a union of subcommands.
+        main: the command; its docstring is the description in ``--help``.
+        bare: flags that may stand without a value, and the value they then have.
+        interrupt_hint: text to print after Ctrl-C, which exits with 130.
     """
-    sys.path.insert(0, str(Path.cwd()))  # for custom environments, module:Class
-    description = (
-        f"{main.__doc__} Flags can stand in a YAML file, too, as 'name: value': --config FILE."
-    )
-    settings = tyro.cli(
-        config, description=description, args=_valued(_arguments(sys.argv[1:]), bare or {})
-    )
+    sys.path.insert(0, str(Path.cwd()))  # for plugins and for environments named module:Class
+    settings: Config | None = None
     try:
+        # Plugins come first: tyro evaluates the help texts, which list registered names.
+        arguments = _import_plugins(_expand_config(sys.argv[1:]))
+        settings = tyro.cli(
+            config, description=f"{main.__doc__} {HELP}", args=_valued(arguments, bare or {})
+        )
         main(settings)
-    except (ValueError, FileNotFoundError, FloatingPointError, gym.error.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except USER_ERRORS as error:
+        _fail(error)
+    except ImportError as error:
+        # An import that failed names its module, and its traceback matters. One without a name is
+        # the library's own message that an extra is missing.
+        if error.name is not None:
+            raise
+        _fail(error)
     except KeyboardInterrupt:
-        print(f"\nstopped{_how_to_continue(settings)}", file=sys.stderr)
-        sys.exit(130)
+        hint = "" if settings is None or interrupt_hint is None else interrupt_hint(settings)
+        print(f"\nstopped{hint}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPT)
 
 
-def _arguments(arguments: list[str]) -> list[str]:
-    arguments = [word for argument in arguments for word in _split(argument)]
-    for i, argument in enumerate(arguments):
-        if argument == "--config" and i + 1 < len(arguments):
-            given = arguments[:i] + arguments[i + 2 :]
-            verb = next((k for k, word in enumerate(given) if word.startswith("-")), len(given))
-            return given[:verb] + _flags(Path(arguments[i + 1])) + given[verb:]
-    return arguments
+def _fail(error: Exception) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(EXIT_ERROR)
+
+
+def _import_plugins(arguments: list[str]) -> list[str]:
+    modules, others = _take("--plugin MODULE", arguments)
+    for module in modules:
+        _import_plugin(module)
+    return others
+
+
+def _import_plugin(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A plugin that is there and fails to import another module keeps its traceback.
+        if error.name != module and not module.startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
+            "sys.path, named without .py"
+        ) from error
+
+
+def _expand_config(arguments: list[str]) -> list[str]:
+    files, others = _take("--config FILE", arguments)
+    flags = [word for file in files for word in _flags(Path(file))]
+    # The last of two equal flags counts, so that those of files stand before those of the command
+    # line, but behind a subcommand.
+    start = next((k for k, word in enumerate(others) if word.startswith("-")), len(others))
+    return others[:start] + flags + others[start:]
+
+
+def _take(usage: str, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the values of a flag, given as ``--flag VALUE`` or ``--flag=VALUE``, and the rest."""
+    flag = usage.split()[0]
+    values, others = [], []
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != flag:
+            others.append(word)
+        else:
+            values.append(value if equals else next(words, ""))
+    if "" in values:
+        raise ValueError(f"{flag} needs a value: {usage}")
+    return values, others
 
 
 def _valued(arguments: list[str], bare: Mapping[str, str]) -> list[str]:
@@ -60,37 +125,26 @@ def _valued(arguments: list[str], bare: Mapping[str, str]) -> list[str]:
     return words
 
 
-def _split(argument: str) -> list[str]:
-    return argument.split("=", 1) if argument.startswith("--config=") else [argument]
-
-
 def _flags(file: Path) -> list[str]:
     if not file.exists():
-        sys.exit(f"error: no config file at {file}")
-    settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        raise ValueError(f"no config file at {file}")
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not YAML: {error}") from error
     if not isinstance(settings, dict):
-        sys.exit(f"error: {file} must hold flags as 'name: value' lines")
+        raise ValueError(f"{file} must hold flags as 'name: value' lines")
     return [word for name, value in settings.items() for word in _words(str(name), value)]
 
 
 def _words(name: str, value: Any) -> list[str]:
-    flag = name.replace("_", "-")
+    flag = f"--{name.replace('_', '-')}"
     if isinstance(value, dict):
-        return [
-            word
-            for key, item in value.items()
-            for word in (f"--{flag}", f"{key}={json.dumps(item)}")
-        ]
+        items = [f"{key}={json.dumps(item)}" for key, item in value.items()]
+        return [word for item in items for word in (flag, item)]
     if isinstance(value, bool):
-        return [f"--{flag}" if value else f"--no-{flag}"]
+        return [flag if value else f"--no-{name.replace('_', '-')}"]
     values = value if isinstance(value, list) else [value]
-    return [f"--{flag}", *map(str, values)]
-
-
-def _how_to_continue(settings: Any) -> str:
-    if not hasattr(settings, "resume"):
-        return ""
-    words = [word for word in sys.argv if word != "--resume"]
-    return "; what was done is saved. Continue with\n  " + shlex.join(
-        ["python", *words, "--resume"]
-    )
+    if flag == "--plugin":
+        return [word for module in values for word in (flag, str(module))]
+    return [flag, *map(str, values)]
