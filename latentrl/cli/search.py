@@ -11,7 +11,7 @@ import numpy as np
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
 from latentrl.cli.data import DataVerb, open_data, open_labels
 from latentrl.data.frames import Frames, evenly_spaced
-from latentrl.latents.index import HammingIndex, LatentIndex, NearestIndex
+from latentrl.latents.index import HammingIndex, LatentIndex
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.heads import BinaryPosterior
 from latentrl.types import Array
@@ -45,12 +45,10 @@ class Search(DataVerb):
         """Write neighbours.csv, neighbours.png and latents.npy (of binary models, codes.npy)."""
         at_least(1, count=self.count, k=self.k)
         frames = open_data(self.data, model)
-        binary = issubclass(model.head.posterior, BinaryPosterior)
-        index = HammingIndex(model, frames) if binary else LatentIndex(model, frames)
+        index = _index(model, frames)
         source = open_data(self.query, model) if self.query else frames
         chosen = evenly_spaced(len(source), self.count)
         queries = source[chosen]
-        # A query that is in the index itself would be its own nearest neighbour.
         found = index.search(queries, self.k, exclude=None if self.query else chosen)
         rows = _rows(chosen, *found)
         output.table("neighbours.csv", ["query", "rank", "index", "distance"], rows)
@@ -61,7 +59,7 @@ class Search(DataVerb):
             output.array("latents.npy", index.latents)
         return {"distance": index.metric, **self._agreement(frames, index)}
 
-    def _agreement(self, frames: Frames, index: NearestIndex) -> Metrics:
+    def _agreement(self, frames: Frames, index: LatentIndex | HammingIndex) -> Metrics:
         labels = open_labels(self.labels or self.data, frames, self.factor)
         if labels is None:
             return {}
@@ -80,6 +78,11 @@ def _chance(labels: Array) -> float:
     """Return the probability that two random observations have the same label."""
     fractions = np.unique(labels, return_counts=True)[1] / len(labels)
     return float(np.square(fractions).sum())
+
+
+def _index(model: Autoencoder, frames: Frames) -> LatentIndex | HammingIndex:
+    binary = issubclass(model.head.posterior, BinaryPosterior)
+    return HammingIndex(model, frames) if binary else LatentIndex(model, frames)
 
 
 def _rows(chosen: Array, indices: Array, distances: Array) -> Iterator[tuple[int, int, int, str]]:

@@ -1,4 +1,4 @@
-"""TensorBoard gets every figure and picture of a fit, read back from its event files."""
+"""Metrics, images and hyperparameters of a fit, read back from TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def board(
     return history, read(folder)
 
 
-def test_every_figure_of_the_history_is_a_curve(
+def test_every_metric_of_the_history_is_a_curve(
     board: tuple[lrl.History, EventAccumulator],
 ) -> None:
     history, events = board
@@ -53,13 +53,13 @@ def test_every_figure_of_the_history_is_a_curve(
             )
 
 
-def test_every_dimension_has_its_divergence(board: tuple[lrl.History, EventAccumulator]) -> None:
+def test_kl_per_dimension_sums_to_the_kl(board: tuple[lrl.History, EventAccumulator]) -> None:
     history, events = board
     total = sum(events.Scalars(f"kl_per_dimension/{d:02d}")[-1].value for d in range(4))
     assert total == pytest.approx(history.epochs[-1]["kl"], rel=1e-4)
 
 
-def test_pictures_are_there_and_move(board: tuple[lrl.History, EventAccumulator]) -> None:
+def test_image_summaries(board: tuple[lrl.History, EventAccumulator]) -> None:
     _, events = board
     for tag, moves in {
         "reconstructions": False,
@@ -72,7 +72,7 @@ def test_pictures_are_there_and_move(board: tuple[lrl.History, EventAccumulator]
         assert getattr(image, "is_animated", False) is moves
 
 
-def test_hyperparameters_come_with_results(board: tuple[lrl.History, EventAccumulator]) -> None:
+def test_hyperparameters_have_results(board: tuple[lrl.History, EventAccumulator]) -> None:
     _, events = board
     assert b"beta" in events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     experiment = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
@@ -81,7 +81,7 @@ def test_hyperparameters_come_with_results(board: tuple[lrl.History, EventAccumu
         assert tag in events.Tags()["scalars"]
 
 
-def test_vectors_have_curves_and_no_pictures(vectors: Any, tmp_path: Path) -> None:
+def test_vectors_have_curves_and_no_images(vectors: Any, tmp_path: Path) -> None:
     with TensorBoardCallback(tmp_path, {}) as callback:
         lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, callbacks=[callback], progress=False)
     events = read(tmp_path)
@@ -90,7 +90,7 @@ def test_vectors_have_curves_and_no_pictures(vectors: Any, tmp_path: Path) -> No
     assert len(events.Scalars("validation/loss")) == 2
 
 
-def test_a_resumed_run_adds_to_what_is_there(vectors: Any, tmp_path: Path) -> None:
+def test_resumed_run_adds_to_the_event_files(vectors: Any, tmp_path: Path) -> None:
     class Interrupting(TensorBoardCallback):
         def on_epoch_end(self, model: Any, validation: Any, row: Any, health: Any) -> None:
             super().on_epoch_end(model, validation, row, health)
@@ -104,7 +104,7 @@ def test_a_resumed_run_adds_to_what_is_there(vectors: Any, tmp_path: Path) -> No
     assert [point.step for point in read(tmp_path / "board").Scalars("validation/loss")] == [15, 30]
 
 
-def test_an_interrupted_run_has_no_result(vectors: Any, tmp_path: Path) -> None:
+def test_interrupted_run_has_no_hyperparameters(vectors: Any, tmp_path: Path) -> None:
     def interrupted() -> None:
         with TensorBoardCallback(tmp_path, {}) as callback:
             lrl.fit(lrl.ae((8,), 3), vectors, CONFIG, callbacks=[callback], progress=False)
@@ -116,7 +116,7 @@ def test_an_interrupted_run_has_no_result(vectors: Any, tmp_path: Path) -> None:
         read(tmp_path).SummaryMetadata("_hparams_/session_start_info")
 
 
-def test_samples_are_spread_and_repeatable(images: Any) -> None:
+def test_frames_for_images_are_evenly_spaced(images: Any) -> None:
     frames = lrl.as_frames(images)
     np.testing.assert_array_equal(sample_for_pictures(frames), images[12:200:25])
     assert len(sample_for_pictures(lrl.as_frames(images[:3]))) == 3

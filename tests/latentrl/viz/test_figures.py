@@ -1,0 +1,167 @@
+"""Figures: text and positions from the Figure objects, colours from the rendered pixels."""
+
+from __future__ import annotations
+
+import builtins
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib import rcParams
+from PIL import Image
+
+from latentrl.viz import figures
+from latentrl.viz.figures import (
+    BREAK,
+    LINE_WIDTH,
+    ROW_GAP,
+    Labels,
+    Margins,
+    Sheet,
+    bars,
+    image_sheet,
+    rasterize,
+    table,
+    text_width,
+    ticks,
+)
+
+
+def texts(figure: Any) -> list[str]:
+    """Return all text of a figure that is not an automatic tick label."""
+    found = [text.get_text() for axes in figure.axes for text in axes.texts]
+    for axes in figure.axes:
+        found += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
+    return [text for text in [*found, *(text.get_text() for text in figure.texts)] if text]
+
+
+def blocks(count: int, side: int = 96) -> Any:
+    """Images of one colour each, ``(count, side, side, 3)``; their red channel is the index."""
+    images = np.full((count, side, side, 3), 90, np.uint8)
+    images[..., 0] = np.arange(count)[:, None, None]
+    return images
+
+
+def test_sheet_has_labels_and_every_pixel_of_its_images() -> None:
+    rows = [blocks(3), 200 - blocks(3)]
+    labels = Labels(("first", "second"), ("a", "b", "c"), "the title", breaks=(1,))
+    figure = image_sheet(rows, labels)
+    assert texts(figure) == ["the title", "first", "second", "a", "b", "c"]
+    pixels = rasterize(figure)
+    assert pixels.dtype == np.uint8
+    for row in rows:
+        for image in row:
+            assert (pixels == image[0, 0]).all(-1).sum() == 96 * 96
+
+
+def test_sheet_positions() -> None:
+    sheet = Sheet((50, 40), (2, 3), Labels(breaks=(1, 2)))
+    (left, top), (second, _), (third, _) = sheet.corners[0]
+    assert (second - left, third - second) == (50 + ROW_GAP + BREAK, 50 + ROW_GAP + BREAK)
+    assert (sheet.corners[1, :, 1] == top + 40 + ROW_GAP).all()
+    assert sheet.size[0] > third + 50
+    assert sheet.size[1] >= sheet.corners[..., 1].max() + 40
+
+
+def test_wide_column_labels_do_not_overlap() -> None:
+    labels = Labels(columns=["a long label", "another label"])
+    sheet = Sheet((10, 10), (1, 2), labels)
+    assert np.diff(sheet.corners[0, :, 0]) > text_width("another label")
+
+
+def test_long_rows_are_folded_evenly() -> None:
+    sheet = Sheet((96, 96), (2, 12), Labels(rows=("a", "b"), fold=True))
+    assert sheet.per_line == 6, "12 do not fit in a line of 10"
+    assert sheet.size[0] < LINE_WIDTH
+    tops = sheet.corners[..., 1]
+    assert (tops[0, 6:] > tops[1, :6]).all(), "the second block is below both rows"
+    written = [text.get_text() for text in sheet.axes.texts]
+    assert written == ["a", "a", "b", "b"], "each block has row labels"
+
+
+@pytest.mark.parametrize(("count", "per_line"), [(1, 1), (9, 3), (64, 8), (400, 10)])
+def test_a_single_row_is_folded_to_a_square(count: int, per_line: int) -> None:
+    assert Sheet((96, 96), (1, count), Labels(fold=True)).per_line == per_line
+
+
+def test_margins_and_title_widen_a_sheet() -> None:
+    plain = Sheet((50, 40), (1, 1), Labels())
+    wide = Sheet((50, 40), (1, 1), Labels(), Margins(width=480))
+    titled = Sheet((50, 40), (1, 1), Labels(title="a title of many words"))
+    assert plain.size[0] < titled.size[0] < wide.size[0] == 480
+
+
+def test_bars_have_heights_names_and_colours() -> None:
+    values, active = np.array([4.0, 2.0, 0.5]), np.array([True, True, False])
+    figure = bars(values, ["7", "0", "3"], active, "the title", "KL, nats")
+    (axes,) = figure.axes
+    heights = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in axes.patches}
+    assert heights == pytest.approx({0: 4.0, 1: 2.0, 2: 0.5})
+    assert texts(figure) == ["the title", "dimension", "KL, nats"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["7", "0", "3"]
+    legend = axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["active", "inactive"]
+    pixels = rasterize(figure).reshape(-1, 3)
+    blue, grey = ((pixels == colour).all(1).sum() for colour in ((49, 104, 142), (204, 204, 204)))
+    assert blue / grey == pytest.approx(6 / 0.5, rel=0.15)
+
+
+def test_bars_without_inactive_dimensions_have_no_such_legend() -> None:
+    figure = bars(np.ones(2), ["0", "1"], np.ones(2, bool), "title", "KL")
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["active"]
+
+
+def test_many_bars_have_few_names() -> None:
+    names = [str(k) for k in range(500)]
+    figure = bars(np.ones(500), names, np.ones(500, bool), "title", "KL")
+    assert 20 < len(figure.axes[0].get_xticks()) < 60
+    assert figure.get_size_inches()[0] * figure.dpi < 1500
+
+
+def test_table_has_numbers_in_cells_of_matching_colour() -> None:
+    values = np.array([[0.0, 1.0], [0.25, 0.5]])
+    figure = table(values, ["dimension 3", "dimension 1"], ["a", "b"], "the title")
+    assert texts(figure) == ["0.00", "1.00", "0.25", "0.50", "the title"]
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["dimension 3", "dimension 1"]
+    pixels = rasterize(figure)
+    darkest = pixels.sum(-1).argmin(1)[pixels.sum(-1).min(1) < 250]
+    assert len(darkest) > 20
+    assert (darkest > pixels.shape[1] / 2).all(), "the cell of 1.00 is on the right"
+
+
+def test_ticks_are_round_numbers_inside() -> None:
+    assert ticks(-2.3, 2.9).tolist() == [-2, 0, 2]
+    assert ticks(-0.1, 0.1).tolist() == pytest.approx([-0.1, -0.05, 0, 0.05, 0.1])
+
+
+def test_png_is_the_rendered_figure() -> None:
+    figure = image_sheet([blocks(2)])
+    decoded = np.asarray(Image.open(io.BytesIO(figures.figure_png(figure))))
+    np.testing.assert_array_equal(decoded, rasterize(figure))
+
+
+def test_style_is_restored() -> None:
+    before = dict(rcParams)
+    rasterize(bars(np.ones(2), ["0", "1"], np.ones(2, bool), "title", "KL"))
+    assert dict(rcParams) == before
+
+
+def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"figures need matplotlib: pip install 'latentrl\[viz\]"):
+        image_sheet([blocks(2)])
+
+
+def test_pyplot_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = builtins.__import__
+
+    def checked(name: str, *args: Any, **options: Any) -> Any:
+        assert name != "matplotlib.pyplot"
+        return original(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", checked)
+    rasterize(image_sheet([blocks(2)]))
