@@ -35,7 +35,7 @@ Models that draw one sample per image train on the same noise and the same order
 """
 
 
-def elbo() -> Study:
+def study() -> Study:
     """ELBO of held-out digits, compared with pythae.
 
     Both libraries train the same network on 4,000 digits of MNIST for 60 epochs; the ELBO is the
