@@ -20,7 +20,7 @@ from scripts.studies.representation.views import (
     random_views,
 )
 
-# Object, colour and state, as MiniGrid numbers them; MiniGrid calls a cell out of sight "unseen".
+# Object, colour and state, as MiniGrid numbers them; a hidden cell is out of sight.
 HIDDEN, EMPTY, WALL, GOAL, KEY = (0, 0, 0), (1, 0, 0), (2, 5, 0), (8, 1, 0), (5, 4, 0)
 OPEN, CLOSED, LOCKED = (4, 4, 0), (4, 4, 1), (4, 4, 2)
 HAND, AHEAD, CORNER = (3, 6), (3, 5), (0, 6)
