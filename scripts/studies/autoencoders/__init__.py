@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
-from scripts.studies.autoencoders.anomaly import anomaly
-from scripts.studies.autoencoders.arithmetic import arithmetic
-from scripts.studies.autoencoders.denoising import denoising
-from scripts.studies.autoencoders.elbo import elbo
-from scripts.studies.autoencoders.hashing import hashing
-from scripts.studies.autoencoders.inpainting import inpainting
-from scripts.studies.autoencoders.likelihoods import likelihoods
-from scripts.studies.autoencoders.linear_subspace import linear_subspace
-from scripts.studies.autoencoders.step_cost import step_cost
+from scripts.studies.autoencoders import (
+    anomaly,
+    arithmetic,
+    denoising,
+    elbo,
+    hashing,
+    inpainting,
+    likelihoods,
+    linear_subspace,
+    step_cost,
+)
 from scripts.studies.core import STUDIES
 from scripts.studies.experiments import Experiments
 
@@ -26,13 +28,13 @@ class Autoencoders(Experiments):
 
     name = "autoencoders"
     parts = {
-        "anomaly": anomaly,
-        "arithmetic": arithmetic,
-        "denoising": denoising,
-        "elbo": elbo,
-        "hashing": hashing,
-        "inpainting": inpainting,
-        "likelihoods": likelihoods,
-        "linear_subspace": linear_subspace,
-        "step_cost": step_cost,
+        "anomaly": anomaly.study,
+        "arithmetic": arithmetic.study,
+        "denoising": denoising.study,
+        "elbo": elbo.study,
+        "hashing": hashing.study,
+        "inpainting": inpainting.study,
+        "likelihoods": likelihoods.study,
+        "linear_subspace": linear_subspace.study,
+        "step_cost": step_cost.study,
     }

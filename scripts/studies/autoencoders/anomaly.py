@@ -37,7 +37,7 @@ class Fold:
     """The ten least likely images and their anomaly maps."""
 
 
-def anomaly() -> Study:
+def study() -> Study:
     """Anomaly detection of a digit that training left out, compared with scikit-learn.
 
     Each of the ten digits is the anomaly in turn. The number of components of PCA is the best of

@@ -28,7 +28,7 @@ Changes = dict[str, dict[str, float]]
 """Change of each of ``MEASURES``, in standard deviations, by attribute."""
 
 
-def arithmetic() -> Study:
+def study() -> Study:
     """Attribute directions in the latents of sprites.
 
     Each direction is added to the latents of ellipses, and the moments of the decoded ellipses give

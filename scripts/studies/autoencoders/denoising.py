@@ -25,7 +25,7 @@ GAIN = 6.0
 """PSNR in dB that the model is to gain over the noisy image."""
 
 
-def denoising() -> Study:
+def study() -> Study:
     """Denoising of digits, compared with the filters of OpenCV.
 
     The noise is normal with standard deviation 0.5, clipped and rounded to uint8. The parameters of

@@ -35,7 +35,7 @@ Models that draw one sample per image train on the same noise and the same order
 """
 
 
-def elbo() -> Study:
+def study() -> Study:
     """ELBO of held-out digits, compared with pythae.
 
     Both libraries train the same network on 4,000 digits of MNIST for 60 epochs; the ELBO is the
@@ -98,11 +98,10 @@ def _pythae(name: str, flags: list[str], seed: int) -> float:
     images, _ = mnist()
     # The split of ``fit`` with the same seed, so that both libraries train on the same images.
     training, validation = as_frames(images[:FITTED]).split(VALIDATION, seed)
-    splits = {"train": training[:], "validation": validation[:], "test": images[FITTED:]}
+    train, held_out, test = map(_vectors, (training[:], validation[:], images[FITTED:]))
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data.npz", Path(folder) / "out.json"
-        vectors = {split: flat(part).astype(np.float32) for split, part in splits.items()}
-        np.savez(data, **vectors)
+        np.savez(data, train=train, validation=held_out, test=test)
         options = {
             "data": data,
             "out": out,
@@ -116,3 +115,7 @@ def _pythae(name: str, flags: list[str], seed: int) -> float:
         command = [str(REFERENCE.absolute()), str(SCRIPT), *words, *flags]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return float(json.loads(out.read_text())["elbo"])
+
+
+def _vectors(images: Array) -> Array:
+    return flat(images).astype(np.float32)

@@ -25,7 +25,7 @@ SEEDS = range(3)
 MLP = {"name": "mlp"}
 
 
-def hashing() -> Study:
+def study() -> Study:
     """Retrieval of digits by 32-bit codes, compared with linear hashes.
 
     The index holds 4,000 digits of MNIST, the queries are the 1,000 others, and the neighbours are

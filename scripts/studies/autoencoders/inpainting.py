@@ -21,7 +21,7 @@ RADIUS = 3
 METHODS = {"Telea": cv2.INPAINT_TELEA, "Navier-Stokes": cv2.INPAINT_NS}
 
 
-def inpainting() -> Study:
+def study() -> Study:
     """Inpainting of CarRacing frames, compared with the methods of OpenCV.
 
     Each frame is of a held-out episode and has one rectangular hole, whose sides are 20 to 50 % of

@@ -25,7 +25,7 @@ INSIDE = (0.93, 0.97)
 """Fraction within two standard deviations that is calibrated: 0.954 of a normal distribution."""
 
 
-def likelihoods() -> Study:
+def study() -> Study:
     """Calibration of Gaussian decoders on held-out images.
 
     A VAE predicts a standard deviation for each value of an image, has one learned sigma, or a

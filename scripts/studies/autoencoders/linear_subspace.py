@@ -16,7 +16,7 @@ from scripts.studies.core import Row, Study
 LATENTS = 8
 
 
-def linear_subspace() -> Study:
+def study() -> Study:
     """Subspace of a linear autoencoder, compared with that of PCA.
 
     A linear autoencoder with squared error spans the same subspace as the first principal

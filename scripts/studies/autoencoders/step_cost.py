@@ -44,7 +44,7 @@ class Cost:
         return self.time / max(self.flops, self.traffic)
 
 
-def step_cost() -> Study:
+def study() -> Study:
     """Time of a gradient step, compared with its arithmetic.
 
     A step takes 64 images of 64x64x3 in float32. Arithmetic is the larger of two ratios to `vae`:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scripts.studies.core import STUDIES
 from scripts.studies.experiments import Experiments
-from scripts.studies.representation.linear_probe import linear_probe
+from scripts.studies.representation import linear_probe
 
 
 @STUDIES.register("linear_probe")
@@ -17,4 +17,4 @@ class LinearProbe(Experiments):
     """
 
     name = "linear_probe"
-    parts = {"minigrid": linear_probe}
+    parts = {"minigrid": linear_probe.study}

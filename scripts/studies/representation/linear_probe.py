@@ -54,7 +54,7 @@ SHOWN = 2
 """Views in the image for each of ``LABELS``."""
 
 
-def linear_probe() -> Study:
+def study() -> Study:
     """Objects in view, read from latents of MiniGrid-DoorKey-8x8-v0 by logistic regression.
 
     The encoders are trained on 20,000 frames of random actions. The classifier is trained and

@@ -103,7 +103,7 @@ def verdict(task: Task, bonus: str, found: Sequence[Record]) -> tuple[str, str]:
 
 
 def _reached(task: Task, values: Sequence[float]) -> bool:
-    # A mean above 0 can be the luck of one agent, so that goal 0 asks for the whole interval.
+    # A mean above 0 can be the luck of one agent, so that goal 0 is about the whole interval.
     return bool(np.mean(values) >= task.goal) if task.goal else interval(values)[0] > 0
 
 

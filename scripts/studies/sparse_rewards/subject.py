@@ -39,12 +39,12 @@ class SparseRewards(Subject):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         context = get_context("spawn")
         cores = context.Queue()
-        for job in range(self.jobs):
-            cores.put(job % (os.cpu_count() or 1))
+        for worker in range(self.jobs):
+            cores.put(worker % (os.cpu_count() or 1))
         with ProcessPoolExecutor(self.jobs, context, _take_core, (cores,)) as pool:
-            jobs = [pool.submit(perform, each) for each in chosen]
-            for number, job in enumerate(as_completed(jobs), 1):
-                print(f"{number} of {len(jobs)}: {job.result()}", flush=True)
+            results = [pool.submit(perform, each) for each in chosen]
+            for number, result in enumerate(as_completed(results), 1):
+                print(f"{number} of {len(results)}: {result.result()}", flush=True)
 
     def write_page(self) -> Path:
         """Write the page, its plot and the table of the README, and return the page."""

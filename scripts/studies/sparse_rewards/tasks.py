@@ -34,7 +34,7 @@ class Task:
     measure: Literal["success", "return"] = "success"
     """Measure of the goal: the fraction of episodes with a reward, or the mean return."""
     goal: float = 0.9
-    """Least value of the measure; 0 asks for a confidence interval above 0."""
+    """Least value of the measure; 0 requires a confidence interval above 0."""
     known: str = ""
     """Published results."""
 

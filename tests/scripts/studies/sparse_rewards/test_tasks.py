@@ -1,0 +1,39 @@
+"""Tasks of the study of sparse rewards, and the runs on them."""
+
+from __future__ import annotations
+
+import pytest
+
+from envs import make_env
+from envs.make import Environment
+from scripts.studies.sparse_rewards.tasks import TASKS, runs
+
+
+def test_environments_of_the_tasks_exist() -> None:
+    pytest.importorskip("minigrid")
+    for task in TASKS.values():
+        make_env(Environment(task.env)).close()
+
+
+def test_runs_cover_each_bonus_and_seed() -> None:
+    names = [run.name for run in runs(["DoorKey-8x8"], seeds=2)]
+    bonuses = ("token_counts", "none")
+    assert names == [f"DoorKey-8x8/{bonus}-{seed}" for bonus in bonuses for seed in (0, 1)]
+    assert {run.task for run in runs()} == set(TASKS)
+
+
+def test_runs_of_another_bonus_take_the_seeds_of_the_task() -> None:
+    found = list(runs(["DoorKey-8x8"], ["rnd"]))
+    assert [run.bonus for run in found] == ["rnd"] * TASKS["DoorKey-8x8"].seeds
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown task 'Chess'; known: DoorKey-8x8, "):
+        list(runs(["Chess"]))
+    with pytest.raises(ValueError, match=r"unknown bonus 'luck'; known: counts, .*, none"):
+        list(runs(bonuses=["luck"]))
+
+
+def test_there_is_at_least_one_seed() -> None:
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        list(runs(seeds=0))
