@@ -26,7 +26,7 @@ from scripts.autoencode import COMMANDS, main
 from scripts.cli import run
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
+pytestmark = pytest.mark.filterwarnings("ignore:the latents have collapsed")
 
 BACKBONE = {"name": "mlp", "hidden": (48,)}
 FIT = lrl.FitConfig(steps=400, batch_size=32, precision="float32", device="cpu")
@@ -195,7 +195,7 @@ def test_denoise_as_it_is(place, tmp_path, use):
 
 
 def test_a_corruption_with_parameters(place, tmp_path, use):
-    spec = "[{name: salt_and_pepper, share: 0.5}, blur]"
+    spec = "[{name: salt_and_pepper, fraction: 0.5}, blur]"
     use(
         "denoise",
         place / "vae",
