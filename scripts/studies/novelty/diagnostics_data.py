@@ -88,8 +88,8 @@ def encoder(env_id: str, frames: int, steps: int | None, noise: float = 0.0) -> 
     model = build_model(config, collected.space, from_environment=True)
     rng = np.random.default_rng(config.seed)
     if noise:
-        chunks = (collected[start : start + CHUNK] for start in range(0, len(collected), CHUNK))
-        data = np.concatenate([with_noise(chunk, noise, rng) for chunk in chunks])
+        chunks = [with_noise(chunk, noise, rng) for chunk in collected.batches(CHUNK)]
+        data = np.concatenate(chunks)
         fit(model, data, fit_config(config), progress=False)
     else:
         fit(model, collected.distinct(), fit_config(config), progress=False)
