@@ -16,7 +16,6 @@ import agents.evaluate
 import agents.train
 import latentrl as lrl
 from agents.algorithms.base import ALGORITHMS, DEFAULTS, DQN_LATENT, PPO_LATENT, TUNED, defaults
-from agents.bonuses import RECIPES, make_novelty
 from agents.checkpoint import REPLAY, WEIGHTS, build, read_agent, restore, save_agent
 from agents.config import AgentConfig
 from agents.evaluate import (
@@ -33,6 +32,7 @@ from agents.runs import env_folder, new_run, newest_run
 from agents.train import TrainConfig, describe_agent, train
 from agents.venv import PixelEncoder, build_monitored, build_venv, frames_seen
 from envs import Environment, make_env
+from latentrl.novelty import BONUSES
 from latentrl.utils.io import read_tensors, write_tensors
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from tests.helpers import Clock, same
@@ -771,16 +771,16 @@ def test_flags_are_checked_before_frames_are_collected(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", list(BONUSES))
 def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
     torch.manual_seed(0)
     model = lrl.ae((32, 32, 3), 6, backbone={"name": "conv", "channels": (8,), "hidden": 16})
     result = tiny_train(monkeypatch, model, novelty=name)
     assert result.path.name.startswith(f"ppo-latent-{name}")
     assert (result.path / "last" / "novelty.safetensors").exists()
-    seen = int(read_tensors(result.path / "last" / "novelty.safetensors", "novelty")[0]["seen"])
+    seen = int(read_tensors(result.path / "last" / "novelty.safetensors", "novelty")[0]["count"])
     again = train(TrainConfig(env="PixelReach-v0", timesteps=320, novelty=name, resume=True))
-    later = int(read_tensors(again.path / "last" / "novelty.safetensors", "novelty")[0]["seen"])
+    later = int(read_tensors(again.path / "last" / "novelty.safetensors", "novelty")[0]["count"])
     assert later > seen > 0
 
 
@@ -789,8 +789,8 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
     [
         (
             {"novelty": "magic"},
-            "unknown novelty 'magic'; known: counts, elliptical, icm, parts, parts_counts, places, reconstruction, "
-            "rnd, simhash",
+            "unknown novelty 'magic'; known: counts, elliptical, icm, position_token_counts, "
+            "reconstruction, rnd, simhash",
         ),
         (
             {"novelty": "counts", "latent": False},
@@ -803,29 +803,6 @@ def test_every_recipe_is_saved_and_goes_on(monkeypatch, name):
 def test_impossible_novelties_are_refused(flags, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**flags)
-
-
-def test_parts_counts_are_parts_and_a_little_of_counts():
-    torch.manual_seed(0)
-    model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, backbone={"name": "patches"})
-    names = "parts", "counts", "parts_counts"
-    parts, counts, both = (
-        RECIPES.build({"name": name}, encoder=model, seed=3, action_space=None) for name in names
-    )
-    rng = np.random.default_rng(0)
-    frames = np.zeros((5, 24, 16, 3), np.uint8)
-    for step in range(4):
-        codes = rng.integers(0, 2, (5, 24)).astype(np.float32)
-        expected = parts.score(frames, codes) + 0.01 * counts.score(frames, codes)
-        np.testing.assert_allclose(both.score(frames, codes), expected, rtol=1e-5)
-        for bonus in (parts, counts, both):
-            bonus.update(frames, codes)
-        assert expected.any(), step
-
-
-def test_icm_needs_discrete_actions():
-    with pytest.raises(ValueError, match="novelty 'icm' needs discrete actions, and these are Box"):
-        make_novelty("icm", None, lrl.random((8,), 3), spaces.Box(-1, 1, (2,)), 0.99, 0)
 
 
 def test_settings_of_an_environment_win():
