@@ -274,6 +274,9 @@ def test_the_live_model_of_a_bonus_is_trained_on_and_the_agents_copy_stays(reach
     model = make_ppo(venv).learn(8 * N)
     live = novelty.live.encode(frames)
     agents_own = swap_encoder(model, novelty.live)
+    host = find(model)
+    newest = host.transform.encoder.encode(host.transform.last_frames)
+    assert np.array_equal(host.intrinsic._latents, newest)
     assert find(model).transform.encoder is agents_own
     assert agents_own is not novelty.live
     assert not any(weight.requires_grad for weight in agents_own.parameters())
