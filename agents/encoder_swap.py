@@ -24,7 +24,7 @@ from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.sb3 import LatentVecEnv
 
 STEPS = 500
-"""Steps of all environments that are translated at once; neighbours share most of their latents."""
+"""Steps of all environments that are translated at once: successive stacks repeat latents."""
 
 ORDER = (VecNormalize, VecFrameStack, VecEpisodicCount)
 """Wrappers over ``LatentVecEnv``, from the outermost."""

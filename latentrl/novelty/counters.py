@@ -67,10 +67,10 @@ class LatentHash:
 
 
 @functools.lru_cache(maxsize=64)
-def _weights(settings: LatentHash, size: int) -> Array:
-    rng = np.random.default_rng(settings.seed)
-    if settings.kind == "sign":
-        return rng.standard_normal((size, settings.bits), np.float32)
+def _weights(latent_hash: LatentHash, size: int) -> Array:
+    rng = np.random.default_rng(latent_hash.seed)
+    if latent_hash.kind == "sign":
+        return rng.standard_normal((size, latent_hash.bits), np.float32)
     # Odd factors are invertible modulo 2^64, so that two cells of one dimension never collide.
     odd: Array = rng.integers(1, np.iinfo(np.uint64).max, size, np.uint64) | np.uint64(1)
     return odd

@@ -114,8 +114,8 @@ class NormalizedBonus(Bonus):
         return rewards
 
     def _learn(self, env_ids: Array, raw: Array) -> None:
-        # RND sums the past bonuses, R <- gamma R + r, in place of the future ones of a true return:
-        # both have the same distribution over a long run, and the past is at hand.
+        # A return sums the future, which is not known yet. Over a long run the discounted sum of
+        # the past, R <- gamma R + r, has the same distribution; RND's code uses it, too.
         self._returns = grown(self._returns, env_ids)
         self._returns[env_ids] = self.gamma * self._returns[env_ids] + raw
         self.variance.update(self._returns[env_ids])

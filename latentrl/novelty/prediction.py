@@ -1,4 +1,4 @@
-"""What bonuses made of prediction errors share: inputs, lazily built networks and their state."""
+"""Base class of prediction errors as bonuses: inputs, networks built lazily, and their state."""
 
 from __future__ import annotations
 

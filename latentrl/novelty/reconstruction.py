@@ -35,7 +35,7 @@ NATS_PER_BYTE = 8 * math.log(2)
 
 @dataclass(frozen=True)
 class OnlineTraining:
-    """Hyperparameters of the training of the live model, named as in SB3."""
+    """Hyperparameters of the online training of the live model, named as in SB3."""
 
     buffer_size: int = 10_000
     """Frames in the ring buffer of the newest, and as many in the reservoir of all."""

@@ -1,4 +1,4 @@
-"""What the three kinds of wrappers share: one encoder pass over all frames of a step."""
+"""One encoder pass over all frames of a step, for the three kinds of wrappers."""
 
 from __future__ import annotations
 

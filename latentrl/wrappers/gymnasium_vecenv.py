@@ -25,8 +25,8 @@ read already, and it would wait for ever."""
 class GymnasiumVecEnv(VecEnv):
     """A Gymnasium ``VectorEnv`` as the ``VecEnv`` that SB3's algorithms take.
 
-    Its autoreset mode must be SAME_STEP; ``SyncVectorEnv`` and ``AsyncVectorEnv`` may have any mode,
-    because they can reset the environments that ended and no others.
+    Its autoreset mode must be SAME_STEP; ``SyncVectorEnv`` and ``AsyncVectorEnv`` may have any
+    mode, because they can reset the environments that ended and no others.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:

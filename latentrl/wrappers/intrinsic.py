@@ -34,7 +34,7 @@ class IntrinsicRewards:
             transform: it has just encoded the first observations.
             started: environments whose episode starts, bool ``(num_envs,)``.
         """
-        self.remember(transform)
+        self.store(transform)
         self.start(started)
 
     def start(self, started: Array) -> None:
@@ -76,11 +76,11 @@ class IntrinsicRewards:
         if len(transitions):
             scores = self.bonus.step(transitions)
             rewards[transitions.env_ids] = checked(self.bonus, scores, len(transitions))
-        self.remember(transform)
+        self.store(transform)
         return rewards
 
-    def remember(self, transform: LatentTransform) -> None:
-        """Keep the newest observations and latents as those that the next step leaves."""
+    def store(self, transform: LatentTransform) -> None:
+        """Store the newest observations and latents as those before the next step."""
         # Copies: environments may write the next observations into the same buffer.
         self._observations = transform.last_frames.copy()
         self._latents = transform.last_latents.copy()

@@ -79,5 +79,5 @@ class LatentVecEnv(VecEnvWrapper):
         """Return the newest latents under an encoder that was exchanged between two steps."""
         latents = self.transform.encode_again()
         if self.intrinsic is not None:
-            self.intrinsic.remember(self.transform)
+            self.intrinsic.store(self.transform)
         return latents

@@ -1,4 +1,4 @@
-"""Observation spaces from shapes, to JSON and back."""
+"""Transitions, layouts of latents, and observation spaces from shapes, to JSON and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,59 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from latentrl.types import as_space, describe_space, space_from_json, space_to_json
+from latentrl.types import (
+    LatentLayout,
+    Transitions,
+    as_space,
+    describe_space,
+    space_from_json,
+    space_to_json,
+)
+
+
+def transitions(count: int) -> Transitions:
+    ids = np.arange(count)
+    ends = ids == 1
+    return Transitions(ids, ids + 10, ids + 20, ids + 30, ids + 40, ids + 50, ends, ~ends)
+
+
+@pytest.mark.parametrize("rows", [np.array([2, 0]), np.array([True, False, True]), slice(1, 3)])
+def test_rows_of_transitions_are_rows_of_all_fields(rows: np.ndarray | slice) -> None:
+    chosen, ids = transitions(3)[rows], np.arange(3)[rows]
+    assert len(chosen) == 2
+    assert chosen.env_ids.tolist() == ids.tolist()
+    assert chosen.next_latents.tolist() == (ids + 50).tolist()
+    assert chosen.truncated.tolist() == (ids != 1).tolist()
+
+
+def test_a_cached_result_is_computed_once_for_these_transitions() -> None:
+    whole, calls = transitions(3), []
+    compute = lambda: calls.append(1) or len(calls)  # noqa: E731
+    assert [whole.cached("a", compute), whole.cached("a", compute)] == [1, 1]
+    assert whole.cached("b", compute) == 2
+    assert whole[np.array([0])].cached("a", compute) == 3, "other transitions, other results"
+
+
+def test_a_grid_layout_splits_latents_into_cells() -> None:
+    layout = LatentLayout((2, 3), 4)
+    assert (layout.cells, layout.latent_dim) == (6, 24)
+    latents = np.arange(48).reshape(2, 24)
+    cells = layout.split(latents)
+    assert cells.shape == (2, 6, 4)
+    assert cells[1, 5].tolist() == [24 + 5, 24 + 11, 24 + 17, 24 + 23]
+    assert layout.token_width < LatentLayout(None, 24).token_width
+
+
+def test_the_layout_of_an_encoder_without_one_is_a_vector() -> None:
+    class Plain:
+        latent_space = spaces.Box(-1, 1, (5,), np.float32)
+
+    class Grid(Plain):
+        latent_layout = LatentLayout((1, 5), 1)
+
+    vector = LatentLayout.of(Plain())
+    assert (vector.grid, vector.cells, vector.latent_dim) == (None, 1, 5)
+    assert LatentLayout.of(Grid()) is Grid.latent_layout
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Callbacks against TensorBoard's events: returns, images, and curves and maps of bonuses."""
+
 from __future__ import annotations
 
 import functools
@@ -78,7 +80,7 @@ def test_no_episode_no_curve(tmp_path):
     assert "rollout/ep_rew_mean_per_env_frame" not in read_events(tmp_path).Tags()["scalars"]
 
 
-def test_pictures_of_what_the_agent_has_just_seen(tmp_path, encoder):
+def test_images_of_the_newest_frames_and_their_reconstructions(tmp_path, encoder):
     learn([LatentPictures(every=2 * ROLLOUT)], tmp_path, REACH, encoder)
     images = read_events(tmp_path).Images("agent/reconstructions")
     assert [image.step for image in images] == [ROLLOUT, 3 * ROLLOUT]
@@ -96,18 +98,18 @@ def test_pictures_of_what_the_agent_has_just_seen(tmp_path, encoder):
     }
 
 
-@pytest.mark.parametrize("without", ["decoder", "autoencoder", "codes"])
-def test_no_pictures_where_there_is_nothing_to_show(tmp_path, without):
+@pytest.mark.parametrize("without", ["decoder", "autoencoder", "latents"])
+def test_no_images_without_a_decoder(tmp_path, without):
     model = {
         "decoder": lrl.random((32, 32, 3), latent_dim=4),
         "autoencoder": FakeEncoder(),
-        "codes": None,
+        "latents": None,
     }[without]
     learn([LatentPictures(every=1)], tmp_path, REACH, model, rollouts=1)
     assert read_events(tmp_path).Tags()["images"] == []
 
 
-def test_no_pictures_of_vectors(tmp_path):
+def test_no_images_of_vectors(tmp_path):
     model = lrl.pca((4,), latent_dim=2)
     learn(
         [LatentPictures(every=1)],
@@ -119,24 +121,24 @@ def test_no_pictures_of_vectors(tmp_path):
     assert read_events(tmp_path).Tags()["images"] == []
 
 
-def test_logging_elsewhere_is_no_mistake(tmp_path, encoder):
+def test_without_tensorboard_nothing_is_written(tmp_path, encoder):
     callbacks = [EnvFrameCurves(1), LatentPictures(every=1)]
     learn(callbacks, tmp_path, REACH, encoder, formats=("csv",), rollouts=1)
     assert summary_writer(callbacks[0]) is None
     assert [file.name for file in tmp_path.iterdir()] == ["progress.csv"]
 
 
-def test_progress_counts_decisions_and_environment_frames(capsys):
+def test_progress_counts_timesteps_and_environment_frames(capsys):
     callback = ProgressCallback(total=2 * ROLLOUT, frame_skip=4)
     learn([callback], formats=(), rollouts=2)
     assert callback.bar.n == callback.bar.total == 2 * ROLLOUT
     shown = capsys.readouterr().err
-    assert "decision/s" in shown
+    assert "timestep/s" in shown
     assert f"{4 * 2 * ROLLOUT:,} env frames" in shown
     assert "return " in shown
 
 
-def test_progress_goes_on_where_training_was_resumed():
+def test_progress_continues_in_a_resumed_training():
     callback = ProgressCallback(total=3 * ROLLOUT)
     venv = VecMonitor(DummyVecEnv([CLOCK, CLOCK]))
     model = PPO("MlpPolicy", venv, n_steps=STEPS, batch_size=STEPS, n_epochs=1, device="cpu")
@@ -146,21 +148,21 @@ def test_progress_goes_on_where_training_was_resumed():
     assert callback.bar.n == 3 * ROLLOUT
 
 
-# What a novelty is paid.
+# Novelty bonuses.
 
 
 class Mean:
-    """Pays the mean of the code less 20, so that some of it is negative: known for every state."""
+    """The mean of the latent less 20, so that some bonuses are negative."""
 
-    def score(self, observations, latents):
-        return latents.mean(1) - 20
+    def score(self, transitions):
+        return transitions.next_latents.mean(1) - 20
 
-    def update(self, observations, latents):
+    def update(self, transitions):
         pass
 
 
 class Infos(BaseCallback):
-    """Keeps bonus and task reward of each step."""
+    """Keeps intrinsic and extrinsic reward of each step."""
 
     def __init__(self):
         super().__init__()
@@ -173,7 +175,7 @@ class Infos(BaseCallback):
         return True
 
 
-def paid():
+def scaled():
     return lrl.NormalizedBonus(Mean(), weight=2.0, warmup=ROLLOUT)
 
 
@@ -181,12 +183,12 @@ def curves(folder):
     events = read_events(folder)
     return {
         name: {point.step: point.value for point in events.Scalars(f"novelty/{name}")}
-        for name in ("bonus", "share")
+        for name in ("intrinsic_reward", "fraction")
     }
 
 
-def test_curves_of_a_bonus_and_of_its_share_in_what_is_paid(tmp_path):
-    novelty, infos = paid(), Infos()
+def test_curves_of_the_intrinsic_reward_and_its_fraction(tmp_path):
+    novelty, infos = scaled(), Infos()
     learn([NoveltyCurves(novelty), infos], tmp_path, encoder=FakeEncoder(), novelty=novelty)
     rewards, written = np.array(infos.rewards), curves(tmp_path)
     assert (rewards[..., 0] < 0).any()
@@ -194,15 +196,17 @@ def test_curves_of_a_bonus_and_of_its_share_in_what_is_paid(tmp_path):
     for rollout in range(4):
         own = rewards[rollout * STEPS : (rollout + 1) * STEPS].reshape(-1, 2)
         step, sizes = (rollout + 1) * ROLLOUT, np.abs(own).sum(0)
-        assert written["bonus"][step] == pytest.approx(own[:, 0].mean(), rel=1e-4, abs=1e-6)
-        assert written["share"][step] == pytest.approx(sizes[0] / sizes.sum(), rel=1e-4)
-    assert written["share"][ROLLOUT] == 0  # warming up
-    assert 0 < written["share"][2 * ROLLOUT] < 1
+        assert written["intrinsic_reward"][step] == pytest.approx(
+            own[:, 0].mean(), rel=1e-4, abs=1e-6
+        )
+        assert written["fraction"][step] == pytest.approx(sizes[0] / sizes.sum(), rel=1e-4)
+    assert written["fraction"][ROLLOUT] == 0  # warming up
+    assert 0 < written["fraction"][2 * ROLLOUT] < 1
     assert read_events(tmp_path).Scalars("novelty/weight")[-1].value == 2
 
 
-def test_curves_reach_back_to_their_last_point_where_rollouts_are_short(tmp_path):
-    novelty, infos = paid(), Infos()
+def test_a_point_covers_all_short_rollouts_since_the_last_one(tmp_path):
+    novelty, infos = scaled(), Infos()
     venv = lrl.wrap(VecMonitor(DummyVecEnv([CLOCK, CLOCK])), FakeEncoder(), novelty=novelty)
     model = DQN(
         "MlpPolicy", venv, learning_starts=1000, buffer_size=100, train_freq=4, seed=0, device="cpu"
@@ -211,45 +215,47 @@ def test_curves_reach_back_to_their_last_point_where_rollouts_are_short(tmp_path
     model.learn(6 * ROLLOUT, callback=[NoveltyCurves(novelty), infos], log_interval=5)
     model.logger.close()
     rewards, written = np.array(infos.rewards), curves(tmp_path)
-    assert len(written["bonus"]) > 5
+    assert len(written["intrinsic_reward"]) > 5
     begin = 0
-    for step, value in written["bonus"].items():
-        end = (step // 2 - 1) // 4 * 4  # decisions of each environment up to the end of a rollout
+    for step, value in written["intrinsic_reward"].items():
+        end = (step // 2 - 1) // 4 * 4  # steps of each environment up to the end of a rollout
         own = rewards[begin:end].reshape(-1, 2)
         sizes = np.abs(own).sum(0)
         assert end - begin >= 4
         assert value == pytest.approx(own[:, 0].mean(), rel=1e-4, abs=1e-6)
-        assert written["share"][step] == pytest.approx(sizes[0] / sizes.sum(), rel=1e-4)
+        assert written["fraction"][step] == pytest.approx(sizes[0] / sizes.sum(), rel=1e-4)
         begin = end
 
 
-def test_no_reward_at_all_has_no_share(tmp_path):
+def test_without_any_reward_the_fraction_is_zero(tmp_path):
     class Nothing(Mean):
-        def score(self, observations, latents):
-            return np.zeros(len(latents))
+        def score(self, transitions):
+            return np.zeros(len(transitions))
 
-    class Unpaid(Clock):
+    class Unrewarded(Clock):
         def step(self, action):
             observation, _, *rest = super().step(action)
             return observation, 0.0, *rest
 
     novelty = lrl.NormalizedBonus(Nothing())
-    learn([NoveltyCurves(novelty)], tmp_path, Unpaid, FakeEncoder(), rollouts=1, novelty=novelty)
-    assert curves(tmp_path) == {"bonus": {ROLLOUT: 0}, "share": {ROLLOUT: 0}}
+    learn(
+        [NoveltyCurves(novelty)], tmp_path, Unrewarded, FakeEncoder(), rollouts=1, novelty=novelty
+    )
+    assert curves(tmp_path) == {"intrinsic_reward": {ROLLOUT: 0}, "fraction": {ROLLOUT: 0}}
 
 
 class Reached(Mean):
-    """Pays the step of the episode that a frame shows, and keeps the frames."""
+    """The number of the step in the episode, which the frame shows; it keeps the frames."""
 
     def __init__(self):
         self.frames = []
 
-    def score(self, observations, latents):
-        self.frames.append(observations.copy())
-        return observations[:, 0, 0, 1].astype(np.float32)
+    def score(self, transitions):
+        self.frames.append(transitions.next_observations.copy())
+        return transitions.next_observations[:, 0, 0, 1].astype(np.float32)
 
 
-def test_a_heat_map_is_written_ten_times_over_training(tmp_path):
+def test_a_novelty_map_is_written_ten_times_over_training(tmp_path):
     callback = NoveltyMap(every=10 * ROLLOUT // 10, size=60)
     learn([callback], tmp_path, encoder=FakeEncoder(), rollouts=10, novelty=Reached())
     images = read_events(tmp_path).Images("novelty/novelty_map")
@@ -262,14 +268,14 @@ def test_a_heat_map_is_written_ten_times_over_training(tmp_path):
 @pytest.mark.parametrize(
     ("every", "rollouts"), [(ROLLOUT // 2, [1, 2, 3, 4]), (2 * ROLLOUT, [2, 4])]
 )
-def test_a_heat_map_is_written_after_the_rollout_in_which_it_is_due(tmp_path, every, rollouts):
+def test_a_novelty_map_is_written_after_the_rollout_in_which_it_is_due(tmp_path, every, rollouts):
     learn([NoveltyMap(every)], tmp_path, encoder=FakeEncoder(), novelty=Reached())
     images = read_events(tmp_path).Images("novelty/novelty_map")
     assert [image.step for image in images] == [ROLLOUT * k for k in rollouts]
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-def test_what_a_heat_map_shows_are_states_reached_and_their_own_bonuses(tmp_path, keyed):
+def test_a_novelty_map_shows_the_states_reached_with_their_own_bonuses(tmp_path, keyed):
     make, novelty, size = functools.partial(Clock, 1, keyed=keyed, side=8), Reached(), 10_000
     venv = lrl.wrap(
         DummyVecEnv([make, make]), FakeEncoder(), key="image" if keyed else None, novelty=novelty
@@ -279,24 +285,24 @@ def test_what_a_heat_map_shows_are_states_reached_and_their_own_bonuses(tmp_path
     model = PPO(policy, venv, n_steps=STEPS, batch_size=STEPS, n_epochs=1, seed=0, device="cpu")
     model.set_logger(configure(str(tmp_path), ["tensorboard"]))
     model.learn(ROLLOUT, callback=callback)
-    frames, codes, bonuses = callback.visits.newest()
+    frames, latents, bonuses = callback.states.newest()
     assert np.array_equal(frames, np.concatenate(novelty.frames))
-    assert np.array_equal(codes, FakeEncoder().encode(frames))
+    assert np.array_equal(latents, FakeEncoder().encode(frames))
     assert np.array_equal(bonuses, frames[:, 0, 0, 1])
     assert (bonuses > 0).all()  # the last state of an episode, not the first of the next
 
 
-def test_a_heat_map_draws_its_states_evenly_from_all_of_them(tmp_path):
+def test_a_novelty_map_draws_its_states_evenly_from_all_of_them(tmp_path):
     novelty, callback = Reached(), NoveltyMap(every=8 * ROLLOUT, size=ROLLOUT)
     learn([callback], tmp_path, encoder=FakeEncoder(), rollouts=8, novelty=novelty)
-    kept, every = callback.visits.newest()[0], np.concatenate(novelty.frames)
-    assert callback.visits.seen == pytest.approx(ROLLOUT, abs=4 * np.sqrt(ROLLOUT))
+    kept, every = callback.states.newest()[0], np.concatenate(novelty.frames)
+    assert callback.states.seen == pytest.approx(ROLLOUT, abs=4 * np.sqrt(ROLLOUT))
     assert kept[:, 0, 0, 0].mean() == pytest.approx(
         every[:, 0, 0, 0].mean(), rel=0.2
     )  # numbers of episodes
 
 
-def test_a_heat_map_goes_on_where_training_was_resumed(tmp_path):
+def test_a_novelty_map_continues_in_a_resumed_training(tmp_path):
     venv = lrl.wrap(VecMonitor(DummyVecEnv([CLOCK, CLOCK])), FakeEncoder(), novelty=Reached())
     model = PPO("MlpPolicy", venv, n_steps=STEPS, batch_size=STEPS, n_epochs=1, device="cpu")
     model.set_logger(configure(str(tmp_path), ["tensorboard"]))
@@ -308,7 +314,7 @@ def test_a_heat_map_goes_on_where_training_was_resumed(tmp_path):
     ]
 
 
-def test_a_heat_map_of_frames_between_other_bounds(tmp_path):
+def test_a_novelty_map_of_frames_between_other_bounds(tmp_path):
     class Grey(Clock):
         def __init__(self):
             super().__init__(side=8)
@@ -323,29 +329,29 @@ def test_a_heat_map_of_frames_between_other_bounds(tmp_path):
     assert (picture == 128).all(-1).sum() >= 3 * TILE**2
 
 
-@pytest.mark.parametrize("without", ["novelty", "codes", "images", "tensorboard"])
-def test_no_heat_map_where_there_is_nothing_to_show(tmp_path, without):
+@pytest.mark.parametrize("without", ["novelty", "latents", "images", "tensorboard"])
+def test_no_novelty_map_where_there_is_nothing_to_show(tmp_path, without):
     callback, novelty = NoveltyMap(every=1), lrl.NormalizedBonus(Mean())
     options = {
         "novelty": {"encoder": FakeEncoder()},
-        "codes": {},
+        "latents": {},
         "images": {
             "encoder": lrl.pca((4,), latent_dim=2),
             "make": functools.partial(gym.make, "CartPole-v1"),
         },
         "tensorboard": {"encoder": FakeEncoder(), "formats": ("csv",)},
     }[without]
-    paid_for = {} if without in ("novelty", "codes") else {"novelty": novelty}
-    learn([callback], tmp_path, rollouts=1, **options, **paid_for)
-    assert callback.visits.seen == 0
+    bonus = {} if without in ("novelty", "latents") else {"novelty": novelty}
+    learn([callback], tmp_path, rollouts=1, **options, **bonus)
+    assert callback.states.seen == 0
     if without != "tensorboard":
         assert read_events(tmp_path).Tags()["images"] == []
 
 
-def test_a_heat_map_needs_numbers_with_a_meaning():
+def test_a_novelty_map_refuses_values_out_of_range():
     with pytest.raises(
-        ValueError, match="a picture is written every 1 or more decisions, got every=0"
+        ValueError, match="an image is written every 1 or more timesteps, got every=0"
     ):
         NoveltyMap(every=0)
-    with pytest.raises(ValueError, match="a ring of visits holds at least 1 state, got 0"):
+    with pytest.raises(ValueError, match="holds at least 1 state, got 0"):
         NoveltyMap(every=10, size=0)

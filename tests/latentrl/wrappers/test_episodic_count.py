@@ -1,4 +1,4 @@
-"""Visits in the episode beside each code, against a count by dictionaries."""
+"""Episodic counts beside each latent, against a count by dictionaries."""
 
 from __future__ import annotations
 
@@ -11,65 +11,66 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 
-WAYS, LENGTH = 3, 4
+ACTIONS, LENGTH = 3, 4
 
 
 class Walk(gym.Env):
-    """A place on a line as a code of two numbers, truncated after a few steps."""
+    """A position on a line as a latent of two numbers, truncated after a few steps."""
 
     observation_space = gym.spaces.Box(-20, 20, (2,), np.float32)
-    action_space = gym.spaces.Discrete(WAYS)
+    action_space = gym.spaces.Discrete(ACTIONS)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.place, self.steps = 0, 0
-        return self.code(), {}
+        return self.latent(), {}
 
     def step(self, action):
         self.place += int(action) - 1
         self.steps += 1
-        return self.code(), 0.0, False, self.steps == LENGTH, {}
+        return self.latent(), 0.0, False, self.steps == LENGTH, {}
 
-    def code(self):
+    def latent(self):
         return np.array([self.place, -self.place], np.float32)
 
 
-def test_each_code_comes_with_its_visits():
+def test_each_latent_comes_with_its_episodic_count():
     venv, rng = VecEpisodicCount(DummyVecEnv([Walk] * 2)), np.random.default_rng(0)
     assert venv.observation_space == gym.spaces.Box(
         np.array([-20, -20, 0], np.float32), np.array([20, 20, 1], np.float32)
     )
-    seen = [Counter({0: 1}) for _ in range(2)]
+    counts = [Counter({0: 1}) for _ in range(2)]
     np.testing.assert_array_equal(venv.reset(), [[0, 0, 1], [0, 0, 1]])
     finals = 0
     for _ in range(60):
-        observations, _, dones, infos = venv.step(rng.integers(WAYS, size=2))
+        observations, _, dones, infos = venv.step(rng.integers(ACTIONS, size=2))
         assert observations.dtype == np.float32
         for i, info in enumerate(infos):
-            place, _, told = info["terminal_observation"] if dones[i] else observations[i]
-            seen[i][place] += 1
-            assert told == pytest.approx(1 / np.sqrt(seen[i][place]))
+            place, _, count = info["terminal_observation"] if dones[i] else observations[i]
+            counts[i][place] += 1
+            assert count == pytest.approx(1 / np.sqrt(counts[i][place]))
             if dones[i]:
-                finals += told < 1
-                seen[i] = Counter({0: 1})
+                finals += count < 1
+                counts[i] = Counter({0: 1})
                 np.testing.assert_array_equal(observations[i], [0, 0, 1])
     assert finals > 3
 
 
-def test_a_reset_forgets():
+def test_a_reset_starts_the_counts_again():
     venv = VecEpisodicCount(DummyVecEnv([Walk]))
     venv.reset()
     assert venv.step(np.array([1]))[0][0, 2] == pytest.approx(1 / np.sqrt(2))
     assert venv.reset()[0, 2] == 1
 
 
-def test_only_codes_have_visits():
-    class Picture(Walk):
+def test_only_latents_are_counted():
+    class Image(Walk):
         observation_space = gym.spaces.Box(0, 255, (8, 8, 1), np.uint8)
 
     with pytest.raises(
-        ValueError, match=r"visits are counted of codes \(latent_dim,\), got observations Box"
+        ValueError,
+        match=r"counts latents \(latent_dim,\), got observations Box.*: wrap the environment",
     ):
-        VecEpisodicCount(DummyVecEnv([Picture]))
+        VecEpisodicCount(DummyVecEnv([Image]))
     with pytest.raises(ValueError, match="positive width, got bits=32, width=0"):
         VecEpisodicCount(DummyVecEnv([Walk]), width=0)

@@ -1,3 +1,5 @@
+"""wrap() over environments and vectors: latents, terminal ones too, specs and wrong arguments."""
+
 from __future__ import annotations
 
 import functools
@@ -33,7 +35,7 @@ def makers(keyed, encoder=None):
 
 
 def rollout(vector, mode):
-    """Reset, then step; where nothing resets by itself, reset what ended."""
+    """Reset, then step; without autoreset, reset what ended."""
     yield vector.reset(seed=7)
     vector.action_space.seed(0)
     for _ in range(STEPS):
@@ -78,16 +80,16 @@ def test_wrapped_vector_is_vector_of_wrapped(vector, mode, keyed):
     assert min(terminations, truncations) >= 2
 
 
-def test_final_observation_is_the_code_of_the_last_frame_not_of_the_next_episode():
+def test_the_final_observation_is_the_latent_of_the_last_frame_not_of_the_next_episode():
     encoder = FakeEncoder()
     vector = lrl.wrap(SyncVectorEnv(makers(False), autoreset_mode=AutoresetMode.SAME_STEP), encoder)
     vector.reset(seed=0)
     ends = 0
     for _ in range(STEPS):
-        codes, _, terminated, truncated, infos = vector.step(np.zeros(N, int))
+        latents, _, terminated, truncated, infos = vector.step(np.zeros(N, int))
         for i in np.flatnonzero(terminated | truncated):
             episode, time, _ = infos["final_obs"][i]
-            next_episode, next_time, _ = codes[i]
+            next_episode, next_time, _ = latents[i]
             last = int(episode) - 10 * i  # its number
             assert time == 3 + i + last
             assert (next_episode, next_time) == (episode + 1, 0)
@@ -96,7 +98,7 @@ def test_final_observation_is_the_code_of_the_last_frame_not_of_the_next_episode
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_one_encoder_call_a_step_final_frames_included(mode):
+def test_the_encoder_runs_once_per_step_on_final_frames_too(mode):
     encoder = FakeEncoder()
     vector = lrl.wrap(SyncVectorEnv(makers(False), autoreset_mode=mode), encoder)
     ended = 0
@@ -138,16 +140,16 @@ def test_wrapping_leaves_the_inner_infos_alone():
     assert seen[-1][-1]["final_obs"][0].shape == (4, 4, 3)
 
 
-def test_single_environment_gives_codes_of_its_frames():
+def test_a_single_environment_returns_latents_of_its_frames():
     encoder, bare = FakeEncoder(), Clock(3)
     env = lrl.wrap(Clock(3), encoder)
     assert isinstance(env, LatentObservation)
     assert env.observation_space == encoder.latent_space
-    code, frame = env.reset(seed=5)[0], bare.reset(seed=5)[0]
-    assert same(code, encoder.encode(frame[None])[0])
-    code, *rest = env.step(1)
+    latent, frame = env.reset(seed=5)[0], bare.reset(seed=5)[0]
+    assert same(latent, encoder.encode(frame[None])[0])
+    latent, *rest = env.step(1)
     frame, *expected = bare.step(1)
-    assert same(code, encoder.encode(frame[None])[0])
+    assert same(latent, encoder.encode(frame[None])[0])
     assert rest == expected
 
 
@@ -182,7 +184,7 @@ def test_encoder_for_other_observations(host):
     encoder = lrl.pca((32, 32, 3), latent_dim=4)
     with pytest.raises(
         ValueError,
-        match=r"takes observations of \(32, 32, 3\) uint8, the environment gives \(4, 4, 3\) uint8$",
+        match=r"observations of \(32, 32, 3\) uint8, the environment gives \(4, 4, 3\) uint8$",
     ):
         lrl.wrap(host(Clock()), encoder)
 
@@ -232,16 +234,16 @@ def test_no_model_at_the_path(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
-def test_gymnasium_checker_is_content(saved_encoder):
+def test_gymnasiums_checker_passes(saved_encoder):
     check_env(lrl.wrap(gym.make("PixelReach-v0", render_mode="rgb_array"), saved_encoder))
 
 
-def test_sb3_checker_is_content(saved_encoder):
+def test_sb3s_checker_passes(saved_encoder):
     check_env_for_sb3(lrl.wrap(gym.make("PixelReach-v0"), saved_encoder))
     check_env_for_sb3(lrl.wrap(Clock(keyed=True), FakeEncoder(), key="image"))
 
 
-def test_spec_to_json_and_back_gives_the_same_codes(saved_encoder):
+def test_spec_to_json_and_back_gives_the_same_latents(saved_encoder):
     env = lrl.wrap(gym.make("PixelReach-v0"), saved_encoder)
     text = env.spec.to_json()
     assert json.loads(text)["additional_wrappers"][0]["kwargs"] == {
@@ -279,3 +281,8 @@ def test_a_retrained_encoder_is_loaded_afresh(saved_encoder):
     lrl.save(lrl.pca((32, 32, 3), latent_dim=5), saved_encoder)
     second = lrl.wrap(gym.make("PixelReach-v0"), saved_encoder).transform.encoder
     assert (first.latent_dim, second.latent_dim) == (4, 5)
+
+
+def test_options_are_keywords():
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+        lrl.wrap(Clock(keyed=True), FakeEncoder(), "image")
