@@ -19,9 +19,9 @@ def run(
     command_line.run(config, main, bare, resume_hint)
 
 
-def resume_hint(settings: Any) -> str:
+def resume_hint(flags: Any) -> str:
     """Return the command that resumes an interrupted run; empty without a flag ``--resume``."""
-    if not hasattr(settings, "resume"):
+    if not hasattr(flags, "resume"):
         return ""
     words = [word for word in sys.argv if word != "--resume"]
     command = shlex.join(["python", *words, "--resume"])
