@@ -62,9 +62,11 @@ class PretrainConfig:
     """Another argument of the model, such as weight=0.5 or 'backbone={name: mlp}'; may be
     repeated."""
     size: int | None = None
-    """Side in pixels of the square image that is encoded; the environment's default if not given."""
+    """Side in pixels of the square image that is encoded; the environment's default if not
+    given."""
     crop: tuple[int, int, int, int] | None = None
-    """Pixels to cut from the top, bottom, left and right; the environment's default if not given."""
+    """Pixels to cut from the top, bottom, left and right; the environment's default if not
+    given."""
     from_render: bool = False
     """Encode rendered images, for environments whose observations are no images."""
     key: str | None = None

@@ -34,7 +34,7 @@ class TrainConfig:
     algo: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(ALGORITHMS)}.")] = "ppo"
     hyperparams: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME:VALUE")] = ()
     """Hyperparameters that replace the tuned defaults of agents/hyperparams, such as
-    learning_rate:lin_3e-4 n_steps:256 policy_kwargs.net_arch:[64,64]."""
+    learning_rate:3e-4 n_steps:256 policy_kwargs.net_arch:[64,64]."""
     timesteps: int | None = None
     """Timesteps of training in all environments together; the algorithm's default if not given."""
     n_envs: int | None = None
@@ -42,9 +42,11 @@ class TrainConfig:
     frame_skip: int | None = None
     """Environment frames per timestep; the environment's default if not given."""
     stack: int | None = None
-    """Latents (or images) in one observation of the agent; the environment's default if not given."""
+    """Latents (or images) in one observation of the agent; the environment's default if not
+    given."""
     episodic_count: bool | None = None
-    """Append the episodic count of the latent to the observation; the environment's default if not given."""
+    """Append the episodic count of the latent to the observation; the environment's default if not
+    given."""
     from_render: bool = False
     """Observe rendered images; an encoder pretrained on them implies it."""
     key: str | None = None
