@@ -33,27 +33,28 @@ class PretrainConfig:
 
     env: str = ""
     """Gymnasium id, package:Id, or module:Class or module:function of a custom environment;
-    default: the environment that --data comes from, or CarRacing-v2."""
+    if not given, the environment that --data comes from, or CarRacing-v2."""
     model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
     frames: int = 20_000
     """Frames to collect, one per timestep."""
     epochs: int | None = None
-    """Passes over the frames; default: 8, and on little data of your own as many as make 1,500
-    gradient steps."""
+    """Passes over the frames; if not given, 8, and on little data of your own as many as make
+    1,500 gradient steps."""
     steps: int | None = None
     """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
-    """Frames per gradient step; default: the environment's, or 128."""
+    """Frames per gradient step; if not given, the environment's default or 128."""
     learning_rate: float | None = None
-    """Initial learning rate of Adam; default: the environment's, or 1e-3."""
+    """Initial learning rate of Adam; if not given, the environment's default or 1e-3."""
     latent_dim: int | None = None
-    """Values of a latent; default: the environment's, or the model's, and on data of your own at
-    most half as many as an observation has."""
+    """Values of a latent; if not given, the default of the environment or of the model, and on data
+    of your own at most half as many as an observation has."""
     beta: float | None = None
-    """Weight of the KL divergence of a beta_vae or the like, in nats per nat; default: the
-    environment's, or the model's."""
+    """Weight of the KL divergence of a beta_vae or the like, in nats per nat; if not given, the
+    default of the environment or of the model."""
     likelihood: Annotated[
-        str | None, tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; default: the model's.")
+        str | None,
+        tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; the model's default if not given."),
     ] = None
     option: tyro.conf.UseAppendAction[
         Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")]
@@ -61,22 +62,24 @@ class PretrainConfig:
     """Another argument of the model, such as weight=0.5 or 'backbone={name: mlp}'; may be
     repeated."""
     size: int | None = None
-    """Side in pixels of the square image that is encoded; default: the environment's."""
+    """Side in pixels of the square image that is encoded; the environment's default if not
+    given."""
     crop: tuple[int, int, int, int] | None = None
-    """Pixels to cut from the top, bottom, left and right; default: the environment's."""
+    """Pixels to cut from the top, bottom, left and right; the environment's default if not
+    given."""
     from_render: bool = False
     """Encode rendered images, for environments whose observations are no images."""
     key: str | None = None
     """Key of a Dict observation space to encode."""
     frame_skip: int | None = None
-    """Environment frames per timestep; default: the environment's."""
+    """Environment frames per timestep; the environment's default if not given."""
     backend: str = "auto"
     """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
     data: Path | None = None
     """Observations to use instead of collecting: a frame store, .npy, .npz, IDX (also .gz), or a
     folder of images."""
     out: Path | None = None
-    """Folder of the run; default: runs/vae/ENV/MODEL-N, or runs/vae/DATA/MODEL-N."""
+    """Folder of the run; runs/vae/ENV/MODEL-N or runs/vae/DATA/MODEL-N if not given."""
     seed: int = 0
     """Seed of environments, weights and training."""
     device: str = "auto"

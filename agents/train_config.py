@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from agents.algorithms import ALGORITHMS
-from latentrl.novelty import BONUSES
+from agents.bonuses import BONUSES, DEFAULT_NOVELTY
 from latentrl.utils.settings import check_same_settings
 
 TRAINING_SEEDS = 400_000
@@ -30,28 +30,33 @@ class TrainConfig:
     latent: bool = True
     """Observe latents; --no-latent learns from pixels with SB3's CnnPolicy."""
     vae: Path | None = None
-    """Folder of the encoder; default: the newest one pretrained for the environment."""
+    """Folder of the encoder; if not given, the newest one pretrained for the environment."""
     algo: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(ALGORITHMS)}.")] = "ppo"
     hyperparams: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME:VALUE")] = ()
     """Hyperparameters that replace the tuned defaults of agents/hyperparams, such as
-    learning_rate:lin_3e-4 n_steps:256 policy_kwargs.net_arch:[64,64]."""
+    learning_rate:3e-4 n_steps:256 policy_kwargs.net_arch:[64,64]."""
     timesteps: int | None = None
-    """Timesteps of training in all environments together; default: the algorithm's."""
+    """Timesteps of training in all environments together; the algorithm's default if not given."""
     n_envs: int | None = None
-    """Environments that step together; default: the algorithm's."""
+    """Environments that step together; the algorithm's default if not given."""
     frame_skip: int | None = None
-    """Environment frames per timestep; default: the environment's."""
+    """Environment frames per timestep; the environment's default if not given."""
     stack: int | None = None
-    """Latents (or images) in one observation of the agent; default: the environment's."""
+    """Latents (or images) in one observation of the agent; the environment's default if not
+    given."""
     episodic_count: bool | None = None
-    """Append the episodic count of the latent to the observation; default: the environment's."""
+    """Append the episodic count of the latent to the observation; the environment's default if not
+    given."""
     from_render: bool = False
     """Observe rendered images; an encoder pretrained on them implies it."""
     key: str | None = None
     """Key of a Dict observation space; an encoder pretrained on one key implies it."""
-    novelty: str | None = None
-    """Novelty bonus: counts, simhash, elliptical, rnd, icm, reconstruction (without a name),
-    token_counts, position_token_counts or token_counts+counts."""
+    novelty: Annotated[
+        str | None,
+        tyro.conf.arg(
+            help=f"Novelty bonus, one of: {', '.join(BONUSES)}; {DEFAULT_NOVELTY} without a name."
+        ),
+    ] = None
     novelty_weight: float | None = None
     """Weight of the bonus, in units of the standard deviation of its discounted return."""
     backend: str = "auto"
@@ -61,7 +66,7 @@ class TrainConfig:
     eval_episodes: int = 16
     """Episodes per validation."""
     out: Path | None = None
-    """Folder of the run; default: runs/agents/ENV/ALGO-latent-N."""
+    """Folder of the run; runs/agents/ENV/ALGO-latent-N if not given."""
     seed: int = 0
     """Seed of environments, weights and exploration."""
     device: str = "auto"

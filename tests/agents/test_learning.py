@@ -46,9 +46,9 @@ DQN = {
 QRDQN = {**DQN, "policy_kwargs": {"net_arch": [64, 64], "n_quantiles": 10}}
 SAC = {
     "n_envs": 8,
-    "timesteps": 16_000,
+    "timesteps": 10_000,
     "learning_rate": 1e-3,
-    "buffer_size": 16_000,
+    "buffer_size": 10_000,
     "learning_starts": 1_000,
     "batch_size": 128,
     "train_freq": 4,

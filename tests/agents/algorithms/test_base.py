@@ -17,6 +17,7 @@ from agents.train import TrainConfig, describe_agent
 from agents.venv import build_monitored, build_venv
 from envs import Environment
 from tests.agents.small import CASES, CONTINUOUS, REACH, make_venv, small_config
+from tests.helpers import ROOT
 
 BOX, DISCRETE = spaces.Box(-1, 1, (2,)), spaces.Discrete(3)
 car_racing_2 = pytest.mark.filterwarnings("ignore:.*CarRacing-v2 is out of date")
@@ -42,6 +43,24 @@ def test_every_algorithm_is_built_with_the_seed(algo, environment, encoder):
     first, again, other = (torch.cat([v.flatten() for v in each.values()]) for each in weights)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_general_code_names_no_algorithm():
+    files = [ROOT / "agents" / "algorithms" / "base.py", *(ROOT / "agents").glob("*.py")]
+    quoted = re.compile("|".join(f"[\"']{name}[\"']" for name in ALGORITHMS))
+    classes = re.compile(
+        "|".join(rf"\b{find_algorithm(name).cls.__name__}\(" for name in ALGORITHMS)
+    )
+    found = {
+        f"{file.name}: {line.strip()}"
+        for file in files
+        for line in file.read_text().splitlines()
+        if quoted.search(line) or classes.search(line) or "isinstance(model, " in line
+    }
+    general = {line for line in found if "OffPolicyAlgorithm" not in line}
+    default = [line for line in general if line.endswith('= "ppo"')]
+    assert general == set(default)
+    assert len(default) == 1, "the default of --algo"
 
 
 def test_unknown_algorithm():
