@@ -15,7 +15,8 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
 
-from latentrl.models.autoencoder import CHUNK, Autoencoder
+from latentrl.models.arrays import CHUNK
+from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array, Encoder, describe_space
 from latentrl.wrappers.encode import LatentTransform

@@ -28,7 +28,7 @@ from latentrl.data.frames import check_learnable
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.training.resume import begun
+from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_atomically, write_json
 from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
@@ -216,7 +216,7 @@ def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path)
             frames,
             fit_config(config),
             path=path,
-            resume=config.resume and begun(path),
+            resume=config.resume and has_progress(path),
             callbacks=[board],
         )
 

@@ -41,7 +41,8 @@ from latentrl.novelty import (
     TokenCounts,
 )
 from latentrl.training.checkpoint import load, save
-from latentrl.training.fit import FitConfig, History, fit
+from latentrl.training.config import FitConfig
+from latentrl.training.fit import History, fit
 from latentrl.training.health import Health, health
 from latentrl.types import Encoder, Novelty
 from latentrl.wrappers import wrap

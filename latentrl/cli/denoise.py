@@ -137,7 +137,7 @@ def corrupt_observations(
     """
     x = _scaled(model, torch.from_numpy(observations))
     for corruption in corruptions:
-        x = corruption(x, generator)
+        x, _ = corruption(x, generator)
     corrupted = model.preprocess.inverse(x.to(model.device)).cpu().numpy()
     return corrupted.reshape(observations.shape).astype(observations.dtype)
 

@@ -101,8 +101,9 @@ def random_holes(model: Autoencoder, count: int, seed: int) -> Array:
     # Only holes within the crop can be filled: the network gets no other pixels.
     inside = holes[:, pre.rows, pre.columns] if isinstance(pre, ImagePreprocessor) else holes
     ones = torch.ones(count, 1, *inside.shape[1:]) if image else torch.ones(inside.shape)
-    kept = cutout(ones, Generator().manual_seed(seed)).numpy()
-    inside[:] = kept.reshape(inside.shape) == 0
+    _, mask = cutout(ones, Generator().manual_seed(seed))
+    assert mask is not None
+    inside[:] = mask.expand_as(ones).numpy().reshape(inside.shape)
     return holes
 
 

@@ -1,4 +1,4 @@
-"""From words such as ``weight=0.5`` to the arguments of a model's function."""
+"""Words such as ``weight=0.5`` as arguments of a model function."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from gymnasium import spaces
 
 from latentrl.models import MODELS
+from latentrl.models.builder import arguments
 
 FLAGS = {"latent_dim": "--latent-dim", "preprocessing": "--size and --crop"}
 """Arguments that have flags of their own."""
@@ -24,16 +25,16 @@ KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     Mapping: ("a mapping such as {name: mlp}", (dict,)),
     Sequence: ("a list", (list,)),
 }
-"""What a value must be for each annotation, in words and as types."""
+"""For each annotation the values that it allows, in words and as types."""
 
 
 def parse_options(model: str, words: Sequence[str]) -> dict[str, Any]:
-    """Read options of the model called ``model`` from words ``name=value``, each value being YAML.
+    """Read options of the function called ``model`` from words ``name=value``, values in YAML.
 
     Raises:
         ValueError: the model is unknown, or a word has no ``=``, comes twice, has a flag of its
-            own, or is of the wrong kind. Unknown names are left to the registry, which lists the
-            valid ones.
+            own, or is of the wrong kind. Unknown names pass: the model function lists the valid
+            ones.
     """
     options: dict[str, Any] = {}
     for word in words:
@@ -51,14 +52,12 @@ def parse_options(model: str, words: Sequence[str]) -> dict[str, Any]:
 
 
 def has_argument(model: str, name: str) -> bool:
-    """Tell whether the function of a model has an argument called ``name``."""
-    return name in inspect.signature(MODELS[model]).parameters
+    """Return whether the function called ``model`` has an argument called ``name``."""
+    return name in arguments(model)
 
 
 def default_latent_dim(model: str, space: spaces.Box | None = None) -> int:
-    """Return a model's own size of code, at most half as many as an observation of ``space`` has
-    values.
-    """
+    """Return a model's default latent size, at most half the values of an observation."""
     own: int = inspect.signature(MODELS[model]).parameters["latent_dim"].default
     return own if space is None else max(1, min(own, math.prod(space.shape) // 2))
 
@@ -67,7 +66,7 @@ def parse_value(text: str) -> Any:
     """Read a flag's value as YAML: a number, a word, a list or a mapping.
 
     Raises:
-        ValueError: it is no YAML.
+        ValueError: the text is not YAML.
     """
     try:
         value = yaml.safe_load(text)
@@ -78,13 +77,13 @@ def parse_value(text: str) -> Any:
 
 def _number(text: str) -> str | float:
     try:
-        return float(text)  # YAML 1.1 takes 1e-3 for a word
+        return float(text)  # YAML 1.1 reads 1e-3, without a dot, as a word
     except ValueError:
         return text
 
 
 def _check_kinds(model: str, options: Mapping[str, Any]) -> None:
-    hints = get_type_hints(MODELS[model])
+    hints = arguments(model)
     for name, value in options.items():
         kinds = list(_kinds(hints.get(name, Any)))
         if not any(_fits(value, kind) for kind in kinds):
@@ -99,6 +98,7 @@ def _kinds(hint: Any) -> Iterator[Any]:
     elif get_origin(hint) is Literal:
         yield hint
     else:
+        # Sequence[int] is checked as a list alone; the component checks its items.
         yield next((kind for kind in KINDS if get_origin(hint) is kind), hint)
 
 
@@ -107,7 +107,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return True
     if get_origin(kind) is Literal:
         return value in get_args(kind)
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # which is an int to Python, and no number to people
         return kind is bool
     return kind in KINDS and isinstance(value, KINDS[kind][1])
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from latentrl.latents.batched import batched
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import Observations
 from latentrl.models.preprocessing import is_image
-from latentrl.training.health import Observations
 from latentrl.types import Array
 
 ROUNDING = 1e-9

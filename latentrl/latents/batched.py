@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.health import Observations, batches, is_single
+from latentrl.models.batches import Observations, batches, is_single
 from latentrl.types import Array
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from latentrl.latents.batched import batched
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.health import Observations, is_single, latent_order
+from latentrl.models.batches import Observations, is_single
+from latentrl.training.health import latent_order
 from latentrl.types import Array
 
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from latentrl.latents.batched import batched
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import Observations, is_single
 from latentrl.models.heads import BinaryPosterior
-from latentrl.training.health import Observations, is_single
 from latentrl.types import Array
 
 WORDS = (1, 2, 4, 8)

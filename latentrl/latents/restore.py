@@ -7,10 +7,11 @@ import torch
 from torch.nn import functional as F
 
 from latentrl.latents.batched import batched
-from latentrl.models.autoencoder import CHUNK, Autoencoder
+from latentrl.models.arrays import CHUNK
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import is_single
 from latentrl.models.corruptions import GaussianNoise
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor
-from latentrl.training.health import is_single
 from latentrl.types import Array
 
 

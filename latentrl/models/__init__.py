@@ -1,4 +1,4 @@
-"""One function per published model: the table of contents of the library."""
+"""One function per published model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.baselines import pca, random
-from latentrl.models.builder import MODELS, Space
+from latentrl.models.builder import MODELS, ModelOptions, Space
 from latentrl.models.deterministic import (
     ae,
     binary_ae,
@@ -16,10 +16,13 @@ from latentrl.models.deterministic import (
     psd_ae,
     sparse_ae,
 )
+from latentrl.models.losses import perceptual  # registers "features", which needs Autoencoder
 from latentrl.models.variational import beta_tcvae, beta_vae, dae_beta_vae, dip_vae, factor_vae, vae
 
 __all__ = [
     "MODELS",
+    "Autoencoder",
+    "ModelOptions",
     "ae",
     "beta_tcvae",
     "beta_vae",
@@ -32,6 +35,7 @@ __all__ = [
     "inpainting_ae",
     "make",
     "pca",
+    "perceptual",
     "psd_ae",
     "random",
     "sparse_ae",

@@ -1,10 +1,9 @@
-"""What a learned encoder should beat."""
+"""Baselines that a learned encoder should beat."""
 
 from __future__ import annotations
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.builder import MODELS, POINT, Space, build
-from latentrl.models.config import Spec
+from latentrl.models.builder import MODELS, POINT, ModelOptions, Part, Space, build
 from latentrl.models.preprocessing import Preprocessing
 
 
@@ -14,34 +13,32 @@ def pca(
 ) -> Autoencoder:
     """Principal components of the preprocessed observations, in the format of every other model.
 
-    The baseline that a learned encoder should beat. ``fit`` solves it in a few passes.
+    ``fit`` solves it in a few passes over the frames.
+
+    Args:
+        space: observation space or shape, as in ``ae``.
+        latent_dim: number of components.
+        preprocessing: crop, size and greyscale of images.
     """
-    backbone = {"name": "linear"}
-    return build(
-        "pca",
-        space,
-        latent_dim,
-        backbone=backbone,
-        preprocessing=preprocessing,
-        head=POINT,
-        training="pca",
-    )
+    own = {"backbone": {"name": "linear"}, "head": POINT, "training": "pca"}
+    return build("pca", space, latent_dim, {"preprocessing": preprocessing}, **own)
 
 
 @MODELS.register("random")
 def random(
     space: Space,
     latent_dim: int = 32,
-    backbone: Spec | None = None,
+    backbone: Part | None = None,
     preprocessing: Preprocessing = Preprocessing(),
 ) -> Autoencoder:
-    """A frozen encoder with random weights, and no decoder: the other baseline to beat."""
-    return build(
-        "random",
-        space,
-        latent_dim,
-        backbone=backbone,
-        preprocessing=preprocessing,
-        head=POINT,
-        training="none",
-    )
+    """A frozen encoder with random weights, and no decoder.
+
+    Args:
+        space: observation space or shape, as in ``ae``.
+        latent_dim: size of the latent.
+        backbone: name or spec of the encoder; None chooses by the observation's shape.
+        preprocessing: crop, size and greyscale of images.
+    """
+    own = {"head": POINT, "training": "none"}
+    options: ModelOptions = {"backbone": backbone, "preprocessing": preprocessing}
+    return build("random", space, latent_dim, options, **own)

@@ -1,9 +1,10 @@
-"""What the models' functions share."""
+"""What the functions of the models share: their options, and the way from those to a model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, get_type_hints
 
 from gymnasium import spaces
 
@@ -15,6 +16,7 @@ from latentrl.utils.registry import Registry
 
 Space = spaces.Space[Any] | Sequence[int]
 Part = str | Spec
+"""A registered name, or a spec: the name and its options."""
 
 MODELS: Registry[Autoencoder] = Registry("model")
 
@@ -23,24 +25,71 @@ UNIT_POINT: Spec = {"name": "point", "unit_columns": True}
 GAUSSIAN: Spec = {"name": "gaussian"}
 
 
+class ModelOptions(TypedDict, total=False):
+    """Options that every model function takes, beside its own."""
+
+    likelihood: Part
+    """Decoder's distribution: gaussian (default), bernoulli, diagonal_gaussian, or a spec."""
+    backbone: Part | None
+    """Networks, for example ``{"name": "conv", "channels": (32, 64)}``; None chooses by shape."""
+    preprocessing: Preprocessing
+    """Crop, size and greyscale of images."""
+    losses: Sequence[Part]
+    """Further terms of the loss, after the model's own."""
+    corruptions: Sequence[Part]
+    """Further corruptions of training inputs, after the model's own."""
+
+
 def build(
-    model: str,
-    space: Space,
-    latent_dim: int,
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-    **parts: Any,
+    model: str, space: Space, latent_dim: int, options: ModelOptions, **own: Any
 ) -> Autoencoder:
-    """Return the model of these parts; ``parts`` are further fields of ``AutoencoderConfig``."""
-    likelihood = {"name": likelihood} if isinstance(likelihood, str) else likelihood
-    config = AutoencoderConfig(
-        model=model,
-        space=space_to_json(as_space(space)),
-        latent_dim=latent_dim,
-        likelihood=likelihood,
-        backbone=backbone,
-        preprocessing=preprocessing,
-        **parts,
-    )
-    return Autoencoder(config)
+    """Return a new model.
+
+    Args:
+        model: name of the model function, which must be registered.
+        space: observation space or shape.
+        latent_dim: size of the latent.
+        options: what the caller of the model function gave.
+        **own: fields of ``AutoencoderConfig`` that make this model what it is; its losses and
+            corruptions come before those in ``options``, its backbone is a default.
+
+    Raises:
+        ValueError: an option is unknown, or components do not fit one another.
+    """
+    check_options(model, options)
+    given: dict[str, Any] = dict(options)
+    for field in ("losses", "corruptions"):
+        given[field] = [as_spec(part) for part in (*own.pop(field, ()), *given.get(field, ()))]
+    for field in ("likelihood", "backbone"):
+        if given.get(field) is not None:
+            given[field] = as_spec(given[field])
+    fields = {key: value for key, value in given.items() if value is not None}
+    described = space_to_json(as_space(space))
+    return Autoencoder(AutoencoderConfig(model, described, latent_dim, **{**own, **fields}))
+
+
+def as_spec(part: Part) -> Spec:
+    """Return the spec that ``part`` abbreviates."""
+    return {"name": part} if isinstance(part, str) else part
+
+
+def check_options(model: str, options: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` where an option is none of ``ModelOptions``; it lists the valid ones."""
+    unknown = [name for name in options if name not in ModelOptions.__annotations__]
+    if unknown:
+        takes = ", ".join(name for name in arguments(model) if name != "space")
+        raise ValueError(f"model {model!r} has no {unknown[0]!r}; it takes: {takes}")
+
+
+def arguments(model: str) -> dict[str, Any]:
+    """Return the annotation of each argument of the function called ``model``, by name.
+
+    Raises:
+        ValueError: the model is unknown.
+    """
+    function = MODELS[model]
+    hints = get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    own = {p.name: hints[p.name] for p in parameters if p.kind is not p.VAR_KEYWORD}
+    takes_options = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return own | get_type_hints(ModelOptions) if takes_options else own

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from latentrl.models.preprocessing import Preprocessing
 
 Spec = Mapping[str, Any]
+"""A registered name and its options, such as ``{"name": "kl", "beta": 4.0}``."""
 Training = Literal["gradient", "pca", "none"]
 TRAINING = get_args(Training)
 REQUIRED = {"model", "space", "latent_dim", "head", "preprocessing"}
@@ -18,36 +19,35 @@ REQUIRED = {"model", "space", "latent_dim", "head", "preprocessing"}
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """Everything that defines a model but its weights; goes to JSON and back."""
+    """Everything that defines a model but its weights; converts to JSON and back."""
 
     model: str
     """Name of the function in ``latentrl.models`` that made this config."""
     space: Spec
     """Observation space, as ``space_to_json`` describes it."""
     latent_dim: int
-    """Size of the code."""
+    """Size of the latent."""
     head: Spec
     """Spec of the head."""
     likelihood: Spec = field(default_factory=lambda: {"name": "gaussian", "sigma": 0.1})
     """Spec of the decoder's distribution."""
     backbone: Spec | None = None
-    """Spec of the networks; None chooses from the observation's shape."""
+    """Spec of the networks; None chooses by the observation's shape."""
     preprocessing: Preprocessing = Preprocessing()
     """Crop, size and greyscale of images."""
     corruptions: Sequence[Spec] = ()
     """Specs of the corruptions of training inputs, applied in order."""
+    reconstruction: Spec = field(default_factory=lambda: {"name": "pixels"})
+    """Spec of what the reconstruction error is measured in."""
     losses: Sequence[Spec] = ()
     """Specs of the terms beside the reconstruction."""
     inference: Spec | None = None
-    """Spec of what improves the codes while training; None decodes the encoder's own."""
-    features: Mapping[str, Any] | None = None
-    """Config, as JSON, of a frozen model in whose codes the reconstruction is measured; None takes
-    the values."""
+    """Spec of what refines the latents during training; None decodes the encoder's own."""
     training: Training = "gradient"
     """How ``fit`` finds the weights; "none" keeps the random encoder and has no decoder."""
 
     def __post_init__(self) -> None:
-        """Check what does not need the observation's shape."""
+        """Raise where a value has no meaning whatever the observation's shape is."""
         if self.training not in TRAINING:
             raise ValueError(f"unknown training {self.training!r}; known: {', '.join(TRAINING)}")
         if not isinstance(self.latent_dim, Integral):
@@ -70,12 +70,14 @@ class AutoencoderConfig:
         unknown = sorted(set(data) - known)
         if unknown:
             raise ValueError(
-                f"unknown model setting {unknown[0]!r}; known: {', '.join(sorted(known))}"
+                f"unknown field {unknown[0]!r} in a model's config; known: "
+                f"{', '.join(sorted(known))}"
             )
         missing = sorted(REQUIRED - set(data))
         if missing:
-            raise ValueError(f"the model settings lack {missing[0]!r}")
+            raise ValueError(f"a model's config lacks {missing[0]!r}")
         pre = data["preprocessing"]
+        # JSON has lists where Preprocessing compares tuples.
         size = None if pre["size"] is None else tuple(pre["size"])
         preprocessing = Preprocessing(tuple(pre["crop"]), size, pre["greyscale"])
         return cls(**{**data, "preprocessing": preprocessing})

@@ -1,10 +1,12 @@
-"""Corruptions of training inputs; the target stays clean (Vincent et al. 2008)."""
+"""Corruptions of training inputs; the target stays clean (Vincent et al. 2008, ICML)."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -14,156 +16,174 @@ from latentrl.models.preprocessing import LUMA
 from latentrl.utils.registry import Registry
 
 
-class Corruption(Protocol):
-    """Damages a batch of scaled observations."""
+class Corruption(ABC):
+    """Corrupts a batch of scaled observations; a new one implements ``__call__``."""
 
-    colour_only: bool
-    """Whether it needs images of three channels."""
+    colour_only: ClassVar[bool] = False
+    """Whether inputs must be images of three channels."""
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return a damaged copy of ``x (B, *shape)``; all randomness comes from ``generator``."""
+    @abstractmethod
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor | None]:
+        """Return a corrupted copy of ``x`` and the mask of the values that it removed.
+
+        Args:
+            x: scaled observations ``(B, *shape)``, which stay as they are.
+            generator: source of all randomness.
+
+        Returns:
+            ``(B, *shape)``, and bool ``(B, ...)`` that broadcasts to it, True where a value was
+            replaced by 0; None where every value still depends on the observation.
+        """
 
 
 CORRUPTIONS: Registry[Corruption] = Registry("corruption")
 
-REMOVED = -0.0
-"""What removed values become: zero to a network, and yet not the zero of a black pixel."""
+
+def corrupt(
+    corruptions: Iterable[Corruption], x: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Apply ``corruptions`` in order; a value is masked where any of them removed it."""
+    mask: Tensor | None = None
+    for corruption in corruptions:
+        x, removed = corruption(x, generator)
+        if removed is not None:
+            mask = removed if mask is None else mask | removed
+    return x, mask
 
 
 def _uniform(shape: torch.Size | tuple[int, ...], x: Tensor, generator: Generator) -> Tensor:
     return torch.rand(shape, device=x.device, generator=generator)
 
 
-def _check_share(share: float) -> None:
-    if not 0 < share < 1:
-        raise ValueError(f"share lies between 0 and 1, got {share}")
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction must lie between 0 and 1, got {fraction}")
 
 
 @CORRUPTIONS.register("gaussian_noise")
 @dataclass(frozen=True)
-class GaussianNoise:
-    """Add normal noise of standard deviation ``std``, in scaled units."""
+class GaussianNoise(Corruption):
+    """Add normal noise."""
 
     std: float = 0.3
+    """Standard deviation in scaled units."""
     clip: bool = False
-    """Whether to clip into [0, 1], as images that were stored with their noise are."""
-    colour_only = False
+    """Whether to clip to [0, 1], the range of images that were stored with their noise."""
 
     def __post_init__(self) -> None:
-        """Refuse a standard deviation that is not positive."""
+        """Raise ``ValueError`` where the standard deviation is not positive."""
         if not self.std > 0:
             raise ValueError(f"std is a standard deviation and must be positive, got {self.std}")
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return ``x`` plus noise."""
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+        """Return ``x`` plus noise, and no mask."""
         noisy = x + self.std * torch.randn(x.shape, device=x.device, generator=generator)
-        return noisy.clamp(0, 1) if self.clip else noisy
+        return noisy.clamp(0, 1) if self.clip else noisy, None
 
 
 @CORRUPTIONS.register("salt_and_pepper")
 @dataclass(frozen=True)
-class SaltAndPepper:
-    """Set a share of the values to 0 or 1, each with even odds."""
+class SaltAndPepper(Corruption):
+    """Set random values to 0 or 1, each with even odds."""
 
-    share: float = 0.2
-    colour_only = False
+    fraction: float = 0.2
+    """Fraction of the values that are replaced."""
 
     def __post_init__(self) -> None:
-        """Check the share."""
-        _check_share(self.share)
+        """Raise ``ValueError`` where the fraction is not between 0 and 1."""
+        _check_fraction(self.fraction)
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return a copy of ``x`` with the chosen values replaced."""
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+        """Return a copy with the chosen values replaced, and no mask: they are not marked."""
         draw = _uniform(x.shape, x, generator)
-        extremes = (draw < self.share / 2).to(x.dtype)
-        return torch.where(draw < self.share, extremes, x)
+        extremes = (draw < self.fraction / 2).to(x.dtype)
+        return torch.where(draw < self.fraction, extremes, x), None
 
 
 @CORRUPTIONS.register("masking")
 @dataclass(frozen=True)
-class Masking:
-    """Set a share of the positions to 0, all channels of a pixel together."""
+class Masking(Corruption):
+    """Set random positions to 0, all channels of a pixel together."""
 
-    share: float = 0.5
-    colour_only = False
+    fraction: float = 0.5
+    """Fraction of the positions that are removed."""
 
     def __post_init__(self) -> None:
-        """Check the share."""
-        _check_share(self.share)
+        """Raise ``ValueError`` where the fraction is not between 0 and 1."""
+        _check_fraction(self.fraction)
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return a copy of ``x`` with the chosen positions zeroed."""
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return a copy with the chosen positions zeroed, and their mask."""
         shape = (x.shape[0], 1, *x.shape[2:]) if x.ndim == 4 else x.shape
-        return torch.where(_uniform(shape, x, generator) < self.share, REMOVED, x)
+        mask = _uniform(shape, x, generator) < self.fraction
+        return torch.where(mask, 0.0, x), mask
 
 
 @CORRUPTIONS.register("cutout")
 @dataclass(frozen=True)
-class Cutout:
-    """Set one box of each observation to 0: a rectangle of an image, a stretch of a vector or
-    sequence.
+class Cutout(Corruption):
+    """Set one box per observation to 0: a rectangle of an image, an interval of steps or values.
 
-    Each side is a random share of the observation's, and the box lies anywhere inside it.
+    Each side of the box is a random fraction of the observation's side; its position is uniform.
     """
 
     smallest: float = 0.2
-    """Least side of the box, as a share of the observation's side."""
+    """Lower bound of the box's side, as a fraction of the observation's side."""
     largest: float = 0.5
-    """Greatest side."""
-    colour_only = False
+    """Upper bound of the box's side, as a fraction of the observation's side."""
 
     def __post_init__(self) -> None:
-        """Check the shares."""
+        """Raise ``ValueError`` where the bounds are not ordered fractions."""
         if not 0 < self.smallest <= self.largest < 1:
             raise ValueError(
-                f"cutout needs 0 < smallest <= largest < 1, got smallest={self.smallest}, largest={self.largest}"
+                "cutout needs 0 < smallest <= largest < 1, got "
+                f"smallest={self.smallest}, largest={self.largest}"
             )
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return a copy of ``x`` with one hole in each observation."""
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return a copy with one hole in each observation, and the mask of the holes."""
         axes = (2, 3) if x.ndim == 4 else (1,)
-        inside = torch.ones((), dtype=torch.bool, device=x.device)
+        mask = torch.ones((), dtype=torch.bool, device=x.device)
         for axis in axes:
-            inside = inside & self._stretch(x, axis, generator)
-        return torch.where(inside, REMOVED, x)
+            mask = mask & self._interval(x, axis, generator)
+        return torch.where(mask, 0.0, x), mask
 
-    def _stretch(self, x: Tensor, axis: int, generator: Generator) -> Tensor:
+    def _interval(self, x: Tensor, axis: int, generator: Generator) -> Tensor:
         size = x.shape[axis]
         draw = _uniform((2, len(x)), x, generator)
-        length = (
-            ((self.smallest + (self.largest - self.smallest) * draw[0]) * size).round().clamp(min=1)
-        )
+        fraction = self.smallest + (self.largest - self.smallest) * draw[0]
+        length = (fraction * size).round().clamp(min=1)
         first = (draw[1] * (size - length + 1)).floor()
-        shape = [len(x)] + [1] * (x.ndim - 1)
-        place = torch.arange(size, device=x.device).view(
-            [size if i == axis else 1 for i in range(x.ndim)]
-        )
-        return (place >= first.view(shape)) & (place < (first + length).view(shape))
+        column = [len(x)] + [1] * (x.ndim - 1)
+        along = [size if i == axis else 1 for i in range(x.ndim)]
+        position = torch.arange(size, device=x.device).view(along)
+        return (position >= first.view(column)) & (position < (first + length).view(column))
 
 
 @CORRUPTIONS.register("blur")
 @dataclass(frozen=True)
-class Blur:
-    """Convolve with a normal kernel of standard deviation ``sigma``, in pixels, steps or values."""
+class Blur(Corruption):
+    """Convolve with a normal kernel."""
 
     sigma: float = 1.5
-    colour_only = False
+    """Standard deviation of the kernel in pixels, steps or values."""
 
     def __post_init__(self) -> None:
-        """Refuse a width that is not positive."""
+        """Raise ``ValueError`` where the kernel has no width."""
         if not self.sigma > 0:
             raise ValueError(
                 f"sigma is a standard deviation and must be positive, got {self.sigma}"
             )
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return a smoothed copy of ``x``; edges repeat their last value."""
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+        """Return a smoothed copy whose edges repeat their last value, and no mask."""
         axes = (2, 3) if x.ndim == 4 else (1,)
         for axis in axes:
             x = self._along(x, axis)
-        return x
+        return x, None
 
     def _along(self, x: Tensor, axis: int) -> Tensor:
+        # The normal kernel is separable: one axis after the other costs 2k instead of k^2.
         radius = max(1, math.ceil(3 * self.sigma))
         offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
         kernel = torch.softmax(-0.5 * (offsets / self.sigma).square(), 0)
@@ -174,14 +194,12 @@ class Blur:
 
 @CORRUPTIONS.register("greyscale")
 @dataclass(frozen=True)
-class Greyscale:
-    """Replace the three channels by their luma, so that the decoder learns to colour (ITU-R
-    BT.601).
-    """
+class Greyscale(Corruption):
+    """Replace the three channels by their luma (ITU-R BT.601), so that decoding is colouring."""
 
     colour_only = True
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return a grey copy of ``x``, still of three channels."""
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+        """Return a grey copy, still of three channels, and no mask."""
         luma = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        return luma.expand_as(x).contiguous()
+        return luma.expand_as(x).contiguous(), None

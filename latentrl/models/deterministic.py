@@ -1,84 +1,84 @@
-"""Autoencoders whose codes are points or bits."""
+"""Autoencoders whose latents are points or bits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from typing_extensions import Unpack
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.builder import MODELS, POINT, UNIT_POINT, Part, Space, build
+from latentrl.models.builder import (
+    MODELS,
+    POINT,
+    UNIT_POINT,
+    ModelOptions,
+    Part,
+    Space,
+    as_spec,
+    build,
+)
 from latentrl.models.config import Spec
 from latentrl.models.corruptions import CORRUPTIONS
 from latentrl.models.losses.latent import Prior
-from latentrl.models.preprocessing import Preprocessing
 
 
 @MODELS.register("ae")
-def ae(
-    space: Space,
-    latent_dim: int = 32,
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-) -> Autoencoder:
+def ae(space: Space, latent_dim: int = 32, **options: Unpack[ModelOptions]) -> Autoencoder:
     """Undercomplete autoencoder (Hinton & Salakhutdinov 2006, Science 313).
 
     Args:
         space: observation space, or a shape such as ``(64, 64, 3)`` (uint8) or ``(8,)`` (float32);
-            of sequences the Box, ``(T, D)`` float32.
-        latent_dim: size of the code.
-        likelihood: ``"gaussian"``, ``"bernoulli"``, ``"diagonal_gaussian"``, or a spec such as
-            ``{"name": "gaussian", "sigma": 0.1}``.
-        backbone: spec of the networks, for example ``{"name": "conv", "channels": (32, 64)}``.
-        preprocessing: crop, size and greyscale of images.
+            for sequences ``(T, D)`` their Box of float32.
+        latent_dim: size of the latent.
+        **options: ``ModelOptions``, which every model takes: likelihood, backbone, preprocessing,
+            losses, corruptions.
+
+    Raises:
+        ValueError: an option is unknown, or components do not fit one another.
     """
-    return build("ae", space, latent_dim, likelihood, backbone, preprocessing, head=POINT)
+    return build("ae", space, latent_dim, options, head=POINT)
 
 
 @MODELS.register("denoising_ae")
 def denoising_ae(
     space: Space,
     latent_dim: int = 32,
-    corruption: str | Sequence[Spec] = "gaussian_noise",
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
-    **parameters: Any,
+    corruption: Part | Sequence[Part] = "gaussian_noise",
+    **options: Any,
 ) -> Autoencoder:
-    """Autoencoder of the clean observation from a damaged one (Vincent et al. 2008, ICML).
+    """Autoencoder of the clean observation from a corrupted one (Vincent et al. 2008, ICML).
 
     Args:
         space: observation space or shape, as in ``ae``.
-        latent_dim: size of the code.
-        corruption: a name, with its ``parameters`` (``std=0.3``), or a sequence of specs, applied
-            in order.
-        likelihood: name or spec of the decoder's distribution.
-        backbone: spec of the networks.
-        preprocessing: crop, size and greyscale of images.
-        **parameters: parameters of the named corruption.
+        latent_dim: size of the latent.
+        corruption: name or spec of a corruption, or a sequence of them, applied in order.
+        **options: ``ModelOptions`` as in ``ae``; and parameters of the corruption (``std=0.3``)
+            where it is given by name.
 
     Raises:
         ValueError: the corruption is unknown, or has no such parameter.
     """
-    if not isinstance(corruption, str) and parameters:
+    shared = {name: options.pop(name) for name in ModelOptions.__annotations__ if name in options}
+    specs = _corruptions(corruption, options)
+    return build(
+        "denoising_ae", space, latent_dim, cast(ModelOptions, shared), head=POINT, corruptions=specs
+    )
+
+
+def _corruptions(corruption: Part | Sequence[Part], parameters: Mapping[str, Any]) -> list[Spec]:
+    if isinstance(corruption, str):
+        specs: list[Spec] = [{"name": corruption, **parameters}]
+    elif parameters:
         raise ValueError(
             f"{next(iter(parameters))!r} goes into the specs in corruption, not beside them"
         )
-    specs = (
-        [{"name": corruption, **parameters}] if isinstance(corruption, str) else list(corruption)
-    )
+    else:
+        parts = [corruption] if isinstance(corruption, Mapping) else corruption
+        specs = [as_spec(part) for part in parts]
     for spec in specs:
-        CORRUPTIONS.build(spec)
-    return build(
-        "denoising_ae",
-        space,
-        latent_dim,
-        likelihood,
-        backbone,
-        preprocessing,
-        head=POINT,
-        corruptions=specs,
-    )
+        CORRUPTIONS.build(spec)  # raises before networks are built, and names the corruption
+    return specs
 
 
 @MODELS.register("inpainting_ae")
@@ -88,27 +88,22 @@ def inpainting_ae(
     smallest: float = 0.2,
     largest: float = 0.5,
     weight: float = 4.0,
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
+    **options: Unpack[ModelOptions],
 ) -> Autoencoder:
-    """Autoencoder that fills a cut-out region (context encoders: Pathak et al. 2016,
-    arXiv:1604.07379).
+    """Autoencoder that fills a cut-out region (Pathak et al. 2016, arXiv:1604.07379).
 
     Args:
         space: observation space or shape, as in ``ae``.
-        latent_dim: size of the code.
-        smallest: least side of the hole in training, as a share of the observation's side.
+        latent_dim: size of the latent.
+        smallest: least side of the hole in training, as a fraction of the observation's side.
         largest: greatest side.
-        weight: how much more an error inside the hole counts; 0 treats all values alike.
-        likelihood: name or spec of the decoder's distribution.
-        backbone: spec of the networks.
-        preprocessing: crop, size and greyscale of images.
+        weight: additional weight of errors inside the hole; 0 weighs all values alike.
+        **options: ``ModelOptions`` as in ``ae``.
     """
     cutout = {"name": "cutout", "smallest": smallest, "largest": largest}
     hole = {"name": "hole", "weight": weight}
-    parts = {"head": POINT, "corruptions": [cutout], "losses": [hole]}
-    return build("inpainting_ae", space, latent_dim, likelihood, backbone, preprocessing, **parts)
+    own = {"head": POINT, "corruptions": [cutout], "losses": [hole]}
+    return build("inpainting_ae", space, latent_dim, options, **own)
 
 
 @MODELS.register("sparse_ae")
@@ -118,40 +113,27 @@ def sparse_ae(
     prior: Prior = "l1",
     weight: float | None = None,
     target: float = 0.05,
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
+    **options: Unpack[ModelOptions],
 ) -> Autoencoder:
-    """Autoencoder with few active units; the code may be larger than the observation.
+    """Autoencoder with few active units; the latent may be larger than the observation.
 
-    The decoder's first layer has columns of unit length, else the code would shrink and nothing
-    would become sparse.
+    The decoder's first layer has columns of unit length, without which latents shrink and none
+    becomes zero.
 
     Args:
         space: observation space or shape, as in ``ae``.
-        latent_dim: size of the code.
+        latent_dim: size of the latent.
         prior: ``"l1"`` (Laplacian), ``"l2"`` (Gaussian), or ``"kl"`` (mean activations near
             ``target``, Ng 2011).
-        weight: of the penalty in nats; None takes 10, and 100 for ``"kl"``.
-        target: mean activation of each unit that ``"kl"`` asks for.
-        likelihood: name or spec of the decoder's distribution.
-        backbone: spec of the networks.
-        preprocessing: crop, size and greyscale of images.
+        weight: weight of the penalty in nats; None means 10, and 100 for ``"kl"``.
+        target: mean activation of each unit at which ``"kl"`` is 0.
+        **options: ``ModelOptions`` as in ``ae``.
     """
     head = {"name": "point", "activation": "sigmoid"} if prior == "kl" else UNIT_POINT
     if weight is None:
         weight = 100.0 if prior == "kl" else 10.0
     sparsity = {"name": "sparsity", "prior": prior, "weight": weight, "target": target}
-    return build(
-        "sparse_ae",
-        space,
-        latent_dim,
-        likelihood,
-        backbone,
-        preprocessing,
-        head=head,
-        losses=[sparsity],
-    )
+    return build("sparse_ae", space, latent_dim, options, head=head, losses=[sparsity])
 
 
 @MODELS.register("contractive_ae")
@@ -160,32 +142,27 @@ def contractive_ae(
     latent_dim: int = 32,
     weight: float = 1.0,
     tied: bool = False,
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
+    **options: Unpack[ModelOptions],
 ) -> Autoencoder:
-    """Autoencoder whose code changes little with the observation (Rifai et al. 2011, ICML).
+    """Autoencoder whose latent changes little with the observation (Rifai et al. 2011, ICML).
 
     Args:
         space: observation space or shape, as in ``ae``.
-        latent_dim: size of the code.
-        weight: of the squared Frobenius norm of the code's Jacobian.
-        tied: one sigmoid layer and its transpose, the paper's own network; replaces ``backbone``.
-        likelihood: name or spec of the decoder's distribution.
-        backbone: spec of the networks.
-        preprocessing: crop, size and greyscale of images.
+        latent_dim: size of the latent.
+        weight: weight of the squared Frobenius norm of the latent's Jacobian.
+        tied: whether to use one sigmoid layer and its transpose, the paper's own network.
+        **options: ``ModelOptions`` as in ``ae``; no backbone beside ``tied``.
 
     Raises:
         ValueError: both ``tied`` and ``backbone`` are given.
     """
-    if tied and backbone is not None:
+    own: dict[str, Any] = {"losses": [{"name": "contraction", "weight": weight}]}
+    if not tied:
+        return build("contractive_ae", space, latent_dim, options, head=UNIT_POINT, **own)
+    if options.get("backbone") is not None:
         raise ValueError("tied=True chooses the networks itself; give either it or backbone")
-    backbone = {"name": "sigmoid", "tied": True} if tied else backbone
-    parts = {
-        "head": POINT if tied else UNIT_POINT,
-        "losses": [{"name": "contraction", "weight": weight}],
-    }
-    return build("contractive_ae", space, latent_dim, likelihood, backbone, preprocessing, **parts)
+    backbone = {"name": "sigmoid", "tied": True}
+    return build("contractive_ae", space, latent_dim, options, head=POINT, backbone=backbone, **own)
 
 
 @MODELS.register("psd_ae")
@@ -195,47 +172,30 @@ def psd_ae(
     sparsity: float = 10.0,
     prediction: float = 1.0,
     steps: int = 10,
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
+    **options: Unpack[ModelOptions],
 ) -> Autoencoder:
     """Predictive sparse decomposition (Kavukcuoglu et al. 2008, arXiv:1010.3467).
 
-    Training finds each sparse code by FISTA from the encoder's guess; the encoder learns to predict
-    it, and is the code in use. The code may be larger than the observation.
+    Training finds each sparse latent by FISTA from the encoder's guess, and trains the encoder to
+    predict it; ``encode`` returns the prediction. The latent may be larger than the observation.
 
     Args:
         space: observation space or shape, as in ``ae``.
-        latent_dim: size of the code.
-        sparsity: weight of the code's L1 norm.
-        prediction: weight of the squared distance between code and guess.
-        steps: proximal steps for each training step.
-        likelihood: name or spec of the decoder's distribution.
-        backbone: spec of the networks; None has a linear dictionary for a decoder, as in the paper.
-        preprocessing: crop, size and greyscale of images.
+        latent_dim: size of the latent.
+        sparsity: weight of the latent's L1 norm.
+        prediction: weight of the squared distance between latent and guess.
+        steps: proximal steps per training step.
+        **options: ``ModelOptions`` as in ``ae``; the default backbone is a dictionary, the linear
+            decoder of the paper.
     """
-    parts = {
+    weights = {"sparsity": sparsity, "prediction": prediction}
+    own = {
         "head": UNIT_POINT,
-        "inference": {
-            "name": "fista",
-            "sparsity": sparsity,
-            "prediction": prediction,
-            "steps": steps,
-        },
-        "losses": [
-            {"name": "sparsity", "weight": sparsity},
-            {"name": "prediction", "weight": prediction},
-        ],
+        "backbone": {"name": "dictionary"},
+        "inference": {"name": "fista", **weights, "steps": steps},
+        "losses": [{"name": name, "weight": weight} for name, weight in weights.items()],
     }
-    return build(
-        "psd_ae",
-        space,
-        latent_dim,
-        likelihood,
-        backbone or {"name": "dictionary"},
-        preprocessing,
-        **parts,
-    )
+    return build("psd_ae", space, latent_dim, options, **own)
 
 
 @MODELS.register("binary_ae")
@@ -244,11 +204,9 @@ def binary_ae(
     latent_dim: int = 32,
     noise: float = 0.0,
     saturation: float = 0.1,
-    likelihood: Part = "gaussian",
-    backbone: Spec | None = None,
-    preprocessing: Preprocessing = Preprocessing(),
+    **options: Unpack[ModelOptions],
 ) -> Autoencoder:
-    """Autoencoder with a code of bits, for search (Salakhutdinov & Hinton 2009, semantic hashing).
+    """Autoencoder with a latent of bits, for search (Salakhutdinov & Hinton 2009).
 
     Args:
         space: observation space or shape, as in ``ae``.
@@ -256,12 +214,8 @@ def binary_ae(
         noise: standard deviation of the noise on the logits in training, which drives them to
             saturate; 0 decodes the bits and passes the gradient straight through.
         saturation: weight of the term that pushes probabilities to 0 or 1.
-        likelihood: name or spec of the decoder's distribution.
-        backbone: spec of the networks.
-        preprocessing: crop, size and greyscale of images.
+        **options: ``ModelOptions`` as in ``ae``.
     """
-    parts = {
-        "head": {"name": "binary", "noise": noise},
-        "losses": [{"name": "saturation", "weight": saturation}],
-    }
-    return build("binary_ae", space, latent_dim, likelihood, backbone, preprocessing, **parts)
+    head = {"name": "binary", "noise": noise}
+    losses = [{"name": "saturation", "weight": saturation}]
+    return build("binary_ae", space, latent_dim, options, head=head, losses=losses)

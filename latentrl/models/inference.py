@@ -1,4 +1,4 @@
-"""Inference: codes found by optimisation, from the encoder's guess, while training."""
+"""Inference: latents found by optimisation during training, from the encoder's guess."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from latentrl.utils.registry import Registry
 
 Energy = Callable[[Tensor], Tensor]
 LARGEST_CURVATURE = 1e12
+"""Backtracking stops here: a step of 1e-12 is below the resolution of float32."""
 
 
 class Inference(Protocol):
-    """Improves a guess of the codes of a batch."""
+    """Refines the encoder's latents of a batch during training."""
 
     def __call__(self, reconstruction: Energy, guess: Tensor) -> Tensor:
-        """Return better codes ``(B, latent_dim)``, as constants.
+        """Return refined latents ``(B, latent_dim)``, without gradient.
 
         Args:
-            reconstruction: maps codes to -log p(x | code) in nats, ``(B,)``.
-            guess: the encoder's answer ``(B, latent_dim)``.
+            reconstruction: maps latents to -log p(x | latent) in nats, ``(B,)``.
+            guess: the encoder's latents ``(B, latent_dim)``.
         """
 
 
@@ -33,11 +34,10 @@ INFERENCES: Registry[Inference] = Registry("inference")
 @INFERENCES.register("fista")
 @dataclass(frozen=True)
 class Fista:
-    """min over h of -log p(x | h) + sparsity * |h|_1 + prediction * |h - guess|^2, by proximal
-    gradient.
+    """FISTA for min over h of -log p(x | h) + sparsity |h|_1 + prediction |h - guess|^2.
 
-    FISTA with backtracking, each observation at a step size of its own (Beck & Teboulle 2009, SIAM
-    J. Imaging Sciences 2); the energy is that of Kavukcuoglu et al. 2008 (arXiv:1010.3467).
+    With backtracking, each observation at a step length of its own (Beck & Teboulle 2009, SIAM J.
+    Imaging Sciences 2); the energy is that of Kavukcuoglu et al. 2008 (arXiv:1010.3467).
     """
 
     sparsity: float = 1.0
@@ -46,11 +46,9 @@ class Fista:
     """Weight of the squared distance from the guess."""
     steps: int = 10
     """Proximal steps."""
-    accelerated: bool = True
-    """Nesterov's momentum; without it this is ISTA."""
 
     def __post_init__(self) -> None:
-        """Refuse values without a meaning."""
+        """Raise ``ValueError`` where a value has no meaning."""
         if self.sparsity < 0 or self.prediction < 0 or self.steps < 1:
             raise ValueError(
                 "fista needs sparsity >= 0, prediction >= 0 and steps >= 1, got "
@@ -58,23 +56,25 @@ class Fista:
             )
 
     def __call__(self, reconstruction: Energy, guess: Tensor) -> Tensor:
-        """Return the codes after ``steps`` steps from ``guess``."""
+        """Return the latents after ``steps`` steps from ``guess``."""
         guess = guess.detach().float()
 
         def smooth(h: Tensor) -> Tensor:
             return reconstruction(h) + self.prediction * (h - guess).square().sum(1)
 
+        # In bfloat16 the descent test compares energies that differ by less than one rounding.
         with torch.autocast(guess.device.type, enabled=False):
             return self._descend(smooth, guess)
 
     def _descend(self, smooth: Energy, guess: Tensor) -> Tensor:
         h = ahead = guess
-        curvature, momentum = torch.ones_like(guess[:, :1]), 1.0
+        curvature = torch.ones_like(guess[:, :1])  # (B, 1), L_k of the paper
+        momentum = 1.0
         for _ in range(self.steps):
             before = h
             h, curvature = self._step(smooth, ahead, curvature)
-            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2 if self.accelerated else 1.0
-            ahead = h + (momentum - 1) / following * (h - before)
+            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2  # equation 4.2
+            ahead = h + (momentum - 1) / following * (h - before)  # equation 4.3
             momentum = following
         return h
 
@@ -82,26 +82,21 @@ class Fista:
         value, slope = _value_and_slope(smooth, h)
         while True:
             moved = _shrink(h - slope / curvature, self.sparsity / curvature)
-            too_long = self._overshoots(smooth, h, moved, value, slope, curvature)
+            step = moved - h
+            # The step is short enough where the quadratic of this curvature bounds the energy.
+            bound = value + (slope * step).sum(1) + 0.5 * curvature[:, 0] * step.square().sum(1)
+            too_long = _exceeds(smooth, moved, bound, value)[:, None]
+            too_long = too_long & (curvature < LARGEST_CURVATURE)
             if not too_long.any():
                 return moved, curvature
             curvature = torch.where(too_long, 2 * curvature, curvature)
 
-    def _overshoots(
-        self,
-        smooth: Energy,
-        h: Tensor,
-        moved: Tensor,
-        value: Tensor,
-        slope: Tensor,
-        curvature: Tensor,
-    ) -> Tensor:
-        step = moved - h
-        bound = value + (slope * step).sum(1) + 0.5 * curvature[:, 0] * step.square().sum(1)
-        rounding = 1e-5 * (1 + value.abs())
-        with torch.no_grad():
-            over = smooth(moved) > bound + rounding
-        return (over & (curvature[:, 0] < LARGEST_CURVATURE))[:, None]
+
+@torch.no_grad()
+def _exceeds(smooth: Energy, h: Tensor, bound: Tensor, value: Tensor) -> Tensor:
+    # Near the optimum both sides are equal up to rounding, which must not halve the step for ever.
+    rounding = 1e-5 * (1 + value.abs())
+    return smooth(h) > bound + rounding
 
 
 def _value_and_slope(smooth: Energy, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,4 +108,5 @@ def _value_and_slope(smooth: Energy, h: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _shrink(h: Tensor, threshold: Tensor) -> Tensor:
+    """Return the proximal map of the L1 norm, soft thresholding."""
     return h.sign() * (h.abs() - threshold).clamp(min=0)

@@ -1,4 +1,4 @@
-"""Likelihoods: the distribution over observations that the decoder's outputs stand for."""
+"""Likelihoods p(x|z): the distribution that the decoder's outputs parameterise."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Likelihood(Protocol):
-    """Reads a distribution from the decoder's outputs."""
+    """Maps the decoder's outputs to a distribution over scaled observations."""
 
     images_only: bool
-    """Whether it needs targets in [0, 1]."""
+    """Whether targets must lie in [0, 1]."""
     outputs_per_value: int
-    """How many outputs the decoder gives for each value, ``C`` becoming ``outputs_per_value *
-    C``."""
+    """Decoder outputs per value: ``C`` channels become ``outputs_per_value * C``."""
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return log p of each value of ``x (B, *shape)`` in nats, ``(B, *shape)``."""
@@ -65,24 +64,28 @@ class GaussianLikelihood(nn.Module):
     outputs_per_value = 1
 
     def __init__(self, sigma: float = 0.1, learned: bool = False) -> None:
-        """Start from ``sigma``, in units of the scaled observation.
+        """Set the standard deviation.
+
+        Args:
+            sigma: standard deviation in units of the scaled observation, or its initial value.
+            learned: whether training changes it.
 
         Raises:
             ValueError: ``sigma`` is not positive.
         """
         super().__init__()
         _check_sigma(sigma)
+        # The logarithm keeps sigma positive under any gradient step.
         log_sigma = torch.tensor(math.log(sigma))
         self.log_sigma = nn.Parameter(log_sigma, requires_grad=learned)
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
         """Return the log density of each value in nats."""
-        return -0.5 * (outputs - x).square() * (-2 * self.log_sigma).exp() - (
-            self.log_sigma + 0.5 * LOG_2PI
-        )
+        squares = (outputs - x).square()
+        return -0.5 * squares * (-2 * self.log_sigma).exp() - (self.log_sigma + 0.5 * LOG_2PI)
 
     def mean(self, outputs: Tensor) -> Tensor:
-        """Return the outputs as they are."""
+        """Return the outputs unchanged."""
         return outputs
 
     def std(self, outputs: Tensor) -> Tensor:
@@ -92,7 +95,7 @@ class GaussianLikelihood(nn.Module):
 
 @LIKELIHOODS.register("diagonal_gaussian")
 class DiagonalGaussian:
-    """A normal distribution with a mean and a standard deviation for every value, both decoded.
+    """A normal distribution with a decoded mean and standard deviation for every value.
 
     The standard deviation has a floor, without which a value that is constant in the data would
     have an unbounded density (Kingma & Welling 2014, appendix C.2, arXiv:1312.6114).
@@ -102,8 +105,11 @@ class DiagonalGaussian:
     outputs_per_value = 2
 
     def __init__(self, sigma: float = 0.1, floor: float = 0.01) -> None:
-        """Begin training near ``sigma``; never go below ``floor``, in units of the scaled
-        observation.
+        """Set the range of standard deviations, in units of the scaled observation.
+
+        Args:
+            sigma: standard deviation at outputs of 0, where training starts.
+            floor: lower bound of the standard deviation.
 
         Raises:
             ValueError: one of them is not positive, or ``sigma`` is not above ``floor``.
@@ -111,9 +117,11 @@ class DiagonalGaussian:
         _check_sigma(sigma)
         if not 0 < floor < sigma:
             raise ValueError(
-                f"sigma must be above its floor, and that above 0; got sigma={sigma}, floor={floor}"
+                f"sigma must exceed floor, and floor must be positive; got sigma={sigma}, "
+                f"floor={floor}"
             )
         self.floor = floor
+        # softplus(shift) = sigma - floor, as softplus inverts to log(exp(y) - 1).
         self.shift = math.log(math.expm1(sigma - floor))
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
@@ -127,15 +135,12 @@ class DiagonalGaussian:
 
     def std(self, outputs: Tensor) -> Tensor:
         """Return the floor plus the softplus of the second half."""
-        return self.floor + F.softplus(
-            outputs.chunk(2, dim=channel_axis(outputs.ndim))[1] + self.shift
-        )
+        free = outputs.chunk(2, dim=channel_axis(outputs.ndim))[1]
+        return self.floor + F.softplus(free + self.shift)
 
 
 def channel_axis(ndim: int) -> int:
-    """Return where a batch of ``ndim`` axes has its channels: ``(B, C, H, W)``, ``(B, T, D)``,
-    ``(B, D)``.
-    """
+    """Return the axis of the channels in ``(B, C, H, W)``, ``(B, T, D)`` or ``(B, D)``."""
     return 2 if ndim == 3 else 1
 
 

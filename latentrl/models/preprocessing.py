@@ -1,4 +1,4 @@
-"""From the environment's arrays to the network's tensors and back, batched and on the device."""
+"""Observations to scaled network inputs and back, batched and on the device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to an image before the network sees it, in this order."""
+    """Crop, resize and greyscale of images before the network, in this order."""
 
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Pixels cut from the top, bottom, left and right."""
@@ -29,7 +29,7 @@ class Preprocessing:
     """Replace three colour channels by their luma."""
 
     def __post_init__(self) -> None:
-        """Check the fields; ``ValueError`` says which one is wrong."""
+        """Raise ``ValueError`` where a field has no meaning."""
         if len(self.crop) != 4 or min(self.crop) < 0:
             raise ValueError(
                 f"crop is (top, bottom, left, right) in pixels, none negative; got {self.crop}"
@@ -39,7 +39,7 @@ class Preprocessing:
 
 
 def is_image(space: spaces.Box) -> bool:
-    """Tell whether observations of ``space`` are images, ``(H, W)`` uint8 or ``(H, W, C)``."""
+    """Return whether observations are images, ``(H, W)`` uint8 or ``(H, W, C)``."""
     return len(space.shape) == 3 or (len(space.shape) == 2 and space.dtype == np.uint8)
 
 
@@ -54,7 +54,8 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
         return ImagePreprocessor(space, config)
     if len(space.shape) not in (1, 2):
         raise ValueError(
-            f"expected images (H, W, C), sequences (T, D) or vectors (D,), got observations of {describe_space(space)}"
+            "expected images (H, W, C), sequences (T, D) or vectors (D,), got observations of "
+            f"{describe_space(space)}"
         )
     if config != Preprocessing():
         raise ValueError(
@@ -64,15 +65,15 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
 
 
 class Preprocessor(nn.Module):
-    """Maps a batch of raw observations to network inputs; ``inverse`` maps back."""
+    """A map from a batch of raw observations to network inputs; ``inverse`` maps back."""
 
     shape: tuple[int, ...]
     """Shape of one network input: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
     output_space: spaces.Box
-    """Space of what ``inverse`` returns: the observation space, cropped and resized."""
+    """Space of the arrays that ``inverse`` returns: the observation space, cropped and resized."""
 
     def fit(self, sample: Array) -> None:
-        """Take the statistics of ``sample (B, *observation_shape)`` of the data."""
+        """Compute the statistics of a sample ``(B, *observation_shape)`` of the data."""
 
     def inverse(self, x: Tensor) -> Tensor:
         """Map network outputs ``(B, *shape)`` to the environment's units."""
@@ -83,7 +84,11 @@ class ImagePreprocessor(Preprocessor):
     """Crop, resize, greyscale, then scale to [0, 1] with channels first."""
 
     def __init__(self, space: spaces.Box, config: Preprocessing) -> None:
-        """Check that ``config`` suits images of ``space`` and work out the sizes."""
+        """Compute the sizes.
+
+        Raises:
+            ValueError: ``config`` does not fit images of ``space``.
+        """
         super().__init__()
         self.config = config
         height, width, channels = (*space.shape, 1)[:3]
@@ -97,8 +102,8 @@ class ImagePreprocessor(Preprocessor):
         if min(self.size) < MIN_SIDE or max(self.size) > MAX_SIDE:
             raise ValueError(
                 f"images go through the network at {MIN_SIDE} to {MAX_SIDE} pixels a side, not "
-                f"{self.size[0]}x{self.size[1]}; set size, for example size=(64, 64), or, for sequences (T, D), "
-                "give their Box of float32"
+                f"{self.size[0]}x{self.size[1]}; set size, for example size=(64, 64), or, for "
+                "sequences (T, D), give their Box of float32"
             )
         self.resizes = self.size != cropped
         self.shape = (1 if config.greyscale else channels, *self.size)
@@ -108,18 +113,25 @@ class ImagePreprocessor(Preprocessor):
         self.integral = np.issubdtype(space.dtype, np.integer)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, H, W, C)`` or ``(B, H, W)`` in environment units to ``(B, C, h, w)`` in [0,
-        1].
-        """
+        """Map ``(B, H, W[, C])`` in environment units to ``(B, C, h, w)`` in [0, 1]."""
         x = observations if observations.ndim == 4 else observations.unsqueeze(-1)
         x = x[:, self.rows, self.columns].permute(0, 3, 1, 2)
-        if self.resizes:
-            # The uint8 kernel is much faster on the CPU and does not exist on CUDA.
-            x = x if x.dtype == torch.uint8 and x.device.type == "cpu" else x.float()
-            x = F.interpolate(x, self.size, mode="bilinear", antialias=True)
+        x = self._resize(x) if self.resizes else x
         x = (x.float() - self.low) / (self.high - self.low)
         if self.config.greyscale:
             x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        return x
+
+    def _resize(self, x: Tensor) -> Tensor:
+        # The uint8 kernel is much faster on the CPU and does not exist on CUDA. It rounds columns
+        # and then rows half up, and so does the float path: where images shrink they differ in 1
+        # value of 200, by one grey level. Enlarged images take the float path on every device.
+        shrinks = self.size[0] <= x.shape[2] and self.size[1] <= x.shape[3]
+        if x.dtype == torch.uint8 and x.device.type == "cpu" and shrinks:
+            return F.interpolate(x, self.size, mode="bilinear", antialias=True)
+        for size in ((x.shape[2], self.size[1]), self.size):
+            x = F.interpolate(x.float(), size, mode="bilinear", antialias=True)
+            x = (x + 0.5).floor() if self.integral else x
         return x
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -132,14 +144,14 @@ class ImagePreprocessor(Preprocessor):
 class VectorPreprocessor(Preprocessor):
     """Standardise each of D values by its mean and standard deviation in the training data.
 
-    Of sequences ``(T, D)`` all steps share the D statistics.
+    All steps of a sequence ``(T, D)`` share the D statistics.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, space: spaces.Box) -> None:
-        """Start from mean 0 and standard deviation 1, until ``fit``."""
+        """Set mean 0 and standard deviation 1, until ``fit``."""
         super().__init__()
         self.shape = space.shape
         self.output_space = space
@@ -148,7 +160,8 @@ class VectorPreprocessor(Preprocessor):
         self.register_buffer("std", torch.ones(space.shape[-1]))
 
     def fit(self, sample: Array) -> None:
-        """Take mean and standard deviation of ``sample``; constant values keep a scale of 1."""
+        """Compute mean and standard deviation; constant values keep a scale of 1."""
+        # float64: a mean far from 0 would cancel most digits of the variance.
         rows = sample.reshape(-1, sample.shape[-1])
         std = rows.std(0, dtype=np.float64)
         self.mean.copy_(torch.as_tensor(rows.mean(0, dtype=np.float64)))
@@ -159,7 +172,7 @@ class VectorPreprocessor(Preprocessor):
         return (observations.float() - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Map standard scores to environment units; whole numbers are rounded into the bounds."""
+        """Map standard scores to environment units; integers are rounded and clipped."""
         x = x * self.std + self.mean
         if not self.integral:
             return x
@@ -171,7 +184,8 @@ class VectorPreprocessor(Preprocessor):
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:
     if channels > MAX_CHANNELS and space.shape[0] <= MAX_CHANNELS:
         raise ValueError(
-            f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): transpose the observations"
+            f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): "
+            "transpose the observations"
         )
     if channels > MAX_CHANNELS:
         raise ValueError(f"images have 1 to {MAX_CHANNELS} channels, got shape {space.shape}")

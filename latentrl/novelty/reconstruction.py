@@ -114,7 +114,7 @@ class ReconstructionNovelty(Bonus):
             raise ValueError(
                 f"a {model.config.model!r} model has no decoder, and so no reconstruction error"
             )
-        if model.features is not None:
+        if not model.has_pixel_likelihood:
             raise ValueError(
                 f"a {model.config.model!r} model measures features, and knows no likelihood of pixels"
             )

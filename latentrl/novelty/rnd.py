@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentrl.models.backbones.conv import BACKBONES, default_backbone, dense
+from latentrl.models.backbones import BACKBONES, default_backbone, dense
 from latentrl.novelty.base import NOVELTIES, Bonus
 from latentrl.training.optimizer_state import PREFIX, load_optimizer_tensors, optimizer_tensors
 from latentrl.types import Array

@@ -1,6 +1,4 @@
-"""save() and load(): one safetensors file that holds weights and config, and a readable
-config.json.
-"""
+"""save() and load(): one safetensors file with weights and config, and a readable config.json."""
 
 from __future__ import annotations
 
@@ -16,15 +14,16 @@ from latentrl.types import describe_space
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import read_tensors, strip_prefixes, write_json, write_tensors
 
-FORMAT = 1
+FORMAT = 2
+"""Version of the file; 2 names components by their specs and has ``reconstruction``."""
 WEIGHTS = "model.safetensors"
 
 
 def save(model: Autoencoder, path: str | Path) -> Path:
     """Write ``model`` to the folder ``path``; a kill at any moment leaves the old or the new one.
 
-    The weights' file holds the config too and is what ``load`` reads; ``config.json`` beside it is
-    for people and for the Hugging Face Hub.
+    ``load`` reads the file of the weights alone, which holds the config too; ``config.json`` beside
+    it is for people and for the Hugging Face Hub.
 
     Returns:
         The folder.
@@ -43,19 +42,18 @@ def load(
 
     Args:
         path: the folder.
-        device: where to put it; "auto" is the GPU where there is one.
-        observation_space: what the model will be given, to be checked now rather than later.
+        device: device of the weights; "auto" is the GPU where there is one.
+        observation_space: space of the observations to encode, to be checked now, not at the first
+            of them.
 
     Raises:
         FileNotFoundError: there is no model.
-        ValueError: it is damaged, foreign, of a newer format, or for other observations.
+        ValueError: the file is damaged, foreign or of another format, or the model is for other
+            observations.
     """
     path = Path(path)
     tensors, description = read_tensors(path / WEIGHTS, "latentrl")
-    if description["format"] > FORMAT:
-        raise ValueError(
-            f"{path} has model format {description['format']}, this version reads up to {FORMAT}: update latentrl"
-        )
+    _check_format(path, description["format"])
     model = Autoencoder(AutoencoderConfig.from_json(description["config"]))
     model.load_state_dict({strip_prefixes(name): tensor for name, tensor in tensors.items()})
     model.metadata, model.source = description["metadata"], str(path)
@@ -64,30 +62,40 @@ def load(
     return model.to(pick_device(device)).eval()
 
 
+def _check_format(path: Path, version: int) -> None:
+    if version < FORMAT:
+        raise ValueError(
+            f"{path} has model format {version}, written by latentrl 0.2 or older: train it again"
+        )
+    if version > FORMAT:
+        raise ValueError(
+            f"{path} has model format {version}, this version reads {FORMAT}: update latentrl"
+        )
+
+
 def load_shared(path: str | Path, device: str = "auto") -> Autoencoder:
-    """Load a model once and share it: the same file gives the same object, until it changes."""
+    """Load a model once per process: one object per file, until the file changes."""
     file = Path(path).resolve() / WEIGHTS
     stamp = file.stat().st_mtime_ns if file.exists() else 0
     return _load_cached(str(path), device, stamp)
 
 
 @functools.lru_cache(maxsize=8)
-def _load_cached(path: str, device: str, stamp: int) -> Autoencoder:  # noqa: ARG001 - part of the cache's key
+def _load_cached(path: str, device: str, stamp: int) -> Autoencoder:  # noqa: ARG001 - a key
     return load(path, device)
 
 
 def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
-    """Raise ``ValueError`` where ``space`` is not what ``encoder.observation_space`` says it
-    takes.
+    """Raise ``ValueError`` where ``space`` is not ``encoder.observation_space``.
+
+    An encoder without this attribute takes any observations.
     """
     expected = getattr(encoder, "observation_space", None)
     if expected is None or (isinstance(space, spaces.Box) and _same(expected, space)):
         return
     hint = ""
-    if isinstance(space, spaces.Box) and space.shape == (
-        *expected.shape[-1:],
-        *expected.shape[:-1],
-    ):
+    channels_first = (*expected.shape[-1:], *expected.shape[:-1])
+    if isinstance(space, spaces.Box) and space.shape == channels_first:
         hint = "; these look channels-first: wrap before VecTransposeImage, or transpose them"
     raise ValueError(
         f"the encoder takes observations of {describe_space(expected)}, "

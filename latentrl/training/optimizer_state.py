@@ -13,11 +13,11 @@ PREFIX = "optimizer."
 def gradient_step(
     loss: Tensor, optimizer: torch.optim.Optimizer, clip: float | None = None
 ) -> None:
-    """Take one step on ``loss``.
+    """Change the parameters by one step down the gradient of ``loss``.
 
     Args:
         loss: a scalar.
-        optimizer: of the parameters to change.
+        optimizer: optimizer of the parameters to change.
         clip: largest norm of the gradient over all parameters; None does not clip.
     """
     optimizer.zero_grad(set_to_none=True)

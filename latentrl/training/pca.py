@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from latentrl.data.frames import Frames
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.health import scaled_batches
+from latentrl.models.batches import scaled_batches
 
 PASSES = 8
+"""Power iterations: each squares the ratio of wanted to unwanted singular values."""
 OVERSAMPLING = 16
+"""Directions beyond the wanted ones, which keep the last of those accurate."""
 
 
 @torch.no_grad()
@@ -19,8 +21,14 @@ def fit_pca(model: Autoencoder, frames: Frames, seed: int = 0) -> None:
 
     Each pass multiplies a block of directions by the covariance, streamed over the frames, and
     orthonormalises it; the last one rotates them to the eigenvectors (Halko et al. 2011,
-    arXiv:0909.4061). Components have unit length and codes are their scores.
+    arXiv:0909.4061). Components have unit length and latents are their scores.
+
+    Args:
+        model: a model of backbone "linear".
+        frames: the training frames.
+        seed: seed of the initial directions.
     """
+    # float64: the mean of 10^6 frames in float32 would lose their last digits.
     mean = sum(x.flatten(1).double().sum(0) for x in scaled_batches(model, frames)) / len(frames)
     assert isinstance(mean, Tensor)
     width = min(model.latent_dim + OVERSAMPLING, len(mean))
@@ -28,6 +36,7 @@ def fit_pca(model: Autoencoder, frames: Frames, seed: int = 0) -> None:
     basis = _orthonormal(start.to(model.device))
     for _ in range(PASSES):
         basis = _orthonormal(_covariance_times(model, frames, mean.float(), basis))
+    # Rayleigh-Ritz: the eigenvectors of the covariance within the subspace.
     small = basis.T @ _covariance_times(model, frames, mean.float(), basis)
     _, rotation = torch.linalg.eigh((small + small.T) / 2)
     components = (basis @ rotation).flip(1)[:, : model.latent_dim]
@@ -48,6 +57,7 @@ def _covariance_times(model: Autoencoder, frames: Frames, mean: Tensor, basis: T
 
 
 def _fix_signs(components: Tensor) -> Tensor:
+    # An eigenvector's sign is arbitrary; the largest entry is made positive, for the same bits.
     largest = components.abs().argmax(0)
     return components * components.gather(0, largest[None]).sign()
 

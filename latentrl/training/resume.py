@@ -1,4 +1,4 @@
-"""Where a fit has got to, on disk: everything that the next step depends on."""
+"""The state of a running fit on disk: everything that its next step depends on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from latentrl.utils.io import read_tensors, write_tensors
 from latentrl.utils.settings import check_same_settings
 
 RESUME_FILE = "resume.safetensors"
+PREREQUISITE = "prerequisite"
+"""Subfolder of the model that a fit trains first, where its model needs one."""
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Progress:
     """The numbers of a running fit."""
 
     recipe: dict[str, Any]
-    """Config of fit and model: a run is resumed only with its own."""
+    """Config of fit and model, and fingerprint of the frames: a run resumes only with its own."""
     step: int = 0
     """Gradient steps done."""
     summed: int = 0
@@ -32,11 +34,11 @@ class Progress:
     best_loss: float = math.inf
     """Lowest validation loss so far, in nats per frame."""
     best_step: int = 0
-    """The step that had it."""
+    """Gradient step of the lowest validation loss."""
     bad_epochs: int = 0
-    """Epochs since then."""
+    """Epochs since the lowest validation loss."""
     rows: list[dict[str, float]] = field(default_factory=list)
-    """The history, one row an epoch."""
+    """History, one row per epoch."""
 
 
 def write_progress(
@@ -55,9 +57,9 @@ def write_progress(
     write_tensors(folder / RESUME_FILE, tensors, {"progress": dataclasses.asdict(progress)})
 
 
-def begun(folder: Path) -> bool:
-    """Tell whether a fit in ``folder``, or that of its features, can be resumed."""
-    return any((place / RESUME_FILE).exists() for place in (folder, folder / "features"))
+def has_progress(folder: Path) -> bool:
+    """Return whether a fit in ``folder``, or its prerequisite, can be resumed."""
+    return any((place / RESUME_FILE).exists() for place in (folder, folder / PREREQUISITE))
 
 
 def read_progress(
@@ -69,7 +71,7 @@ def read_progress(
         The progress, the best weights so far, and this epoch's running sums.
 
     Raises:
-        ValueError: there is nothing to resume, or it was begun with another recipe.
+        ValueError: there is nothing to resume, or the run has another recipe.
     """
     file = folder / RESUME_FILE
     if not file.exists():
@@ -82,12 +84,12 @@ def read_progress(
         f"the run in {folder}",
         "resume it with its own settings, or start a new run in another folder",
     )
-    model.load_state_dict(_part(tensors, "model."))
+    model.load_state_dict(_below(tensors, "model."))
     load_optimizer_tensors(optimizer, tensors)
-    return progress, _part(tensors, "best."), _part(tensors, "sums.")
+    return progress, _below(tensors, "best."), _below(tensors, "sums.")
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {
         name.removeprefix(prefix): value
         for name, value in tensors.items()

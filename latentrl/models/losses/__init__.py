@@ -1,6 +1,16 @@
-"""Penalties: named terms, in nats per observation, that are added to the reconstruction loss."""
+"""Terms of the loss, in nats per observation: the reconstruction, and penalties added to it."""
 
-from latentrl.models.losses import disentanglement, kl, latent, reconstruction
+from latentrl.models.losses import disentanglement, kl, latent
 from latentrl.models.losses.base import LOSSES, Batch, Loss
+from latentrl.models.losses.reconstruction import RECONSTRUCTIONS, Reconstruction
 
-__all__ = ["LOSSES", "Batch", "Loss", "disentanglement", "kl", "latent", "reconstruction"]
+__all__ = [
+    "LOSSES",
+    "RECONSTRUCTIONS",
+    "Batch",
+    "Loss",
+    "Reconstruction",
+    "disentanglement",
+    "kl",
+    "latent",
+]

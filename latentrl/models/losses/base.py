@@ -1,9 +1,10 @@
-"""What every penalty is given, and what it must be."""
+"""What a loss term receives, what it must implement, and their registry."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -13,47 +14,50 @@ from latentrl.utils.registry import Registry
 
 @dataclass(frozen=True)
 class Batch:
-    """What a penalty may look at."""
+    """The tensors of one forward pass that loss terms are computed from."""
 
     x: Tensor
-    """NormalizedBonus clean observations ``(B, *shape)``: the target."""
+    """Scaled clean observations ``(B, *shape)``: the target."""
     inputs: Tensor
-    """What the encoder saw: ``x`` or a corrupted copy."""
+    """The encoder's inputs ``(B, *shape)``: ``x`` or a corrupted copy."""
+    mask: Tensor | None
+    """True where corruptions removed a value, bool that broadcasts to ``x``; None for nowhere."""
     posterior: Posterior
-    """The encoder's answer for ``inputs``."""
+    """The posterior of ``inputs``."""
     z: Tensor
-    """The code that the decoder got, ``(B, latent_dim)``."""
+    """The decoded latents ``(B, latent_dim)``."""
     outputs: Tensor
     """The decoder's raw outputs, float32."""
     nll: Tensor
-    """-log p of each value that the reconstruction is measured in, nats, ``(B, ...)``."""
+    """-log p of each value of the reconstruction in nats, ``(B, ...)``."""
     encoder: nn.Module
     """The network before the head."""
     head: Head
-    """What reads a code from the network's outputs."""
+    """The map from the encoder's outputs to the posterior."""
     extra_noise: Tensor
-    """Standard normal ``(B, latent_dim)``, independent of all else: for terms estimated by
-    sampling."""
+    """Standard normal ``(B, latent_dim)``, independent of ``z``, for terms that sample."""
     step: int
-    """Gradient steps done so far."""
+    """Gradient steps done."""
 
 
-class Loss(Protocol):
-    """One term of the loss; a ``torch.nn.Module`` where it has weights of its own."""
+class Loss(ABC):
+    """One term of the loss; a ``torch.nn.Module`` as well where it has weights of its own.
 
-    name: str
-    """The term's name in the breakdown of the loss."""
+    A new term implements ``__call__`` and is registered under the name that it has in configs and
+    logs.
+    """
+
+    needs: ClassVar[type[Posterior]] = Posterior
+    """Kind of posterior that the term is defined for; ``Posterior`` is any."""
 
     @property
     def allows_overcomplete(self) -> bool:
-        """Whether it keeps a code that is larger than the observation from being a copy."""
+        """Whether the term keeps a latent larger than the observation from copying it."""
+        return False
 
-    @property
-    def needs(self) -> type[Posterior]:
-        """The kind of code that it is defined for; ``Posterior`` is any."""
-
+    @abstractmethod
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the term, a scalar in nats: the mean over the batch."""
+        """Return the weighted term, a scalar in nats: the mean over the batch."""
 
 
 LOSSES: Registry[Loss] = Registry("loss")

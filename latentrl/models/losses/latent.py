@@ -1,4 +1,4 @@
-"""Penalties on single codes: sparse, insensitive, binary, predictable."""
+"""Terms on single latents: sparse, contractive, binary, predictable."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from latentrl.models.heads import BinaryPosterior, Posterior
-from latentrl.models.losses.base import LOSSES, Batch, check_weight
+from latentrl.models.heads import BinaryPosterior
+from latentrl.models.losses.base import LOSSES, Batch, Loss, check_weight
 
 Prior = Literal["l1", "l2", "kl"]
 PRIORS = get_args(Prior)
@@ -18,23 +18,22 @@ PRIORS = get_args(Prior)
 
 @LOSSES.register("sparsity")
 @dataclass(frozen=True)
-class Sparsity:
-    """weight * sum of |z| ("l1", a Laplacian prior), of z^2 ("l2", a Gaussian one), or of KL(rho ||
-    mean activation).
+class Sparsity(Loss):
+    """weight * sum of |z| ("l1"), of z^2 ("l2"), or of KL(target || mean activation) ("kl").
 
-    "kl" is the sparsity of Ng 2011 (CS294A lecture notes); it needs codes in [0, 1], which a head
-    with activation "sigmoid" gives.
+    "l1" is a Laplacian prior and "l2" a Gaussian one. "kl" is the sparsity of Ng 2011 (CS294A
+    lecture notes); it needs latents in [0, 1], which a head with activation "sigmoid" gives.
     """
 
     weight: float = 1.0
+    """Weight of the penalty in nats."""
     prior: Prior = "l1"
+    """l1, l2 or kl."""
     target: float = 0.05
-    """rho: the mean activation that "kl" asks of each unit."""
-    name = "sparsity"
-    needs = Posterior
+    """Mean activation of each unit at which "kl" is 0, the rho of Ng."""
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Raise ``ValueError`` where a value has no meaning."""
         check_weight("weight", self.weight)
         if self.prior not in PRIORS:
             raise ValueError(f"unknown prior {self.prior!r}; known: {', '.join(PRIORS)}")
@@ -43,11 +42,11 @@ class Sparsity:
 
     @property
     def allows_overcomplete(self) -> bool:
-        """Whether the weight is more than 0."""
+        """Whether the weight is positive."""
         return self.weight > 0
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the weighted penalty of the codes that were decoded."""
+        """Return the weighted penalty on the decoded latents."""
         if self.prior == "l1":
             return self.weight * batch.z.abs().sum(1).mean()
         if self.prior == "l2":
@@ -55,6 +54,7 @@ class Sparsity:
         return self.weight * self._divergence(batch.z.float().mean(0)).sum()
 
     def _divergence(self, activation: Tensor) -> Tensor:
+        # Saturated sigmoids are exactly 0 or 1 in float32, where the logarithms diverge.
         activation = activation.clamp(1e-6, 1 - 1e-6)
         rho = activation.new_tensor(self.target)
         return rho * (rho / activation).log() + (1 - rho) * ((1 - rho) / (1 - activation)).log()
@@ -62,25 +62,23 @@ class Sparsity:
 
 @LOSSES.register("contraction")
 @dataclass(frozen=True)
-class Contraction:
-    """weight * squared Frobenius norm of the code's Jacobian (Rifai et al. 2011, ICML).
+class Contraction(Loss):
+    """weight * squared Frobenius norm of the latent's Jacobian (Rifai et al. 2011, ICML).
 
-    Exact where the encoder knows its Jacobian in closed form, as backbone "sigmoid" does. Else one
-    random direction for each observation: E |v' J|^2 = |J|^2 for standard normal v (Hutchinson
-    1989).
+    Exact where the encoder has a closed form, as backbone "sigmoid" has; else estimated from one
+    random direction per observation (Hutchinson 1989).
     """
 
     weight: float = 0.1
-    name = "contraction"
-    needs = Posterior
+    """Weight of the squared norm."""
 
     def __post_init__(self) -> None:
-        """Refuse a negative weight."""
+        """Raise ``ValueError`` where the weight is negative."""
         check_weight("weight", self.weight)
 
     @property
     def allows_overcomplete(self) -> bool:
-        """Whether the weight is more than 0."""
+        """Whether the weight is positive."""
         return self.weight > 0
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -90,13 +88,13 @@ class Contraction:
 
 
 def squared_jacobian(batch: Batch) -> Tensor:
-    """Return the squared Frobenius norm of d mean / d inputs for each observation, or its estimate,
-    ``(B,)``.
-    """
+    """Return |d mean / d inputs|^2 (Frobenius) per observation, or its estimate, ``(B,)``."""
     exact = getattr(batch.encoder, "squared_jacobian", None)
     if exact is not None and getattr(batch.head, "activation", None) == "identity":
         norms: Tensor = exact(batch.inputs)[:, : batch.z.shape[1]].sum(1)
         return norms
+    # E |v' J|^2 = |J|^2 for v ~ N(0, I): one backward pass in place of one per latent dimension.
+    # The graph is kept for the gradient of the gradient, in training alone.
     training = torch.is_grad_enabled()
     with torch.enable_grad(), _twice_differentiable(batch.inputs.device):
         x = batch.inputs.detach().requires_grad_()
@@ -112,20 +110,19 @@ def _twice_differentiable(device: torch.device) -> AbstractContextManager[None]:
 
 @LOSSES.register("saturation")
 @dataclass(frozen=True)
-class Saturation:
+class Saturation(Loss):
     """weight * sum of 4 p (1 - p): pushes the probability of each bit to 0 or 1."""
 
     weight: float = 0.1
-    name = "saturation"
+    """Weight of a bit of probability 1/2, where the term is largest."""
     needs = BinaryPosterior
-    allows_overcomplete = False
 
     def __post_init__(self) -> None:
-        """Refuse a negative weight."""
+        """Raise ``ValueError`` where the weight is negative."""
         check_weight("weight", self.weight)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the weighted indecision of the bits."""
+        """Return the weighted sum."""
         assert isinstance(batch.posterior, BinaryPosterior)
         probability = batch.posterior.logits.sigmoid()
         return self.weight * (4 * probability * (1 - probability)).sum(1).mean()
@@ -133,20 +130,18 @@ class Saturation:
 
 @LOSSES.register("prediction")
 @dataclass(frozen=True)
-class Prediction:
-    """weight * |z - f(x)|^2: the encoder learns to predict the code that was decoded.
+class Prediction(Loss):
+    """weight * |z - encoder's latent|^2: trains the encoder towards latents found by inference.
 
-    For codes found by inference (Kavukcuoglu et al. 2008, arXiv:1010.3467); the decoded code is a
+    As in predictive sparse decomposition (Kavukcuoglu et al. 2008, arXiv:1010.3467); ``z`` is
     constant.
     """
 
     weight: float = 1.0
-    name = "prediction"
-    needs = Posterior
-    allows_overcomplete = False
+    """Weight of the squared distance."""
 
     def __post_init__(self) -> None:
-        """Refuse a negative weight."""
+        """Raise ``ValueError`` where the weight is negative."""
         check_weight("weight", self.weight)
 
     def __call__(self, batch: Batch) -> Tensor:

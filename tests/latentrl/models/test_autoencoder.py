@@ -1,4 +1,4 @@
-"""The model class: arrays in, arrays out, and what it refuses."""
+"""The model class: arrays in, arrays out, and the mistakes that it names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 from gymnasium import spaces
 
 import latentrl as lrl
-from latentrl.models.autoencoder import CHUNK
-from latentrl.models.backbones.conv import BACKBONES
+from latentrl.models.arrays import CHUNK
+from latentrl.models.backbones import BACKBONES
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.heads import HEADS
 from latentrl.models.likelihoods import LIKELIHOODS
@@ -23,7 +23,7 @@ from latentrl.types import Encoder, as_space, space_to_json
 CONFIG = AutoencoderConfig("test", space_to_json(as_space((8,))), 3, head={"name": "point"})
 VECTOR, IMAGE = as_space((8,)), as_space((16, 16, 3))
 SEQUENCE = spaces.Box(-np.inf, np.inf, (12, 4), np.float32)
-PARTS = list(itertools.product(HEADS, BACKBONES, LIKELIHOODS))
+COMPONENTS = list(itertools.product(HEADS, BACKBONES, LIKELIHOODS))
 
 
 def observations(space: spaces.Box, count: int = 3) -> Any:
@@ -36,8 +36,8 @@ def observations(space: spaces.Box, count: int = 3) -> Any:
 @pytest.mark.parametrize(
     "space", [IMAGE, as_space((9, 16)), SEQUENCE, VECTOR], ids=lambda space: str(space.shape)
 )
-@pytest.mark.parametrize(("head", "backbone", "likelihood"), PARTS)
-def test_all_parts_go_together_or_refuse_by_name(
+@pytest.mark.parametrize(("head", "backbone", "likelihood"), COMPONENTS)
+def test_all_components_fit_one_another_or_raise_by_name(
     head: str, backbone: str, likelihood: str, space: spaces.Box
 ) -> None:
     specs = {
@@ -58,10 +58,10 @@ def test_all_parts_go_together_or_refuse_by_name(
     assert batch.z.shape == batch.posterior.mean.shape == (3, 3)
     terms["reconstruction"].backward()
     assert all(p.grad is not None for p in model.encoder.parameters())
-    codes = model.train().encode(arrays)
-    assert codes.dtype == np.float32
-    np.testing.assert_array_equal(codes, model.eval().encode(arrays))  # never a sample
-    np.testing.assert_allclose(codes, batch.posterior.mean.detach().numpy(), atol=1e-5)
+    latents = model.train().encode(arrays)
+    assert latents.dtype == np.float32
+    np.testing.assert_array_equal(latents, model.eval().encode(arrays))  # never a sample
+    np.testing.assert_allclose(latents, batch.posterior.mean.detach().numpy(), atol=1e-5)
     restored = model.reconstruct(arrays)
     assert (restored.shape, restored.dtype) == (arrays.shape, arrays.dtype)
     assert model.pixel_nll(arrays).shape == arrays.shape
@@ -78,15 +78,15 @@ def test_config_survives_json() -> None:
     assert AutoencoderConfig.from_json(CONFIG.to_json()) == CONFIG
 
 
-def test_config_names_unknown_settings() -> None:
+def test_config_names_unknown_fields() -> None:
     with pytest.raises(
         ValueError,
-        match="unknown model setting 'colour'; known: backbone, corruptions, features, head",
+        match="unknown field 'colour' in a model's config; known: backbone, corruptions, head",
     ):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "colour": 1})
     with pytest.raises(ValueError, match="unknown training 'magic'; known: gradient, pca, none"):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "training": "magic"})
-    with pytest.raises(ValueError, match="the model settings lack 'head'"):
+    with pytest.raises(ValueError, match="a model's config lacks 'head'"):
         AutoencoderConfig.from_json(
             {key: value for key, value in CONFIG.to_json().items() if key != "head"}
         )
@@ -98,7 +98,7 @@ def test_config_names_unknown_settings() -> None:
         ({"latent_dim": 0}, "latent_dim is a number of values, at least 1; got 0"),
         (
             {"latent_dim": 9},
-            "latent_dim=9 is larger than the observation, which has 8 values: .* such as 'sparse_ae'",
+            "latent_dim=9 is larger than the observation, which has 8 .* such as 'sparse_ae'",
         ),
         (
             {"latent_dim": 9, "losses": [{"name": "hole"}]},
@@ -108,11 +108,11 @@ def test_config_names_unknown_settings() -> None:
         ({"backbone": {"name": "conv"}}, "backbone 'conv' is for images"),
         (
             {"losses": [{"name": "kl"}]},
-            r"loss 'kl' needs a Gaussian code \(head 'gaussian'\), not head 'point'",
+            r"loss 'kl' needs a Gaussian posterior \(head 'gaussian'\), not head 'point'",
         ),
         (
             {"losses": [{"name": "saturation"}]},
-            r"'saturation' needs a binary code \(head 'binary'\), not head 'poi",
+            r"'saturation' needs a binary posterior \(head 'binary'\), not head 'p",
         ),
         ({"losses": [{"name": "nothing"}]}, "unknown loss 'nothing'; known: "),
         (
@@ -124,8 +124,12 @@ def test_config_names_unknown_settings() -> None:
             r"'greyscale' needs images of 3 colour channels, .* shape \(8,\)",
         ),
         ({"inference": {"name": "magic"}}, "unknown inference 'magic'; known: fista"),
+        ({"reconstruction": {"name": "sound"}}, "unknown reconstruction 'sound'; known: features"),
         (
-            {"features": CONFIG.to_json(), "likelihood": {"name": "diagonal_gaussian"}},
+            {
+                "reconstruction": {"name": "features", "model": CONFIG.to_json()},
+                "likelihood": {"name": "diagonal_gaussian"},
+            },
             "features are measured by likel",
         ),
         (
@@ -140,31 +144,34 @@ def test_config_names_unknown_settings() -> None:
                 "backbone": {"name": "sigmoid", "tied": True},
                 "head": {"name": "point", "unit_columns": True},
             },
-            "unit_columns needs a decoder that begins with a linear layer, which tied weights are not",
+            "unit_columns needs a decoder that begins with a linear layer, which tied weights are",
         ),
     ],
 )
-def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_components_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lrl.Autoencoder(dataclasses.replace(CONFIG, **changes))
 
 
-@pytest.mark.parametrize("penalty", ["sparsity", "contraction"])
-def test_a_larger_code_needs_a_penalty_that_allows_it(penalty: str) -> None:
-    model = lrl.Autoencoder(dataclasses.replace(CONFIG, latent_dim=9, losses=[{"name": penalty}]))
+@pytest.mark.parametrize("loss", ["sparsity", "contraction"])
+def test_a_larger_latent_needs_a_loss_that_allows_it(loss: str) -> None:
+    model = lrl.Autoencoder(dataclasses.replace(CONFIG, latent_dim=9, losses=[{"name": loss}]))
     assert model.encode(observations(VECTOR)).shape == (3, 9)
 
 
-def test_the_code_and_the_penalties_get_noise_of_their_own() -> None:
+def test_the_latent_and_the_losses_get_separate_noise() -> None:
     model = lrl.vae((8,), 3)
     x = torch.randn(5, 8)
-    inputs, noise = model.sample_noise(x, torch.Generator().manual_seed(0))
+    inputs, mask, noise = model.sample_noise(x, torch.Generator().manual_seed(0))
     assert torch.equal(inputs, x)
+    assert mask is None
     assert noise.shape == (2, 5, 3)
-    _, batch = model.losses(x, inputs, noise, 0)
+    _, batch = model.losses(x, inputs, mask, noise, 0)
     assert torch.equal(batch.z, batch.posterior.sample(noise[0]))
     assert torch.equal(batch.extra_noise, noise[1])
-    first, second = (model.losses(x, x, None, 0)[1] for _ in range(2))  # without noise all is fixed
+    first, second = (
+        model.losses(x, x, None, None, 0)[1] for _ in range(2)
+    )  # without noise all is fixed
     assert torch.equal(first.z, first.posterior.mean)
     assert torch.equal(first.extra_noise, second.extra_noise)
     assert first.extra_noise.std() > 0.5
@@ -196,9 +203,9 @@ def test_empty_batch_gives_an_empty_batch(size: tuple[int, int] | None) -> None:
 
 
 def test_reconstruct_is_decode_of_encode(fitted: lrl.Autoencoder, images: Any) -> None:
-    codes = fitted.encode(images)
-    assert codes.dtype == np.float32
-    np.testing.assert_array_equal(fitted.reconstruct(images), fitted.decode(codes))
+    latents = fitted.encode(images)
+    assert latents.dtype == np.float32
+    np.testing.assert_array_equal(fitted.reconstruct(images), fitted.decode(latents))
 
 
 def test_arrays_keep_the_units_and_dtype(images: Any) -> None:
@@ -213,19 +220,19 @@ def test_arrays_keep_the_units_and_dtype(images: Any) -> None:
         assert restored.max() <= space.high.max()
 
 
-def test_read_only_and_strided_arrays_will_do(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_read_only_and_strided_arrays_are_accepted(fitted: lrl.Autoencoder, images: Any) -> None:
     frozen = images[:4].copy()
     frozen.flags.writeable = False
     np.testing.assert_array_equal(fitted.encode(frozen), fitted.encode(images[:4]))
     np.testing.assert_array_equal(fitted.encode(images[3::-1]), fitted.encode(images[:4])[::-1])
 
 
-def test_the_code_is_the_posterior_mean(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_the_latent_is_the_posterior_mean(fitted: lrl.Autoencoder, images: Any) -> None:
     x = fitted.preprocess(torch.from_numpy(images[:8]))
     with torch.no_grad():
-        code, z, _ = fitted(x, torch.ones(8, fitted.latent_dim))
-    np.testing.assert_allclose(fitted.encode(images[:8]), code.mean.numpy(), atol=1e-5)
-    assert not torch.allclose(z, code.mean)
+        posterior, z, _ = fitted(x, torch.ones(8, fitted.latent_dim))
+    np.testing.assert_allclose(fitted.encode(images[:8]), posterior.mean.numpy(), atol=1e-5)
+    assert not torch.allclose(z, posterior.mean)
 
 
 @pytest.mark.parametrize(
@@ -255,12 +262,12 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
     model = lrl.ae((8,), 3)
     with pytest.raises(ValueError, match="observations contain NaN or infinity"):
         model.encode(np.full((2, 8), value))
-    with pytest.raises(ValueError, match="codes contain NaN or infinity"):
+    with pytest.raises(ValueError, match="latents contain NaN or infinity"):
         model.decode(np.full((2, 3), value))
 
 
-def test_wrong_codes_are_refused(fitted: lrl.Autoencoder) -> None:
-    with pytest.raises(ValueError, match=r"expected codes of shape \(B, 6\), got \(2, 5\)"):
+def test_wrong_latents_are_refused(fitted: lrl.Autoencoder) -> None:
+    with pytest.raises(ValueError, match=r"expected latents of shape \(B, 6\), got \(2, 5\)"):
         fitted.decode(np.zeros((2, 5)))
 
 
@@ -279,20 +286,18 @@ def test_without_a_decoder_nothing_is_decoded(images: Any) -> None:
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "diagonal_gaussian"])
-def test_surprise_is_the_loss_of_every_value_in_its_place(likelihood: str, images: Any) -> None:
+def test_pixel_nll_is_the_loss_of_every_value_in_its_place(likelihood: str, images: Any) -> None:
     model = lrl.vae((32, 32, 3), 4, likelihood=likelihood, backbone={"name": "linear"})
-    surprise = model.pixel_nll(images[:5])
-    assert surprise.dtype == np.float32
+    nll = model.pixel_nll(images[:5])
+    assert nll.dtype == np.float32
     x = model.preprocess(torch.from_numpy(images[:5]))
-    terms, batch = model.losses(x, x, None, 0)
-    assert surprise.sum() / 5 == pytest.approx(float(terms["reconstruction"].detach()), rel=1e-4)
-    np.testing.assert_allclose(
-        surprise, batch.nll.detach().permute(0, 2, 3, 1), rtol=1e-4, atol=1e-4
-    )
-    np.testing.assert_allclose(model.pixel_nll(images[2]), surprise[2], rtol=1e-4, atol=1e-4)
+    terms, batch = model.losses(x, x, None, None, 0)
+    assert nll.sum() / 5 == pytest.approx(float(terms["reconstruction"].detach()), rel=1e-4)
+    np.testing.assert_allclose(nll, batch.nll.detach().permute(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.pixel_nll(images[2]), nll[2], rtol=1e-4, atol=1e-4)
 
 
-def test_surprise_has_the_shape_of_what_the_network_sees() -> None:
+def test_pixel_nll_has_the_shape_of_the_networks_inputs() -> None:
     preprocessing = lrl.Preprocessing(size=(8, 12), greyscale=True)
     model = lrl.ae(IMAGE, 4, preprocessing=preprocessing)
     assert (
@@ -302,7 +307,7 @@ def test_surprise_has_the_shape_of_what_the_network_sees() -> None:
     )
 
 
-def test_a_model_knows_what_it_is(fitted: lrl.Autoencoder) -> None:
+def test_properties_describe_the_model(fitted: lrl.Autoencoder) -> None:
     assert fitted.fitted
     assert fitted.variational
     assert not lrl.ae((8,), 3).fitted
@@ -319,19 +324,10 @@ def test_images_out_of_their_range_are_refused() -> None:
             model.encode(values)
 
 
-def test_what_is_no_number_is_refused() -> None:
+def test_arrays_without_numbers_are_refused() -> None:
     for array in (np.full((2, 8), "a"), np.ones((2, 8), complex), np.full((2, 8), None)):
         with pytest.raises(ValueError, match="expected numbers, got observations of dtype"):
             lrl.ae((8,), 3).encode(array)
-
-
-def test_a_model_of_features_has_no_likelihood_of_values(images: Any) -> None:
-    model = lrl.dae_beta_vae((32, 32, 3), 3, backbone={"name": "linear"})
-    with pytest.raises(
-        TypeError,
-        match="a 'dae_beta_vae' model measures features, and knows no likelihood of values",
-    ):
-        model.pixel_nll(images[:2])
 
 
 def test_sizes_must_be_whole_numbers() -> None:
@@ -339,30 +335,3 @@ def test_sizes_must_be_whole_numbers() -> None:
         lrl.ae((8,), 4.5)
     with pytest.raises(TypeError, match="expected an observation space or a shape such as"):
         lrl.ae(16, 4)
-
-
-def test_penalties_have_names_of_their_own() -> None:
-    config = lrl.sparse_ae((8,), 3).config
-    twice = dataclasses.replace(
-        config, losses=[*config.losses, {"name": "sparsity", "prior": "l2"}]
-    )
-    with pytest.raises(
-        ValueError,
-        match="two losses have one name among sparsity, sparsity: each can be given once",
-    ):
-        lrl.Autoencoder(twice)
-
-
-def test_features_must_see_the_same_and_be_of_the_same_config() -> None:
-    dae = lrl.denoising_ae((16, 16, 3), 4)
-    with pytest.raises(
-        ValueError,
-        match=r"features take inputs of shape \(3, 16, 16\), these are of shape \(3, 32, 32\)",
-    ):
-        lrl.dae_beta_vae((32, 32, 3), 3, features=dae)
-    model, other = lrl.dae_beta_vae((16, 16, 3), 3), lrl.denoising_ae((16, 16, 3), 5)
-    other.latent_quantiles.fill_(1)
-    with pytest.raises(
-        ValueError, match="features must be of the config that the model was built with"
-    ):
-        model.take_features(other)

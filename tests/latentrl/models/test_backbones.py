@@ -1,4 +1,4 @@
-"""Every backbone makes the two halves of a network, for all shapes or none."""
+"""Every registered backbone builds encoder and decoder, or names itself in a refusal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from latentrl.models.backbones.conv import BACKBONES, Shape, default_backbone, hold_unit_columns
+from latentrl.models.backbones import BACKBONES, Shape, default_backbone
+from latentrl.models.backbones.base import hold_unit_columns
 
 SHAPES = [
     (1, 16, 16),
@@ -26,7 +27,7 @@ KINDS = [(3, 17, 31), (12, 4), (5,)]
 
 
 def build(name: str, shape: Shape, **options: Any) -> tuple[nn.Module, nn.Module]:
-    """Return encoder and decoder; a backbone that is not for such inputs must say so itself."""
+    """Return encoder and decoder; a backbone that is not for such inputs names itself."""
     backbone = BACKBONES.build({"name": name, **options})
     try:
         encoder, decoder = backbone.encoder(shape, 7), backbone.decoder(4, shape)
@@ -39,7 +40,7 @@ def build(name: str, shape: Shape, **options: Any) -> tuple[nn.Module, nn.Module
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", list(BACKBONES))
-def test_both_halves_fit_the_shape(name: str, shape: Shape) -> None:
+def test_encoder_and_decoder_fit_the_shape(name: str, shape: Shape) -> None:
     encoder, decoder = build(name, shape)
     x = torch.randn(2, *shape)
     outputs = encoder(x)
@@ -68,7 +69,7 @@ def test_default_backbone_suits_the_shape(shape: Shape) -> None:
     build(default_backbone(shape)["name"], shape)
 
 
-def test_bodies_refuse_what_they_are_not_for() -> None:
+def test_other_shapes_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"'conv' is for images \(C, H, W\), not inputs of shape \(5,\); use 'mlp'"
     ):
@@ -101,9 +102,8 @@ def test_a_dictionary_decodes_to_a_sum_of_atoms(shape: Shape) -> None:
     expected = nothing + torch.einsum("bm,m...->b...", h, atoms - nothing)
     torch.testing.assert_close(decoder(h), expected, atol=1e-5, rtol=0)
     x = torch.randn(3, *shape)
-    assert not torch.allclose(
-        encoder(2 * x) + encoder(0 * x), 2 * encoder(x), atol=1e-3
-    )  # the encoder is deep
+    # The encoder is deep, and so not affine.
+    assert not torch.allclose(encoder(2 * x) + encoder(0 * x), 2 * encoder(x), atol=1e-3)
 
 
 def test_tied_weights_are_the_transpose() -> None:
@@ -148,20 +148,19 @@ def test_unit_columns_need_a_linear_layer() -> None:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_recurrent_codes_know_the_order_from_the_first_step(cell: str, layers: int) -> None:
+def test_recurrent_latents_depend_on_the_order_of_all_steps(cell: str, layers: int) -> None:
     torch.manual_seed(0)
     encoder, decoder = build("recurrent", (12, 4), hidden=16, layers=layers, cell=cell)
     x = torch.randn(3, 12, 4, requires_grad=True)
-    code = encoder(x)
+    latents = encoder(x)
     last = encoder.cell(x)[1]
-    torch.testing.assert_close(code, encoder.linear((last if cell == "gru" else last[0])[-1]))
-    assert (code - encoder(x.flip(1))).abs().amax(1).min() > 1e-3
-    code.sum().backward()
+    torch.testing.assert_close(latents, encoder.linear((last if cell == "gru" else last[0])[-1]))
+    assert (latents - encoder(x.flip(1))).abs().amax(1).min() > 1e-3
+    latents.sum().backward()
     assert (x.grad[:, 0].abs() > 0).all()
     steps = decoder(torch.randn(3, 4))
-    assert (steps[:, 1:] - steps[:, :-1]).abs().amax(
-        (0, 2)
-    ).min() > 0  # no two steps in a row are alike
+    differences = (steps[:, 1:] - steps[:, :-1]).abs().amax((0, 2))
+    assert differences.min() > 0  # no two steps in a row are equal
 
 
 def test_the_last_step_is_decoded_first() -> None:
@@ -173,7 +172,7 @@ def test_the_last_step_is_decoded_first() -> None:
     torch.testing.assert_close(long(z), whole[:, -5:])
 
 
-def test_each_patch_has_its_own_part_of_the_code() -> None:
+def test_each_patch_has_its_own_cell() -> None:
     torch.manual_seed(0)
     backbone = BACKBONES.build({"name": "patches", "size": 4})
     encoder, decoder = backbone.encoder((3, 8, 12), 5 * 6), backbone.decoder(5 * 6, (3, 8, 12))
@@ -181,25 +180,25 @@ def test_each_patch_has_its_own_part_of_the_code() -> None:
     changed, swapped = x.clone(), x.clone()
     changed[:, :, 4:, 4:8] = 0
     swapped[:, :, :4, :4], swapped[:, :, 4:, 8:] = x[:, :, 4:, 8:], x[:, :, :4, :4]
-    code, other, exchanged = (encoder(image).reshape(5, 6) for image in (x, changed, swapped))
-    assert (code != other).any(0).tolist() == [False, False, False, False, True, False]
-    torch.testing.assert_close(exchanged, code[:, [5, 1, 2, 3, 4, 0]])
-    moved = code.clone()
+    cells, other, exchanged = (encoder(image).reshape(5, 6) for image in (x, changed, swapped))
+    assert (cells != other).any(0).tolist() == [False, False, False, False, True, False]
+    torch.testing.assert_close(exchanged, cells[:, [5, 1, 2, 3, 4, 0]])
+    moved = cells.clone()
     moved[:, 1] += 1
-    difference = (decoder(moved.reshape(1, -1)) != decoder(code.reshape(1, -1))).any(1)[0]
+    difference = (decoder(moved.reshape(1, -1)) != decoder(cells.reshape(1, -1))).any(1)[0]
     assert difference[:4, 4:8].all()
     assert difference.sum() == 16
 
 
-def test_patches_must_fill_the_image_and_share_the_code() -> None:
+def test_patches_must_divide_the_image_and_the_latent() -> None:
     backbone = BACKBONES.build({"name": "patches"})
     with pytest.raises(
         ValueError,
-        match=r"backbone 'patches' of size 8 is for images .* not inputs of shape \(3, 17, 31\)",
+        match=r"'patches' needs images .* of its size 8, not inputs of shape \(3, 17, 31\);",
     ):
         backbone.encoder((3, 17, 31), 7)
     with pytest.raises(
-        ValueError, match=r"into 4, and cannot share 7 values out evenly: .* a multiple of 4"
+        ValueError, match=r"into 4 patches and cannot divide 7 values evenly .* a multiple of 4"
     ):
         backbone.encoder((3, 16, 16), 7)
 

@@ -1,4 +1,4 @@
-"""Corruptions damage the input, by the stated amount, from the given generator alone."""
+"""Corruptions change the input by the stated amount, from the given generator alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ CASES = [
 EVERY = pytest.mark.parametrize(("name", "shape"), CASES, ids=str)
 
 
-def corrupt(name: str, x: Tensor, seed: int = 0, **options: float) -> Tensor:
-    return CORRUPTIONS.build({"name": name, **options})(x, Generator().manual_seed(seed))
+def apply(name: str, x: Tensor, **options: float) -> tuple[Tensor, Tensor | None]:
+    return CORRUPTIONS.build({"name": name, **options})(x, Generator().manual_seed(0))
+
+
+def corrupt(name: str, x: Tensor, **options: float) -> Tensor:
+    return apply(name, x, **options)[0]
 
 
 def observations(*shape: int, count: int = 4) -> Tensor:
@@ -46,12 +50,23 @@ def test_deterministic_under_a_seed(name: str, shape: tuple[int, ...]) -> None:
 
 
 @EVERY
-def test_returns_a_damaged_copy(name: str, shape: tuple[int, ...]) -> None:
+def test_returns_a_corrupted_copy(name: str, shape: tuple[int, ...]) -> None:
     x = observations(*shape)
     kept = x.clone()
-    damaged = corrupt(name, x)
+    corrupted = corrupt(name, x)
     assert torch.equal(x, kept)
-    assert all(not torch.equal(a, b) for a, b in zip(damaged, x, strict=True))
+    assert all(not torch.equal(a, b) for a, b in zip(corrupted, x, strict=True))
+
+
+@EVERY
+def test_the_mask_is_where_values_were_removed(name: str, shape: tuple[int, ...]) -> None:
+    x = observations(*shape)
+    corrupted, mask = apply(name, x)
+    assert (mask is not None) == (name in ("masking", "cutout"))
+    if mask is not None:
+        assert mask.dtype == torch.bool
+        assert torch.equal(mask.expand_as(x), corrupted == 0)
+        assert torch.equal(corrupted, torch.where(mask, 0.0, x))
 
 
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
@@ -59,8 +74,8 @@ def test_the_target_stays_clean(name: str) -> None:
     torch.manual_seed(0)
     model: Autoencoder = denoising_ae((16, 16, 3), 4, corruption=name, backbone={"name": "linear"})
     x = observations(3, 16, 16)
-    inputs, _ = model.sample_noise(x, Generator().manual_seed(0))
-    terms, batch = model.losses(x, inputs, None, 0)
+    inputs, mask, _ = model.sample_noise(x, Generator().manual_seed(0))
+    terms, batch = model.losses(x, inputs, mask, None, 0)
     assert torch.equal(batch.x, x)
     assert torch.equal(batch.inputs, inputs)
     _, _, outputs = model(inputs)
@@ -68,7 +83,7 @@ def test_the_target_stays_clean(name: str) -> None:
     torch.testing.assert_close(terms["reconstruction"], expected)
 
 
-def test_gaussian_noise_has_the_spread() -> None:
+def test_gaussian_noise_has_the_standard_deviation() -> None:
     x = observations(3, 40, 40)
     added = corrupt("gaussian_noise", x, std=0.3) - x
     assert abs(float(added.std()) - 0.3) < 0.01
@@ -77,48 +92,48 @@ def test_gaussian_noise_has_the_spread() -> None:
     assert torch.equal(clipped, (x + added).clamp(0, 1))
 
 
-def test_salt_and_pepper_share() -> None:
-    damaged = corrupt("salt_and_pepper", observations(3, 40, 40), share=0.3)
-    assert abs(float((damaged == 0).float().mean()) - 0.15) < 0.02
-    assert abs(float((damaged == 1).float().mean()) - 0.15) < 0.02
+def test_salt_and_pepper_fraction() -> None:
+    corrupted = corrupt("salt_and_pepper", observations(3, 40, 40), fraction=0.3)
+    assert abs(float((corrupted == 0).float().mean()) - 0.15) < 0.02
+    assert abs(float((corrupted == 1).float().mean()) - 0.15) < 0.02
 
 
-def test_masking_hides_whole_pixels() -> None:
+def test_masking_removes_whole_pixels() -> None:
     x = observations(3, 40, 40)
-    damaged = corrupt("masking", x, share=0.4)
-    hidden = damaged == 0
-    assert (hidden.all(1) == hidden.any(1)).all()
-    assert abs(float(hidden.float().mean()) - 0.4) < 0.03
-    assert torch.equal(damaged[~hidden], x[~hidden])
+    corrupted = corrupt("masking", x, fraction=0.4)
+    removed = corrupted == 0
+    assert (removed.all(1) == removed.any(1)).all()
+    assert abs(float(removed.float().mean()) - 0.4) < 0.03
+    assert torch.equal(corrupted[~removed], x[~removed])
 
 
-def stretch(hidden: Any) -> tuple[int, int]:
-    """Return first and last of the places that are True, which must have no gap."""
-    places = np.flatnonzero(hidden)
-    assert len(places) == places[-1] - places[0] + 1
-    return int(places[0]), int(places[-1])
+def interval(removed: Any) -> tuple[int, int]:
+    """Return the first and last index that is True; those between must be True too."""
+    indices = np.flatnonzero(removed)
+    assert len(indices) == indices[-1] - indices[0] + 1
+    return int(indices[0]), int(indices[-1])
 
 
 @pytest.mark.parametrize("shape", [(3, 20, 40), (40,), (40, 5)], ids=str)
 def test_cutout_is_one_box_within_the_limits_anywhere(shape: tuple[int, ...]) -> None:
     x = observations(*shape, count=600)
-    damaged = corrupt("cutout", x, smallest=0.2, largest=0.5)
-    hidden = (damaged == 0).numpy()
+    corrupted = corrupt("cutout", x, smallest=0.2, largest=0.5)
+    removed = (corrupted == 0).numpy()
     axes = {3: (2, 3), 1: (1,), 2: (1,)}[len(shape)]
-    expected, seen = np.ones_like(hidden), {}
+    expected, bounds = np.ones_like(removed), {}
     for axis in axes:
-        others = tuple(other for other in range(1, hidden.ndim) if other != axis)
-        ends = [stretch(line) for line in hidden.any(others)]
-        places = np.arange(hidden.shape[axis]).reshape(
-            [-1 if i == axis else 1 for i in range(hidden.ndim)]
+        others = tuple(other for other in range(1, removed.ndim) if other != axis)
+        ends = [interval(line) for line in removed.any(others)]
+        indices = np.arange(removed.shape[axis]).reshape(
+            [-1 if i == axis else 1 for i in range(removed.ndim)]
         )
-        first, last = np.array(ends).T.reshape(2, -1, *[1] * (hidden.ndim - 1))
-        expected &= (places >= first) & (places <= last)
-        seen[axis] = first.ravel(), last.ravel()
-    np.testing.assert_array_equal(hidden, expected)  # each a full box, all channels together
-    assert torch.equal(damaged[~torch.from_numpy(hidden)], x[~torch.from_numpy(hidden)])
-    for axis, (first, last) in seen.items():
-        size = hidden.shape[axis]
+        first, last = np.array(ends).T.reshape(2, -1, *[1] * (removed.ndim - 1))
+        expected &= (indices >= first) & (indices <= last)
+        bounds[axis] = first.ravel(), last.ravel()
+    np.testing.assert_array_equal(removed, expected)  # each a full box, all channels together
+    assert torch.equal(corrupted[~torch.from_numpy(removed)], x[~torch.from_numpy(removed)])
+    for axis, (first, last) in bounds.items():
+        size = removed.shape[axis]
         assert set(last - first + 1) == set(range(round(0.2 * size), round(0.5 * size) + 1))
         assert first.min() == 0
         assert last.max() == size - 1
@@ -145,14 +160,16 @@ def test_greyscale_equals_opencv() -> None:
         np.testing.assert_allclose(image, np.stack([expected] * 3), atol=1e-5)
 
 
-def test_corruptions_compose_in_order() -> None:
-    specs = [{"name": "gaussian_noise", "std": 0.1}, {"name": "masking", "share": 0.5}]
-    inputs, _ = denoising_ae((16, 16, 3), 4, corruption=specs).sample_noise(
-        observations(3, 16, 16), Generator().manual_seed(0)
-    )
-    assert (
-        0.4 < float((inputs == 0).float().mean()) < 0.6
-    )  # in the other order noise would cover the holes
+def test_corruptions_apply_in_order_and_masks_add_up() -> None:
+    noise, masking = {"name": "gaussian_noise", "std": 0.1}, {"name": "masking", "fraction": 0.5}
+    x = observations(3, 16, 16)
+    for specs in ([noise, masking, "cutout"], [masking, "cutout", noise]):
+        model = denoising_ae((16, 16, 3), 4, corruption=specs[0], corruptions=specs[1:])
+        inputs, mask, _ = model.sample_noise(x, Generator().manual_seed(0))
+        assert mask is not None
+        # Noise after the masking covers the zeros; the mask still marks them.
+        assert torch.equal(inputs == 0, mask.expand_as(x)) == (specs[0] == noise)
+        assert 0.5 < float(mask.float().mean()) < 0.8
 
 
 @pytest.mark.parametrize(
@@ -162,8 +179,11 @@ def test_corruptions_compose_in_order() -> None:
             {"name": "gaussian_noise", "std": 0.0},
             r"std is a standard deviation and must be positive, got 0\.0",
         ),
-        ({"name": "salt_and_pepper", "share": 1.0}, r"share lies between 0 and 1, got 1\.0"),
-        ({"name": "masking", "share": 0.0}, r"share lies between 0 and 1, got 0\.0"),
+        (
+            {"name": "salt_and_pepper", "fraction": 1.0},
+            r"fraction must lie between 0 and 1, got 1\.0",
+        ),
+        ({"name": "masking", "fraction": 0.0}, r"fraction must lie between 0 and 1, got 0\.0"),
         (
             {"name": "cutout", "smallest": 0.6},
             r"0 < smallest <= largest < 1, got smallest=0\.6, largest=0\.5",

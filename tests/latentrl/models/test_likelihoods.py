@@ -1,4 +1,4 @@
-"""Log probabilities and moments against torch.distributions; spreads against those of the data."""
+"""Log probabilities and moments against torch.distributions, learned deviations against data."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_gradient_ascent_brings_the_mean_to_the_target(name: str) -> None:
     torch.testing.assert_close(likelihood.mean(outputs), x, atol=0.02, rtol=0)
 
 
-def test_learned_sigma_finds_the_spread_of_the_error() -> None:
+def test_learned_sigma_approaches_the_standard_deviation_of_the_error() -> None:
     likelihood = LIKELIHOODS.build({"name": "gaussian", "sigma": 1.0, "learned": True})
     x = torch.randn(512, 10, generator=torch.Generator().manual_seed(0)) * 0.3
     ascend(likelihood, list(likelihood.parameters()), torch.zeros_like(x), x, 200)
@@ -76,10 +76,10 @@ def test_fixed_sigma_is_not_trained() -> None:
     assert not any(p.requires_grad for p in LIKELIHOODS.build({"name": "gaussian"}).parameters())
 
 
-def test_every_value_finds_its_own_spread() -> None:
+def test_every_value_learns_its_own_standard_deviation() -> None:
     likelihood = LIKELIHOODS.build({"name": "diagonal_gaussian"})
-    spreads = torch.tensor([0.05, 0.2, 1.0, 0.0])
-    x = 0.5 + spreads * torch.randn(2000, 4, generator=torch.Generator().manual_seed(0))
+    deviations = torch.tensor([0.05, 0.2, 1.0, 0.0])
+    x = 0.5 + deviations * torch.randn(2000, 4, generator=torch.Generator().manual_seed(0))
     outputs = zeros_for(likelihood, 1, 4).requires_grad_()
     ascend(likelihood, [outputs], outputs, x, 500)
     found = likelihood.std(outputs.detach())[0]
@@ -87,7 +87,7 @@ def test_every_value_finds_its_own_spread() -> None:
     assert 0.01 <= found[3] < 0.012  # a constant value stops at the floor
 
 
-def test_the_spread_begins_at_sigma_and_has_a_floor() -> None:
+def test_the_standard_deviation_starts_at_sigma_and_has_a_floor() -> None:
     likelihood = LIKELIHOODS.build({"name": "diagonal_gaussian", "sigma": 0.3, "floor": 0.02})
     torch.testing.assert_close(likelihood.std(torch.zeros(1, 8)), torch.full((1, 4), 0.3))
     torch.testing.assert_close(likelihood.std(torch.full((1, 8), -1e4)), torch.full((1, 4), 0.02))
@@ -102,14 +102,14 @@ def test_sigma_must_be_positive(name: str, sigma: float) -> None:
         LIKELIHOODS.build({"name": name, "sigma": sigma})
 
 
-def test_sigma_must_be_above_its_floor() -> None:
+def test_sigma_must_exceed_its_floor() -> None:
     with pytest.raises(
         ValueError,
-        match=r"sigma must be above its floor, and that above 0; got sigma=0\.1, floor=0\.1",
+        match=r"sigma must exceed floor, and floor must be positive; got sigma=0\.1, floor=0\.1",
     ):
         LIKELIHOODS.build({"name": "diagonal_gaussian", "floor": 0.1})
     with pytest.raises(
         ValueError,
-        match=r"sigma must be above its floor, and that above 0; got sigma=0\.1, floor=0\.0",
+        match=r"sigma must exceed floor, and floor must be positive; got sigma=0\.1, floor=0\.0",
     ):
         LIKELIHOODS.build({"name": "diagonal_gaussian", "floor": 0.0})

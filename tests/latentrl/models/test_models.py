@@ -1,5 +1,4 @@
-"""Every model builds, trains, survives disk, JSON, copies and interruptions, and encodes for an
-agent."""
+"""Every registered model builds, trains, saves, copies, resumes and encodes for an agent."""
 
 from __future__ import annotations
 
@@ -52,13 +51,12 @@ def test_builds_and_runs(name: str, space: spaces.Box) -> None:
     torch.manual_seed(0)
     model = make(name, space, latent_dim=5)
     x = observations(space)
-    codes = model.encode(x)
-    assert (codes.shape, codes.dtype) == ((3, 5), np.float32)
-    assert np.isfinite(codes).all()
+    latents = model.encode(x)
+    assert (latents.shape, latents.dtype) == ((3, 5), np.float32)
+    assert np.isfinite(latents).all()
     outputs = model.encoder(model.preprocess(torch.from_numpy(x)))
-    assert (
-        len({row.detach().numpy().tobytes() for row in outputs}) == 3
-    )  # before bits are made of them
+    # The outputs, as three observations may have the same bits.
+    assert len({row.detach().numpy().tobytes() for row in outputs}) == 3
     if model.decoder is not None:
         restored = model.reconstruct(x)
         assert restored.shape == x.shape
@@ -97,25 +95,25 @@ def test_config_survives_json(name: str, space: spaces.Box) -> None:
 
 @pytest.mark.parametrize("space", KINDS, ids=by_shape)
 @MODEL
-def test_a_code_is_never_a_sample(name: str, space: spaces.Box) -> None:
+def test_a_latent_is_never_a_sample(name: str, space: spaces.Box) -> None:
     model, x = make(name, space, latent_dim=5), observations(space)
-    codes = model.encode(x)
+    latents = model.encode(x)
     torch.manual_seed(1)
-    np.testing.assert_array_equal(model.train().encode(x), codes)
+    np.testing.assert_array_equal(model.train().encode(x), latents)
     with torch.no_grad():
-        code = model.head(model.encoder(model.preprocess(torch.from_numpy(x))))
-    np.testing.assert_allclose(codes, code.mean.numpy(), atol=1e-5)
+        posterior = model.head(model.encoder(model.preprocess(torch.from_numpy(x))))
+    np.testing.assert_allclose(latents, posterior.mean.numpy(), atol=1e-5)
 
 
 @MODEL
-def test_a_copy_lives_on_its_own(name: str, vectors: Any) -> None:
+def test_a_copy_shares_no_weights(name: str, vectors: Any) -> None:
     torch.manual_seed(0)
     model = make(name, (8,), latent_dim=3)
     x = torch.from_numpy(vectors[:16])
-    inputs, noise = model.sample_noise(x, torch.Generator().manual_seed(0))
-    copied, codes = copy.deepcopy(model), model.encode(vectors[:16])
+    noise = model.sample_noise(x, torch.Generator().manual_seed(0))
+    copied, latents = copy.deepcopy(model), model.encode(vectors[:16])
     if model.decoder is not None:
-        terms, again = model.losses(x, inputs, noise, 0)[0], copied.losses(x, inputs, noise, 0)[0]
+        terms, again = model.losses(x, *noise, 0)[0], copied.losses(x, *noise, 0)[0]
         assert all(torch.equal(again[term], value) for term, value in terms.items())
         if model.config.training == "gradient":
             torch.stack(list(again.values())).sum().backward()
@@ -123,8 +121,8 @@ def test_a_copy_lives_on_its_own(name: str, vectors: Any) -> None:
         for parameter in copied.parameters():
             parameter.add_(1.0)
     assert all(p.grad is None for p in model.parameters())
-    np.testing.assert_array_equal(model.encode(vectors[:16]), codes)
-    assert not np.array_equal(copied.encode(vectors[:16]), codes)
+    np.testing.assert_array_equal(model.encode(vectors[:16]), latents)
+    assert not np.array_equal(copied.encode(vectors[:16]), latents)
 
 
 @pytest.mark.parametrize("kind", ["vectors", "waves"])
@@ -147,7 +145,7 @@ def test_one_fit_trains_every_model(name: str, kind: str, request: pytest.Fixtur
 
 
 class InterruptAt:
-    """Interrupts a fit at a step, counted over both stages of a model that has two."""
+    """Interrupts a fit at a training step, counted over both stages of a model that has two."""
 
     def __init__(self, step: int) -> None:
         self.step, self.done, self.losses = step, 0, Autoencoder.losses
@@ -173,7 +171,7 @@ def fit_few(
     return model, lrl.fit(model, data, config, path=path, progress=False, **options)
 
 
-@pytest.mark.filterwarnings("ignore:the code has collapsed")  # too short to learn
+@pytest.mark.filterwarnings("ignore:the latents have collapsed")  # too short to learn
 @pytest.mark.parametrize("step", [2, 5])
 @pytest.mark.parametrize("name", GRADIENT)
 def test_interrupted_and_resumed_is_uninterrupted(
@@ -194,7 +192,7 @@ def test_interrupted_and_resumed_is_uninterrupted(
 
 
 @MODEL
-def test_an_agent_sees_codes(name: str) -> None:
+def test_an_agent_observes_latents(name: str) -> None:
     torch.manual_seed(0)
     for stack in (1, 4):
         env = gym.make("CartPole-v1")
@@ -202,21 +200,20 @@ def test_an_agent_sees_codes(name: str) -> None:
         model = make(name, env.observation_space, latent_dim=3)
         wrapped = lrl.wrap(env, model)
         raw = env.reset(seed=0)[0]
-        codes = [wrapped.reset(seed=0)[0]]
-        np.testing.assert_array_equal(codes[0], model.encode(np.asarray(raw, np.float32)))
-        codes += [wrapped.step(step % 2)[0] for step in range(4)]
-        assert all(wrapped.observation_space.contains(code) for code in codes)
+        latents = [wrapped.reset(seed=0)[0]]
+        np.testing.assert_array_equal(latents[0], model.encode(np.asarray(raw, np.float32)))
+        latents += [wrapped.step(step % 2)[0] for step in range(4)]
+        assert all(wrapped.observation_space.contains(latent) for latent in latents)
         wrapped.close()
 
 
-def test_options_choose_the_parts() -> None:
+def test_options_choose_the_components() -> None:
     assert lrl.beta_vae((8,), 3, beta=2.0).config.losses == [
         {"name": "kl", "beta": 2.0, "free_bits": 0.0}
     ]
-    penalty = {"name": "capacity", "gamma": 5.0, "capacity": 9.0, "steps": 7}
-    assert lrl.beta_vae((8,), 3, capacity=9.0, gamma=5.0, capacity_steps=7).config.losses == [
-        penalty
-    ]
+    capacity = {"name": "capacity", "gamma": 5.0, "capacity": 9.0, "steps": 7}
+    model = lrl.beta_vae((8,), 3, capacity=9.0, gamma=5.0, capacity_steps=7)
+    assert model.config.losses == [capacity]
     assert lrl.sparse_ae((8,), 3, prior="kl").config.head == {
         "name": "point",
         "activation": "sigmoid",
@@ -235,9 +232,8 @@ def test_options_choose_the_parts() -> None:
     )
     assert first == {"name": "moments", "off_diagonal": 10.0, "diagonal": 100.0, "of": "mean"}
     assert second == {"name": "moments", "off_diagonal": 10.0, "diagonal": 10.0, "of": "sample"}
-    assert lrl.dae_beta_vae((8,), 3, share=0.3).config.features["corruptions"] == [
-        {"name": "masking", "share": 0.3}
-    ]
+    features = lrl.dae_beta_vae((8,), 3, fraction=0.3).config.reconstruction["model"]
+    assert features["corruptions"] == [{"name": "masking", "fraction": 0.3}]
 
 
 def test_options_are_checked() -> None:
@@ -245,7 +241,9 @@ def test_options_are_checked() -> None:
         ValueError, match="tied=True chooses the networks itself; give either it or backbone"
     ):
         lrl.contractive_ae((8,), 3, tied=True, backbone={"name": "mlp"})
-    with pytest.raises(ValueError, match=r"a vae counts once, so it is at least 1; got 0\.5"):
+    with pytest.raises(
+        ValueError, match=r"beta must be at least 1, the weight of .* in a vae; got 0\.5"
+    ):
         lrl.beta_tcvae((8,), 3, beta=0.5)
     with pytest.raises(ValueError, match="unknown version 'iii'; known: i, ii"):
         lrl.dip_vae((8,), 3, version="iii")
@@ -256,13 +254,14 @@ def test_options_are_checked() -> None:
 
 
 @pytest.mark.parametrize("name", ["sparse_ae", "contractive_ae", "psd_ae"])
-def test_penalised_codes_may_be_larger_than_the_observation(name: str) -> None:
+def test_penalised_latents_may_be_larger_than_the_observation(name: str) -> None:
     assert make(name, (8,), latent_dim=20).encode(observations(as_space((8,)))).shape == (3, 20)
 
 
-def test_parts_are_given_by_name_or_spec(small_backbone: dict[str, Any]) -> None:
+def test_components_are_given_by_name_or_spec(small_backbone: dict[str, Any]) -> None:
     model = lrl.vae((16, 16, 3), 3, likelihood="bernoulli", backbone=small_backbone)
     assert model.config.likelihood == {"name": "bernoulli"}
+    assert lrl.vae((8,), 3, backbone="linear").config.backbone == {"name": "linear"}
     model = lrl.vae((16, 16, 3), 3, likelihood={"name": "gaussian", "sigma": 0.5})
     assert float(model.likelihood.log_sigma.exp()) == pytest.approx(0.5)
 
@@ -272,10 +271,12 @@ def test_corruption_takes_its_parameters() -> None:
         {"name": "gaussian_noise", "std": 0.5}
     ]
     assert make("denoising_ae", (8,), latent_dim=3, std=0.5).config.corruptions[0]["std"] == 0.5
+    masking = {"name": "masking", "fraction": 0.4}
+    assert lrl.denoising_ae((8,), 3, corruption=masking).config.corruptions == [masking]
     with pytest.raises(
-        ValueError, match="corruption 'gaussian_noise' has no 'share'; it takes: std"
+        ValueError, match="corruption 'gaussian_noise' has no 'fraction'; it takes: std"
     ):
-        lrl.denoising_ae((8,), 3, share=0.5)
+        lrl.denoising_ae((8,), 3, fraction=0.5)
     with pytest.raises(ValueError, match="unknown corruption 'fog'; known: "):
         lrl.denoising_ae((8,), 3, corruption="fog")
     with pytest.raises(
@@ -290,3 +291,5 @@ def test_make_keeps_defaults_and_names_mistakes() -> None:
         make("gan", (8,))
     with pytest.raises(ValueError, match="model 'vae' has no 'beta'; it takes: latent_dim, "):
         make("vae", (8,), beta=2.0)
+    with pytest.raises(ValueError, match=r"model 'vae' has no 'losess'; .* losses, corruptions$"):
+        lrl.vae((8,), losess=["topk"])

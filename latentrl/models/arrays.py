@@ -1,0 +1,104 @@
+"""Arrays of observations and latents: checks, and functions mapped over them in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from latentrl.models.preprocessing import is_image
+from latentrl.types import Array, describe_space
+
+CHUNK = 512
+"""Observations per forward pass: enough to keep a GPU busy, little enough for its memory."""
+
+
+def map_chunks(
+    function: Callable[[Tensor], Tensor],
+    array: Array,
+    single_shape: tuple[int, ...],
+    device: torch.device,
+) -> Array:
+    """Apply a function of tensors to an array, at most ``CHUNK`` rows at a time.
+
+    Args:
+        function: maps ``(B, ...)`` on ``device`` to ``(B, ...)``.
+        array: ``(B, *single_shape)``, or ``single_shape`` for one row.
+        single_shape: shape of one row.
+        device: where ``function`` runs.
+
+    Returns:
+        The results of all rows, without ``B`` where ``array`` had none.
+    """
+    single = array.shape == single_shape
+    batch = array[None] if single else array
+    results = [function(chunk).cpu().numpy() for chunk in _chunks(batch, device)]
+    return results[0][0] if single else np.concatenate(results)
+
+
+def _chunks(array: Array, device: torch.device) -> Iterator[Tensor]:
+    # An empty batch is one empty chunk, whose result has the right shape.
+    for start in range(0, max(len(array), 1), CHUNK):
+        # torch warns of read-only memory and has no negative strides: "W" and "C" copy those.
+        chunk = np.require(array[start : start + CHUNK], requirements=["C", "W"])
+        yield torch.from_numpy(chunk).to(device, non_blocking=True)
+
+
+def check_observations(observations: Array, space: spaces.Box) -> Array:
+    """Return observations of ``space``, one or ``(B, ...)``, as an array that models take.
+
+    Raises:
+        ValueError: shape, dtype or values do not belong to the space.
+    """
+    array = np.asarray(observations)
+    _check_shape(array, space)
+    if np.issubdtype(space.dtype, np.integer):
+        if array.dtype != space.dtype:
+            raise ValueError(
+                f"expected {np.dtype(space.dtype).name} observations, got {array.dtype.name}; "
+                f"convert them to the units of {describe_space(space)} first"
+            )
+        return array
+    array = _finite(array, "observations")
+    if is_image(space) and array.size and not _within(array, space):
+        raise ValueError(
+            f"images of {describe_space(space)} lie in [{space.low.min():g}, "
+            f"{space.high.max():g}], these go from {array.min():g} to {array.max():g}"
+        )
+    return array
+
+
+def check_latents(latents: Array, latent_dim: int) -> Array:
+    """Return latents, one or ``(B, latent_dim)``, as an array that models take.
+
+    Raises:
+        ValueError: the shape is another, or a value is not finite.
+    """
+    array = np.asarray(latents)
+    if array.ndim not in (1, 2) or array.shape[-1] != latent_dim:
+        raise ValueError(f"expected latents of shape (B, {latent_dim}), got {array.shape}")
+    return _finite(array, "latents")
+
+
+def _check_shape(array: Array, space: spaces.Box) -> None:
+    axes = len(space.shape)
+    if array.shape[-axes:] != space.shape or array.ndim - axes not in (0, 1):
+        raise ValueError(
+            f"expected observations of shape (B, {', '.join(map(str, space.shape))}), "
+            f"got {array.shape}"
+        )
+
+
+def _within(array: Array, space: spaces.Box) -> bool:
+    return bool(array.min() >= space.low.min() and array.max() <= space.high.max())
+
+
+def _finite(array: Array, what: str) -> Array:
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"expected numbers, got {what} of dtype {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} contain NaN or infinity")
+    return array.astype(np.float32, copy=False)

@@ -1,0 +1,46 @@
+"""Observations of any source as batches that a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentrl.data.frames import Frames, as_frames
+from latentrl.models.arrays import CHUNK
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.types import Array
+
+Observations = Frames | Array | str | Path
+"""An array, with or without ``B`` in front, or a source that ``as_frames`` opens."""
+
+
+def is_single(model: Autoencoder, observations: object) -> bool:
+    """Return whether ``observations`` is one observation, without ``B``."""
+    return (
+        isinstance(observations, np.ndarray) and observations.shape == model.observation_space.shape
+    )
+
+
+def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
+    """Yield observations in order as checked arrays ``(B, *observation_shape)``.
+
+    Raises:
+        TypeError: they are neither an array, nor Frames, nor a path.
+        ValueError: shape, dtype or values do not belong to the observation space.
+    """
+    source = observations if isinstance(observations, np.ndarray) else as_frames(observations)
+    if is_single(model, source):
+        source = source[None]
+    # An empty array still yields one empty batch, so that results have the right shape.
+    for start in range(0, max(len(source), 1), CHUNK):
+        yield model.check_observations(source[start : start + CHUNK])
+
+
+def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) -> Iterator[Tensor]:
+    """Yield frames in order as scaled tensors ``(B, *preprocess.shape)`` on the model's device."""
+    for batch in frames.batches(batch_size):
+        yield model.preprocess(torch.from_numpy(batch).to(model.device))
