@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib.util
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -55,15 +56,27 @@ STYLE: dict[str, Any] = {
 }
 PAD, ROW_GAP, BREAK, LINE = 8, 4, 12, 22
 """Pixels: around labels, between rows, at a break between columns, and of a line of text."""
+REMEDY = "pip install 'latentrl[viz]'"
 LINE_WIDTH = 1000
 """Pixels after which the tiles of a folded sheet continue below."""
 BAR, BARS_HEIGHT, CELL = 26, 320, (72, 32)
 
 
+def _installed() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def require_matplotlib() -> None:
-    """Raise ``ImportError`` with the remedy where matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("figures need matplotlib: pip install 'latentrl[viz]'")
+    """Raise ``ImportError`` with the remedy if matplotlib is missing."""
+    if not _installed():
+        raise ImportError(f"figures need matplotlib: {REMEDY}")
+
+
+def can_draw(what: str) -> bool:
+    """Return whether matplotlib is installed; if not, warn that ``what`` is left out."""
+    if not _installed():
+        warnings.warn(f"{what} is not drawn, it needs matplotlib: {REMEDY}", stacklevel=2)
+    return _installed()
 
 
 @contextlib.contextmanager

@@ -156,6 +156,13 @@ def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
         image_sheet([blocks(2)])
 
 
+def test_optional_figures_are_left_out_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert figures.can_draw("the novelty map")
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    with pytest.warns(UserWarning, match=r"the novelty map is not drawn.*latentrl\[viz\]"):
+        assert not figures.can_draw("the novelty map")
+
+
 def test_pyplot_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     original = builtins.__import__
 

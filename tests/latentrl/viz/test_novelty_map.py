@@ -104,12 +104,12 @@ def test_disc_has_the_colour_of_its_mean_bonus_and_grows_with_its_states() -> No
     diameters = np.sqrt(discs.get_sizes())
     expected = 4 + 1.3 * np.log2([1, 40, 2])
     assert diameters / diameters[0] == pytest.approx(expected / expected[0])
-    assert discs.get_offsets()[:, 0] == pytest.approx([1 / 3, 0, 1], abs=0.01)
+    assert np.asarray(discs.get_offsets())[:, 0] == pytest.approx([1 / 3, 0, 1], abs=0.01)
 
 
 def test_first_component_is_horizontal_and_second_vertical() -> None:
     latents = np.array([[0, 0], [4, 0], [0, 1], [4, 1]], np.float32)
-    offsets = scatter(coloured(4), latents, np.arange(4.0)).get_offsets()
+    offsets = np.asarray(scatter(coloured(4), latents, np.arange(4.0)).get_offsets())
     assert offsets == pytest.approx(np.array([[0, 0], [1, 0], [0, 1], [1, 1]]), abs=1e-6)
 
 
@@ -178,7 +178,7 @@ def test_equal_states_and_equal_bonuses(count: int, bonus: float) -> None:
     arguments = coloured(count), latents, np.full(count, bonus)
     assert indices(novelty_map(*arguments)) == [[0]] * 3
     discs = scatter(*arguments)
-    assert discs.get_offsets() == pytest.approx(np.array([[0.5, 0.5]]))
+    assert np.asarray(discs.get_offsets()) == pytest.approx(np.array([[0.5, 0.5]]))
     assert discs.get_facecolors()[0, :3] == pytest.approx(colormap(np.zeros(1))[0] / 255)
 
 
