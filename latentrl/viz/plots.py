@@ -22,16 +22,13 @@ from latentrl.viz.figures import (
     PALE_INK,
     SMALL,
     Figure,
-    Labels,
-    Margins,
-    Sheet,
     Size,
-    image_sheet,
     style,
     text_width,
     ticks,
 )
 from latentrl.viz.images import model_images
+from latentrl.viz.sheets import Labels, Margins, Sheet, image_sheet
 
 PLOT, PANEL = (120, 92), (320, 160)
 """Width and height in pixels of one plot among many, and of one with two curves."""

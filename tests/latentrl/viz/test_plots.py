@@ -11,7 +11,7 @@ from gymnasium import spaces
 from matplotlib.colors import to_rgb
 
 import latentrl as lrl
-from latentrl.viz.figures import CYCLE, Labels, rasterize
+from latentrl.viz.figures import CYCLE, rasterize
 from latentrl.viz.plots import (
     FARTHEST,
     MARGIN,
@@ -23,6 +23,7 @@ from latentrl.viz.plots import (
     observation_sheet,
     standard_scores,
 )
+from latentrl.viz.sheets import Labels
 
 MEAN, STD = 5.0, 2.0
 
@@ -129,9 +130,9 @@ def test_comparison_has_a_legend_and_shaded_places() -> None:
     amount = np.zeros((4, 10))
     amount[:, 2] = 1
     figure = comparison_sheet(
-        model, ("seen", "decoded"), [(first, second)], shade=Shade("hole", amount)
+        model, ("observed", "decoded"), [(first, second)], shade=Shade("hole", amount)
     )
-    assert {"seen", "decoded", "hole"} <= set(written(figure))
+    assert {"observed", "decoded", "hole"} <= set(written(figure))
     pixels = rasterize(figure)
     counts = {
         colour: (pixels == np.round(np.multiply(to_rgb(colour), 255))).all(-1).sum()
