@@ -143,6 +143,25 @@ def test_comparison_has_a_legend_and_shaded_places() -> None:
     assert min(counts.values()) > 200
 
 
+@pytest.mark.parametrize("shape", [(7,), (60,), (10, 1), (10, 12)])
+@pytest.mark.parametrize("count", [1, 5])
+def test_all_text_is_inside_the_figure(shape: tuple[int, ...], count: int) -> None:
+    batch = np.full((count, *shape), MEAN + 20 * STD, np.float32)
+    shade = Shade("nll (darker is higher)", np.ones((count, shape[0])))
+    names = "corrupted or restored", "clean"
+    labels = Labels(("dimension 12 (3.4 nats)",), ["alarm, -1234.5"] * count, fold=True)
+    model = model_of(*shape)
+    for figure in (
+        comparison_sheet(model, names, [(batch, -batch)], labels, shade),
+        observation_sheet(model, [batch], labels),
+    ):
+        rasterize(figure)
+        for text in figure.axes[0].texts:
+            box = text.get_window_extent()
+            assert min(box.x0, box.y0) >= 0, text.get_text()
+            assert (box.max <= figure.bbox.size).all(), text.get_text()
+
+
 def test_images_become_a_sheet_of_images(images: Any) -> None:
     model = lrl.ae((32, 32, 3), 4)
     figure = observation_sheet(model, [images[:2]], Labels(columns=("a", "b")))
