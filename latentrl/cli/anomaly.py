@@ -16,9 +16,10 @@ from latentrl.latents.anomaly import AnomalyDetector, auroc
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
-from latentrl.viz.figures import Figure, Labels, image_sheet
+from latentrl.viz.figures import Figure
 from latentrl.viz.images import colormap, model_images
 from latentrl.viz.plots import Shade, comparison_sheet
+from latentrl.viz.sheets import Labels, image_sheet
 
 CALIBRATION = 0.2
 """Fraction of the data that sets the threshold if no normal observations are given."""

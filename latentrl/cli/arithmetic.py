@@ -13,8 +13,9 @@ from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
-from latentrl.viz.figures import Figure, Labels
+from latentrl.viz.figures import Figure
 from latentrl.viz.plots import observation_sheet
+from latentrl.viz.sheets import Labels
 
 
 @VERBS.register("arithmetic")

@@ -52,6 +52,7 @@ class Output:
             "shape": shape,
         }
 
+        # np.save needs the whole array; a header and batches after it make the same file.
         def fill(temporary: Path) -> None:
             with temporary.open("wb") as file:
                 np.lib.format.write_array_header_1_0(file, header)

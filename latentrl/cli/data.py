@@ -59,6 +59,7 @@ def _images(path: Path, model: Autoencoder) -> Frames | None:
         return None
     source = open_source(path)
     assert isinstance(source, ImageFolder)
+    # A folder of images has no size of its own: each file is resized when it is read.
     source.size, source.greyscale = (space.shape[0], space.shape[1]), len(space.shape) == 2
     return Frames(space, [source], np.arange(len(source)), metadata={"source": str(path)})
 
@@ -142,6 +143,7 @@ class Errors:
     def add(self, name: str, a: Array, b: Array, where: Array | None = None) -> None:
         """Add the errors between two batches in the environment's units, where the mask is True."""
         error = np.square(_network_units(self.model, a) - _network_units(self.model, b))
+        # Sum and count, not means: the mean of batch means is wrong for masks of unequal size.
         counted = np.broadcast_to(np.True_ if where is None else where, error.shape)
         total = np.array([error.sum(where=counted, dtype=np.float64), counted.sum()])
         self.sums[name] = self.sums.get(name, 0) + total
@@ -155,6 +157,7 @@ class Errors:
 
 
 def _network_units(model: Autoencoder, array: Array) -> Array:
+    # The offset of the preprocessing cancels in a difference, so that only its scale is applied.
     pre = model.preprocess
     scaled: Array
     if isinstance(pre, ImagePreprocessor):
@@ -174,6 +177,7 @@ def fidelity(model: Autoencoder, of: str, squared_error: float) -> Metrics:
 
 def reconstruction_metrics(model: Autoencoder, health: Health) -> Metrics:
     """Return the fidelity, the SSIM of images and the negative log-likelihood of ``health``."""
+    # PSNR = -10 log10(MSE) for a peak of 1; the inverse gives vectors their RMSE.
     metrics = fidelity(model, "reconstruction", 10 ** (-health.psnr / 10))
     metrics |= {} if health.ssim is None else {"SSIM": health.ssim}
     return {**metrics, "nll, nats": health.reconstruction}

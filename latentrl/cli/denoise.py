@@ -20,9 +20,10 @@ from latentrl.models.config import Spec
 from latentrl.models.corruptions import CORRUPTIONS, Corruption
 from latentrl.models.preprocessing import ImagePreprocessor, is_image
 from latentrl.types import Array, describe_space
-from latentrl.viz.figures import Figure, Labels, image_sheet
+from latentrl.viz.figures import Figure
 from latentrl.viz.images import model_images
 from latentrl.viz.plots import comparison_sheet
+from latentrl.viz.sheets import Labels, image_sheet
 
 
 @VERBS.register("denoise")
@@ -148,5 +149,6 @@ def _scaled(model: Autoencoder, observations: Tensor) -> Tensor:
     if not isinstance(pre, ImagePreprocessor):
         x: Tensor = pre(observations.to(model.device))
         return x.cpu()
+    # The file of corrupted images keeps their full size; the network resizes it when restoring.
     images = observations if observations.ndim == 4 else observations[..., None]
     return (images.permute(0, 3, 1, 2).float() - pre.low) / (pre.high - pre.low)

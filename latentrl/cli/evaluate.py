@@ -54,6 +54,8 @@ class Evaluate(DataVerb):
         latents = map_all(frames, "encoding", model.encode)
         state = None if model.decoder is None else health(model, frames)
         kl = np.zeros(model.latent_dim) if state is None else state.kl
+        # The variance of the posterior mean is the criterion of an active unit (Burda et al. 2016):
+        # a KL above zero alone may come from a posterior that is constant over the data.
         variance = latents.var(0, dtype=np.float64)
         active = variance > ACTIVE_VARIANCE
         rows = zip(range(len(kl)), kl, variance, active.astype(int), strict=True)

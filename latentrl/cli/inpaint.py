@@ -19,9 +19,10 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.corruptions import Cutout
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
 from latentrl.types import Array
-from latentrl.viz.figures import Figure, Labels, image_sheet
+from latentrl.viz.figures import Figure
 from latentrl.viz.images import model_images
 from latentrl.viz.plots import Shade, comparison_sheet
+from latentrl.viz.sheets import Labels, image_sheet
 
 HOLE = (230, 120, 60)
 """RGB colour of holes in figures."""
@@ -102,7 +103,8 @@ def random_holes(model: Autoencoder, count: int, seed: int) -> Array:
     inside = holes[:, pre.rows, pre.columns] if isinstance(pre, ImagePreprocessor) else holes
     ones = torch.ones(count, 1, *inside.shape[1:]) if image else torch.ones(inside.shape)
     _, mask = cutout(ones, Generator().manual_seed(seed))
-    inside[:] = mask.numpy().reshape(inside.shape)
+    assert mask is not None
+    inside[:] = mask.expand_as(ones).numpy().reshape(inside.shape)
     return holes
 
 
@@ -123,6 +125,7 @@ def _filled_by_mean(model: Autoencoder, observations: Array, holes: Array) -> Ar
     """Return the baseline: the mean colour around a hole, or the mean of the training data."""
     if isinstance(model.preprocess, VectorPreprocessor):
         return np.where(holes, model.preprocess.mean.cpu().numpy(), observations)
+    # Per image and channel, over all pixels outside of its holes.
     around = np.broadcast_to(~holes, observations.shape)
     total = observations.sum((1, 2), where=around, keepdims=True, dtype=np.float64)
     count = np.maximum(around.sum((1, 2), keepdims=True), 1)

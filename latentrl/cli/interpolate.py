@@ -13,9 +13,10 @@ from latentrl.data.frames import Frames
 from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
-from latentrl.viz.figures import Figure, Labels
+from latentrl.viz.figures import Figure
 from latentrl.viz.images import gif, grid, model_images
 from latentrl.viz.plots import observation_sheet
+from latentrl.viz.sheets import Labels
 
 MOVING_STEPS, PAUSE, FPS = 21, 6, 12
 """Of the GIF: steps from one end to the other, frames of rest at each end, frames per second."""
@@ -85,6 +86,7 @@ class Interpolate(DataVerb):
 
 def _movie(model: Autoencoder, decoded: Array) -> bytes:
     frames = [grid(_square(model_images(model, step))) for step in decoded.swapaxes(0, 1)]
+    # Forth and back, so that the loop has no jump.
     first, last = [frames[0]] * PAUSE, [frames[-1]] * PAUSE
     return gif([*first, *frames, *last, *frames[::-1]], FPS)
 

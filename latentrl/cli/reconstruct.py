@@ -11,9 +11,10 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.health import health
 from latentrl.types import Array
-from latentrl.viz.figures import Figure, Labels, image_sheet
+from latentrl.viz.figures import Figure
 from latentrl.viz.images import model_images
 from latentrl.viz.plots import comparison_sheet
+from latentrl.viz.sheets import Labels, image_sheet
 
 
 @VERBS.register("reconstruct")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from latentrl.cli.base import VERBS, Metrics, Output, Verb
 from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.viz.figures import Labels
 from latentrl.viz.plots import observation_sheet
+from latentrl.viz.sheets import Labels
 
 
 class PriorVerb(Verb):

@@ -15,8 +15,9 @@ from latentrl.latents.index import HammingIndex, LatentIndex
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.heads import BinaryPosterior
 from latentrl.types import Array
-from latentrl.viz.figures import Figure, Labels
+from latentrl.viz.figures import Figure
 from latentrl.viz.plots import observation_sheet
+from latentrl.viz.sheets import Labels
 
 MEASURED = 1_000
 """Queries over which the fraction of equal labels is averaged."""
@@ -76,6 +77,7 @@ class Search(DataVerb):
 
 def _chance(labels: Array) -> float:
     """Return the probability that two random observations have the same label."""
+    # The sum of squared class fractions: both observations are drawn independently.
     fractions = np.unique(labels, return_counts=True)[1] / len(labels)
     return float(np.square(fractions).sum())
 

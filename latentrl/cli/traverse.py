@@ -11,9 +11,9 @@ from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.training.health import latent_order
 from latentrl.types import Array
-from latentrl.viz.figures import Labels
 from latentrl.viz.images import representative_index, traversal_gif
 from latentrl.viz.plots import observation_sheet
+from latentrl.viz.sheets import Labels
 
 CANDIDATES = 64
 """Observations among which the default start is selected."""

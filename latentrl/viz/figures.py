@@ -1,4 +1,4 @@
-"""Figures with text: style, sheets of labelled tiles, bars and tables, drawn by matplotlib.
+"""Figures with text: their style, bars and tables, drawn by matplotlib.
 
 This is the one module that imports matplotlib (extra ``viz``), and only when a figure is drawn.
 A figure is an object of its own: pyplot, which keeps figures in global state, is not used.
@@ -10,14 +10,14 @@ import contextlib
 import functools
 import importlib.util
 import math
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from latentrl.types import Array
-from latentrl.viz.images import enlarge, png
+from latentrl.viz.images import png
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -53,17 +53,27 @@ STYLE: dict[str, Any] = {
     "text.color": INK,
     "axes.linewidth": 0.6,
 }
-PAD, ROW_GAP, BREAK, LINE = 8, 4, 12, 22
-"""Pixels: around labels, between rows, at a break between columns, and of a line of text."""
-LINE_WIDTH = 1000
-"""Pixels after which the tiles of a folded sheet continue below."""
+PAD, LINE = 8, 22
+"""Pixels around labels, and of a line of text."""
+REMEDY = "pip install 'latentrl[viz]'"
 BAR, BARS_HEIGHT, CELL = 26, 320, (72, 32)
 
 
+def _installed() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def require_matplotlib() -> None:
-    """Raise ``ImportError`` with the remedy where matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("figures need matplotlib: pip install 'latentrl[viz]'")
+    """Raise ``ImportError`` with the remedy if matplotlib is missing."""
+    if not _installed():
+        raise ImportError(f"figures need matplotlib: {REMEDY}")
+
+
+def can_draw(what: str) -> bool:
+    """Return whether matplotlib is installed; if not, warn that ``what`` is left out."""
+    if not _installed():
+        warnings.warn(f"{what} is not drawn, it needs matplotlib: {REMEDY}", stacklevel=2)
+    return _installed()
 
 
 @contextlib.contextmanager
@@ -139,111 +149,6 @@ def ticks(low: float, high: float, count: int = 4) -> Array:
     values = np.asarray(MaxNLocator(count, steps=[1, 2, 5, 10]).tick_values(low, high))
     inside: Array = values[(values >= low) & (values <= high)]
     return inside
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Text of a sheet and the arrangement of its columns."""
-
-    rows: Sequence[str] = ()
-    """One label for each row, or none."""
-    columns: Sequence[str] = ()
-    """One label for each column, or none."""
-    title: str = ""
-    """A line above the tiles."""
-    breaks: Sequence[int] = ()
-    """Columns with more space before them."""
-    fold: bool = False
-    """Whether long rows continue below, all rows together; a single row becomes a square."""
-
-
-@dataclass(frozen=True)
-class Margins:
-    """Pixels that a sheet leaves for axes and legend."""
-
-    left: int = 0
-    """Left of the first column."""
-    block: int = 0
-    """Below the last row of each block."""
-    top: int = 0
-    bottom: int = 0
-    width: int = 0
-    """Least width of the figure."""
-
-
-class Sheet:
-    """A figure of equal tiles in rows, in pixels from its top left corner.
-
-    ``corners`` ``(rows, columns, 2)`` holds the left and top of each tile.
-    """
-
-    def __init__(
-        self, tile: Size, shape: tuple[int, int], labels: Labels, margins: Margins = Margins()
-    ) -> None:
-        """Lay out ``shape`` rows and columns of tiles of ``tile`` pixels and write the labels."""
-        self.tile, self.labels = tile, labels
-        rows, columns = shape
-        widest = max((text_width(name) + PAD for name in labels.columns), default=0)
-        pitch = max(tile[0] + ROW_GAP, widest)
-        names = max((text_width(name) + PAD for name in labels.rows), default=0)
-        self.per_line = _per_line(shape, pitch) if labels.fold else columns
-        block, column = np.divmod(np.arange(columns), self.per_line)
-        shift = BREAK * np.searchsorted(np.sort(np.asarray(labels.breaks)), column, "right")
-        lefts = PAD + names + margins.left + column * pitch + shift
-        above = PAD // 2 + margins.top + (LINE if labels.title else 0)
-        head = LINE if labels.columns else 0
-        height = head + rows * (tile[1] + ROW_GAP) + margins.block
-        tops = (
-            above + head + block * (height + PAD) + np.arange(rows)[:, None] * (tile[1] + ROW_GAP)
-        )
-        lefts = np.broadcast_to(lefts + (pitch - tile[0]) // 2, tops.shape)
-        self.corners = np.stack([lefts, tops], -1)
-        width = int(lefts.max()) + tile[0] + (pitch - tile[0]) // 2 + PAD
-        width = max(width, text_width(labels.title) + 2 * PAD, margins.width)
-        bottom = int(tops.max()) + tile[1] + ROW_GAP + margins.block + margins.bottom + PAD // 2
-        self.size: Size = (width, bottom)
-        self.figure = new_figure(self.size)
-        self.axes = pixel_axes(self.figure, self.size)
-        self.first = self.corners[:, :: self.per_line]
-        """Corners of the first tile of each line, ``(rows, blocks, 2)``."""
-        self._write(margins)
-
-    def _write(self, margins: Margins) -> None:
-        width, height = self.tile
-        if self.labels.title:
-            self.text(PAD, PAD // 2 + margins.top + LINE / 2, self.labels.title, ha="left")
-        for name, starts in zip(self.labels.rows, self.first, strict=bool(self.labels.rows)):
-            for left, top in starts:
-                self.text(left - margins.left - PAD, top + height / 2, name, ha="right")
-        for name, (left, top) in zip(self.labels.columns, self.corners[0], strict=False):
-            self.text(left + width / 2, top - LINE / 2, name, ha="center")
-
-    def text(self, x: float, y: float, text: str, **options: Any) -> None:
-        """Write ``text``, vertically centred at a point in pixels."""
-        self.axes.text(x, y, text, **{"va": "center", "parse_math": False, **options})
-
-
-def _per_line(shape: tuple[int, int], pitch: int) -> int:
-    rows, columns = shape
-    fitting = max(1, LINE_WIDTH // pitch)
-    if rows == 1:
-        return min(fitting, math.ceil(math.sqrt(columns)))
-    # Lines of equal length: ten tiles where nine fit become five and five, not nine and one.
-    return math.ceil(columns / math.ceil(columns / fitting))
-
-
-def image_sheet(rows: Sequence[Array], labels: Labels = Labels()) -> Figure:
-    """Draw batches of RGB images ``(B, H, W, 3)`` of one size as labelled rows."""
-    tiles = [[enlarge(image) for image in row] for row in rows]
-    height, width, _ = tiles[0][0].shape
-    with style():
-        sheet = Sheet((width, height), (len(rows), len(tiles[0])), labels)
-        canvas = np.full((sheet.size[1], sheet.size[0], 3), 255, np.uint8)
-        for row, corners in zip(tiles, sheet.corners, strict=True):
-            for tile, (left, top) in zip(row, corners, strict=True):
-                canvas[top : top + height, left : left + width] = tile
-        draw_pixels(sheet.figure, canvas)
-    return sheet.figure
 
 
 def bars(values: Array, names: Sequence[str], active: Array, title: str, quantity: str) -> Figure:

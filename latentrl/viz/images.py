@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from latentrl.latents.anomaly import AnomalyDetector
-from latentrl.latents.generate import manifold, traverse
+from latentrl.latents.generate import traverse
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 
@@ -123,13 +123,6 @@ def anomalies(detector: AnomalyDetector, observations: Array) -> Array:
     """Draw preprocessed observations in one row and their anomaly maps, on one scale, below."""
     images = model_images(detector.model, detector.model.preprocessed(observations))
     return grid([images, colormap(detector.map(observations))])
-
-
-def manifold_picture(
-    model: Autoencoder, steps: int = 15, dimensions: tuple[int, int] | None = None
-) -> Array:
-    """Draw ``manifold``: one row and one column for each quantile of two dimensions."""
-    return grid([model_images(model, row) for row in manifold(model, steps, dimensions)])
 
 
 def representative_index(model: Autoencoder, observations: Array) -> int:

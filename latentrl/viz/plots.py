@@ -22,16 +22,13 @@ from latentrl.viz.figures import (
     PALE_INK,
     SMALL,
     Figure,
-    Labels,
-    Margins,
-    Sheet,
     Size,
-    image_sheet,
     style,
     text_width,
     ticks,
 )
 from latentrl.viz.images import model_images
+from latentrl.viz.sheets import Labels, Margins, Sheet, image_sheet
 
 PLOT, PANEL = (120, 92), (320, 160)
 """Width and height in pixels of one plot among many, and of one with two curves."""
@@ -45,6 +42,9 @@ PALENESS = 0.5
 """Opacity of second curves that have the colours of the first ones."""
 SHADE = "#ffe0a0"
 AXIS_LEFT, AXIS_BOTTOM = 56, 18
+"""Pixels left of and below the plots for tick labels and axis names."""
+WIDTH, LEGEND_ENTRY = 480, 100
+"""Pixels: least width of a figure, width of a legend entry."""
 POINTS = 72 / DPI
 """Points per pixel: matplotlib measures line widths in points."""
 
@@ -138,7 +138,8 @@ class Plots:
         self.low = min(float(finite.min(initial=0)), -0.1)
         self.high = max(float(finite.max(initial=0)), 0.1)
         header = LINE * ((pale is not None) + (values.shape[-1] > 1))
-        margins = Margins(AXIS_LEFT, AXIS_BOTTOM, header, LINE, width=480)
+        legend = max(WIDTH, LEGEND_ENTRY * values.shape[-1])
+        margins = Margins(AXIS_LEFT, AXIS_BOTTOM, header, LINE, legend)
         self.sheet = Sheet(tile, values.shape[:2], labels, margins)
         self.inner = tile[0] - 2 * MARGIN, tile[1] - 2 * MARGIN
 
@@ -257,8 +258,8 @@ class Plots:
             for name, colour, width in row:
                 height = (y + 0.5) * LINE
                 ends = [x, x + 24], [height, height]
-                style = {"linewidth": width * POINTS, "solid_capstyle": "butt", **colour}
-                self.sheet.axes.plot(*ends, **style)
+                options = {"linewidth": width * POINTS, "solid_capstyle": "butt", **colour}
+                self.sheet.axes.plot(*ends, **options)
                 self.sheet.text(x + 30, height, name, ha="left")
                 x += 30 + text_width(name) + 3 * MARGIN
 

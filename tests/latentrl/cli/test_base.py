@@ -65,8 +65,8 @@ def test_interrupted_write_keeps_the_old_file(tmp_path, models):
 
 def test_missing_matplotlib_is_an_error_before_any_work(models, tmp_path, use, monkeypatch):
     monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"figures need matplotlib: pip install 'latentrl\[viz\]"):
-        use("sample", models / "vae", "--out", tmp_path / "out")
+    error = use("sample", models / "vae", "--out", tmp_path / "out", fails=True)
+    assert error == "error: figures need matplotlib: pip install 'latentrl[viz]'\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -60,7 +60,10 @@ def test_queries_from_a_file(models, tmp_path, use):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("search vae --data digits.npz --k 300", "k is a number of neighbours, from 1 to 299; got 300"),
+        (
+            "search vae --data digits.npz --k 300",
+            "k is a number of neighbours, from 1 to 299; got 300",
+        ),
         ("search vae --data digits.npz --query one.npy --k 301", "from 1 to 300; got 301"),
         ("search hash --data digits.npz --query one.npy --k 301", "from 1 to 300; got 301"),
         ("search hash --data digits.npz --k 0", "--k must be at least 1, got 0"),

@@ -170,11 +170,6 @@ def test_anomaly_maps_are_below_on_one_scale(fitted: lrl.Autoencoder, images: An
     np.testing.assert_array_equal(tiles, [images[:4], pictures.colormap(detector.map(images[:4]))])
 
 
-def test_manifold_picture_has_the_layout_of_the_grid(fitted: lrl.Autoencoder) -> None:
-    tiles = tiles_of(pictures.manifold_picture(fitted, 4, (1, 0)), 32, 3)
-    np.testing.assert_array_equal(tiles, lrl.manifold(fitted, 4, (1, 0)))
-
-
 def test_tiles_are_enlarged_by_their_longer_side() -> None:
     assert pictures.enlarge(np.zeros((8, 8, 3))).shape == (96, 96, 3)
     assert pictures.enlarge(np.zeros((16, 64, 3))).shape == (32, 128, 3)

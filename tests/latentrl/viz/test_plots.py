@@ -11,7 +11,7 @@ from gymnasium import spaces
 from matplotlib.colors import to_rgb
 
 import latentrl as lrl
-from latentrl.viz.figures import CYCLE, Labels, rasterize
+from latentrl.viz.figures import CYCLE, rasterize
 from latentrl.viz.plots import (
     FARTHEST,
     MARGIN,
@@ -23,6 +23,7 @@ from latentrl.viz.plots import (
     observation_sheet,
     standard_scores,
 )
+from latentrl.viz.sheets import Labels
 
 MEAN, STD = 5.0, 2.0
 
@@ -129,9 +130,9 @@ def test_comparison_has_a_legend_and_shaded_places() -> None:
     amount = np.zeros((4, 10))
     amount[:, 2] = 1
     figure = comparison_sheet(
-        model, ("seen", "decoded"), [(first, second)], shade=Shade("hole", amount)
+        model, ("observed", "decoded"), [(first, second)], shade=Shade("hole", amount)
     )
-    assert {"seen", "decoded", "hole"} <= set(written(figure))
+    assert {"observed", "decoded", "hole"} <= set(written(figure))
     pixels = rasterize(figure)
     counts = {
         colour: (pixels == np.round(np.multiply(to_rgb(colour), 255))).all(-1).sum()
@@ -140,6 +141,25 @@ def test_comparison_has_a_legend_and_shaded_places() -> None:
     panel = (PANEL[0] - 2 * MARGIN) / 10 * PANEL[1]
     assert counts[SHADE] == pytest.approx(4 * panel, rel=0.2)
     assert min(counts.values()) > 200
+
+
+@pytest.mark.parametrize("shape", [(7,), (60,), (10, 1), (10, 12)])
+@pytest.mark.parametrize("count", [1, 5])
+def test_all_text_is_inside_the_figure(shape: tuple[int, ...], count: int) -> None:
+    batch = np.full((count, *shape), MEAN + 20 * STD, np.float32)
+    shade = Shade("nll (darker is higher)", np.ones((count, shape[0])))
+    names = "corrupted or restored", "clean"
+    labels = Labels(("dimension 12 (3.4 nats)",), ["alarm, -1234.5"] * count, fold=True)
+    model = model_of(*shape)
+    for figure in (
+        comparison_sheet(model, names, [(batch, -batch)], labels, shade),
+        observation_sheet(model, [batch], labels),
+    ):
+        rasterize(figure)
+        for text in figure.axes[0].texts:
+            box = text.get_window_extent()
+            assert min(box.x0, box.y0) >= 0, text.get_text()
+            assert (box.max <= figure.bbox.size).all(), text.get_text()
 
 
 def test_images_become_a_sheet_of_images(images: Any) -> None:
