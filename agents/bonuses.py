@@ -35,7 +35,7 @@ DEFAULT_NOVELTY = "reconstruction"
 nothing counts visits."""
 
 
-@RECIPES.register("token_counts")
+@RECIPES.register("parts")
 def parts(encoder: Autoencoder, seed: int) -> Bonus:
     """1 / sqrt(n) for each part of the code that is new in its episode: patches, or dimensions
     where there are none.
@@ -43,7 +43,7 @@ def parts(encoder: Autoencoder, seed: int) -> Bonus:
     return TokenCounts(_cells(encoder), width=0.1 * token_width(encoder), seed=seed)
 
 
-@RECIPES.register("position_token_counts")
+@RECIPES.register("places")
 def places(encoder: Autoencoder, seed: int) -> Bonus:
     """As ``parts``, with the same patch at another place another part: for a camera that never
     moves.
@@ -69,7 +69,7 @@ def counts(encoder: Autoencoder, seed: int) -> Bonus:
     return Product([HashCounts(width=width, seed=seed), FirstVisits(width=width, seed=seed)])
 
 
-@RECIPES.register("token_counts+counts")
+@RECIPES.register("parts_counts")
 def parts_counts(encoder: Autoencoder, seed: int) -> Bonus:
     """``parts`` and a hundredth of ``counts``: events, and where none is near, going on to look for
     one.

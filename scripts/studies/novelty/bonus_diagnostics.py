@@ -21,7 +21,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import Bonus
 from latentrl.types import Array
 from latentrl.utils.io import read_json, write_json
-from scripts.studies.core import FOLDER, Study, Table
+from scripts.studies.core import FOLDER, STUDIES, Study, Table
 from scripts.studies.novelty.diagnostics_data import (
     BATCH,
     DOOR_KEY,
@@ -37,6 +37,8 @@ from scripts.studies.novelty.diagnostics_data import (
     watch,
 )
 
+NOVELTY_STUDIES = ("novelty", "novelty_noise")
+"""Studies of the bonuses; all others are of the autoencoders."""
 COST_BATCHES, COST_REPEATS = 16, 10
 
 Figures = Mapping[str, float]
@@ -99,6 +101,7 @@ ASIDE = {
 }
 
 
+@STUDIES.register("novelty")
 def novelty() -> Study:
     """Every bonus of train_agent.py --novelty before scaling, on codes of KeyRooms' default
     encoder.
@@ -276,6 +279,7 @@ def taken(shares: Array, means: Array) -> Array:
     return more
 
 
+@STUDIES.register("novelty_noise")
 def novelty_noise() -> Study:
     """PPO with every bonus on MiniGrid-DoorKey-5x5-v0, with noise in all frames and without; a
     tenth of the range.

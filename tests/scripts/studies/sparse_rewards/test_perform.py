@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.algorithms.base import PPO_LATENT
 from scripts.studies.sparse_rewards import perform
 from scripts.studies.sparse_rewards.tasks import TASKS, Run, Task
 
@@ -30,7 +29,7 @@ def test_run_keeps_its_curve_and_its_configuration(tiny: Path, bonus: str) -> No
     assert record["run"] == {"task": "Tiny", "bonus": bonus, "seed": 1}
     assert record["timesteps"] == 2_048
     assert record["agent"]["algo"] == "ppo"
-    assert record["agent"]["settings"]["n_envs"] == PPO_LATENT["n_envs"]
+    assert record["agent"]["hyperparameters"]["timesteps"] == 2_048
     assert record["pretraining"]["frames"] == 64
     assert record["pretraining"]["config"]["steps"] == 3
     assert record["encoder"]["latent_dim"] == 4
