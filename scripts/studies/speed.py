@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from agents.train_config import TrainConfig
 
 from agents.bonuses import make_novelty
 from agents.checkpoint import build
@@ -19,6 +18,7 @@ from agents.config import AgentConfig
 from agents.pretrain import PretrainConfig, build_model
 from agents.pretrain_config import completed
 from agents.train import describe_agent
+from agents.train_config import TrainConfig
 from agents.venv import build_monitored, build_venv
 from envs import Environment, make_vector
 from envs.minigrid.views import PIXEL_SPACE

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 import pytest
-from agents.train_config import TrainConfig
 
+from agents.train_config import TrainConfig
 from scripts import benchmark
 from scripts.studies import speed
 
