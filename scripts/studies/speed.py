@@ -17,7 +17,8 @@ from agents.checkpoint import build
 from agents.config import AgentConfig
 from agents.pretrain import PretrainConfig, build_model
 from agents.pretrain_config import completed
-from agents.train import TrainConfig, describe_agent
+from agents.train import describe_agent
+from agents.train_config import TrainConfig
 from agents.venv import build_monitored, build_venv
 from envs import Environment, make_vector
 from envs.minigrid.views import PIXEL_SPACE
@@ -151,7 +152,7 @@ class _Venv:
     bonus: bool = False
 
     def make(self, backend: str) -> Any:
-        n_envs, gamma = (self.agent.settings[name] for name in ("n_envs", "gamma"))
+        n_envs, gamma = (self.agent.hyperparameters[name] for name in ("n_envs", "gamma"))
         venv = build_monitored(self.agent.environment, n_envs=n_envs, seed=0, backend=backend)
         if self.encoder is None:
             return venv
@@ -164,6 +165,7 @@ class _Venv:
 
 def _training_rate(agent: AgentConfig, venv: Any, repeats: int) -> float:
     model = build(agent, venv)
-    timesteps = 2 * venv.num_envs * agent.settings["n_steps"]  # two rollouts and their updates
+    # Two rollouts and their updates.
+    timesteps = 2 * venv.num_envs * agent.hyperparameters["n_steps"]
     learn = functools.partial(model.learn, timesteps, reset_num_timesteps=False)
     return _median_rate(learn, timesteps, repeats)

@@ -46,7 +46,7 @@ def study() -> Study:
         step = lrl.direction(model, positive, negative)
         changes[name] = measured_changes(model, base, step)
         row = [lrl.arithmetic(model, base[4], step, strength) for strength in STRENGTHS]
-        rows.append([to_rgb(image) for image in row])
+        rows.append(to_rgb(np.stack(row)))
     return Study(_rows(changes), [_table(changes)], {CAPTION: grid(rows)})
 
 

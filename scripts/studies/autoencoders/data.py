@@ -69,6 +69,4 @@ def flat(images: Array) -> Array:
 
 def sheet(rows: Sequence[Array], count: int) -> Array:
     """Return a grid of ``count`` evenly spaced images of each array in ``rows``."""
-    return grid(
-        [[to_rgb(image) for image in images[evenly_spaced(len(images), count)]] for images in rows]
-    )
+    return grid([to_rgb(images[evenly_spaced(len(images), count)]) for images in rows])

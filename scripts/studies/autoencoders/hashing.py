@@ -9,7 +9,7 @@ import time
 import numpy as np
 import torch
 
-from latentrl import CodeIndex, FitConfig, binary_ae, fit
+from latentrl import FitConfig, HammingIndex, binary_ae, fit
 from latentrl.latents.index import pack_bits
 from latentrl.types import Array
 from latentrl.viz.images import grid, to_rgb
@@ -50,7 +50,7 @@ def study() -> Study:
             reached=duration < 50,
         ),
     ]
-    sheet = [[to_rgb(image) for image in (queries[i], *index[found[0][i]])] for i in range(6)]
+    sheet = [to_rgb(np.stack([queries[i], *index[found[0][i]]])) for i in range(6)]
     return Study(rows, images={"A query, and its ten nearest by 32 bits": grid(sheet)})
 
 
@@ -58,7 +58,7 @@ def _binary_ae(seed: int, images: Array, queries: Array) -> Array:
     torch.manual_seed(seed)
     model = binary_ae(images.shape[1:], BITS, backbone=MLP)
     fit(model, images, FitConfig(steps=1500, seed=seed))
-    return CodeIndex(model, images).search(queries, NEIGHBOURS)[0]
+    return HammingIndex(model, images).search(queries, NEIGHBOURS)[0]
 
 
 def _precision(neighbours: Array, labels: Array) -> float:
@@ -96,7 +96,7 @@ def _search_milliseconds() -> float:
     images, _ = digits()
     model = binary_ae(images.shape[1:], BITS, backbone=MLP)
     bits = np.random.default_rng(0).integers(0, 2, (MILLION, BITS), dtype=np.uint8)
-    index = CodeIndex.of_codes(model, pack_bits(bits))
+    index = HammingIndex.of_codes(model, pack_bits(bits))
     durations = []
     for image in images[:QUERIES]:
         start = time.perf_counter()

@@ -88,8 +88,7 @@ def _step(name: str) -> Step:
     generator = torch.Generator().manual_seed(0)
 
     def step() -> None:
-        inputs, noise = model.sample_noise(x, generator)
-        terms, _ = model.losses(x, inputs, noise, 0)
+        terms, _ = model.losses(x, *model.sample_noise(x, generator), 0)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()

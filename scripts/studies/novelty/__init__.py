@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from scripts.studies.core import STUDIES
 from scripts.studies.experiments import Experiments
-from scripts.studies.novelty.bonus_diagnostics import novelty, novelty_noise
+from scripts.studies.novelty.bonus_diagnostics import novelty
+from scripts.studies.novelty.noise import novelty_noise
 
 
 @STUDIES.register("bonus_diagnostics")

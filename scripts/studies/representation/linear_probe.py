@@ -191,4 +191,4 @@ def _error_table(symbols: Array, frames: Array, images: Mapping[str, Array]) -> 
 
 def _sheet(truth: Array, *rows: Array) -> Array:
     chosen = np.concatenate([np.flatnonzero(column)[:SHOWN] for column in truth.T])
-    return grid([[to_rgb(image) for image in images[chosen]] for images in rows])
+    return grid([to_rgb(images[chosen]) for images in rows])

@@ -15,7 +15,8 @@ import torch
 from agents.checkpoint import read_agent
 from agents.evaluate import evaluate_agent
 from agents.pretrain import PretrainConfig, pretrain
-from agents.train import TrainConfig, train
+from agents.train import train
+from agents.train_config import TrainConfig
 from latentrl.data.frames import evenly_spaced
 from latentrl.training.checkpoint import load
 from latentrl.utils.io import read_json, write_csv, write_json
@@ -31,7 +32,7 @@ CURVE = {
     "timesteps": "time/total_timesteps",
     "return": "rollout/ep_rew_mean",
     "length": "rollout/ep_len_mean",
-    "intrinsic_reward": "novelty/bonus",
+    "intrinsic_reward": "novelty/intrinsic_reward",
     "seconds": "time/time_elapsed",
 }
 """Columns of a learning curve and their names in SB3's log; seconds start anew on resume."""
@@ -112,7 +113,7 @@ def _record(run: Run, encoder: Path) -> dict[str, Any]:
     agent, _, notes = read_agent(folder / "last")
     return {
         "run": dataclasses.asdict(run),
-        "timesteps": notes["decisions"],
+        "timesteps": notes["timesteps"],
         "training": read_json(folder / "training.json"),
         "agent": agent.to_json(),
         "encoder": dataclasses.asdict(load(encoder, "cpu").config),

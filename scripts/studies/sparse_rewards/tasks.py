@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agents.bonuses import RECIPES
+from latentrl.novelty import BONUSES
 from scripts.studies.core import DOCS
 
 RESULTS = DOCS / "results" / "sparse_rewards"
@@ -113,7 +113,7 @@ def runs(
         ValueError: a task or a bonus is unknown, or there are no seeds.
     """
     _check("task", tasks, list(TASKS))
-    _check("bonus", bonuses, [*RECIPES, NO_BONUS])
+    _check("bonus", bonuses, [*BONUSES, NO_BONUS])
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     for name in tasks or TASKS:

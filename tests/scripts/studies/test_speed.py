@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
-from agents.algorithms.base import PPO_MINIGRID, TUNED
+from agents.train_config import TrainConfig
 from scripts import benchmark
 from scripts.studies import speed
 
@@ -32,11 +34,8 @@ def test_benchmark_prints_a_rate_for_each_row(
 def test_sparse_benchmark_measures_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("minigrid")
     monkeypatch.setattr(speed.importlib.util, "find_spec", lambda _: None)  # no EnvPool
-    monkeypatch.setitem(
-        TUNED,
-        ("MiniGrid-", "ppo", True),
-        {**PPO_MINIGRID, "n_envs": 2, "n_steps": 8, "batch_size": 8},
-    )
+    small = functools.partial(TrainConfig, n_envs=2, hyperparams=("n_steps:8", "batch_size:8"))
+    monkeypatch.setattr(speed, "TrainConfig", small)
     rows = dict(speed.sparse_rate(1))
     stages = ("frames", "latents", "latents and bonus", "latents and bonus, PPO")
     assert list(rows) == [f"gymnasium, {stage}" for stage in stages]
