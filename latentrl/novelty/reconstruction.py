@@ -215,7 +215,7 @@ def _check(model: Autoencoder, latent_kl: float, complexity: float) -> None:
     name, space = model.config.model, model.observation_space
     if model.decoder is None:
         raise ValueError(f"a {name!r} model has no decoder, and so no reconstruction error")
-    if model.features is not None:
+    if not model.has_pixel_likelihood:
         raise ValueError(f"a {name!r} model has a likelihood of features, and none of pixels")
     if complexity and not (is_image(space) and space.dtype == np.uint8):
         raise ValueError("complexity is the PNG size of uint8 images; set it to 0")
