@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import tyro
 
 from agents.algorithms import ALGORITHMS
-from agents.bonuses import BONUSES, DEFAULT_NOVELTY
+from agents.bonuses import DEFAULT_NOVELTY
+from latentrl.novelty import BONUSES
 from latentrl.utils.settings import check_same_settings
 
 TRAINING_SEEDS = 400_000
