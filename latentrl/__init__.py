@@ -1,5 +1,10 @@
-"""Train Stable-Baselines3 agents in the latent space of a disentangled VAE."""
+"""Train Stable-Baselines3 agents in the latent space of a disentangled VAE.
 
+The verbs, the model functions, the bonuses and the indexes are here; the rest is in the namespaces
+``data``, ``models``, ``latents``, ``novelty``, ``wrappers`` and ``viz``.
+"""
+
+from latentrl import data, latents, models, novelty, viz, wrappers
 from latentrl.data.collect import collect
 from latentrl.data.frames import Frames, as_frames
 from latentrl.data.readers import read_labels
@@ -9,6 +14,7 @@ from latentrl.latents.generate import arithmetic, direction, interpolate, manifo
 from latentrl.latents.index import HammingIndex, LatentIndex, hamming, pack_bits, unpack_bits
 from latentrl.latents.restore import inpaint, score_field
 from latentrl.models import (
+    Autoencoder,
     ae,
     beta_tcvae,
     beta_vae,
@@ -25,7 +31,6 @@ from latentrl.models import (
     sparse_ae,
     vae,
 )
-from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.preprocessing import Preprocessing
 from latentrl.novelty import (
@@ -82,6 +87,7 @@ __all__ = [
     "collect",
     "contractive_ae",
     "dae_beta_vae",
+    "data",
     "denoising_ae",
     "dip_vae",
     "direction",
@@ -93,8 +99,11 @@ __all__ = [
     "inpaint",
     "inpainting_ae",
     "interpolate",
+    "latents",
     "load",
     "manifold",
+    "models",
+    "novelty",
     "pack_bits",
     "pca",
     "psd_ae",
@@ -107,5 +116,7 @@ __all__ = [
     "traverse",
     "unpack_bits",
     "vae",
+    "viz",
     "wrap",
+    "wrappers",
 ]

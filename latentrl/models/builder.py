@@ -1,4 +1,4 @@
-"""What the functions of the models share: their options, and the way from those to a model."""
+"""The options that every model function takes, and a model built from them."""
 
 from __future__ import annotations
 

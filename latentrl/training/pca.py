@@ -10,7 +10,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import scaled_batches
 
 PASSES = 8
-"""Power iterations: each squares the ratio of wanted to unwanted singular values."""
+"""Power iterations; each multiplies the error by the ratio of unwanted to wanted variances."""
 OVERSAMPLING = 16
 """Directions beyond the wanted ones, which keep the last of those accurate."""
 
