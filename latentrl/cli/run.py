@@ -19,11 +19,10 @@ Config = TypeVar("Config")
 USER_ERRORS = (ValueError, FileNotFoundError, FloatingPointError, gym.error.Error)
 """Exceptions whose message is for the user; others keep their traceback."""
 EXIT_ERROR, EXIT_INTERRUPT = 2, 130
-HELP = (
-    "--config FILE: YAML file with flags as 'name: value', below those of the command line. "
-    "--plugin MODULE: import a module first, for the losses, corruptions, backbones, bonuses, "
-    "algorithms or environment families that it registers; can be repeated."
-)
+HELP = """
+--config FILE: YAML file with flags as 'name: value'; those of the command line take precedence.
+--plugin MODULE: import a module first, for the losses, corruptions, backbones, bonuses, algorithms
+or environment families that it registers. Can be repeated."""
 
 
 def run(
@@ -46,14 +45,14 @@ def run(
         interrupt_hint: text to print after Ctrl-C, which exits with 130.
     """
     sys.path.insert(0, str(Path.cwd()))  # for plugins and for environments named module:Class
-    settings: Config | None = None
+    flags: Config | None = None
     try:
         # Plugins come first: tyro evaluates the help texts, which list registered names.
         arguments = _import_plugins(_expand_config(sys.argv[1:]))
-        settings = tyro.cli(
-            config, description=f"{main.__doc__} {HELP}", args=_valued(arguments, bare or {})
+        flags = tyro.cli(
+            config, description=f"{main.__doc__}{HELP}", args=_valued(arguments, bare or {})
         )
-        main(settings)
+        main(flags)
     except USER_ERRORS as error:
         _fail(error)
     except ImportError as error:
@@ -63,7 +62,7 @@ def run(
             raise
         _fail(error)
     except KeyboardInterrupt:
-        hint = "" if settings is None or interrupt_hint is None else interrupt_hint(settings)
+        hint = "" if flags is None or interrupt_hint is None else interrupt_hint(flags)
         print(f"\nstopped{hint}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPT)
 
@@ -95,11 +94,11 @@ def _import_plugin(module: str) -> None:
 
 def _expand_config(arguments: list[str]) -> list[str]:
     files, others = _take("--config FILE", arguments)
-    flags = [word for file in files for word in _flags(Path(file))]
+    filed = [word for file in files for word in _flags(Path(file))]
     # The last of two equal flags counts, so that those of files stand before those of the command
     # line, but behind a subcommand.
     start = next((k for k, word in enumerate(others) if word.startswith("-")), len(others))
-    return others[:start] + flags + others[start:]
+    return others[:start] + filed + others[start:]
 
 
 def _take(usage: str, arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -129,12 +128,12 @@ def _flags(file: Path) -> list[str]:
     if not file.exists():
         raise ValueError(f"no config file at {file}")
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"{file} is not YAML: {error}") from error
-    if not isinstance(settings, dict):
+    if not isinstance(content, dict):
         raise ValueError(f"{file} must hold flags as 'name: value' lines")
-    return [word for name, value in settings.items() for word in _words(str(name), value)]
+    return [word for name, value in content.items() for word in _words(str(name), value)]
 
 
 def _words(name: str, value: Any) -> list[str]:
