@@ -11,6 +11,9 @@ from numpy.random import Generator
 from latentrl.data.frames import Frames
 from latentrl.types import Array
 
+FIELDS = ("action", "reward", "terminated", "truncated", "final")
+"""Fields of a record that a window contains."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -86,14 +89,9 @@ class Windows:
         rows = self._starts[indices][..., None] + np.arange(self.length)
         steps = self._steps[rows]
         observations = self.frames[self._order[rows].ravel()]
-        return Window(
-            observations.reshape(*rows.shape, *self.frames.space.shape),
-            steps["action"],
-            steps["reward"],
-            steps["terminated"],
-            steps["truncated"],
-            steps["final"],
-        )
+        # Copies, because a field of packed records has strides that PyTorch does not accept.
+        fields = [np.ascontiguousarray(steps[name]) for name in FIELDS]
+        return Window(observations.reshape(*rows.shape, *self.frames.space.shape), *fields)
 
     def sample(self, batch_size: int, rng: Generator) -> Window:
         """Draw ``batch_size`` windows uniformly, with replacement.

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from latentrl.data import Frames, Windows, as_frames, collect
+from latentrl.data.windows import FIELDS
 from tests.helpers import Clock
 
 LENGTHS = [1, 2, 5]
-FIELDS = {
-    "actions": "action",
-    "rewards": "reward",
-    "terminated": "terminated",
-    "truncated": "truncated",
-    "final": "final",
-}
+NAMES = dict(zip(("actions", "rewards", "terminated", "truncated", "final"), FIELDS, strict=True))
 
 
 @pytest.fixture(scope="module", params=list(AutoresetMode), ids=lambda mode: mode.value)
@@ -64,7 +61,7 @@ def test_windows_equal_brute_force(length: int, frames: Frames) -> None:
         everything.observations[order],
         frames[expected.ravel()].reshape(*expected.shape, *frames.space.shape),
     )
-    for name, field in FIELDS.items():
+    for name, field in NAMES.items():
         np.testing.assert_array_equal(
             getattr(everything, name)[order], frames.steps[field][expected]
         )
@@ -97,7 +94,9 @@ def test_terminal_observations_are_last_and_follow_the_step_that_ended(frames: F
 
 
 def test_views_with_gaps_have_no_windows_across_them(frames: Frames) -> None:
-    kept = np.flatnonzero(frames.times % 4 != 3)[::-1]  # in reverse, which is no reason to skip
+    kept = np.flatnonzero(frames.times % 4 != 3)[
+        ::-1
+    ]  # reversed: windows do not depend on the order
     windows = Windows(frames.subset(kept), 3)
     assert set(windows[:].observations[:, 0, 0, 0, 1] % 4) == {0}
     assert len(windows) == sum(
@@ -107,9 +106,9 @@ def test_views_with_gaps_have_no_windows_across_them(frames: Frames) -> None:
 
 def test_windows_of_a_split_share_no_episode(frames: Frames) -> None:
     training, validation = (Windows(part, 2) for part in frames.split(0.3))
-    # The first three channels name environment, episode, time and seed.
-    seen = {pair[:, 0, 0].tobytes() for pair in training[:].observations}
-    assert not seen & {pair[:, 0, 0].tobytes() for pair in validation[:].observations}
+    # The three channels are environment and episode, time, and the noise of the seed.
+    trained = {pair[:, 0, 0].tobytes() for pair in training[:].observations}
+    assert not trained & {pair[:, 0, 0].tobytes() for pair in validation[:].observations}
     assert len(training) + len(validation) == len(Windows(frames, 2))
 
 
@@ -125,6 +124,12 @@ def test_samples_have_shapes_follow_the_generator_and_cover_all(frames: Frames) 
     assert len(np.unique(drawn.observations, axis=0)) == len(
         np.unique(windows[:].observations, axis=0)
     )
+
+
+def test_every_array_can_be_a_tensor(frames: Frames) -> None:
+    window = Windows(frames, 3).sample(4, np.random.default_rng(0))
+    for field in dataclasses.fields(window):
+        assert torch.from_numpy(getattr(window, field.name)).shape[:2] == (4, 3)
 
 
 def test_one_window_has_no_batch_axis(frames: Frames) -> None:
