@@ -26,8 +26,8 @@ import latentrl as lrl
 from agents.algorithms.base import DEFAULTS, DQN_LATENT, DQN_PIXELS, PPO_LATENT, PPO_PIXELS
 from agents.checkpoint import read_agent
 from latentrl.models import MODELS
-from latentrl.training.fit import _Trainer
-from latentrl.training.resume import begun
+from latentrl.training.resume import has_progress
+from latentrl.training.trainer import Trainer
 from latentrl.viz.tensorboard import TensorBoardCallback
 from latentrl.wrappers.sb3 import GymnasiumVecEnv
 from scripts.studies import STUDIES
@@ -60,7 +60,7 @@ PRETRAIN = ["--frames", "160", "--epochs", "2", "--batch-size", "32", "--latent-
 TRAIN = ["--timesteps", "128", "--eval-every", "64", "--eval-episodes", "2"]
 
 # A model that saw so few frames may well not use its code.
-pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
+pytestmark = pytest.mark.filterwarnings("ignore:the latents have collapsed")
 
 
 @dataclass
@@ -573,11 +573,11 @@ def test_options_reach_the_model(tmp_path):
 def test_options_in_a_file(tmp_path):
     (tmp_path / "mine.yaml").write_text(
         f"data: {write_npy(tmp_path)}\nmodel: denoising_ae\nsteps: 2\n"
-        "option: {corruption: masking, share: 0.4, backbone: {name: mlp, hidden: [8]}}\n"
+        "option: {corruption: masking, fraction: 0.4, backbone: {name: mlp, hidden: [8]}}\n"
     )
     done = succeed(tmp_path, "pretrain_vae", "--config", "mine.yaml")
     path = tmp_path / "runs/vae/sprites/denoising_ae-1"
-    assert lrl.load(path).config.corruptions == [{"name": "masking", "share": 0.4}]
+    assert lrl.load(path).config.corruptions == [{"name": "masking", "fraction": 0.4}]
     assert (
         "autoencode.py denoise --model runs/vae/sprites/denoising_ae-1 --data sprites.npy --corrupt auto"
         in done.out
@@ -816,7 +816,7 @@ def test_either_stage_of_a_model_of_features_goes_on(stop, tmp_path, monkeypatch
         8,
     ]
     succeed(tmp_path, "pretrain_vae", *flags, "--out", "whole")
-    step, taken = _Trainer._step, []
+    step, taken = Trainer._step, []
 
     def counted(trainer, indices):
         if len(taken) == stop:
@@ -825,13 +825,13 @@ def test_either_stage_of_a_model_of_features_goes_on(stop, tmp_path, monkeypatch
         step(trainer, indices)
 
     with monkeypatch.context() as patched:
-        patched.setattr(_Trainer, "_step", counted)
+        patched.setattr(Trainer, "_step", counted)
         stopped = script(tmp_path, "pretrain_vae", *flags)
         assert stopped.code == 130
         assert len(taken) == stop
         path = tmp_path / "runs/vae/sprites/dae_beta_vae-1"
-        assert begun(path)
-        assert not begun(tmp_path)
+        assert has_progress(path)
+        assert not has_progress(tmp_path)
         stop = None
         resumed = succeed(tmp_path, "pretrain_vae", *printed_command(stopped.err, "pretrain_vae"))
     assert len(taken) == 2 * 20, "no step is taken twice"

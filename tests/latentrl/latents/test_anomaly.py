@@ -10,7 +10,7 @@ from gymnasium import spaces
 from sklearn.metrics import roc_auc_score
 
 import latentrl as lrl
-from latentrl.models.autoencoder import CHUNK
+from latentrl.models.arrays import CHUNK
 from latentrl.training.health import store_statistics
 
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from scipy.stats import norm
 
 import latentrl as lrl
-from latentrl.models.autoencoder import CHUNK
+from latentrl.models.arrays import CHUNK
 from latentrl.training.health import latent_order
 
 MLP = {"name": "mlp", "hidden": (16,)}

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from torch.nn import functional as F
 
 import latentrl as lrl
-from latentrl.models.autoencoder import CHUNK
+from latentrl.models.arrays import CHUNK
 
 MLP = {"name": "mlp", "hidden": (128,)}
 QUICK = lrl.FitConfig(

@@ -62,12 +62,13 @@ def test_another_process_loads_the_same_bits(
     fitted: lrl.Autoencoder, folder: Path, images: Any
 ) -> None:
     np.save(folder / "images.npy", images[:8])
-    code = (
-        "import sys, numpy, torch, latentrl; torch.set_num_threads(1); model = latentrl.load(sys.argv[1], 'cpu');"
-        "numpy.save(sys.argv[1] + '/codes.npy', model.encode(numpy.load(sys.argv[1] + '/images.npy')))"
+    program = (
+        "import sys, numpy, torch, latentrl; torch.set_num_threads(1); path = sys.argv[1];"
+        "latents = latentrl.load(path, 'cpu').encode(numpy.load(path + '/images.npy'));"
+        "numpy.save(path + '/latents.npy', latents)"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
-    np.testing.assert_array_equal(np.load(folder / "codes.npy"), fitted.encode(images[:8]))
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
+    np.testing.assert_array_equal(np.load(folder / "latents.npy"), fitted.encode(images[:8]))
 
 
 def test_nothing_is_pickled(folder: Path) -> None:
@@ -108,22 +109,22 @@ def test_a_kill_between_the_two_files_leaves_the_new_model(
     assert same_weights(lrl.load(folder, "cpu"), new)
 
 
-def test_no_flipped_byte_goes_unnoticed(tmp_path: Path) -> None:
+def test_every_flipped_byte_is_detected(tmp_path: Path) -> None:
     model = lrl.ae((4,), 2, backbone={"name": "linear"})
     file = lrl.save(model, tmp_path) / "model.safetensors"
-    whole, config, unnoticed = file.read_bytes(), lrl.load(tmp_path, "cpu").config, []
+    whole, config, undetected = file.read_bytes(), lrl.load(tmp_path, "cpu").config, []
     for position in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[position] ^= 1
-        file.write_bytes(damaged)
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        file.write_bytes(flipped)
         try:
             loaded = lrl.load(tmp_path, "cpu")
         except ValueError as error:
             assert str(tmp_path) in str(error)  # noqa: PT017 - some flips may be harmless
         else:
             if not same_weights(loaded, model) or loaded.config != config:
-                unnoticed.append(position)
-    assert unnoticed == []
+                undetected.append(position)
+    assert undetected == []
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
@@ -134,7 +135,7 @@ def test_truncated_files_are_named(kept: int, folder: Path) -> None:
         lrl.load(folder)
 
 
-def test_damage_among_the_weights_is_named(folder: Path) -> None:
+def test_a_flipped_bit_in_the_weights_is_named(folder: Path) -> None:
     file = folder / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-1000] ^= 1
@@ -151,15 +152,24 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
         lrl.load(tmp_path)
 
 
-def test_newer_formats_are_refused(
-    fitted: lrl.Autoencoder, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (1, "model format 1, written by latentrl 0.2 or older: train it again"),
+        (3, "has model format 3, this version reads 2: update latentrl"),
+    ],
+)
+def test_other_formats_are_refused(
+    version: int,
+    message: str,
+    fitted: lrl.Autoencoder,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with monkeypatch.context() as future:
-        future.setattr(checkpoint, "FORMAT", 2)
+    with monkeypatch.context() as other:
+        other.setattr(checkpoint, "FORMAT", version)
         lrl.save(fitted, folder)
-    with pytest.raises(
-        ValueError, match="has model format 2, this version reads up to 1: update latentrl"
-    ):
+    with pytest.raises(ValueError, match=message):
         lrl.load(folder)
 
 
@@ -190,7 +200,7 @@ def test_other_observations_are_refused(space: Any, message: str, folder: Path) 
         lrl.load(folder, observation_space=space)
 
 
-def test_encoders_that_name_no_space_are_trusted() -> None:
+def test_encoders_without_an_observation_space_take_any() -> None:
     check_observation_space(object(), IMAGES)
 
 

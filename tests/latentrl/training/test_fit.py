@@ -1,9 +1,7 @@
-"""fit(): seeds, interruptions, early stopping, alarms, and models that agree with one another."""
+"""fit(): learning, seeds, early stopping, alarms, and models that agree with one another."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,84 +11,16 @@ import torch
 
 import latentrl as lrl
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training import fit as training
-from latentrl.training.resume import RESUME_FILE
-
-BACKBONE = {"name": "mlp", "hidden": (16,)}
-TOO_SHORT_TO_LEARN = pytest.mark.filterwarnings("ignore:the code has collapsed")
-
-
-def settings(**changes: Any) -> lrl.FitConfig:
-    return lrl.FitConfig(
-        **{
-            "epochs": 3,
-            "batch_size": 64,
-            "device": "cpu",
-            "precision": "float32",
-            "seed": 3,
-            **changes,
-        }
-    )
-
-
-def make_vae() -> Autoencoder:
-    torch.manual_seed(0)
-    return lrl.vae((8,), 3, backbone=BACKBONE)
-
-
-def make_denoiser() -> Autoencoder:
-    torch.manual_seed(0)
-    return lrl.denoising_ae(
-        (32, 32, 3),
-        3,
-        corruption="masking",
-        backbone={"name": "conv", "channels": (4,), "hidden": 8},
-    )
-
-
-def run(model: Autoencoder, data: Any, **options: Any) -> lrl.History:
-    return lrl.fit(model, data, progress=False, **{"config": settings(), **options})
-
-
-def same_bits(a: Autoencoder, b: Autoencoder) -> bool:
-    first, second = a.state_dict(), b.state_dict()
-    return first.keys() == second.keys() and all(
-        torch.equal(first[name], second[name]) for name in first
-    )
-
-
-class InterruptAt:
-    """Interrupts a fit at a step: in the middle of it, before the weights change."""
-
-    def __init__(self, step: int) -> None:
-        self.step, self.losses = step, Autoencoder.losses
-
-    def __call__(self, model: Autoencoder, x: Any, inputs: Any, noise: Any, step: int) -> Any:
-        if step == self.step and model.training:
-            raise KeyboardInterrupt
-        return self.losses(model, x, inputs, noise, step)
-
-
-class Recorder:
-    """A callback that keeps what it heard, and can interrupt."""
-
-    def __init__(self, interrupt_at: int | None = None) -> None:
-        self.steps: list[int] = []
-        self.interrupt_at = interrupt_at
-
-    def on_epoch_end(self, model: Autoencoder, validation: Any, row: Any, health: Any) -> None:
-        assert row["validation/loss"] == health.loss
-        self.steps.append(int(row["step"]))
-        if row["step"] == self.interrupt_at:
-            raise KeyboardInterrupt
-
-
-@pytest.fixture(params=[make_vae, make_denoiser], ids=["vae", "denoising_ae"])
-def case(
-    request: pytest.FixtureRequest, vectors: Any, images: Any
-) -> tuple[Callable[[], Autoencoder], Any]:
-    """A model with noise in its code or its inputs, and 900 or 180 frames to train on."""
-    return request.param, vectors if request.param is make_vae else images
+from latentrl.training import fit, health
+from tests.latentrl.training.helpers import (
+    BACKBONE,
+    TOO_SHORT_TO_LEARN,
+    Recorder,
+    make_vae,
+    run,
+    same_bits,
+    settings,
+)
 
 
 def test_training_learns(vectors: Any) -> None:
@@ -106,20 +36,21 @@ def test_training_learns(vectors: Any) -> None:
 def test_rows_are_means_over_their_epoch_and_noise_is_fresh(
     vectors: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[float, bytes]] = []
+    steps: list[tuple[float, bytes]] = []
     losses = Autoencoder.losses
 
-    def spy(self: Autoencoder, x: Any, inputs: Any, noise: Any, step: int) -> Any:
-        terms, batch = losses(self, x, inputs, noise, step)
+    def spy(self: Autoencoder, *arguments: Any) -> Any:
+        terms, batch = losses(self, *arguments)
         if self.training:
-            seen.append((terms["kl"].item(), noise[:, :4].numpy().tobytes()))
+            noise = arguments[3]
+            steps.append((terms["kl"].item(), noise[:, :4].numpy().tobytes()))
         return terms, batch
 
     monkeypatch.setattr(Autoencoder, "losses", spy)
     history = run(make_vae(), vectors)
-    expected = np.array([kl for kl, _ in seen]).reshape(3, 15).mean(1)
+    expected = np.array([kl for kl, _ in steps]).reshape(3, 15).mean(1)
     np.testing.assert_allclose([row["train/kl"] for row in history.epochs], expected, rtol=1e-5)
-    assert len({noise for _, noise in seen}) == 45
+    assert len({noise for _, noise in steps}) == 45
 
 
 @TOO_SHORT_TO_LEARN
@@ -128,113 +59,39 @@ def test_same_seed_same_bits(case: Any) -> None:
     models, histories = [], []
     for seed, torch_seed in [(3, 1), (3, 2), (4, 1)]:
         models.append(make())
-        torch.manual_seed(torch_seed)  # the global generator plays no part
+        torch.manual_seed(torch_seed)  # the global generator has no effect
         histories.append(run(models[-1], data, config=settings(seed=seed)).epochs)
     assert same_bits(models[0], models[1])
     assert histories[0] == histories[1]
     assert not same_bits(models[0], models[2])
 
 
+def test_the_history_has_the_split(vectors: Any) -> None:
+    history = run(make_vae(), vectors)
+    training, validation = lrl.as_frames(vectors).split(0.1, 3)
+    np.testing.assert_array_equal(history.training.indices, training.indices)
+    np.testing.assert_array_equal(history.validation.indices, validation.indices)
+
+
 @TOO_SHORT_TO_LEARN
-@pytest.mark.parametrize("step", [0, 2, 4, 7])
-def test_interrupted_and_resumed_is_uninterrupted(
-    step: int, case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_frames_are_checked_once_and_validated_once_per_epoch(
+    vectors: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, data = case
-    whole = make()
-    expected = run(whole, data)
-    interrupted = make()
-    with monkeypatch.context() as patched:
-        patched.setattr(
-            Autoencoder, "losses", lambda self, *args, at=InterruptAt(step): at(self, *args)
-        )
-        with pytest.raises(KeyboardInterrupt):
-            run(interrupted, data, path=tmp_path)
-    resumed = make()
-    history = run(resumed, data, path=tmp_path, resume=True)
-    assert same_bits(resumed, whole)
-    assert history == expected
-    assert same_bits(lrl.load(tmp_path, "cpu"), whole)
+    calls: list[str] = []
 
-
-@pytest.mark.parametrize("step", [15, 30, 45])
-def test_interrupted_between_epochs(step: int, vectors: Any, tmp_path: Path) -> None:
-    whole, resumed = make_vae(), make_vae()
-    expected = run(whole, vectors)
-    with pytest.raises(KeyboardInterrupt):
-        run(make_vae(), vectors, path=tmp_path, callbacks=[Recorder(interrupt_at=step)])
-    assert run(resumed, vectors, path=tmp_path, resume=True) == expected
-    assert same_bits(resumed, whole)
-
-
-@pytest.mark.parametrize("where", ["optimizer", "validation"])
-def test_control_c_waits_for_a_whole_step(
-    where: str, vectors: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = 0
-
-    def pressing(function: Any) -> Any:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            nonlocal calls
-            result = function(*args, **kwargs)
-            calls += 1
-            if calls == 2:
-                signal.raise_signal(signal.SIGINT)
-            return result
+    def counted(function: Any) -> Any:
+        def wrapped(*arguments: Any) -> Any:
+            calls.append(function.__name__)
+            return function(*arguments)
 
         return wrapped
 
-    whole, resumed = make_vae(), make_vae()
-    expected = run(whole, vectors)
-    with monkeypatch.context() as patched:
-        if where == "optimizer":
-            patched.setattr(torch.optim.Adam, "step", pressing(torch.optim.Adam.step))
-        else:
-            patched.setattr(training, "health", pressing(training.health))
-        with pytest.raises(KeyboardInterrupt):
-            run(make_vae(), vectors, path=tmp_path)
-    assert calls == 2
-    assert run(resumed, vectors, path=tmp_path, resume=True) == expected
-    assert same_bits(resumed, whole)
-
-
-def test_a_finished_run_resumes_to_itself(vectors: Any, tmp_path: Path) -> None:
-    first, again = make_vae(), make_vae()
-    expected = run(first, vectors, path=tmp_path)
-    assert run(again, vectors, path=tmp_path, resume=True) == expected
-    assert same_bits(first, again)
-
-
-def test_the_path_holds_the_best_and_the_last(vectors: Any, tmp_path: Path) -> None:
-    model = make_vae()
-    history = run(model, vectors, path=tmp_path)
-    assert same_bits(lrl.load(tmp_path, "cpu"), model)
-    last = lrl.load(tmp_path / "last", "cpu")
-    _, validation = lrl.as_frames(vectors).split(0.1, 3)
-    assert lrl.health(last, validation).loss == pytest.approx(history.epochs[-1]["validation/loss"])
-
-
-def test_resuming_is_checked(vectors: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="resume=True needs the path of the run to resume"):
-        run(make_vae(), vectors, resume=True)
-    with pytest.raises(ValueError, match=rf"nothing to resume in .*: it has no {RESUME_FILE}"):
-        run(make_vae(), vectors, resume=True, path=tmp_path)
-    run(make_vae(), vectors, path=tmp_path)
-    with pytest.raises(
-        ValueError, match=r"has fit.seed=3, the call has fit.seed=4: resume it with its own settings"
-    ):
-        run(make_vae(), vectors, resume=True, path=tmp_path, config=settings(seed=4))
-    with pytest.raises(ValueError, match=r"was begun with frames=\w{16}, not \w{16}"):
-        run(make_vae(), vectors[:500], resume=True, path=tmp_path)
-    with pytest.raises(ValueError, match=r"was begun with model.latent_dim=3, not 2"):
-        run(lrl.vae((8,), 2, backbone=BACKBONE), vectors, resume=True, path=tmp_path)
-
-
-def test_solved_models_resume_to_the_same(vectors: Any, tmp_path: Path) -> None:
-    first, again = lrl.pca((8,), 3), lrl.pca((8,), 3)
-    run(first, vectors, path=tmp_path)
-    run(again, vectors, path=tmp_path, resume=True)
-    assert same_bits(first, again)
+    monkeypatch.setattr(fit, "check_learnable", counted(fit.check_learnable))
+    monkeypatch.setattr(health, "scaled_batches", counted(health.scaled_batches))
+    torch.manual_seed(0)
+    run(lrl.dae_beta_vae((8,), 3, backbone=BACKBONE), vectors)  # two stages of three epochs
+    assert calls.count("check_learnable") == 1
+    assert calls.count("scaled_batches") == 6
 
 
 def test_stops_early_and_keeps_the_best(vectors: Any) -> None:
@@ -268,14 +125,15 @@ def test_beta_one_is_a_vae(vectors: Any) -> None:
 
 def test_no_capacity_means_no_information(vectors: Any) -> None:
     model = lrl.beta_vae((8,), 3, capacity=0.0, gamma=1000.0, backbone=BACKBONE)
-    with pytest.warns(UserWarning, match="the code has collapsed"):
+    with pytest.warns(UserWarning, match="the latents have collapsed"):
         history = run(model, vectors, config=settings(epochs=20, learning_rate=0.01))
     assert history.epochs[-1]["kl"] < 0.02
 
 
 def test_collapse_raises_the_alarm(vectors: Any) -> None:
     with pytest.warns(
-        UserWarning, match="the code has collapsed: no unit varies with the observation; lower beta"
+        UserWarning,
+        match="the latents have collapsed: none varies with the observation; lower beta",
     ):
         run(
             lrl.beta_vae((8,), 3, beta=1e5, backbone=BACKBONE),
@@ -284,18 +142,18 @@ def test_collapse_raises_the_alarm(vectors: Any) -> None:
         )
 
 
-def test_a_point_that_does_not_vary_raises_the_alarm(vectors: Any) -> None:
+def test_a_constant_latent_raises_the_alarm(vectors: Any) -> None:
     model = lrl.ae((8,), 3, backbone={"name": "linear"})
     torch.nn.init.zeros_(model.encoder[1].weight)
-    with pytest.warns(UserWarning, match="the code has collapsed"):
+    with pytest.warns(UserWarning, match="the latents have collapsed"):
         run(model, vectors, config=settings(learning_rate=1e-9))
 
 
-def test_the_scale_of_a_point_is_free(vectors: Any) -> None:
+def test_the_scale_of_a_deterministic_latent_is_free(vectors: Any) -> None:
     torch.manual_seed(0)
     model = lrl.contractive_ae((8,), 3, weight=1e4, backbone=BACKBONE)
     run(model, vectors, config=settings(epochs=10))
-    assert 0 < model.latent_std.max() < 0.1  # a posterior of so little variance would be an alarm
+    assert 0 < model.latent_std.max() < 0.1  # an alarm for a posterior
 
 
 @TOO_SHORT_TO_LEARN
@@ -311,10 +169,11 @@ def test_half_precision_comes_close(images: Any) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
-def test_a_random_model_is_left_alone(vectors: Any) -> None:
+def test_a_random_model_keeps_its_weights(vectors: Any) -> None:
     model = lrl.random((8,), 3)
     before = [p.clone() for p in model.parameters()]
-    assert run(model, vectors) == lrl.History()
+    history = run(model, vectors)
+    assert (history.epochs, history.best_step) == ([], 0)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     _, validation = lrl.as_frames(vectors).split(0.1, 3)
     np.testing.assert_allclose(model.latent_std, model.encode(validation[:]).std(0), atol=1e-5)
@@ -331,19 +190,20 @@ def test_a_solved_model_has_a_history(vectors: Any, tmp_path: Path) -> None:
 def test_denoising_restores_what_was_masked(images: Any) -> None:
     torch.manual_seed(0)
     model = lrl.denoising_ae(
-        (32, 32, 3), 16, corruption="salt_and_pepper", share=0.3, backbone={"name": "linear"}
+        (32, 32, 3), 16, corruption="salt_and_pepper", fraction=0.3, backbone={"name": "linear"}
     )
     run(model, images, config=settings(epochs=60, learning_rate=0.01))
     x = model.preprocess(torch.from_numpy(images))
-    noisy, _ = model.sample_noise(x, torch.Generator().manual_seed(0))
-    damaged = (noisy * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    restored = model.reconstruct(damaged).astype(float)
+    noisy, _ = model.corrupt(x, torch.Generator().manual_seed(0))
+    corrupted = (noisy * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    restored = model.reconstruct(corrupted).astype(float)
     assert (
-        np.square(restored - images).mean() < 0.5 * np.square(damaged.astype(float) - images).mean()
+        np.square(restored - images).mean()
+        < 0.5 * np.square(corrupted.astype(float) - images).mean()
     )
 
 
-def test_data_leave_their_mark(vectors: Any) -> None:
+def test_the_model_records_its_data(vectors: Any) -> None:
     model = make_vae()
     run(model, vectors)
     frames = lrl.as_frames(vectors)
@@ -375,25 +235,6 @@ def test_divergence_is_named(vectors: Any) -> None:
         FloatingPointError, match=r"not finite at step 15; lower learning_rate \(now 1e\+30\)"
     ):
         run(make_vae(), vectors, config=settings(learning_rate=1e30, gradient_clip=None))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"steps": 0}, "steps must be at least 1 or None, got 0"),
-        ({"patience": 0}, "patience must be at least 1 or None, got 0"),
-        ({"learning_rate": 0.0}, r"learning_rate must be positive, got 0\.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be positive, got nan"),
-        ({"gradient_clip": 0.0}, r"gradient_clip must be positive or None, got 0\.0"),
-        ({"schedule": "linear"}, "unknown schedule 'linear'; known: cosine, constant"),
-        ({"precision": "bf16"}, "unknown precision 'bf16'; known: auto, bfloat16, float32"),
-    ],
-)
-def test_config_is_checked(wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        lrl.FitConfig(**wrong)
 
 
 def test_schedule_ends_at_a_hundredth(vectors: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import latentrl as lrl
-from latentrl.models.autoencoder import CHUNK, QUANTILES
+from latentrl.models import make
+from latentrl.models.autoencoder import QUANTILES
 from latentrl.models.losses import LOSSES
-from latentrl.training.health import batches, latent_order, ssim, store_statistics
+from latentrl.training.health import latent_order, psnr, ssim, store_statistics, validate
 
 
 def similarity(a: Any, b: Any) -> float:
-    """Compute SSIM of two images ``(C, H, W)`` by OpenCV's filter, in the positions where the
-    window fits."""
+    """Return SSIM of two images ``(C, H, W)`` by OpenCV's filter, where the window fits."""
 
     def blurred(channel: Any) -> Any:
         return cv2.GaussianBlur(channel.astype(np.float64), (11, 11), 1.5)[5:-5, 5:-5]
@@ -57,12 +57,12 @@ def test_health_equals_brute_force(fitted: lrl.Autoencoder, images: Any) -> None
     assert state.psnr == pytest.approx(10 * np.log10(1 / np.mean(errors)), rel=1e-4)
     assert state.ssim == pytest.approx(np.mean(similarities), rel=1e-3)
     np.testing.assert_allclose(state.kl, np.mean(kls, axis=0), rtol=1e-3)
-    codes = fitted.encode(images)
-    np.testing.assert_allclose(state.variance, codes.var(0), rtol=1e-3)
-    assert state.active_units == (codes.var(0) > 0.01).sum() > 0
+    variance = fitted.encode(images).var(0)
+    np.testing.assert_allclose(state.variance, variance, rtol=1e-3)
+    assert state.active_units == (variance > 0.01).sum() > 0
 
 
-def test_health_knows_the_step_of_a_schedule(vectors: Any) -> None:
+def test_health_uses_the_step_of_a_schedule(vectors: Any) -> None:
     model = lrl.beta_vae((8,), 3, capacity=10.0, gamma=2.0, capacity_steps=100)
     frames = lrl.as_frames(vectors)
     early, late = lrl.health(model, frames, step=0), lrl.health(model, frames, step=100)
@@ -70,6 +70,12 @@ def test_health_knows_the_step_of_a_schedule(vectors: Any) -> None:
     assert LOSSES["capacity"] is type(model.loss_terms[0])
     assert early.loss - early.reconstruction == pytest.approx(2 * kl, rel=1e-3)
     assert late.loss - late.reconstruction == pytest.approx(2 * abs(kl - 10), rel=1e-3)
+
+
+def test_psnr_is_relative_to_the_peak_and_bounded() -> None:
+    assert psnr(0.01) == pytest.approx(20)
+    assert psnr(6.5025, peak=255) == pytest.approx(40)
+    assert psnr(0.0) == pytest.approx(120)
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 11, 40), (2, 20, 13)])
@@ -82,34 +88,34 @@ def test_structural_similarity_equals_brute_force(shape: tuple[int, ...]) -> Non
 
 
 @pytest.mark.parametrize("side", [8, 9, 32])
-def test_only_equal_images_are_wholly_similar(side: int) -> None:
+def test_only_equal_images_have_similarity_one(side: int) -> None:
     a = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
     np.testing.assert_allclose(ssim(a, a), 1, rtol=1e-5)
     assert (ssim(a, a.flip(-1)) < 0.5).all()
     assert (ssim(a, 1 - a) < 0).all()
 
 
-def test_points_have_no_kl_and_vectors_no_structure(vectors: Any) -> None:
+def test_deterministic_latents_have_no_kl_and_vectors_no_ssim(vectors: Any) -> None:
     state = lrl.health(lrl.ae((8,), 3), lrl.as_frames(vectors))
     assert state.kl.tolist() == [0, 0, 0]
     assert state.ssim is None
     assert state.loss == state.reconstruction
 
 
-def test_statistics_are_those_of_the_codes(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_statistics_are_those_of_the_latents(fitted: lrl.Autoencoder, images: Any) -> None:
     frames = lrl.as_frames(images[:50])
     model = lrl.vae((32, 32, 3), 6, backbone=fitted.config.backbone)
     store_statistics(model, frames)
-    codes = model.encode(images[:50])
-    np.testing.assert_allclose(model.latent_mean, codes.mean(0), atol=1e-5)
-    np.testing.assert_allclose(model.latent_std, codes.std(0), atol=1e-5)
+    latents = model.encode(images[:50])
+    np.testing.assert_allclose(model.latent_mean, latents.mean(0), atol=1e-5)
+    np.testing.assert_allclose(model.latent_std, latents.std(0), atol=1e-5)
     np.testing.assert_allclose(
-        model.latent_quantiles, np.quantile(codes, QUANTILES, axis=0), atol=1e-5
+        model.latent_quantiles, np.quantile(latents, QUANTILES, axis=0), atol=1e-5
     )
     np.testing.assert_allclose(model.latent_kl, lrl.health(model, frames).kl, atol=1e-5)
 
 
-def test_fit_keeps_the_statistics_of_held_out_frames(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_fit_stores_the_statistics_of_held_out_frames(fitted: lrl.Autoencoder, images: Any) -> None:
     _, validation = lrl.as_frames(images).split(0.1, 0)
     np.testing.assert_allclose(fitted.latent_mean, fitted.encode(validation[:]).mean(0), atol=1e-4)
 
@@ -121,25 +127,16 @@ def test_informative_dimensions_come_first(fitted: lrl.Autoencoder, vectors: Any
     assert latent_order(model).tolist() == [0, 1, 2, 3]
 
 
-def test_batches_hold_all_observations_in_order(
-    fitted: lrl.Autoencoder, images: Any, tmp_path: Any
-) -> None:
-    many = np.concatenate([images] * 4)
-    np.save(tmp_path / "images.npy", many)
-    for source in (many, lrl.as_frames(many), tmp_path / "images.npy"):
-        parts = list(batches(fitted, source))
-        assert max(map(len, parts)) == CHUNK
-        np.testing.assert_array_equal(np.concatenate(parts), many)
-    (single,) = batches(fitted, images[0])
-    np.testing.assert_array_equal(single, images[:1])
-
-
-def test_batches_are_checked(fitted: lrl.Autoencoder, images: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"expected observations of shape \(B, 32, 32, 3\), got \(200, 16, 32, 3\)"
-    ):
-        list(batches(fitted, images[:, :16]))
-    with pytest.raises(ValueError, match="expected uint8 observations, got float32"):
-        list(batches(fitted, lrl.as_frames((images / 255).astype(np.float32))))
-    with pytest.raises(TypeError, match="expected Frames, a NumPy array or a path, got list"):
-        list(batches(fitted, [images[0]]))
+@pytest.mark.parametrize("name", ["vae", "denoising_ae"])
+def test_validation_equals_separate_passes(name: str, vectors: Any) -> None:
+    torch.manual_seed(0)
+    model, frames = make(name, (8,), latent_dim=3), lrl.as_frames(vectors)
+    state, statistics = validate(model, frames, step=0)
+    expected = lrl.health(model, frames, corrupted=True)
+    assert (state.loss, state.psnr) == (expected.loss, expected.psnr)
+    np.testing.assert_array_equal(state.variance, expected.variance)
+    store_statistics(model, frames)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    statistics.store(model)
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[key])

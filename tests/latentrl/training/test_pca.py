@@ -11,13 +11,13 @@ from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
 import latentrl as lrl
-from latentrl.training.health import scaled_batches
+from latentrl.models.batches import scaled_batches
 
 CONFIG = lrl.FitConfig(device="cpu", precision="float32")
 
 
 def scaled_training(model: lrl.Autoencoder, data: Any) -> Any:
-    """Return what the solver saw: the training part, preprocessed and flat."""
+    """Return the training frames as the solver gets them, preprocessed and flat."""
     training, _ = lrl.as_frames(data).split(CONFIG.validation, CONFIG.seed)
     return torch.cat(list(scaled_batches(model, training))).flatten(1).double().numpy()
 
@@ -42,17 +42,17 @@ def test_pca_equals_scikit_learn(kind: str, request: pytest.FixtureRequest) -> N
     assert angle(model, oracle) < 1
 
     with torch.no_grad():
-        code, _, outputs = model(torch.from_numpy(x).float().view(-1, *model.preprocess.shape))
+        posterior, _, outputs = model(torch.from_numpy(x).float().view(-1, *model.preprocess.shape))
     error = np.square(outputs.flatten(1).numpy() - x).sum()
     expected = np.square(oracle.inverse_transform(oracle.transform(x)) - x).sum()
     assert error == pytest.approx(expected, rel=1e-3)
-    np.testing.assert_allclose(code.mean.var(0).numpy(), oracle.explained_variance_, rtol=1e-3)
+    np.testing.assert_allclose(posterior.mean.var(0).numpy(), oracle.explained_variance_, rtol=1e-3)
     np.testing.assert_allclose(
-        np.abs(code.mean.numpy()), np.abs(oracle.transform(x)), atol=0.02 * x.std() * 5
+        np.abs(posterior.mean.numpy()), np.abs(oracle.transform(x)), atol=0.02 * x.std() * 5
     )
 
 
-def test_pca_takes_fewer_frames_than_dimensions(images: Any) -> None:
+def test_pca_accepts_fewer_frames_than_dimensions(images: Any) -> None:
     few = images[:9]
     model = lrl.pca(few.shape[1:], latent_dim=7)
     lrl.fit(model, few, CONFIG, progress=False)
@@ -67,14 +67,14 @@ def test_pca_of_all_dimensions_is_lossless(vectors: Any) -> None:
     np.testing.assert_allclose(model.reconstruct(vectors), vectors, atol=1e-3)
 
 
-def test_signs_and_bits_are_the_same_each_time(vectors: Any) -> None:
-    codes = []
+def test_signs_and_bits_do_not_depend_on_the_global_seed(vectors: Any) -> None:
+    latents = []
     for torch_seed in (1, 2):
         torch.manual_seed(torch_seed)
         model = lrl.pca((8,), latent_dim=3)
         lrl.fit(model, vectors, CONFIG, progress=False)
-        codes.append(model.encode(vectors))
-    np.testing.assert_array_equal(*codes)
+        latents.append(model.encode(vectors))
+    np.testing.assert_array_equal(*latents)
 
 
 def test_a_linear_autoencoder_learns_the_principal_subspace(vectors: Any) -> None:

@@ -44,7 +44,7 @@ from scripts.studies.novelty.diagnostics_data import (
 from tests.helpers import FakeEncoder
 
 # Models that saw so few frames may well not use their code.
-pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
+pytestmark = pytest.mark.filterwarnings("ignore:the latents have collapsed")
 
 WIDE = 3 * BATCH
 

@@ -125,7 +125,7 @@ def test_errors_are_those_of_the_cells_of_a_kind() -> None:
     assert errors == {**dict.fromkeys(KINDS, 0), "wall": 10, "key": pytest.approx(of_key)}
 
 
-@pytest.mark.filterwarnings("ignore:the code has collapsed")  # too short to learn
+@pytest.mark.filterwarnings("ignore:the latents have collapsed")  # too short to learn
 def test_the_study_of_short_trainings_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

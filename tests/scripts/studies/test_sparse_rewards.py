@@ -60,7 +60,7 @@ def test_runs_are_of_every_arm_and_seed():
         list(runs(seeds=0))
 
 
-@pytest.mark.filterwarnings("ignore:the code has collapsed")  # of so little training
+@pytest.mark.filterwarnings("ignore:the latents have collapsed")  # of so little training
 @pytest.mark.parametrize("arm", ["parts", "none"])
 def test_a_run_leaves_its_curve_and_its_configuration(tiny, arm):
     file = sparse.perform(Run("Tiny", arm, 1))
@@ -88,7 +88,7 @@ def test_a_run_leaves_its_curve_and_its_configuration(tiny, arm):
     assert file.stat().st_mtime_ns == before
 
 
-@pytest.mark.filterwarnings("ignore:the code has collapsed")
+@pytest.mark.filterwarnings("ignore:the latents have collapsed")
 def test_the_last_agent_of_dqn_is_evaluated_without_its_buffer(tiny, monkeypatch):
     monkeypatch.setitem(TASKS, "Tiny", Task("PixelReach-v0", 160, seeds=1, algo="dqn"))
     record = json.loads(sparse.perform(Run("Tiny", "none", 0)).read_text())
