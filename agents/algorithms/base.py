@@ -42,8 +42,8 @@ class AlgorithmSpec:
     """``module:Class`` of the algorithm, imported at first use."""
     action_spaces: tuple[type[Space], ...]
     """Kinds of action spaces that the algorithm accepts."""
-    hyperparams: Path
-    """YAML file of tuned defaults, by prefix of the environment's id."""
+    hyperparams: Path | None = None
+    """YAML file of tuned defaults, by prefix of the environment's id; None takes SB3's own."""
     requirement: str = "latentrl"
     """What pip installs to bring the module."""
     extra_state: tuple[str, ...] = ()

@@ -27,6 +27,8 @@ OF_THE_POLICY_BY_BUILD = (
     *("self", "observation_space", "action_space", "lr_schedule", "use_sde"),
     *("features_extractor_class", "features_extractor_kwargs"),
 )
+UNTUNED: Hyperparameters = {"n_envs": 8, "timesteps": 500_000, "gamma": 0.99}
+"""Defaults of an algorithm without a YAML file, beside those of SB3's constructor."""
 ACTIVATIONS = {
     "elu": torch.nn.ELU,
     "gelu": torch.nn.GELU,
@@ -45,6 +47,8 @@ def policy_name(latent: bool) -> str:
 
 def read_defaults(spec: AlgorithmSpec, env_id: str, latent: bool) -> Hyperparameters:
     """Return the tuned defaults of an algorithm for an environment, the longest prefix's."""
+    if spec.hyperparams is None:
+        return dict(UNTUNED)
     tuned = yaml.safe_load(spec.hyperparams.read_text(encoding="utf-8"))
     section: Mapping[str, Hyperparameters] = tuned["latents" if latent else "pixels"]
     prefixes = [prefix for prefix in section if env_id.startswith(prefix)]

@@ -8,11 +8,11 @@ import torch
 import latentrl as lrl
 from agents.algorithms import ALGORITHMS, find_algorithm
 from agents.algorithms.hyperparameters import read_defaults
-from agents.bonuses import BONUSES
 from agents.checkpoint import read_agent
 from agents.train import describe_agent, describe_hyperparameters, train
 from agents.train_config import TrainConfig
 from envs import Environment
+from latentrl.novelty import BONUSES
 from latentrl.utils.io import read_tensors
 from tests.agents.small import CASES, REACH, small_config, tiny_train
 

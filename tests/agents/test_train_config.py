@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.bonuses import BONUSES
 from agents.evaluate import TEST_SEED
 from agents.train_config import TrainConfig, resumed_config
+from latentrl.novelty import BONUSES
 
 RUN = Path("runs/mine")
 

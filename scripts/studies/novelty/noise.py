@@ -66,10 +66,10 @@ def trained_return(
         seed: of the agent.
     """
     agent = describe_agent(TrainConfig(DOOR_KEY, timesteps=timesteps), encoder)
-    settings = agent.settings
-    venv: VecEnv = build_monitored(agent.environment, n_envs=settings["n_envs"], seed=seed)
+    hyperparameters = agent.hyperparameters
+    venv: VecEnv = build_monitored(agent.environment, n_envs=hyperparameters["n_envs"], seed=seed)
     venv = NoisyFrames(venv, noise, seed) if noise else venv
-    novelty = make_novelty(bonus, None, encoder, venv.action_space, settings["gamma"], seed)
+    novelty = make_novelty(bonus, None, encoder, venv.action_space, hyperparameters["gamma"], seed)
     host = build_venv(agent, encoder, venv, novelty=novelty)
     try:
         episodes = build(agent, host, seed, "cpu").learn(timesteps).ep_info_buffer

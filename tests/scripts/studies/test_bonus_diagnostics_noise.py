@@ -7,7 +7,6 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
-import agents.algorithms.base
 import latentrl as lrl
 from scripts.studies.novelty import diagnostics_data, noise
 from scripts.studies.novelty.diagnostics_data import DOOR_KEY, NOISE, Extent, encoder, with_noise
@@ -130,13 +129,14 @@ def test_an_agent_trains_on_noisy_frames(tmp_path, monkeypatch):
     pytest.importorskip("minigrid")
     small = {
         "n_envs": 2,
+        "timesteps": 600,
         "n_steps": 32,
         "batch_size": 32,
         "n_epochs": 1,
+        "gamma": 0.99,
         "policy_kwargs": {"net_arch": [8]},
     }
-    settings = {**agents.algorithms.base.PPO_LATENT, **small}
-    monkeypatch.setattr(agents.algorithms.base, "TUNED", {("MiniGrid-", "ppo", True): settings})
+    monkeypatch.setattr("agents.train.read_defaults", lambda *_: dict(small))
     monkeypatch.chdir(tmp_path)
     trained_on, encoded, fit = [], [], diagnostics_data.fit
 
