@@ -836,7 +836,7 @@ def test_either_stage_of_a_model_of_features_goes_on(stop, tmp_path, monkeypatch
         resumed = succeed(tmp_path, "pretrain_vae", *printed_command(stopped.err, "pretrain_vae"))
     assert len(taken) == 2 * 20, "no step is taken twice"
     assert "dae_beta_vae-1" in resumed.out
-    for name in ("model.safetensors", "features/model.safetensors"):
+    for name in ("model.safetensors", "prerequisite/model.safetensors"):
         first, second = (load_file(folder / name) for folder in (tmp_path / "whole", path))
         assert first.keys() == second.keys()
         assert all(torch.equal(first[key], second[key]) for key in first)
