@@ -13,9 +13,7 @@ from latentrl.wrappers.env import LatentObservation
 from latentrl.wrappers.vector import LatentVectorObservation
 
 if TYPE_CHECKING:
-    from stable_baselines3.common.vec_env import VecEnv
-
-    from latentrl.wrappers.sb3 import LatentVecEnv
+    from latentrl.wrappers.sb3 import LatentVecEnv, VecEnv
 
 
 @overload
