@@ -16,6 +16,7 @@ from latentrl.models.preprocessing import is_image
 from latentrl.novelty import NormalizedBonus
 from latentrl.utils.progress import progress_bar
 from latentrl.viz import images as pictures
+from latentrl.viz.figures import can_draw
 from latentrl.viz.novelty_map import RecentStates, novelty_map
 from latentrl.viz.tensorboard import SHOWN, add_picture
 from latentrl.wrappers.intrinsic import IntrinsicRewards
@@ -184,7 +185,8 @@ class NoveltyMap(BaseCallback):
         host = _latent_host(self.training_env)
         has_bonus = host is not None and host.intrinsic is not None
         has_images = host is not None and _frame_space(host) is not None
-        self.host = host if has_bonus and has_images and summary_writer(self) is not None else None
+        is_logged = has_bonus and has_images and summary_writer(self) is not None
+        self.host = host if is_logged and can_draw("the novelty map") else None
         self._next = self._after()
 
     def _after(self) -> int:
