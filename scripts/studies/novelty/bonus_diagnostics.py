@@ -16,8 +16,7 @@ from latentrl import auroc
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import BONUSES, Bonus, make_bonus
 from latentrl.types import Array, Transitions
-from scripts.studies.core import STUDIES, Study, Table
-from scripts.studies.novelty import noise
+from scripts.studies.core import Study, Table
 from scripts.studies.novelty.diagnostics_data import (
     BATCH,
     NOISY_TV,
@@ -31,8 +30,6 @@ from scripts.studies.novelty.diagnostics_data import (
 )
 from scripts.studies.novelty.noisy_tv import compare, tv_effect
 
-NOVELTY_STUDIES = ("novelty", noise.novelty_noise.__name__)
-"""Studies of the bonuses; all others are of the autoencoders."""
 COST_BATCHES, COST_REPEATS = 16, 10
 
 Metrics = Mapping[str, float]
@@ -53,7 +50,6 @@ ASIDE = {
 }
 
 
-@STUDIES.register("novelty")
 def novelty() -> Study:
     """Every bonus of train_agent.py --novelty before scaling, on latents of KeyRooms.
 

@@ -19,7 +19,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import BONUSES
 from latentrl.types import Array
 from latentrl.utils.io import read_json, write_json
-from scripts.studies.core import FOLDER, STUDIES, Study, Table
+from scripts.studies.core import FOLDER, Study, Table
 from scripts.studies.novelty.diagnostics_data import (
     DOOR_KEY,
     NOISE,
@@ -78,7 +78,6 @@ def trained_return(
     return statistics.mean(float(episode["r"]) for episode in episodes or ())
 
 
-@STUDIES.register("novelty_noise")
 def novelty_noise() -> Study:
     """PPO with every bonus on MiniGrid-DoorKey-5x5-v0, without noise and with a tenth of it."""
     return returns_lost(Extent(), list(BONUSES))

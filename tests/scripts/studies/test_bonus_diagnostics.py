@@ -18,7 +18,7 @@ from tests.helpers import FakeEncoder
 from tests.scripts.studies.diagnostics_cases import Toy, agent_cells, between, bright, png_size
 
 # Models of so few frames may well not use their latents.
-pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
+pytestmark = pytest.mark.filterwarnings("ignore:the latents have collapsed")
 
 WIDE = 3 * BATCH
 

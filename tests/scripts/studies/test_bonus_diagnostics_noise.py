@@ -13,7 +13,7 @@ from scripts.studies.novelty.diagnostics_data import DOOR_KEY, NOISE, Extent, en
 from scripts.studies.novelty.noise import NoisyFrames, returns_lost, trained_return
 
 # Models of so few frames may well not use their latents.
-pytestmark = pytest.mark.filterwarnings("ignore:the code has collapsed")
+pytestmark = pytest.mark.filterwarnings("ignore:the latents have collapsed")
 
 
 def test_noise_is_a_tenth_of_the_range_and_clipped():
