@@ -102,7 +102,7 @@ def mask_occluded(cells: Array) -> Array:
     Returns:
         ``(n, 7, 7)`` uint8.
     """
-    # A row of seven cells is a byte, so that the spread within a row is one look-up in a table of
+    # A row of seven cells is a byte, so that the light within a row is one look-up in a table of
     # 128 by 128, and all environments take it together.
     packed = np.packbits(_transparent()[cells], axis=-1, bitorder="little")
     clear = packed[..., 0]  # (n, row), a bit for each column
@@ -131,8 +131,8 @@ def _spread_tables() -> tuple[Array, Array]:
 
 
 def _neighbours(row: Array) -> Array:
-    spread: Array = (row | row << 1 | row >> 1) & ((1 << VIEW) - 1)
-    return spread
+    lit: Array = (row | row << 1 | row >> 1) & ((1 << VIEW) - 1)
+    return lit
 
 
 @functools.cache

@@ -121,7 +121,7 @@ class AnomalyDetector:
 
     def _score(self, batch: Array) -> Array:
         nll = self.model.pixel_nll(batch)
-        # float64: ten thousand float32 terms of either sign lose the digits that tell scores apart.
+        # float64: ten thousand float32 terms of either sign lose the digits in which scores differ.
         scores: Array = nll.sum(tuple(range(1, nll.ndim)), dtype=np.float64)
         return scores
 

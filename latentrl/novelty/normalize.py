@@ -87,7 +87,7 @@ class NormalizedBonus(Bonus):
         self._mean = 0.0
 
     def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
-        """Start new episodes of the bonus; the discounted returns go on."""
+        """Start new episodes of the bonus; the discounted returns continue."""
         self.bonus.reset(env_ids, observations, latents)
 
     def score(self, transitions: Transitions) -> Array:

@@ -33,7 +33,7 @@ class FitConfig:
     precision: Precision = "auto"
     """Precision of the forward pass; "auto" is bfloat16 where the processor supports it."""
     compile: bool = False
-    """Whether to use ``torch.compile``; needs a C++ compiler and pays off on long runs."""
+    """Whether to use ``torch.compile``; needs a C++ compiler; worth it for long runs."""
     seed: int = 0
     """Seed of the split, the order of the frames and the noise."""
     device: str = "auto"

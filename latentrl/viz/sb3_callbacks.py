@@ -15,7 +15,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.novelty import NormalizedBonus
 from latentrl.utils.progress import progress_bar
-from latentrl.viz import images as pictures
+from latentrl.viz import images
 from latentrl.viz.figures import can_draw
 from latentrl.viz.novelty_map import RecentStates, novelty_map
 from latentrl.viz.tensorboard import SHOWN, add_picture
@@ -100,8 +100,8 @@ class LatentPictures(BaseCallback):
             and model.decoder is not None
             and is_image(model.observation_space)
         ):
-            picture = pictures.reconstructions(model, host.transform.last_frames[:SHOWN])
-            add_picture(writer, "agent/reconstructions", pictures.png(picture), self.num_timesteps)
+            image = images.reconstructions(model, host.transform.last_frames[:SHOWN])
+            add_picture(writer, "agent/reconstructions", images.png(image), self.num_timesteps)
 
 
 class Hyperparameters(BaseCallback):
@@ -210,7 +210,7 @@ class NoveltyMap(BaseCallback):
             return
         self._next = self._after()
         low, high = float(space.low.min()), float(space.high.max())
-        image = pictures.png(novelty_map(*self.states.newest(), low=low, high=high))
+        image = images.png(novelty_map(*self.states.newest(), low=low, high=high))
         add_picture(summary_writer(self), "novelty/novelty_map", image, self.num_timesteps)
 
 

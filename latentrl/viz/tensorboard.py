@@ -17,7 +17,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.health import Health
 from latentrl.types import Array
-from latentrl.viz import images as pictures
+from latentrl.viz import images
 
 SHOWN = 8
 """Frames in an image summary."""
@@ -78,14 +78,14 @@ class TensorBoardCallback:
             self._images(model, validation, step)
 
     def _images(self, model: Autoencoder, validation: Frames, step: int) -> None:
-        frames = sample_for_pictures(validation)
-        start = frames[pictures.representative_index(model, frames)]
-        images = {
-            "reconstructions": pictures.png(pictures.reconstructions(model, frames)),
-            "traversals": pictures.png(pictures.traversal(model, start)),
-            "traversals_moving": pictures.traversal_gif(model, start),
+        frames = sample_for_images(validation)
+        start = frames[images.representative_index(model, frames)]
+        encoded = {
+            "reconstructions": images.png(images.reconstructions(model, frames)),
+            "traversals": images.png(images.traversal(model, start)),
+            "traversals_moving": images.traversal_gif(model, start),
         }
-        for tag, encoded in images.items():
+        for tag, encoded in encoded.items():
             add_picture(self.writer, tag, encoded, step)
 
     def __enter__(self) -> TensorBoardCallback:
@@ -104,7 +104,7 @@ class TensorBoardCallback:
         self.writer.close()
 
 
-def sample_for_pictures(frames: Frames, count: int = SHOWN) -> Array:
+def sample_for_images(frames: Frames, count: int = SHOWN) -> Array:
     """Return ``count`` evenly spaced frames, the same ones in each epoch."""
     return np.asarray(frames[evenly_spaced(len(frames), count)])
 

@@ -211,15 +211,15 @@ def test_a_copy_of_the_encoder_changes_latents_no_more_than_a_reconstruction_doe
     wanted = np.stack([expected[latent.tobytes()] for latent in before.reshape(-1, 24)]).reshape(
         before.shape
     )
-    spread, moved, allowed = (
+    deviation, moved, allowed = (
         before.std(),
         np.abs(after - before).mean(),
         np.abs(wanted - before).mean(),
     )
     assert moved <= allowed
-    assert allowed < 0.1 * spread
+    assert allowed < 0.1 * deviation
     assert after == pytest.approx(
-        wanted, abs=0.1 * float(spread)
+        wanted, abs=0.1 * float(deviation)
     )  # which is rounded to whole numbers on its way
 
 

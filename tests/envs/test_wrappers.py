@@ -64,8 +64,8 @@ def test_key_selects_one_observation_of_a_dict():
     assert env.observation_space == Pair.observation_space["image"]
     assert (env.reset()[0] == 3).all()
     with pytest.raises(
-        ValueError, match="no observation 'picture'; the environment has image, step"
+        ValueError, match="no observation 'pixels'; the environment has image, step"
     ):
-        make_env(Environment(f"{__name__}:Pair", key="picture"))
+        make_env(Environment(f"{__name__}:Pair", key="pixels"))
     with pytest.raises(ValueError, match="no observation 'image'; the environment has no keys"):
         make_env(Environment("PixelReach-v0", key="image"))

@@ -155,7 +155,7 @@ def test_a_folder_without_images_and_a_damaged_one(tmp_path):
         "holds neither a frame store nor images"
         in script(tmp_path, "pretrain_vae", "--data", "empty").err
     )
-    (tmp_path / "empty" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "empty" / "broken.png").write_bytes(b"no image")
     assert (
         "broken.png cannot be read as an image"
         in script(tmp_path, "pretrain_vae", "--data", "empty").err

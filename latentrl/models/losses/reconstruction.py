@@ -77,7 +77,7 @@ class Hole(Loss):
 class TopK(Loss):
     """weight * -log p of the worst reconstructed values of each observation.
 
-    Small and rare things, a key on a floor, are lost in a sum over all values; mining the hardest
+    Small and rare things, a key on a floor, are lost in a sum over all values; mining the worst
     ones (Shrivastava et al. 2016, arXiv:1604.03540) keeps them.
     """
 

@@ -57,7 +57,7 @@ def command(tmp_path, monkeypatch):
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """Write a module that registers a name; both are forgotten after the test."""
+    """Write a module that registers a name; both are removed after the test."""
     monkeypatch.setattr(NAMES, "_parts", {})
     written = []
 

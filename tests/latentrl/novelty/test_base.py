@@ -282,7 +282,7 @@ def test_a_plain_object_is_adapted_with_and_without_optional_methods():
         ("on_reset", "reset"),
         ("scores", "score"),
         ("updates", "update"),
-        ("load_state", "load_state_dict"),
+        ("load_state", "load_state_dict"),  # words: ok
         ("state_dic", "state_dict"),
         ("metric", "metrics"),
     ],

@@ -12,20 +12,20 @@ import pytest
 from PIL import Image
 
 import latentrl as lrl
-from latentrl.viz import images as pictures
+from latentrl.viz import images as viz_images
 from latentrl.viz.images import GAP, TILE
 
 
-def tiles_of(picture: Any, side: int, factor: int) -> Any:
+def tiles_of(canvas: Any, side: int, factor: int) -> Any:
     """Cut a grid back into its tiles at their own size, ``(rows, columns, side, side, 3)``."""
     step = side * factor + GAP
     tiles = [
         [
-            picture[top : top + side * factor : factor, left : left + side * factor : factor]
+            canvas[top : top + side * factor : factor, left : left + side * factor : factor]
             for left in lefts
         ]
-        for top in range(GAP, picture.shape[0] - 1, step)
-        if (lefts := range(GAP, picture.shape[1] - 1, step))
+        for top in range(GAP, canvas.shape[0] - 1, step)
+        if (lefts := range(GAP, canvas.shape[1] - 1, step))
     ]
     return np.array(tiles)
 
@@ -41,53 +41,51 @@ def tiles_of(picture: Any, side: int, factor: int) -> Any:
     ],
 )
 def test_any_number_of_channels_becomes_rgb(pixel: list[int], expected: list[int]) -> None:
-    rgb = pictures.to_rgb(np.full((2, 4, 5, len(pixel)), pixel, np.uint8))
+    rgb = viz_images.to_rgb(np.full((2, 4, 5, len(pixel)), pixel, np.uint8))
     assert rgb.dtype == np.uint8
     assert rgb.shape == (2, 4, 5, 3)
     assert (rgb == expected).all()
 
 
 def test_a_batch_of_grey_images_becomes_rgb() -> None:
-    rgb = pictures.to_rgb(np.full((2, 4, 5), 7, np.uint8))
+    rgb = viz_images.to_rgb(np.full((2, 4, 5), 7, np.uint8))
     assert rgb.shape == (2, 4, 5, 3)
     assert (rgb == 7).all()
 
 
 def test_one_image_is_no_batch() -> None:
     with pytest.raises(ValueError, match=r"images \(B, H, W\) or .* got shape \(4, 5\)"):
-        pictures.to_rgb(np.zeros((4, 5), np.uint8))
+        viz_images.to_rgb(np.zeros((4, 5), np.uint8))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (0, 255)])
 def test_values_are_scaled_from_their_range(low: float, high: float) -> None:
     images = np.full((1, 4, 4, 3), [low, (low + high) / 2, high + 5], np.float32)
-    assert (pictures.to_rgb(images, low, high) == [0, 128, 255]).all()
+    assert (viz_images.to_rgb(images, low, high) == [0, 128, 255]).all()
 
 
 def test_model_images_are_scaled_from_the_range_of_the_model() -> None:
     space = gym.spaces.Box(-1, 1, (16, 16, 1), np.float32)
     images = np.linspace(-1, 1, 512, dtype=np.float32).reshape(2, 16, 16, 1)
-    rgb = pictures.model_images(lrl.ae(space, 4), images)
-    np.testing.assert_array_equal(rgb, pictures.to_rgb(images, -1, 1))
+    rgb = viz_images.model_images(lrl.ae(space, 4), images)
+    np.testing.assert_array_equal(rgb, viz_images.to_rgb(images, -1, 1))
 
 
 def test_grid_keeps_every_pixel(images: Any) -> None:
-    picture = pictures.grid([list(images[:3]), list(images[3:6])])
+    canvas = viz_images.grid([list(images[:3]), list(images[3:6])])
     factor = TILE // 32
-    assert picture.shape == (2 * (96 + GAP) + GAP, 3 * (96 + GAP) + GAP, 3)
-    np.testing.assert_array_equal(
-        tiles_of(picture, 32, factor), images[:6].reshape(2, 3, 32, 32, 3)
-    )
-    assert (picture[:GAP] == 255).all()
+    assert canvas.shape == (2 * (96 + GAP) + GAP, 3 * (96 + GAP) + GAP, 3)
+    np.testing.assert_array_equal(tiles_of(canvas, 32, factor), images[:6].reshape(2, 3, 32, 32, 3))
+    assert (canvas[:GAP] == 255).all()
 
 
 def test_short_rows_leave_white(images: Any) -> None:
-    picture = pictures.grid([list(images[:2]), [images[2]]])
-    assert (tiles_of(picture, 32, 3)[1, 1] == 255).all()
+    canvas = viz_images.grid([list(images[:2]), [images[2]]])
+    assert (tiles_of(canvas, 32, 3)[1, 1] == 255).all()
 
 
 def test_reconstructions_are_below_their_observations(fitted: lrl.Autoencoder, images: Any) -> None:
-    tiles = tiles_of(pictures.reconstructions(fitted, images[:4]), 32, 3)
+    tiles = tiles_of(viz_images.reconstructions(fitted, images[:4]), 32, 3)
     np.testing.assert_array_equal(tiles, [images[:4], fitted.reconstruct(images[:4])])
 
 
@@ -97,12 +95,12 @@ def test_reconstructions_compare_with_preprocessed_observations(images: Any) -> 
         4,
         preprocessing=lrl.Preprocessing(crop=(0, 0, 8, 8), size=(24, 24), greyscale=True),
     )
-    tiles = tiles_of(pictures.reconstructions(model, images[:2]), 24, 4)
+    tiles = tiles_of(viz_images.reconstructions(model, images[:2]), 24, 4)
     np.testing.assert_array_equal(tiles[0], model.preprocessed(images[:2]).repeat(3, axis=-1))
 
 
 def test_traversal_has_a_row_for_each_dimension(fitted: lrl.Autoencoder, images: Any) -> None:
-    tiles = tiles_of(pictures.traversal(fitted, images[0], dimensions=3, steps=5), 32, 3)
+    tiles = tiles_of(viz_images.traversal(fitted, images[0], dimensions=3, steps=5), 32, 3)
     np.testing.assert_array_equal(tiles, lrl.traverse(fitted, images[0], 3, 5))
 
 
@@ -110,7 +108,7 @@ def test_traversal_has_a_row_for_each_dimension(fitted: lrl.Autoencoder, images:
 def test_traversal_gif_moves_forth_and_back(
     dimensions: int, fitted: lrl.Autoencoder, images: Any
 ) -> None:
-    movie = Image.open(io.BytesIO(pictures.traversal_gif(fitted, images[0], dimensions, steps=4)))
+    movie = Image.open(io.BytesIO(viz_images.traversal_gif(fitted, images[0], dimensions, steps=4)))
     assert movie.n_frames == 6
     assert movie.info["duration"] == 100
     assert movie.info["loop"] == 0
@@ -124,17 +122,17 @@ def test_traversal_gif_moves_forth_and_back(
 
 def test_png_is_lossless(images: Any) -> None:
     np.testing.assert_array_equal(
-        np.asarray(Image.open(io.BytesIO(pictures.png(images[0])))), images[0]
+        np.asarray(Image.open(io.BytesIO(viz_images.png(images[0])))), images[0]
     )
 
 
 def test_rows_of_a_comparison_have_the_size_of_the_first(
     fitted: lrl.Autoencoder, images: Any
 ) -> None:
-    picture = pictures.comparison(
+    canvas = viz_images.comparison(
         fitted, images[:3], images[:3, ::2, ::2], images[:3].repeat(2, 1).repeat(2, 2)
     )
-    tiles = tiles_of(picture, 32, 3)
+    tiles = tiles_of(canvas, 32, 3)
     np.testing.assert_array_equal(tiles[0], images[:3])
     np.testing.assert_array_equal(tiles[1], images[:3, ::2, ::2].repeat(2, 1).repeat(2, 2))
     np.testing.assert_array_equal(tiles[2], images[:3])
@@ -143,13 +141,13 @@ def test_rows_of_a_comparison_have_the_size_of_the_first(
 def test_comparison_of_grey_images_without_channel_axis() -> None:
     model = lrl.ae((16, 16), 4)
     images = np.random.default_rng(0).integers(0, 256, (2, 16, 16), np.uint8)
-    tiles = tiles_of(pictures.comparison(model, images, model.reconstruct(images)), 16, 6)
+    tiles = tiles_of(viz_images.comparison(model, images, model.reconstruct(images)), 16, 6)
     np.testing.assert_array_equal(tiles[0], images[..., None].repeat(3, -1))
 
 
 def test_colormap_grows_brighter_from_low_to_high() -> None:
     ramp = np.linspace(-3, 5, 256).reshape(16, 16)
-    colours = pictures.colormap(ramp)
+    colours = viz_images.colormap(ramp)
     assert colours.dtype == np.uint8
     light = cv2.cvtColor(colours, cv2.COLOR_RGB2Lab)[..., 0].astype(int).ravel()
     assert (np.diff(light) >= -1).all()
@@ -157,29 +155,31 @@ def test_colormap_grows_brighter_from_low_to_high() -> None:
     assert light[-1] > 240
     assert colours[-1, -1, 0] > colours[-1, -1, 2]  # yellow, not its mirror image in BGR
     np.testing.assert_array_equal(
-        pictures.colormap(ramp, 5, 9), np.broadcast_to(colours[0, 0], (16, 16, 3))
+        viz_images.colormap(ramp, 5, 9), np.broadcast_to(colours[0, 0], (16, 16, 3))
     )
     np.testing.assert_array_equal(
-        pictures.colormap(np.ones((2, 4, 4))), np.broadcast_to(colours[0, 0], (2, 4, 4, 3))
+        viz_images.colormap(np.ones((2, 4, 4))), np.broadcast_to(colours[0, 0], (2, 4, 4, 3))
     )
 
 
 def test_anomaly_maps_are_below_on_one_scale(fitted: lrl.Autoencoder, images: Any) -> None:
     detector = lrl.AnomalyDetector(fitted)
-    tiles = tiles_of(pictures.anomalies(detector, images[:4]), 32, 3)
-    np.testing.assert_array_equal(tiles, [images[:4], pictures.colormap(detector.map(images[:4]))])
+    tiles = tiles_of(viz_images.anomalies(detector, images[:4]), 32, 3)
+    np.testing.assert_array_equal(
+        tiles, [images[:4], viz_images.colormap(detector.map(images[:4]))]
+    )
 
 
 def test_tiles_are_enlarged_by_their_longer_side() -> None:
-    assert pictures.enlarge(np.zeros((8, 8, 3))).shape == (96, 96, 3)
-    assert pictures.enlarge(np.zeros((16, 64, 3))).shape == (32, 128, 3)
-    assert pictures.enlarge(np.zeros((210, 160, 3))).shape == (210, 160, 3)
+    assert viz_images.enlarge(np.zeros((8, 8, 3))).shape == (96, 96, 3)
+    assert viz_images.enlarge(np.zeros((16, 64, 3))).shape == (32, 128, 3)
+    assert viz_images.enlarge(np.zeros((210, 160, 3))).shape == (210, 160, 3)
 
 
 def test_representative_latent_has_the_median_distance_from_the_mean(
     fitted: lrl.Autoencoder, images: Any
 ) -> None:
-    chosen = pictures.representative_index(fitted, images[:21])
+    chosen = viz_images.representative_index(fitted, images[:21])
     std = fitted.latent_std.numpy() + 1e-6
     scores = (fitted.encode(images[:21]) - fitted.latent_mean.numpy()) / std
     distances = np.square(scores).sum(1)

@@ -84,13 +84,13 @@ def test_images_of_the_newest_frames_and_their_reconstructions(tmp_path, encoder
     learn([LatentPictures(every=2 * ROLLOUT)], tmp_path, REACH, encoder)
     images = read_events(tmp_path).Images("agent/reconstructions")
     assert [image.step for image in images] == [ROLLOUT, 3 * ROLLOUT]
-    picture = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
-    assert picture.shape == (
+    image = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
+    assert image.shape == (
         2 * 96 + 6,
         2 * 96 + 6,
         3,
     )  # two environments' frames above their reconstructions
-    above = picture[2 : 2 + 96 : 3, 2 : 2 + 96 : 3]
+    above = image[2 : 2 + 96 : 3, 2 : 2 + 96 : 3]
     assert {tuple(colour) for colour in above.reshape(-1, 3).tolist()} == {
         (230, 60, 50),
         (70, 200, 90),
@@ -260,9 +260,9 @@ def test_a_novelty_map_is_written_ten_times_over_training(tmp_path):
     learn([callback], tmp_path, encoder=FakeEncoder(), rollouts=10, novelty=Reached())
     images = read_events(tmp_path).Images("novelty/novelty_map")
     assert [image.step for image in images] == [ROLLOUT * k for k in range(1, 11)]
-    picture = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
-    assert picture.shape[2] == 3
-    assert picture.std() > 10
+    image = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
+    assert image.shape[2] == 3
+    assert image.std() > 10
 
 
 @pytest.mark.parametrize(
@@ -325,8 +325,8 @@ def test_a_novelty_map_of_frames_between_other_bounds(tmp_path):
 
     learn([NoveltyMap(every=1)], tmp_path, Grey, FakeEncoder(), rollouts=1, novelty=Mean())
     image = read_events(tmp_path).Images("novelty/novelty_map")[0]
-    picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
-    assert (picture == 128).all(-1).sum() >= 3 * TILE**2
+    image = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+    assert (image == 128).all(-1).sum() >= 3 * TILE**2
 
 
 @pytest.mark.parametrize("without", ["novelty", "latents", "images", "tensorboard"])

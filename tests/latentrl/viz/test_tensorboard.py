@@ -14,7 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import latentrl as lrl
-from latentrl.viz.tensorboard import RESULTS, SHOWN, TensorBoardCallback, sample_for_pictures
+from latentrl.viz.tensorboard import RESULTS, SHOWN, TensorBoardCallback, sample_for_images
 
 CONFIG = lrl.FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32")
 
@@ -118,6 +118,6 @@ def test_interrupted_run_has_no_hyperparameters(vectors: Any, tmp_path: Path) ->
 
 def test_frames_for_images_are_evenly_spaced(images: Any) -> None:
     frames = lrl.as_frames(images)
-    np.testing.assert_array_equal(sample_for_pictures(frames), images[12:200:25])
-    assert len(sample_for_pictures(lrl.as_frames(images[:3]))) == 3
-    assert len(sample_for_pictures(frames)) == SHOWN
+    np.testing.assert_array_equal(sample_for_images(frames), images[12:200:25])
+    assert len(sample_for_images(lrl.as_frames(images[:3]))) == 3
+    assert len(sample_for_images(frames)) == SHOWN

@@ -166,7 +166,7 @@ def test_dict_observations_keep_their_other_keys():
     assert vector.observation_space == batch_space(env.observation_space, N)
 
 
-@pytest.mark.parametrize("key", [None, "picture"])
+@pytest.mark.parametrize("key", [None, "pixels"])
 def test_wrong_key_lists_the_right_ones(key):
     with pytest.raises(
         ValueError, match=rf"a Dict of image, speed; set key to the one to encode, not {key!r}"
