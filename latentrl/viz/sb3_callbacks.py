@@ -18,7 +18,7 @@ from latentrl.utils.progress import progress_bar
 from latentrl.viz import images
 from latentrl.viz.figures import can_draw
 from latentrl.viz.novelty_map import RecentStates, novelty_map
-from latentrl.viz.tensorboard import SHOWN, add_picture
+from latentrl.viz.tensorboard import SHOWN, add_image
 from latentrl.wrappers.intrinsic import IntrinsicRewards
 from latentrl.wrappers.sb3 import LatentVecEnv
 
@@ -101,7 +101,7 @@ class LatentPictures(BaseCallback):
             and is_image(model.observation_space)
         ):
             image = images.reconstructions(model, host.transform.last_frames[:SHOWN])
-            add_picture(writer, "agent/reconstructions", images.png(image), self.num_timesteps)
+            add_image(writer, "agent/reconstructions", images.png(image), self.num_timesteps)
 
 
 class Hyperparameters(BaseCallback):
@@ -211,7 +211,7 @@ class NoveltyMap(BaseCallback):
         self._next = self._after()
         low, high = float(space.low.min()), float(space.high.max())
         image = images.png(novelty_map(*self.states.newest(), low=low, high=high))
-        add_picture(summary_writer(self), "novelty/novelty_map", image, self.num_timesteps)
+        add_image(summary_writer(self), "novelty/novelty_map", image, self.num_timesteps)
 
 
 def _frame_space(host: LatentVecEnv) -> spaces.Box | None:

@@ -27,7 +27,7 @@ IMAGE_INTERVAL = 1.1
 """Ratio of the steps at two image summaries; epochs of few steps would fill the disk."""
 
 
-def add_picture(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> None:
+def add_image(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> None:
     """Add an encoded PNG or GIF to the image summaries; TensorBoard plays GIFs."""
     # SummaryWriter.add_video needs moviepy and writes nothing without it; a GIF in an image works.
     image = Summary.Image(encoded_image_string=encoded, colorspace=3)
@@ -80,13 +80,13 @@ class TensorBoardCallback:
     def _images(self, model: Autoencoder, validation: Frames, step: int) -> None:
         frames = sample_for_images(validation)
         start = frames[images.representative_index(model, frames)]
-        encoded = {
+        summaries = {
             "reconstructions": images.png(images.reconstructions(model, frames)),
             "traversals": images.png(images.traversal(model, start)),
             "traversals_moving": images.traversal_gif(model, start),
         }
-        for tag, encoded in encoded.items():
-            add_picture(self.writer, tag, encoded, step)
+        for tag, encoded in summaries.items():
+            add_image(self.writer, tag, encoded, step)
 
     def __enter__(self) -> TensorBoardCallback:
         """Return the callback."""
