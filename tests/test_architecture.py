@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ["scripts", "agents", "envs", "latentrl"]
 """Each may import those after it."""
 AREAS = [
-    *("cli", "viz", "", "wrappers", "world", "novelty", "latents"),
+    *("cli", "", "viz", "wrappers", "world", "novelty", "latents"),
     *("training", "models", "data", "utils", "types"),
 ]
 """Each may import those after it; the empty name is ``latentrl`` itself."""

@@ -353,5 +353,5 @@ def test_a_novelty_map_refuses_values_out_of_range():
         ValueError, match="an image is written every 1 or more timesteps, got every=0"
     ):
         NoveltyMap(every=0)
-    with pytest.raises(ValueError, match="holds at least 1 state, got 0"):
+    with pytest.raises(ValueError, match="a ring buffer of states holds at least 1, got size=0"):
         NoveltyMap(every=10, size=0)
