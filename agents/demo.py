@@ -1,4 +1,4 @@
-"""The main job at a small scale: frames, encoder, agent, evaluation, and a table of the results."""
+"""The demo: pretrain, train and evaluate at a small scale, and print a table of the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agents.train import TrainConfig, Trained, train
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """The main job at a small scale, on CarRacing as Gymnasium has it."""
+    """Pretrain, train and evaluate at a small scale, on Gymnasium's CarRacing."""
 
     env: str = "CarRacing-v2"
     """Gymnasium id."""

@@ -34,11 +34,11 @@ Translate = Callable[[Array], Array]
 
 
 def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder:
-    """Let an agent observe latents of ``encoder`` from now on.
+    """Replace an agent's encoder by ``encoder``.
 
     Frames are not stored, so the old encoder decodes the latents of a replay buffer and the new one
-    encodes the result; what the old latents had lost stays lost. The newest frame of each
-    environment is at hand and is encoded itself; the older latents in a stack are translated. Zeros
+    encodes the result; what the old latents do not represent is lost. The newest frame of each
+    environment is available and encoded itself; the older latents in a stack are translated. Zeros
     that fill a stack after a reset stay zeros. The statistics of ``VecNormalize`` stay and adapt to
     the new latents, and a novelty bonus keeps its state. Episodic counts in the buffer stay, and
     counting starts again.
@@ -52,7 +52,7 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder
             ``VecEpisodicCount`` over what ``wrap`` returns; the first three may be absent.
         encoder: one for the same observations, with latents of the same size, or the folder of a
             saved one. An ``Autoencoder`` is copied, so that ``ReconstructionNovelty.live`` can be
-            given and trained on.
+            passed, and continues to train.
 
     Returns: The agent's new encoder, a frozen copy of an ``Autoencoder``; save it with the agent.
 

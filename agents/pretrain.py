@@ -1,4 +1,4 @@
-"""Collect frames of an environment and train an encoder on them: the first half of the main job."""
+"""Pretraining: collect frames of an environment and train an encoder on them."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _from_environment(data: Frames | None) -> bool:
 
 
 def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
-    """Refuse what can be known to fail before frames are collected, which takes minutes."""
+    """Raise errors in the flags before frames are collected, which takes minutes."""
     model_options(config)
     if not config.resume and (path / FLAGS_FILE).exists():
         raise ValueError(
@@ -130,7 +130,7 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
 
 @contextlib.contextmanager
 def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
-    """Remove a new run's folder where frames that cannot be learned end the run at its start."""
+    """Remove a new run's folder if the frames are refused before the first gradient step."""
     existed = path.exists()
     resumed = (path / FLAGS_FILE).exists()
     try:
@@ -196,7 +196,7 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
     Frames that come ``from_environment`` are cropped and resized by the environment's defaults.
 
     Raises:
-        ValueError: an option does not suit the model, or the observations are no images.
+        ValueError: an option does not suit the model, or the observations are not images.
     """
     torch.manual_seed(config.seed)
     options = model_options(config)
@@ -248,7 +248,7 @@ def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]
         path: folder of the model.
 
     Returns:
-        The files; none for observations that are no images and for models without a decoder.
+        The files; none for observations that are not images and for models without a decoder.
     """
     if model.decoder is None or not is_image(model.observation_space):
         return []

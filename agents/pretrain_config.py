@@ -21,7 +21,7 @@ from latentrl.utils.io import read_json
 
 EPOCHS = 8
 LEAST_STEPS = 1_500
-"""Gradient steps on data of the user's own, however little it is."""
+"""Least number of gradient steps on a user's own data."""
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
 SUFFIXES = (".gz", ".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp")
@@ -38,8 +38,8 @@ class PretrainConfig:
     frames: int = 20_000
     """Frames to collect, one per timestep."""
     epochs: int | None = None
-    """Passes over the frames; if not given, 8, and on little data of your own as many as make
-    1,500 gradient steps."""
+    """Passes over the frames; if not given, 8, or on your own data as many as make 1,500 gradient
+    steps, if those are more."""
     steps: int | None = None
     """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
@@ -50,7 +50,7 @@ class PretrainConfig:
     """Values of a latent; if not given, the default of the environment or of the model, and on data
     of your own at most half as many as an observation has."""
     beta: float | None = None
-    """Weight of the KL divergence of a beta_vae or the like, in nats per nat; if not given, the
+    """Weight of the KL divergence, or of the total correlation of a beta_tcvae; if not given, the
     default of the environment or of the model."""
     likelihood: Annotated[
         str | None,
@@ -68,7 +68,7 @@ class PretrainConfig:
     """Pixels to cut from the top, bottom, left and right; the environment's default if not
     given."""
     from_render: bool = False
-    """Encode rendered images, for environments whose observations are no images."""
+    """Encode rendered images, for environments whose observations are not images."""
     key: str | None = None
     """Key of a Dict observation space to encode."""
     frame_skip: int | None = None
@@ -104,7 +104,7 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
 
 
 def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainConfig:
-    """Fill in the environment's defaults of a beta-VAE; they are for its images as they are."""
+    """Fill in the environment's defaults of a beta-VAE, unless flags change its images."""
     if config.size or config.crop or config.from_render:
         return config
     defaults = dict(defaults_for(env_id).pretraining)
@@ -169,7 +169,7 @@ def model_options(config: PretrainConfig) -> dict[str, Any]:
         ValueError: the model has no such argument, or one is given twice or has a wrong type.
     """
     if config.beta is not None and not has_argument(config.model, "beta"):
-        raise ValueError(f"beta is for model 'beta_vae', not {config.model!r}")
+        raise ValueError(f"model {config.model!r} has no beta: remove --beta, or use 'beta_vae'")
     options = parse_options(config.model, config.option)
     for name in ("latent_dim", "beta", "likelihood"):
         value = getattr(config, name)

@@ -1,4 +1,4 @@
-"""Train an agent on an encoder's latents, or on pixels: the second half of the main job."""
+"""Train an SB3 agent on the latents of a pretrained encoder, or on pixels."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from latentrl.utils.settings import check_same_settings
 from latentrl.viz.sb3_callbacks import (
     EnvFrameCurves,
     Hyperparameters,
-    LatentPictures,
     NoveltyCurves,
     NoveltyMap,
     ProgressCallback,
+    ReconstructionImages,
 )
 
 __all__ = ["TrainConfig", "Trained", "describe_agent", "train"]
@@ -249,7 +249,7 @@ class _Run:
             Hyperparameters({**self.config.to_json(), **self.agent.hyperparameters}),
             ProgressCallback(self.total, skip),
             EnvFrameCurves(skip),
-            LatentPictures(every=tenth),
+            ReconstructionImages(every=tenth),
         ]
         if self.novelty is not None:
             callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]

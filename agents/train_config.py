@@ -76,7 +76,7 @@ class TrainConfig:
     """Resume the interrupted run in --out, or the newest one of this environment."""
 
     def __post_init__(self) -> None:
-        """Refuse values without a meaning, by the name of the flag."""
+        """Raise ``ValueError`` for an invalid value; the message names the flag."""
         ALGORITHMS[self.algo]
         for name in ("timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"):
             value = getattr(self, name)

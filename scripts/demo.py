@@ -1,4 +1,4 @@
-"""The main job at a small scale, on CarRacing; ends with a table."""
+"""Pretrain, train and evaluate on CarRacing at a small scale, and print a table."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Rule:
 
 
 def read_rules(text: str) -> list[Rule]:
-    """Return the rules in ``text``, one a line; ``ValueError`` names a line that is none."""
+    """Return the rules in ``text``, one per line; ``ValueError`` names an invalid line."""
     rules = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):

@@ -12,8 +12,8 @@ from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec
 def dqn() -> AlgorithmSpec:
     """Deep Q-network (Mnih et al. 2015, Nature 518).
 
-    ``_n_calls`` times the updates of the target network. ``exploration_rate`` is computed after
-    each step, so without it the first step of a resumed run would be greedy.
+    ``_n_calls`` schedules the updates of the target network. SB3 computes ``exploration_rate``
+    after each step; without it the first step of a resumed run would be greedy.
     """
     return AlgorithmSpec(
         source="stable_baselines3:DQN",

@@ -95,7 +95,8 @@ def _set(tree: Hyperparameters, path: Sequence[str], value: Any) -> None:
         return
     branch = tree.get(name) or {}
     if not isinstance(branch, Mapping):
-        raise ValueError(f"hyperparameter {name!r} is {branch!r}, not a mapping: it has no {rest}")
+        entry = ".".join(rest)
+        raise ValueError(f"hyperparameter {name!r} is {branch!r}, not a mapping with {entry!r}")
     tree[name] = dict(branch)
     _set(tree[name], rest, value)
 

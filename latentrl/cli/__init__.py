@@ -1,4 +1,4 @@
-"""The command ``latentrl``: a trained autoencoder applied to arrays and images, one verb a file.
+"""The command ``latentrl``: a trained autoencoder applied to arrays and images, one file per verb.
 
 A new verb is one module that registers a class in ``VERBS``, and its name in the import below.
 """

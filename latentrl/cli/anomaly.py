@@ -44,7 +44,7 @@ class Anomaly(DataVerb):
     factor: int | None = None
     """Column of the labels, if they are factors."""
     count: int = 10
-    """Number of observations in the figure, the highest score first."""
+    """Number of observations in the image, the highest score first."""
 
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write maps.npy and scores.csv, in the same order, and anomalies.png."""

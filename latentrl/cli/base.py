@@ -100,7 +100,7 @@ class Verb:
     """Device of the model; auto means the GPU if there is one."""
 
     def check(self, model: Autoencoder) -> None:
-        """Raise ``TypeError`` if ``model`` does not fit, before any work: if it cannot decode."""
+        """Raise ``TypeError`` if ``model`` does not fit the verb: here, if it has no decoder."""
         model.decode(np.zeros(model.latent_dim, np.float32))
 
     def run(self, model: Autoencoder, output: Output) -> Metrics:

@@ -38,7 +38,7 @@ class Denoise(DataVerb):
     clean: Path | None = None
     """The same observations without corruption, to measure the restoration."""
     count: int = 10
-    """Number of observations in the figure."""
+    """Number of observations in the image."""
 
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write restored.npy, restored.png and, with --corrupt, corrupted.npy."""

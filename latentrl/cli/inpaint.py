@@ -25,7 +25,7 @@ from latentrl.viz.plots import Shade, comparison_sheet
 from latentrl.viz.sheets import Labels, image_sheet
 
 HOLE = (230, 120, 60)
-"""RGB colour of holes in figures."""
+"""RGB colour of holes in images."""
 
 
 @VERBS.register("inpaint")
@@ -37,7 +37,7 @@ class Inpaint(DataVerb):
     """Hole mask: boolean .npy (H, W) or (B, H, W), or an image that is white in the holes.
     Default: the NaN of the data or, without any, random boxes."""
     count: int = 10
-    """Number of observations in the figure."""
+    """Number of observations in the image."""
 
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write filled.npy, holes.npy and filled.png; errors are those inside the holes."""

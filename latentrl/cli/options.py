@@ -25,7 +25,7 @@ KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     Mapping: ("a mapping such as {name: mlp}", (dict,)),
     Sequence: ("a list", (list,)),
 }
-"""For each annotation the values that it allows, in words and as types."""
+"""Values that each annotation allows, in words and as types."""
 
 
 def parse_options(model: str, words: Sequence[str]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def parse_value(text: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{text!r} is no YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{text!r} is not YAML: {' '.join(str(error).split())}") from error
     return _number(value) if isinstance(value, str) else value
 
 

@@ -23,7 +23,7 @@ class Reconstruct(DataVerb):
     """Encode observations and decode them again."""
 
     count: int = 10
-    """Number of observations in the figure."""
+    """Number of observations in the image."""
 
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write reconstructions.npy and reconstructions.png."""

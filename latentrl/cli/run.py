@@ -1,4 +1,4 @@
-"""One command line for every command: flags, a YAML file below them, plugins and exit codes."""
+"""Command lines: flags, YAML files of flags, plugins and exit codes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ KNOWN = "a store, an image, a folder of images, .npy, .npz or IDX (also .gz)"
 IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """Big-endian type of the values, by the third byte of an IDX file."""
 ZIP, NUMPY, GZIP = b"PK", b"\x93NUM", b"\x1f\x8b"
-"""First bytes of a file of each format. Names prove little: MNIST's files have no suffix."""
+"""First bytes of a file of each format. Names are not enough: MNIST's files have no suffix."""
 
 
 def archive_names(path: Path) -> list[str] | None:

@@ -46,7 +46,7 @@ def space_of(source: HasShape, where: str) -> spaces.Box:
         where: the subject of error messages, such as a path.
 
     Raises:
-        ValueError: the array is empty, holds labels, or has no meaning as observations.
+        ValueError: the array is empty, holds labels, or has the shape or dtype of no observations.
     """
     if len(source.shape) == 1 and source.dtype.kind in "iu":
         raise ValueError(

@@ -162,8 +162,8 @@ def factor_vae_score(
     of the majority of ``train`` votes. Dimensions with a standard deviation below 0.05 are left
     out; if none remains, the score is 0.
 
-    Rows are split, and errors raised, as in ``dci``: votes from shared rows would score by chance
-    differences between groups. Values are drawn as often as they occur, except those of one row,
+    Rows are split, and errors raised, as in ``dci``. If training and test votes shared rows, random
+    differences between groups would raise the score. Values are drawn as often as they occur, except those of one row,
     and their rows with replacement.
     """
     check_at_least(2, batch=batch)
@@ -196,8 +196,8 @@ def beta_vae_score(
 
     A point is the mean absolute difference over ``pairs`` of different rows that share the value of
     one random factor. A logistic regression on ``train`` points predicts that factor, and the score
-    is its accuracy on ``test`` points. Rotated latents score as well. Draws are as in
-    ``factor_vae_score``, and errors as in ``dci``.
+    is its accuracy on ``test`` points. A rotation of the latents does not lower the score. Draws
+    are as in ``factor_vae_score``, and errors as in ``dci``.
     """
     classifier = _sklearn("linear_model").LogisticRegression
     check_at_least(1, pairs=pairs)

@@ -47,7 +47,7 @@ class AutoencoderConfig:
     """How ``fit`` finds the weights; "none" keeps the random encoder and has no decoder."""
 
     def __post_init__(self) -> None:
-        """Raise where a value has no meaning whatever the observation's shape is."""
+        """Raise ``ValueError`` for a value that is invalid for every observation shape."""
         if self.training not in TRAINING:
             raise ValueError(f"unknown training {self.training!r}; known: {', '.join(TRAINING)}")
         if not isinstance(self.latent_dim, Integral):

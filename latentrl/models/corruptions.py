@@ -84,7 +84,7 @@ class GaussianNoise(Corruption):
 @CORRUPTIONS.register("salt_and_pepper")
 @dataclass(frozen=True)
 class SaltAndPepper(Corruption):
-    """Set random values to 0 or 1, each with even odds."""
+    """Set random values to 0 or 1, with equal probability."""
 
     fraction: float = 0.2
     """Fraction of the values that are replaced."""

@@ -48,7 +48,7 @@ class Fista:
     """Proximal steps."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` where a value has no meaning."""
+        """Raise ``ValueError`` for an invalid value."""
         if self.sparsity < 0 or self.prediction < 0 or self.steps < 1:
             raise ValueError(
                 "fista needs sparsity >= 0, prediction >= 0 and steps >= 1, got "

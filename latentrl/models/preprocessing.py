@@ -29,7 +29,7 @@ class Preprocessing:
     """Replace three colour channels by their luma."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` where a field has no meaning."""
+        """Raise ``ValueError`` for an invalid field."""
         if len(self.crop) != 4 or min(self.crop) < 0:
             raise ValueError(
                 f"crop is (top, bottom, left, right) in pixels, none negative; got {self.crop}"

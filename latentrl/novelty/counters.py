@@ -23,7 +23,7 @@ HashKind = Literal["sign", "grid"]
 class LatentHash:
     """Hash that maps latents ``(B, n)`` to uint64 keys ``(B,)``, equal for latents close together.
 
-    Equal hashes draw equal weights, and compute the keys of one batch once: see ``of``.
+    Hashes with equal fields have equal weights; ``of`` computes the keys of a step once for all.
     """
 
     kind: HashKind = "grid"

@@ -64,8 +64,8 @@ class HashCounts(Bonus):
             bits: number of projections of "sign".
             width: cell width of "grid".
             seed: of the hash.
-            episodic: whether only the first visit in an episode earns the bonus, as if multiplied
-                by ``FirstVisits``. All visits count.
+            episodic: whether the bonus is 0 after the first visit in an episode, as in a product
+                with ``FirstVisits``; the lifelong counts still include every visit.
         """
         self.hash = LatentHash(hash, bits, width, seed)
         self.counter = LifelongCounter()

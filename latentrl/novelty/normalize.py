@@ -62,8 +62,8 @@ class NormalizedBonus(Bonus):
             weight: factor of the normalised bonus in the reward.
             gamma: discount factor of the returns.
             clip: largest magnitude of the normalised bonus.
-            warmup: transitions, over all environments, from which bonus and unit learn before the
-                reward starts.
+            warmup: transitions, over all environments, with a reward of 0; bonus and unit are
+                already updated by them.
             decay_steps: transitions over which the weight decreases linearly to 0; None keeps it
                 constant.
 

@@ -54,10 +54,10 @@ class RunningNormalizer(nn.Module):
 
 
 class PredictionBonus(Bonus):
-    """A bonus whose networks predict something of latents or pixels.
+    """Base class of bonuses that are prediction errors of networks, on latents or pixels.
 
     The networks are built from the seed at the first batch, whose shape they need. Until the first
-    update they hold nothing that the seed does not, and the state is empty.
+    update the seed alone determines them, and ``state_dict`` is empty.
     """
 
     def __init__(self, of: Literal["latents", "pixels"], learning_rate: float, seed: int) -> None:
@@ -92,7 +92,7 @@ class PredictionBonus(Bonus):
         """Return what the networks take: latents, or pixels in 0..1 with channels first.
 
         Raises:
-            ValueError: pixels are wanted of observations that are no images.
+            ValueError: ``of`` is "pixels" and observations are not images.
         """
         if self.of == "latents":
             return torch.from_numpy(np.require(latents, np.float32, ["C", "W"]))

@@ -1,4 +1,4 @@
-"""Reconstruction error of an autoencoder that is trained online: low where the agent often is."""
+"""Reconstruction error of an autoencoder that is trained online: low for familiar states."""
 
 from __future__ import annotations
 
@@ -69,9 +69,10 @@ def png_nats(images: Array) -> Array:
 
 
 def _trainable_copy(model: Autoencoder) -> Autoencoder:
-    """Copy ``model`` with the weights trainable that ``fit`` would train.
+    """Copy ``model``, with those weights trainable that ``fit`` trains.
 
-    The agent's model is frozen; that a fixed sigma is frozen too shows in a model built anew.
+    All weights of the agent's model are frozen. A new model of the same config shows which of them
+    are fixed in training too, such as a fixed sigma.
     """
     live = copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
@@ -84,8 +85,8 @@ def _trainable_copy(model: Autoencoder) -> Autoencoder:
 class ReconstructionNovelty(Bonus):
     """-log p(x given z) of a state under a live copy of the model, in nats above a baseline.
 
-    The agent keeps the latents of the frozen model; the copy is trained on, so that the bonus of a
-    state decreases with its visits. The error of a frozen model would never decrease. A decoder
+    The agent's encoder stays frozen. The copy continues to train, so that the bonus of a state
+    decreases with its visits; the error of a frozen model never decreases. A decoder
     with a variance for each value gives a low bonus to noise in a region of the image; an image
     that is all noise still has a high one.
     """
@@ -108,7 +109,7 @@ class ReconstructionNovelty(Bonus):
                 quantile of the newest scores, the nll of familiar states.
             latent_kl: weight of the posterior's KL divergence beside the nll.
             complexity: weight of the size of the image as a PNG, in nats, which is subtracted: an
-                image that is hard to compress is not for that reason new (Serra et al. 2020,
+                image that is hard to compress is not therefore novel (Serra et al. 2020,
                 arXiv:1909.11480).
             seed: of the frame buffer and the training noise.
 

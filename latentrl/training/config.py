@@ -40,7 +40,7 @@ class FitConfig:
     """Device such as "cpu" or "cuda:0"; "auto" is the GPU where there is one."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` where a value has no meaning."""
+        """Raise ``ValueError`` for an invalid value."""
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

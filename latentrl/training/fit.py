@@ -1,4 +1,4 @@
-"""fit(): train, solve or measure a model, whatever it needs."""
+"""fit(): train a model by gradient steps, solve it in closed form, or measure its latents."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def fit(
 ) -> History:
     """Train ``model`` in place; it ends with the weights that were best on the validation frames.
 
-    A ``pca`` model is solved and a ``random`` one keeps its weights; both get latent statistics. A
-    model that needs another one first, such as ``dae_beta_vae``, gets it trained on the same split.
+    A ``pca`` model is solved and a ``random`` one keeps its weights; both get latent statistics. If
+    a model needs another one, as ``dae_beta_vae`` does, ``fit`` trains that one first, on the same
+    split.
 
     Args:
         model: the model to train.

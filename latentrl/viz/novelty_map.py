@@ -113,7 +113,7 @@ def novelty_map(
     """Draw where a bonus is high, as uint8 RGB ``(H, W, 3)``; arguments as for the figure.
 
     Raises:
-        ValueError: there are no states, or not as many of each; or the frames are no images.
+        ValueError: there are no states, or not as many of each; or the frames are not images.
         ImportError: matplotlib is missing.
     """
     return rasterize(novelty_map_figure(frames, latents, bonuses, low, high))

@@ -78,7 +78,7 @@ class EnvFrameCurves(BaseCallback):
             )
 
 
-class LatentPictures(BaseCallback):
+class ReconstructionImages(BaseCallback):
     """Images of the newest frames above the reconstructions of their latents."""
 
     def __init__(self, every: int) -> None:
@@ -215,7 +215,7 @@ class NoveltyMap(BaseCallback):
 
 
 def _frame_space(host: LatentVecEnv) -> spaces.Box | None:
-    """Return the space of the encoded frames, None if they are no images."""
+    """Return the space of the encoded frames, None if they are not images."""
     space, key = host.venv.observation_space, host.transform.key
     space = space[key] if isinstance(space, spaces.Dict) and key is not None else space
     return space if isinstance(space, spaces.Box) and is_image(space) else None

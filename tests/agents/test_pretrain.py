@@ -15,7 +15,7 @@ from tests.agents.small import REACH
 
 def test_flags_that_contradict_each_other():
     vectors = lrl.as_frames(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
-    with pytest.raises(ValueError, match="beta is for model 'beta_vae', not 'pca'"):
+    with pytest.raises(ValueError, match="model 'pca' has no beta: remove --beta"):
         pretrain(PretrainConfig(model="pca", beta=2.0))
     with pytest.raises(ValueError, match="unknown model 'vea'; known: ae, beta_tcvae"):
         pretrain(PretrainConfig(model="vea"))

@@ -1,4 +1,4 @@
-"""The main job: every command but the first is the one that the step before prints."""
+"""Pretrain, train, evaluate: each command but the first is the one that its predecessor prints."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ WRONG = [
         "option 'beta' of 'beta_vae' takes a number, got 'high'",
     ),
     ([*IMAGES, "--option", "beta"], noise(20, 8, 8), "expected --option NAME=VALUE, got 'beta'"),
-    ([*IMAGES, "--option", "beta=[1"], noise(20, 8, 8), "'[1' is no YAML"),
+    ([*IMAGES, "--option", "beta=[1"], noise(20, 8, 8), "'[1' is not YAML"),
     (
         [*IMAGES, "--option", "latent_dim=3"],
         noise(20, 8, 8),

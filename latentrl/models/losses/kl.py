@@ -50,7 +50,7 @@ class Capacity(Loss):
     needs = GaussianPosterior
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` where a value has no meaning."""
+        """Raise ``ValueError`` for an invalid value."""
         if self.gamma < 0 or self.capacity < 0 or self.steps < 1:
             raise ValueError(
                 "capacity needs gamma >= 0, capacity >= 0 nats and steps >= 1, got "

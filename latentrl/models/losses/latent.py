@@ -33,7 +33,7 @@ class Sparsity(Loss):
     """Mean activation of each unit at which "kl" is 0, the rho of Ng."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` where a value has no meaning."""
+        """Raise ``ValueError`` for an invalid value."""
         check_weight("weight", self.weight)
         if self.prior not in PRIORS:
             raise ValueError(f"unknown prior {self.prior!r}; known: {', '.join(PRIORS)}")

@@ -77,8 +77,8 @@ class Hole(Loss):
 class TopK(Loss):
     """weight * -log p of the worst reconstructed values of each observation.
 
-    Small and rare things, a key on a floor, are lost in a sum over all values; mining the worst
-    ones (Shrivastava et al. 2016, arXiv:1604.03540) keeps them.
+    A small, rare object, such as a key on a floor, contributes little to a sum over all values;
+    hard example mining (Shrivastava et al. 2016, arXiv:1604.03540) keeps it.
     """
 
     weight: float = 4.0

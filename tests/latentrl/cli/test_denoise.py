@@ -77,7 +77,7 @@ def test_greyscale_corruption_of_colour_images(tmp_path, use):
     [
         ("--corrupt auto", "a 'beta_vae' model was trained without corruptions: name one with"),
         ("--corrupt noise", "unknown corruption 'noise'; known: blur, cutout"),
-        ("--corrupt '{name: blur'", "'{name: blur' is no YAML"),
+        ("--corrupt '{name: blur'", "'{name: blur' is not YAML"),
         ("--corrupt '{sigma: 1}'", "unknown corruption ''; known"),
         ("--corrupt greyscale", "'greyscale' removes the colour of images (H, W, 3), the model"),
         ("--corrupt blur --clean digits.npz", "--data, which is then clean: omit --clean"),

@@ -42,7 +42,7 @@ def test_values_are_yaml() -> None:
         ("beta_vae", ["=1"], "expected --option NAME=VALUE, got '=1'"),
         ("beta_vae", ["beta=1", "beta=2"], "option 'beta' is given twice"),
         ("beta_vae", ["latent-dim=3"], "latent_dim has a flag of its own: --latent-dim"),
-        ("beta_vae", ["beta=[1"], "is no YAML"),
+        ("beta_vae", ["beta=[1"], "is not YAML"),
         ("beta_vae", ["beta=high"], "option 'beta' of 'beta_vae' takes a number, got 'high'"),
         ("beta_vae", ["beta=true"], "option 'beta' of 'beta_vae' takes a number, got True"),
         ("beta_vae", ["capacity_steps=1.5"], r"takes a whole number, got 1\.5"),

@@ -19,10 +19,10 @@ import latentrl as lrl
 from latentrl.viz.images import TILE
 from latentrl.viz.sb3_callbacks import (
     EnvFrameCurves,
-    LatentPictures,
     NoveltyCurves,
     NoveltyMap,
     ProgressCallback,
+    ReconstructionImages,
     summary_writer,
 )
 from tests.helpers import Clock, FakeEncoder, read_events
@@ -81,7 +81,7 @@ def test_no_episode_no_curve(tmp_path):
 
 
 def test_images_of_the_newest_frames_and_their_reconstructions(tmp_path, encoder):
-    learn([LatentPictures(every=2 * ROLLOUT)], tmp_path, REACH, encoder)
+    learn([ReconstructionImages(every=2 * ROLLOUT)], tmp_path, REACH, encoder)
     images = read_events(tmp_path).Images("agent/reconstructions")
     assert [image.step for image in images] == [ROLLOUT, 3 * ROLLOUT]
     image = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
@@ -105,14 +105,14 @@ def test_no_images_without_a_decoder(tmp_path, without):
         "autoencoder": FakeEncoder(),
         "latents": None,
     }[without]
-    learn([LatentPictures(every=1)], tmp_path, REACH, model, rollouts=1)
+    learn([ReconstructionImages(every=1)], tmp_path, REACH, model, rollouts=1)
     assert read_events(tmp_path).Tags()["images"] == []
 
 
 def test_no_images_of_vectors(tmp_path):
     model = lrl.pca((4,), latent_dim=2)
     learn(
-        [LatentPictures(every=1)],
+        [ReconstructionImages(every=1)],
         tmp_path,
         functools.partial(gym.make, "CartPole-v1"),
         model,
@@ -122,7 +122,7 @@ def test_no_images_of_vectors(tmp_path):
 
 
 def test_without_tensorboard_nothing_is_written(tmp_path, encoder):
-    callbacks = [EnvFrameCurves(1), LatentPictures(every=1)]
+    callbacks = [EnvFrameCurves(1), ReconstructionImages(every=1)]
     learn(callbacks, tmp_path, REACH, encoder, formats=("csv",), rollouts=1)
     assert summary_writer(callbacks[0]) is None
     assert [file.name for file in tmp_path.iterdir()] == ["progress.csv"]
@@ -353,5 +353,5 @@ def test_a_novelty_map_refuses_values_out_of_range():
         ValueError, match="an image is written every 1 or more timesteps, got every=0"
     ):
         NoveltyMap(every=0)
-    with pytest.raises(ValueError, match="a ring buffer of states holds at least 1, got size=0"):
+    with pytest.raises(ValueError, match="holds at least 1, got size=0"):
         NoveltyMap(every=10, size=0)
