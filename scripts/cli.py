@@ -13,7 +13,7 @@ Config = TypeVar("Config")
 
 
 def run(
-    config: type[Config],
+    config: type[Config] | Callable[[], type[Config]],
     main: Callable[[Config], None],
     bare: Mapping[str, str] | None = None,
     joined: Sequence[str] = (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ or environment families that it registers. Can be repeated."""
 
 
 def run(
-    config: type[Config],
+    config: type[Config] | Callable[[], type[Config]],
     main: Callable[[Config], None],
     bare: Mapping[str, str] | None = None,
     interrupt_hint: Callable[[Config], str] | None = None,
@@ -40,7 +41,8 @@ def run(
     ``--help``. Nothing of it is saved: a checkpoint never imports a module.
 
     Args:
-        config: dataclass of the flags, or a union of subcommands.
+        config: dataclass of the flags, or a function that returns a union of subcommands; it is
+            called after plugins have registered theirs.
         main: the command; its docstring is the description in ``--help``.
         bare: flags that may stand without a value, and the value they then have.
         interrupt_hint: text to print after Ctrl-C, which exits with 130.
@@ -51,8 +53,9 @@ def run(
     try:
         # Plugins come first: tyro evaluates the help texts, which list registered names.
         arguments = _import_plugins(_expand_config(sys.argv[1:]))
+        kind: Any = config() if inspect.isfunction(config) else config
         arguments = _joined(_valued(arguments, bare or {}), joined)
-        flags = tyro.cli(config, description=f"{main.__doc__}{HELP}", args=arguments)
+        flags = tyro.cli(kind, description=f"{main.__doc__}{HELP}", args=arguments)
         main(flags)
     except USER_ERRORS as error:
         _fail(error)
