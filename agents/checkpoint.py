@@ -51,7 +51,7 @@ def build(
         return find_algorithm(config.algo).cls(
             policy_name(config.latent), venv, seed=seed, device=device, **arguments
         )
-    except (TypeError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError) as error:
         raise ValueError(
             f"{config.algo} cannot be built with {dict(config.hyperparameters)}: {error}"
         ) from error

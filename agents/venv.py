@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import (
 from agents.config import AgentConfig
 from envs import Environment, make_vector
 from latentrl import wrap
-from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+from latentrl.models.preprocessing import Preprocessing, is_image, make_preprocessor
 from latentrl.types import Array, Encoder, LatentLayout, Novelty
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
@@ -132,11 +132,13 @@ def token_width(encoder: Encoder | None) -> float:
 
 
 def _pixel_encoder(venv: VecEnv, preprocessing: Preprocessing | None) -> PixelEncoder:
-    if preprocessing is None or not isinstance(venv.observation_space, spaces.Box):
+    space = venv.observation_space
+    if preprocessing is None or not isinstance(space, spaces.Box) or not is_image(space):
         raise ValueError(
-            f"learning from pixels needs image observations, got {venv.observation_space}"
+            f"learning from pixels needs image observations, got {space}; add "
+            "--from-render to learn from rendered images, or --key for one key of a Dict"
         )
-    return PixelEncoder(venv.observation_space, preprocessing)
+    return PixelEncoder(space, preprocessing)
 
 
 def layout_of(venv: VecEnv) -> LatentLayout:

@@ -113,10 +113,11 @@ def _make_one(
 ) -> gym.Env[Any, Any]:
     family.import_package(environment.id)
     env = make_by_name(environment.id, **_options(environment, family, render_mode))
-    if observed:
-        env = _observe(environment, family, env)
     if environment.frame_skip > 1 and not family.defaults.native_frame_skip:
         env = FrameSkip(env, environment.frame_skip)
+    if observed:
+        # Outside the frame skip, so that the frames that it drops are neither rendered nor drawn.
+        env = _observe(environment, family, env)
     return EpisodeSeeds(env, seeds) if seeds else env
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from latentrl.cli import run as command_line
@@ -13,10 +13,13 @@ Config = TypeVar("Config")
 
 
 def run(
-    config: type[Config], main: Callable[[Config], None], bare: Mapping[str, str] | None = None
+    config: type[Config] | Callable[[], type[Config]],
+    main: Callable[[Config], None],
+    bare: Mapping[str, str] | None = None,
+    joined: Sequence[str] = (),
 ) -> None:
     """Call ``main`` with the flags of the command line, as ``latentrl.cli.run.run`` does."""
-    command_line.run(config, main, bare, resume_hint)
+    command_line.run(config, main, bare, resume_hint, joined)
 
 
 def resume_hint(flags: Any) -> str:

@@ -14,8 +14,12 @@ from scripts.cli import run
 from scripts.studies import STUDIES
 from scripts.studies.core import Subject
 
-NAMED = tuple(Annotated[STUDIES[name], tyro.conf.subcommand(name)] for name in STUDIES)
-COMMANDS: Any = tyro.conf.OmitSubcommandPrefixes[Union[NAMED]]  # noqa: UP007 - no other spelling
+
+def commands() -> Any:
+    """Return the union of all registered studies, each one a subcommand."""
+    named = tuple(Annotated[STUDIES[name], tyro.conf.subcommand(name)] for name in STUDIES)
+    options: Any = tyro.conf.OmitSubcommandPrefixes
+    return options[Union[named]]  # noqa: UP007 - no other spelling
 
 
 def main(study: Subject) -> None:
@@ -27,4 +31,4 @@ def main(study: Subject) -> None:
 
 
 if __name__ == "__main__":
-    run(COMMANDS, main)
+    run(commands, main)

@@ -34,4 +34,4 @@ def report(result: Trained) -> None:
 
 
 if __name__ == "__main__":
-    run(TrainConfig, main, bare={"--novelty": DEFAULT_NOVELTY})
+    run(TrainConfig, main, bare={"--novelty": DEFAULT_NOVELTY}, joined=["--hyperparams"])

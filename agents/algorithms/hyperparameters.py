@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from agents.algorithms.base import AlgorithmSpec, Hyperparameters
 from agents.features import CellFeatures
+from envs.names import registered_id
 from latentrl.cli.options import parse_value
 from latentrl.types import LatentLayout
 
@@ -27,8 +29,11 @@ OF_THE_POLICY_BY_BUILD = (
     *("self", "observation_space", "action_space", "lr_schedule", "use_sde"),
     *("features_extractor_class", "features_extractor_kwargs"),
 )
+OF_CELL_FEATURES_BY_BUILD = ("self", "observation_space", "layout", "stack")
 UNTUNED: Hyperparameters = {"n_envs": 8, "timesteps": 500_000, "gamma": 0.99}
-"""Defaults of an algorithm without a YAML file, beside those of SB3's constructor."""
+"""Defaults that a YAML file may replace; training needs them, and SB3's constructor lacks two."""
+KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
+"""Kinds of values that are checked before training, in which a wrong one would fail."""
 ACTIVATIONS = {
     "elu": torch.nn.ELU,
     "gelu": torch.nn.GELU,
@@ -36,6 +41,8 @@ ACTIVATIONS = {
     "silu": torch.nn.SiLU,
     "tanh": torch.nn.Tanh,
 }
+LINEAR = "lin_"
+"""Beginning of a linear schedule; its initial value follows."""
 LAST_FRACTION = 0.05
 """Fraction of its initial value that a linear schedule ends with."""
 
@@ -51,8 +58,10 @@ def read_defaults(spec: AlgorithmSpec, env_id: str, latent: bool) -> Hyperparame
         return dict(UNTUNED)
     tuned = yaml.safe_load(spec.hyperparams.read_text(encoding="utf-8"))
     section: Mapping[str, Hyperparameters] = tuned["latents" if latent else "pixels"]
-    prefixes = [prefix for prefix in section if env_id.startswith(prefix)]
-    return section[max(prefixes, key=len, default="default")]
+    # As for families: a prefix matches the whole name, or the id after a package's name.
+    names = (env_id, registered_id(env_id))
+    prefixes = [prefix for prefix in section if any(name.startswith(prefix) for name in names)]
+    return {**UNTUNED, **section[max(prefixes, key=len, default="default")]}
 
 
 def override(
@@ -62,28 +71,27 @@ def override(
 
     Args:
         defaults: hyperparameters of an algorithm.
-        words: ``name:value`` each, the value in YAML; dots reach into mappings, as in
-            ``policy_kwargs.net_arch:[64,64]``.
+        words: ``name:value`` or ``name=value`` each, the value in YAML; dots reach into mappings,
+            as in ``policy_kwargs.net_arch:[64,64]``. Of equal names the last counts, so that the
+            command line takes precedence over a file.
         spec: the algorithm.
         latent: whether the agent observes latents, which decides the policy's class.
 
     Raises:
-        ValueError: a word has no colon, comes twice, has a flag of its own, or names no
-            hyperparameter; the message lists the valid names.
+        ValueError: a word has no colon, has a flag of its own or a value of the wrong kind, or
+            names no hyperparameter; the message lists the valid names.
     """
     changed: Hyperparameters = dict(defaults)
-    given: set[str] = set()
     for word in words:
-        name, separator, text = word.partition(":")
-        if not separator or not name:
+        # A file of flags gives a mapping as name=value, like that of every other flag.
+        name, *value = re.split("[:=]", word, maxsplit=1)
+        if not value or not name:
             raise ValueError(f"expected --hyperparams NAME:VALUE, got {word!r}")
-        if name in given:
-            raise ValueError(f"hyperparameter {name!r} is given twice")
         if name in FLAGS:
             raise ValueError(f"{name} has a flag of its own: {FLAGS[name]}")
-        given.add(name)
-        _set(changed, name.split("."), parse_value(text))
+        _set(changed, name.split("."), parse_value(value[0]))
     check_names(changed, spec, latent)
+    check_kinds(changed, spec)
     return changed
 
 
@@ -111,11 +119,33 @@ def check_names(hyperparameters: Hyperparameters, spec: AlgorithmSpec, latent: b
     _refuse_unknown(name, hyperparameters, [*spec.parameters(), *OF_THE_RUN])
     policy = inspect.signature(spec.policy_class(policy_name(latent)).__init__).parameters
     known = [key for key in policy if key not in OF_THE_POLICY_BY_BUILD]
-    given = hyperparameters.get("policy_kwargs") or {}
-    _refuse_unknown(f"policy_kwargs of {name}", given, [*known, "cell_features"])
+    policy_kwargs = hyperparameters.get("policy_kwargs") or {}
+    _refuse_unknown(f"policy_kwargs of {name}", policy_kwargs, [*known, "cell_features"])
+    cell_features = policy_kwargs.get("cell_features") or {}
+    cells = inspect.signature(CellFeatures.__init__).parameters
+    known = [key for key in cells if key not in OF_CELL_FEATURES_BY_BUILD]
+    _refuse_unknown("cell_features", cell_features, known)
 
 
-def _refuse_unknown(subject: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+def check_kinds(hyperparameters: Mapping[str, Any], spec: AlgorithmSpec) -> None:
+    """Refuse values that are not what the algorithm's constructor declares.
+
+    Raises:
+        ValueError: a value is no number, or not true or false, where the constructor takes that.
+    """
+    parameters = inspect.signature(spec.cls.__init__).parameters
+    hints = {name: parameter.annotation for name, parameter in parameters.items()}
+    for name, value in hyperparameters.items():
+        kind = bool if name == "normalize_latents" else hints.get(name)
+        # bool is a subclass of int, and no number to people.
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if kind in KINDS and not fits:
+            raise ValueError(f"hyperparameter {name!r} takes {KINDS[kind]}, got {value!r}")
+
+
+def _refuse_unknown(subject: str, given: Any, known: Sequence[str]) -> None:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{subject} must be a mapping, got {given!r}")
     for name in given:
         if name not in known:
             names = ", ".join(sorted(set(known) - FLAGS.keys()))
@@ -146,14 +176,19 @@ def constructor_arguments(
 
 
 def schedule(value: Any) -> Any:
-    """Return ``"lin_3e-4"`` as a linear schedule, and any other value as it is.
+    """Return ``"lin_3e-4"`` as a linear schedule, a list as a tuple, other values as they are.
 
     SB3 calls a schedule with the fraction of the run that remains, from 1 to 0. A resumed run can
     be longer than planned, so the schedule ends at a twentieth and not at zero.
     """
-    if not isinstance(value, str) or not value.startswith("lin_"):
+    if isinstance(value, list):
+        return tuple(value)  # SB3 takes train_freq=(1, "episode"), and YAML has no tuples
+    if not isinstance(value, str) or not value.startswith(LINEAR):
         return value
-    initial = float(value.removeprefix("lin_"))
+    try:
+        initial = float(value.removeprefix(LINEAR))
+    except ValueError:
+        raise ValueError(f"expected a linear schedule such as lin_3e-4, got {value!r}") from None
 
     def decay(remaining: float) -> float:
         return initial * max(remaining, LAST_FRACTION)
@@ -161,7 +196,7 @@ def schedule(value: Any) -> Any:
     return decay
 
 
-def _activation(name: str) -> type[torch.nn.Module]:
-    if name not in ACTIVATIONS:
+def _activation(name: Any) -> type[torch.nn.Module]:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"unknown activation_fn {name!r}; known: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

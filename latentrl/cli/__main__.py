@@ -14,7 +14,7 @@ from latentrl.cli.run import run
 
 def main() -> None:
     """Parse the command line, run the verb and print its report."""
-    run(commands(), use)
+    run(commands, use)
 
 
 def commands() -> Any:

@@ -72,14 +72,19 @@ def parse_value(text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{text!r} is not YAML: {' '.join(str(error).split())}") from error
-    return _number(value) if isinstance(value, str) else value
+    return _numbers(value)
 
 
-def _number(text: str) -> str | float:
+def _numbers(value: Any) -> Any:
+    """Return ``value`` with floats in place of words such as 1e-3, which YAML 1.1 makes of them."""
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in value.items()}
     try:
-        return float(text)  # YAML 1.1 reads 1e-3, without a dot, as a word
+        return float(value) if isinstance(value, str) else value
     except ValueError:
-        return text
+        return value
 
 
 def _check_kinds(model: str, options: Mapping[str, Any]) -> None:

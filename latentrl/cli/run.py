@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,10 +27,11 @@ or environment families that it registers. Can be repeated."""
 
 
 def run(
-    config: type[Config],
+    config: type[Config] | Callable[[], type[Config]],
     main: Callable[[Config], None],
     bare: Mapping[str, str] | None = None,
     interrupt_hint: Callable[[Config], str] | None = None,
+    joined: Sequence[str] = (),
 ) -> None:
     """Call ``main`` with the flags of the command line, and exit with 2 for a user's mistake.
 
@@ -39,19 +41,21 @@ def run(
     ``--help``. Nothing of it is saved: a checkpoint never imports a module.
 
     Args:
-        config: dataclass of the flags, or a union of subcommands.
+        config: dataclass of the flags, or a function that returns a union of subcommands; it is
+            called after plugins have registered theirs.
         main: the command; its docstring is the description in ``--help``.
         bare: flags that may stand without a value, and the value they then have.
         interrupt_hint: text to print after Ctrl-C, which exits with 130.
+        joined: flags of several values that may be repeated; the values add up.
     """
     sys.path.insert(0, str(Path.cwd()))  # for plugins and for environments named module:Class
     flags: Config | None = None
     try:
         # Plugins come first: tyro evaluates the help texts, which list registered names.
         arguments = _import_plugins(_expand_config(sys.argv[1:]))
-        flags = tyro.cli(
-            config, description=f"{main.__doc__}{HELP}", args=_valued(arguments, bare or {})
-        )
+        kind: Any = config() if inspect.isfunction(config) else config
+        arguments = _joined(_valued(arguments, bare or {}), joined)
+        flags = tyro.cli(kind, description=f"{main.__doc__}{HELP}", args=arguments)
         main(flags)
     except USER_ERRORS as error:
         _fail(error)
@@ -122,6 +126,22 @@ def _valued(arguments: list[str], bare: Mapping[str, str]) -> list[str]:
     for word, following in pairwise([*arguments, "--"]):
         words += [word, bare[word]] if word in bare and following.startswith("--") else [word]
     return words
+
+
+def _joined(arguments: list[str], flags: Sequence[str]) -> list[str]:
+    """Move all values of each of ``flags`` behind one occurrence, because tyro keeps the last."""
+    values: dict[str, list[str]] = {flag: [] for flag in flags}
+    others: list[str] = []
+    words = others
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if name in values:
+            words = values[name]
+            words += [value] if equals else []
+        else:
+            words = others if word.startswith("--") else words
+            words.append(word)
+    return others + [word for flag in flags if values[flag] for word in (flag, *values[flag])]
 
 
 def _flags(file: Path) -> list[str]:

@@ -22,6 +22,12 @@ def test_pixels_need_images(encoder):
         ValueError, match=r"learning from pixels needs image observations, got Box\("
     ):
         make_venv(small_config(), None)
+    vectors = dataclasses.replace(
+        small_config(environment=Environment("CartPole-v1")),
+        pixels=lrl.Preprocessing(size=(64, 64)),
+    )
+    with pytest.raises(ValueError, match=r"got Box\(.*; add --from-render"):
+        make_venv(vectors, None)
 
 
 @pytest.mark.parametrize("backend", ["auto", "gymnasium"])

@@ -19,6 +19,25 @@ def test_a_class_of_ones_own():
     assert isinstance(env, FrameSkip)
 
 
+class Rendered(Clock):
+    """A clock that counts how often it is rendered."""
+
+    renders = 0
+
+    def render(self):
+        self.renders += 1
+        return np.zeros((16, 16, 3), np.uint8)
+
+
+def test_dropped_frames_are_not_rendered():
+    env = make_env(Environment(f"{__name__}:Rendered", frame_skip=3, render_size=8))
+    env.reset()
+    before = env.unwrapped.renders
+    observation, *_ = env.step(env.action_space.sample())
+    assert env.unwrapped.renders - before == 1
+    assert observation.shape == (8, 8, 3)
+
+
 @pytest.mark.parametrize("discrete", [True, False])
 def test_discrete_actions_where_there_are_both(discrete):
     env = make_env(Environment("CarRacing-v2", discrete=discrete))

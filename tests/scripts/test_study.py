@@ -12,10 +12,28 @@ from scripts.cli import run
 from scripts.studies import STUDIES
 from scripts.studies.core import Result, Row, Study
 
+PLUGIN = '''
+from dataclasses import dataclass
+
+from scripts.studies.core import STUDIES, Subject
+
+
+@STUDIES.register("mine")
+@dataclass(frozen=True)
+class Mine(Subject):
+    """A study of mine."""
+
+    def run(self):
+        print("a study of mine")
+
+    def write_page(self):
+        raise NotImplementedError
+'''
+
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["scripts/study.py", *arguments])
-    run(study.COMMANDS, study.main)
+    run(study.commands, study.main)
 
 
 @pytest.fixture
@@ -27,6 +45,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_studies_are_registered_under_their_names() -> None:
     assert list(STUDIES) == ["autoencoders", "bonus_diagnostics", "linear_probe", "sparse_rewards"]
+
+
+def test_a_plugin_adds_a_study(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "study_of_mine.py").write_text(PLUGIN)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(STUDIES, "_parts", dict(STUDIES._parts))
+    call(monkeypatch, "mine", "--plugin", "study_of_mine")
+    assert capsys.readouterr().out == "a study of mine\n"
+    del sys.modules["study_of_mine"]
 
 
 def test_results_are_printed(

@@ -36,13 +36,15 @@ def test_hyperparameters_in_a_file(tmp_path):
     save_random_encoder(tmp_path)
     (tmp_path / "mine.yaml").write_text(
         "env: PixelReach-v0\nn_envs: 2\ntimesteps: 64\neval_episodes: 1\n"
-        "hyperparams: [n_steps:32, batch_size:32, gamma:0.5, 'policy_kwargs.net_arch:[4, 3]']\n"
+        "hyperparams: {n_steps: 32, batch_size: 64, gamma: 0.5, policy_kwargs.net_arch: [4, 3]}\n"
     )
-    done = succeed(tmp_path, "train_agent", "--config", "mine.yaml")
+    words = ["--hyperparams", "ent_coef:0.1", "--seed", "1", "--hyperparams", "batch_size:32"]
+    done = succeed(tmp_path, "train_agent", "--config", "mine.yaml", *words)
     hyperparameters = read_agent(tmp_path / "runs/agents/PixelReach-v0/ppo-latent-1/last")[
         0
     ].hyperparameters
-    assert (hyperparameters["gamma"], hyperparameters["n_steps"]) == (0.5, 32)
+    chosen = ("gamma", "n_steps", "batch_size", "ent_coef")
+    assert [hyperparameters[name] for name in chosen] == [0.5, 32, 32, 0.1]
     assert hyperparameters["policy_kwargs"]["net_arch"] == [4, 3]
     assert "  gamma: 0.5\n" in done.out
 

@@ -120,9 +120,11 @@ def test_hyperparameters_that_an_algorithm_cannot_be_built_with(encoder):
     messages = {
         "ppo cannot be built with .*'n_steps': 'many'": {"n_steps": "many"},
         "can only be used with continuous actions": {"use_sde": True},
+        "sac cannot be built with .*'ent_coef': 'much'": {"ent_coef": "much"},
     }
     for message, changes in messages.items():
-        config = small_config("ppo", **changes)
+        algo, environment = ("sac", CONTINUOUS) if "sac" in message else ("ppo", REACH)
+        config = small_config(algo, environment, **changes)
         with pytest.raises(ValueError, match=message):
             build(config, make_venv(config, encoder))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+
 import pytest
 import torch
 import yaml
@@ -34,6 +37,25 @@ def test_the_longest_prefix_wins():
     assert door["policy_kwargs"]["cell_features"] == {"width": 8}
     pixels = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", latent=False)
     assert pixels["n_steps"] == 512
+
+
+@pytest.mark.parametrize("name", ["minigrid:MiniGrid-LockedRoom-v0", "a.b:MiniGrid-LockedRoom-v0"])
+def test_the_name_of_a_package_does_not_hide_the_prefix(name):
+    room = read_defaults(PPO, "MiniGrid-LockedRoom-v0", latent=True)
+    assert read_defaults(PPO, name, latent=True) == room
+    assert read_defaults(PPO, "mine:Room", latent=True) == read_defaults(
+        PPO, "Mine-v0", latent=True
+    )
+
+
+def test_a_file_may_leave_out_what_training_needs(tmp_path):
+    (tmp_path / "mine.yml").write_text("latents:\n  default: {gamma: 0.9}\n")
+    spec = dataclasses.replace(PPO, hyperparams=tmp_path / "mine.yml")
+    assert read_defaults(spec, "Mine-v0", latent=True) == {
+        "n_envs": 8,
+        "timesteps": 500_000,
+        "gamma": 0.9,
+    }
 
 
 def test_a_short_horizon_for_rooms_with_a_key():
@@ -78,7 +100,6 @@ def test_values_of_the_command_line_win():
     ("words", "message"),
     [
         (["gamma"], "expected --hyperparams NAME:VALUE, got 'gamma'"),
-        (["gamma:0.9", "gamma:0.8"], "hyperparameter 'gamma' is given twice"),
         (["gamma:[1"], r"'\[1' is not YAML"),
         (["n_envs:4"], "n_envs has a flag of its own: --n-envs"),
         (["timesteps:4"], "timesteps has a flag of its own: --timesteps"),
@@ -90,11 +111,35 @@ def test_values_of_the_command_line_win():
             ["policy_kwargs.nets:[4]"],
             "policy_kwargs of PPO has no hyperparameter 'nets'; known: activation_fn, cell",
         ),
+        (["policy_kwargs:tanh"], "policy_kwargs of PPO must be a mapping, got 'tanh'"),
+        (["policy_kwargs.cell_features:8"], "cell_features must be a mapping, got 8"),
+        (
+            ["policy_kwargs.cell_features.depth:8"],
+            "cell_features has no hyperparameter 'depth'; known: rectified, width",
+        ),
+        (["gamma:high"], "hyperparameter 'gamma' takes a number, got 'high'"),
+        (["ent_coef:lin_0.1"], "hyperparameter 'ent_coef' takes a number, got 'lin_0.1'"),
+        (["n_steps:"], "hyperparameter 'n_steps' takes a whole number, got None"),
+        (["n_steps:true"], "hyperparameter 'n_steps' takes a whole number, got True"),
+        (["use_sde:maybe"], "hyperparameter 'use_sde' takes true or false, got 'maybe'"),
+        (["normalize_latents:no one"], "'normalize_latents' takes true or false, got 'no one'"),
     ],
 )
 def test_names_and_values_that_are_refused(words, message):
     with pytest.raises(ValueError, match=message):
         override(DEFAULTS, words, PPO, latent=True)
+
+
+def test_the_last_of_equal_names_counts():
+    words = ["gamma=0.5", "policy_kwargs.net_arch=[4]", "gamma:1"]
+    changed = override(DEFAULTS, words, PPO, latent=True)
+    assert (changed["gamma"], changed["policy_kwargs"]["net_arch"]) == (1, [4])
+
+
+def test_numbers_inside_a_value():
+    words = ["policy_kwargs.optimizer_kwargs:{eps: 1e-5, betas: [9e-1, 0.99]}"]
+    changed = override({}, words, PPO, latent=True)
+    assert changed["policy_kwargs"]["optimizer_kwargs"] == {"eps": 1e-5, "betas": [0.9, 0.99]}
 
 
 def test_hyperparameters_of_one_algorithm_are_unknown_to_another():
@@ -106,6 +151,9 @@ def test_hyperparameters_of_one_algorithm_are_unknown_to_another():
 def test_linear_schedules_end_at_a_twentieth(encoder):
     assert schedule(0.1) == 0.1
     assert schedule("auto") == "auto"
+    assert schedule([1, "episode"]) == (1, "episode")
+    with pytest.raises(ValueError, match="a linear schedule such as lin_3e-4, got 'lin_fast'"):
+        schedule("lin_fast")
     config = small_config(learning_rate="lin_3e-4")
     model = build(config, make_venv(config, encoder))
     rates = [model.lr_schedule(left) for left in (1.0, 0.5, 0.01)]
@@ -116,8 +164,10 @@ def test_names_become_classes():
     policy = {"activation_fn": "silu"}
     arguments = constructor_arguments({"n_envs": 4, "policy_kwargs": policy}, VECTOR, 1)
     assert arguments == {"policy_kwargs": {"activation_fn": torch.nn.SiLU}}
-    with pytest.raises(ValueError, match="unknown activation_fn 'swish'; known: elu, gelu, relu"):
-        constructor_arguments({"policy_kwargs": {"activation_fn": "swish"}}, VECTOR, 1)
+    for unknown in ("swish", ["tanh"]):
+        message = re.escape(f"unknown activation_fn {unknown!r}; known: elu, gelu, relu")
+        with pytest.raises(ValueError, match=message):
+            constructor_arguments({"policy_kwargs": {"activation_fn": unknown}}, VECTOR, 1)
 
 
 def test_only_latents_on_a_grid_have_features_of_cells():

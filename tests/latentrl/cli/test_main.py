@@ -45,6 +45,17 @@ def test_help_lists_every_verb(tmp_path):
         assert f" {verb} " in done.stdout
 
 
+def test_a_plugin_adds_a_verb(tmp_path):
+    (tmp_path / "verb_of_mine.py").write_text(
+        "from latentrl.cli import VERBS\n"
+        "from latentrl.cli.reconstruct import Reconstruct\n"
+        "VERBS.register('reconstruct_mine')(type('Mine', (Reconstruct,), {'__doc__': 'Mine.'}))\n"
+    )
+    done = start(COMMANDS[0], tmp_path, "--plugin", "verb_of_mine", "--help")
+    assert done.returncode == 0
+    assert " reconstruct_mine " in done.stdout
+
+
 def test_flags_from_a_file(models, tmp_path, use):
     (tmp_path / "mine.yaml").write_text("count: 3\nseed: 5\n")
     flags = ["--config", tmp_path / "mine.yaml", "--count", 2, "--out", tmp_path]

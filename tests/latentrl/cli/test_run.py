@@ -136,6 +136,19 @@ def test_a_flag_that_stands_bare(arguments, expected, command):
     assert command(*arguments, bare={"--bonus": "standard"}) == expected
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sizes", "1", "2", "--rate", "3", "--sizes", "4"],
+        ["--sizes=1", "2", "--rate=3", "--sizes", "4"],
+        ["--config", "flags.yaml", "--sizes", "4"],
+    ],
+)
+def test_values_of_a_repeated_flag_add_up(arguments, command, tmp_path):
+    (tmp_path / "flags.yaml").write_text("sizes: [1, 2]\nrate: 3\n")
+    assert command(*arguments, joined=["--sizes"]) == Flags(rate=3, sizes=(1, 2, 4))
+
+
 # Plugins
 
 
