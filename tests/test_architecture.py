@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ["scripts", "agents", "envs", "latentrl"]
 """Each may import those after it."""
 AREAS = [
-    *("cli", "viz", "", "wrappers", "world", "novelty", "latents"),
+    *("cli", "", "viz", "wrappers", "world", "novelty", "latents"),
     *("training", "models", "data", "utils", "types"),
 ]
 """Each may import those after it; the empty name is ``latentrl`` itself."""
@@ -109,6 +109,13 @@ def test_every_area_of_the_library_has_its_place() -> None:
 def test_a_dependency_stays_in_its_corner(package: str) -> None:
     users = [name(file) for file in LIBRARY if package in imported_packages(file)]
     assert not [user for user in users if not user.startswith(CORNERS[package])]
+
+
+@pytest.mark.parametrize("namespace", ["data", "latents", "models", "novelty", "viz", "wrappers"])
+def test_namespaces_of_the_library_list_what_they_hold(namespace: str) -> None:
+    module = getattr(latentrl, namespace)
+    assert module.__all__
+    assert all(hasattr(module, public) for public in module.__all__)
 
 
 def test_the_library_imports_nothing_heavy() -> None:
