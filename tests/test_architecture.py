@@ -111,6 +111,13 @@ def test_a_dependency_stays_in_its_corner(package: str) -> None:
     assert not [user for user in users if not user.startswith(CORNERS[package])]
 
 
+@pytest.mark.parametrize("namespace", ["data", "latents", "models", "novelty", "viz", "wrappers"])
+def test_namespaces_of_the_library_list_what_they_hold(namespace: str) -> None:
+    module = getattr(latentrl, namespace)
+    assert module.__all__
+    assert all(hasattr(module, public) for public in module.__all__)
+
+
 def test_the_library_imports_nothing_heavy() -> None:
     code = f"""
 import sys

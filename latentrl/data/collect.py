@@ -146,12 +146,14 @@ class _Collection:
 
     def _step(self, observations: Any, resetting: Array) -> tuple[Any, Array]:
         actions = self.policy(observations)
-        following, rewards, terminated, truncated, infos = self.envs.step(actions)
-        done = terminated | truncated
         # An environment that only resets returns the first observation of an episode: no step.
         stepped = np.flatnonzero(~resetting)
+        # A copy before the step: vector environments may write into the same array again.
+        before = self._select(observations)[stepped]
+        following, rewards, terminated, truncated, infos = self.envs.step(actions)
+        done = terminated | truncated
         self._write(
-            self._select(observations)[stepped],
+            before,
             env=stepped,
             action=actions[stepped],
             reward=rewards[stepped],

@@ -202,12 +202,15 @@ class FrameWriter:
         Args:
             observations: ``(B, *shape)``.
             **fields: fields of the records, ``(B, ...)`` or one value for all; the rest are 0.
+
+        Raises:
+            OSError: the disk is full.
         """
         steps = np.zeros(len(observations), self._record)
         for name, values in fields.items():
             steps[name] = values
-        self._files[0].write(np.ascontiguousarray(observations, self._dtype).data)
-        self._files[1].write(steps.tobytes())
+        _write_whole(self._files[0], np.ascontiguousarray(observations, self._dtype).data)
+        _write_whole(self._files[1], steps.tobytes())
 
     def __enter__(self) -> FrameWriter:
         """Return the writer."""
@@ -217,6 +220,12 @@ class FrameWriter:
         """Close the files."""
         for file in self._files:
             file.close()
+
+
+def _write_whole(file: FileIO, data: bytes | memoryview) -> None:
+    # A nearly full disk takes the first bytes alone, and frames appended later would be shifted.
+    if file.write(data) != memoryview(data).nbytes:
+        raise OSError(f"{file.name} could not be written as a whole: the disk is full")
 
 
 def _new_manifest(

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from latentrl.latents.batched import batched
-from latentrl.models.arrays import CHUNK
+from latentrl.models.arrays import chunks
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import is_single
 from latentrl.models.corruptions import GaussianNoise
@@ -41,8 +41,9 @@ def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
         return filled
     model.check_observations(observations[:0])  # shape and dtype alone: missing values may be NaN
     holes = _check_holes(model, holes, len(observations))
-    chunks = [slice(start, start + CHUNK) for start in range(0, max(len(observations), 1), CHUNK)]
-    return np.concatenate([_fill(model, observations[chunk], holes[chunk]) for chunk in chunks])
+    return np.concatenate(
+        [_fill(model, observations[rows], holes[rows]) for rows in chunks(len(observations))]
+    )
 
 
 def _check_holes(model: Autoencoder, holes: Array, count: int) -> Array:

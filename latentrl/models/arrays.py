@@ -35,16 +35,22 @@ def map_chunks(
     """
     single = array.shape == single_shape
     batch = array[None] if single else array
-    results = [function(chunk).cpu().numpy() for chunk in _chunks(batch, device)]
+    results = [function(_upload(batch[rows], device)).cpu().numpy() for rows in chunks(len(batch))]
     return results[0][0] if single else np.concatenate(results)
 
 
-def _chunks(array: Array, device: torch.device) -> Iterator[Tensor]:
+def chunks(count: int) -> Iterator[slice]:
+    """Yield the rows of each chunk of ``count`` rows; of none, one empty chunk."""
     # An empty batch is one empty chunk, whose result has the right shape.
-    for start in range(0, max(len(array), 1), CHUNK):
-        # torch warns of read-only memory and has no negative strides: "W" and "C" copy those.
-        chunk = np.require(array[start : start + CHUNK], requirements=["C", "W"])
-        yield torch.from_numpy(chunk).to(device, non_blocking=True)
+    for start in range(0, max(count, 1), CHUNK):
+        yield slice(start, start + CHUNK)
+
+
+def _upload(array: Array, device: torch.device) -> Tensor:
+    # torch warns of read-only memory and has no negative strides: "W" and "C" copy those.
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(
+        device, non_blocking=True
+    )
 
 
 def check_observations(observations: Array, space: spaces.Box) -> Array:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentrl.data.frames import Frames, as_frames
-from latentrl.models.arrays import CHUNK
+from latentrl.models.arrays import chunks
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 
@@ -35,9 +35,8 @@ def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
     source = observations if isinstance(observations, np.ndarray) else as_frames(observations)
     if is_single(model, source):
         source = source[None]
-    # An empty array still yields one empty batch, so that results have the right shape.
-    for start in range(0, max(len(source), 1), CHUNK):
-        yield model.check_observations(source[start : start + CHUNK])
+    for rows in chunks(len(source)):
+        yield model.check_observations(source[rows])
 
 
 def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) -> Iterator[Tensor]:

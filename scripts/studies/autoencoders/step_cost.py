@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from latentrl.models import MODELS, make
+from latentrl.training.optimizer_state import gradient_step
 from scripts.studies.core import Row, Study, Table
 
 BATCH, SHAPE = 64, (64, 64, 3)
@@ -89,9 +90,7 @@ def _step(name: str) -> Step:
 
     def step() -> None:
         terms, _ = model.losses(x, *model.sample_noise(x, generator), 0)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        gradient_step(torch.stack(list(terms.values())).sum(), optimizer)
 
     return step
 

@@ -55,9 +55,9 @@ class Counter(gym.Env[Any, Any]):
 
 
 def vector_env(
-    mode: AutoresetMode, count: int = 3, keyed: bool = False
+    mode: AutoresetMode, count: int = 3, keyed: bool = False, copy: bool = True
 ) -> VectorEnv[Any, Any, Any]:
-    return SyncVectorEnv([lambda: Counter(keyed)] * count, autoreset_mode=mode)
+    return SyncVectorEnv([lambda: Counter(keyed)] * count, copy, autoreset_mode=mode)
 
 
 def check_episodes(frames: lrl.Frames) -> None:
@@ -105,6 +105,15 @@ def test_episodes_are_whole_in_every_autoreset_mode(
     assert frames.steps["final"].sum() > 6
     check_episodes(frames)
     envs.reset()  # a vector environment of the caller stays open
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+@pytest.mark.parametrize("keyed", [False, True])
+def test_vector_environments_may_reuse_their_arrays(
+    keyed: bool, mode: AutoresetMode, tmp_path: Path
+) -> None:
+    envs = vector_env(mode, keyed=keyed, copy=False)
+    check_episodes(collect(envs, 60, tmp_path, key="vector" if keyed else None, **QUIET))
 
 
 @pytest.mark.parametrize("count", range(1, 14))

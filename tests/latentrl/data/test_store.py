@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,23 @@ def test_a_killed_writer_loses_at_most_one_frame(kind: str, tmp_path: Path) -> N
         assert len(frames) == 9
         np.testing.assert_array_equal(frames[:], observations[:9])
         assert len(frames.steps) == 9
+
+
+class FullDisk(FileIO):
+    """A file that takes all but the last 3 bytes."""
+
+    def write(self, data: Any) -> int:
+        return super().write(memoryview(data).cast("B")[:-3])
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_batch_that_is_not_written_as_a_whole_is_an_error(number: int, tmp_path: Path) -> None:
+    with FrameWriter(tmp_path, SPACE, ACTIONS, {"id": "Test-v0"}) as writer:
+        name = writer._files[number].name
+        writer._files[number].close()
+        writer._files[number] = FullDisk(name, "ab")
+        with pytest.raises(OSError, match=r"bin could not be written as a whole: the disk is full"):
+            writer.append(np.zeros((2, *SPACE.shape), np.uint8))
 
 
 def test_a_store_with_a_truncated_shard_can_be_extended(tmp_path: Path) -> None:
