@@ -187,7 +187,9 @@ def test_a_name_that_is_registered_twice(command, plugin, capsys):
     plugin("fifth_names", "same")
     with pytest.raises(SystemExit, match="2"):
         command("--plugin", "fourth_names", "--plugin", "fifth_names")
-    assert capsys.readouterr().err == "error: name 'same' is registered twice\n"
+    assert (
+        capsys.readouterr().err == "error: name 'same' is registered twice: choose another name\n"
+    )
 
 
 # Messages and exit codes
