@@ -28,6 +28,7 @@ from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, as_frames, collect, fit
 from latentrl.data.frames import evenly_spaced
+from latentrl.data.store import FORMAT
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -176,7 +177,7 @@ def describe(config: PretrainConfig) -> Environment:
 def collect_frames(config: PretrainConfig) -> Frames:
     """Collect frames into a store that other runs with the same flags share."""
     environment = describe(config)
-    name = f"skip{environment.frame_skip}-seed{config.seed}"
+    name = f"format{FORMAT}-skip{environment.frame_skip}-seed{config.seed}"
     if environment.render_size:
         name += f"-render{environment.render_size}"
     if environment.key:

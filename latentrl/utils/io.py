@@ -107,9 +107,7 @@ def read_tensors(path: Path, note: str) -> tuple[dict[str, Tensor], Any]:
         raise ValueError(f"{path} is damaged: {error}") from error
     if note not in header:
         raise ValueError(f"{path} was not written by latentrl: its header has no {note!r}")
-    expected = _header_checksum(tensors, header)
-    # Files of the first versions have no checksum of their header.
-    intact = header.get("header_crc32", expected) == expected
+    intact = header.get("header_crc32") == _header_checksum(tensors, header)
     if not intact or header.get("crc32") != str(_checksum(tensors)):
         raise ValueError(f"{path} is damaged: its contents do not match their checksum")
     return tensors, json.loads(header[note])

@@ -56,7 +56,7 @@ def as_words(changes):
 def small_hyperparameters(algo, environment=REACH, **changes):
     spec = find_algorithm(algo)
     defaults = spec.adapt(read_defaults(spec, environment.id, True), action_space(environment))
-    return {**defaults, "n_envs": 2, **CHANGES[algo], **changes}
+    return {**defaults, "n_envs": 2, **CHANGES.get(algo, {}), **changes}
 
 
 def small_config(algo="ppo", environment=REACH, *, stack=2, pixels=None, **changes):

@@ -29,7 +29,10 @@ def test_pretraining(workspace):
         assert (path / name).stat().st_size > 100
     model = lrl.load(path)
     assert model.metadata["data"]["environment"]["id"] == "PixelReach-v0"
-    assert len(lrl.Frames.open(folder / "runs" / "frames" / "PixelReach-v0" / "skip1-seed0")) == 160
+    assert (
+        len(lrl.Frames.open(folder / "runs" / "frames" / "PixelReach-v0" / "format2-skip1-seed0"))
+        == 160
+    )
 
 
 def test_curves_and_images_of_pretraining(workspace):

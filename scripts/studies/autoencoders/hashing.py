@@ -62,8 +62,8 @@ def _binary_ae(seed: int, images: Array, queries: Array) -> Array:
 
 
 def _precision(neighbours: Array, labels: Array) -> float:
-    indexed, asked = np.split(labels, [INDEXED])
-    return float((indexed[neighbours] == asked[:, None]).mean())
+    indexed, of_queries = np.split(labels, [INDEXED])
+    return float((indexed[neighbours] == of_queries[:, None]).mean())
 
 
 def nearest(index: Array, queries: Array) -> Array:
