@@ -163,8 +163,8 @@ def factor_vae_score(
     out; if none remains, the score is 0.
 
     Rows are split, and errors raised, as in ``dci``. If training and test votes shared rows, random
-    differences between groups would raise the score. Values are drawn as often as they occur, except those of one row,
-    and their rows with replacement.
+    differences between groups would raise the score. Values are drawn as often as they occur,
+    except those of one row, and their rows with replacement.
     """
     check_at_least(2, batch=batch)
     sets = random_split(latents, factors, seed, train=train, test=test)
