@@ -154,7 +154,6 @@ def test_schedules_of_the_loss_are_at_their_end():
     bonus, targets = ReconstructionNovelty(model, EAGER), []
     term = bonus.live.loss_terms[0]
     bonus.live.loss_terms[0] = lambda batch: targets.append(term.target(batch.step)) or term(batch)
-    bonus.live.loss_terms[0].name = term.name
     bonus.step(transitions(0))
     assert targets == [20.0] * EAGER.gradient_steps
 
