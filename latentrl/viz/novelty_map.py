@@ -50,18 +50,18 @@ class RecentStates:
         """
         if size < 1:
             raise ValueError(f"a ring buffer of states holds at least 1, got size={size}")
-        self.size, self.seen = size, 0
+        self.size, self.count = size, 0
         self._arrays = np.empty(0), np.empty(0), np.empty(0)
 
     def add(self, frames: Array, latents: Array, bonuses: Array) -> None:
         """Add a batch: ``(B, *frame_shape)``, ``(B, latent_dim)`` and ``(B,)``."""
         batch = frames[-self.size :], latents[-self.size :], bonuses[-self.size :]
-        if not self.seen:
+        if not self.count:
             self._arrays = self._buffer(frames), self._buffer(latents), self._buffer(bonuses)
-        places = (self.seen + np.arange(len(batch[0]))) % self.size
+        places = (self.count + np.arange(len(batch[0]))) % self.size
         for array, values in zip(self._arrays, batch, strict=True):
             array[places] = values
-        self.seen += len(places)
+        self.count += len(places)
 
     def _buffer(self, batch: Array) -> Array:
         return np.empty((self.size, *batch.shape[1:]), batch.dtype)
@@ -69,7 +69,7 @@ class RecentStates:
     def newest(self) -> tuple[Array, Array, Array]:
         """Return frames, latents and bonuses in no order; empty arrays before the first batch."""
         frames, latents, bonuses = self._arrays
-        return frames[: self.seen], latents[: self.seen], bonuses[: self.seen]
+        return frames[: self.count], latents[: self.count], bonuses[: self.count]
 
 
 @dataclass(frozen=True)

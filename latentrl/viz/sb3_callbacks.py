@@ -206,7 +206,7 @@ class NoveltyMap(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         space = None if self.host is None else _frame_space(self.host)
-        if space is None or not self.states.seen or self.num_timesteps < self._next:
+        if space is None or not self.states.count or self.num_timesteps < self._next:
             return
         self._next = self._after()
         low, high = float(space.low.min()), float(space.high.max())

@@ -72,7 +72,7 @@ def test_ring_buffer_holds_the_newest_states(batch: int) -> None:
         assert (2 * bonuses).tolist() == latents[:, 0].tolist()
         assert frames.dtype == np.uint8
         assert np.array_equal(frames[:, 0, 0, 1], (90 + latents[:, 0]) % 256)
-    assert states.seen == sum(min(batch, 7) for _ in range(12))
+    assert states.count == sum(min(batch, 7) for _ in range(12))
 
 
 def test_empty_ring_buffer() -> None:

@@ -296,7 +296,7 @@ def test_a_novelty_map_draws_its_states_evenly_from_all_of_them(tmp_path):
     novelty, callback = Reached(), NoveltyMap(every=8 * ROLLOUT, size=ROLLOUT)
     learn([callback], tmp_path, encoder=FakeEncoder(), rollouts=8, novelty=novelty)
     kept, every = callback.states.newest()[0], np.concatenate(novelty.frames)
-    assert callback.states.seen == pytest.approx(ROLLOUT, abs=4 * np.sqrt(ROLLOUT))
+    assert callback.states.count == pytest.approx(ROLLOUT, abs=4 * np.sqrt(ROLLOUT))
     assert kept[:, 0, 0, 0].mean() == pytest.approx(
         every[:, 0, 0, 0].mean(), rel=0.2
     )  # numbers of episodes
@@ -343,7 +343,7 @@ def test_no_novelty_map_where_there_is_nothing_to_show(tmp_path, without):
     }[without]
     bonus = {} if without in ("novelty", "latents") else {"novelty": novelty}
     learn([callback], tmp_path, rollouts=1, **options, **bonus)
-    assert callback.states.seen == 0
+    assert callback.states.count == 0
     if without != "tensorboard":
         assert read_events(tmp_path).Tags()["images"] == []
 
