@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from envs import Environment, make_env, make_vector
 from envs.minigrid.vector import DrawnVectorEnv
 from envs.minigrid.views import COLOURS, KINDS, STATES, mask_occluded
-from latentrl.wrappers.sb3 import GymnasiumVecEnv
+from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from tests.helpers import same
 
 pytest.importorskip("minigrid")

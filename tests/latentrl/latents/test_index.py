@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 import latentrl as lrl
-from latentrl.models.autoencoder import CHUNK
+from latentrl.models.arrays import CHUNK
 
 LENGTHS = [1, 7, 8, 13, 24, 32, 40, 64, 65, 100, 128, 200]
 
