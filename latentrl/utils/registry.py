@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from latentrl.types import shorten
 from latentrl.utils.decoding import decode, hints_of
 
 Part = TypeVar("Part")
@@ -50,7 +51,7 @@ class Registry(Generic[Part]):
             ValueError: there is none; the message lists the valid names.
         """
         if not isinstance(name, str) or name not in self._parts:
-            raise ValueError(f"unknown {self.kind} {name!r}; known: {', '.join(self)}")
+            raise ValueError(f"unknown {self.kind} {shorten(name)}; known: {', '.join(self)}")
         return self._parts[name]
 
     def build(self, spec: Mapping[str, Any], **context: Any) -> Part:
