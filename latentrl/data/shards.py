@@ -163,7 +163,7 @@ def _checksum(path: Path) -> int:
 
 
 def open_shards(layout: Layout, listed: Sequence[Mapping[str, Any]] | None) -> list[Shard]:
-    """Open the shards of a store, in the order in which they were begun.
+    """Open the shards of a store, in the order in which they were started.
 
     Args:
         layout: folder and types.

@@ -76,7 +76,7 @@ def _written(path: Path, write: Callable[[Path], None]) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{owner}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
+        _remove_leftovers(path.parent)
         temporary.touch()
         mode = temporary.stat().st_mode  # the user's umask; other libraries write private files
         write(temporary)
@@ -93,10 +93,9 @@ def _written(path: Path, write: Callable[[Path], None]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Delete the temporary files of processes that were killed while they wrote ``path``."""
-    pattern = f".{glob.escape(path.name)}.{glob.escape(socket.gethostname())}-*.tmp"
-    for leftover in path.parent.glob(pattern):
+def _remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of processes of this machine that were killed as they wrote."""
+    for leftover in folder.glob(f".*.{glob.escape(socket.gethostname())}-*.tmp"):
         process = leftover.name.split("-")[-2]
         if process.isdecimal() and not _is_alive(int(process)):
             leftover.unlink(missing_ok=True)
@@ -161,7 +160,7 @@ def parse_json(text: bytes | str, where: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} is damaged: {error}") from error
     level = [data]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [item for value in level for item in _items(value)]
         if not level:
             return data
