@@ -22,6 +22,7 @@ from torch import Tensor
 
 WRAPPERS = ("module", "_orig_mod")
 """Prefixes that DistributedDataParallel and torch.compile add to parameter names."""
+MAX_JSON_BYTES = 2**26
 MAX_DEPTH = 64
 """Most lists and mappings inside one another in a JSON file."""
 
@@ -143,9 +144,11 @@ def read_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or is a folder, a pipe or a device.
+        ValueError: the file is damaged or huge, or is a folder, a pipe or a device.
     """
     check_file(path)
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise ValueError(f"{path} is damaged: it has more than {MAX_JSON_BYTES:,} bytes")
     return parse_json(path.read_bytes(), str(path))
 
 

@@ -14,7 +14,10 @@ import torch
 
 import latentrl as lrl
 from latentrl.training import checkpoint
+from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
+from latentrl.training.resume import RESUME_FILE, read_progress
 from latentrl.utils.io import read_tensors, write_tensors
+from tests.latentrl.training.helpers import InterruptAt, make_vae, run
 from tests.mutations import edit_bytes, edit_json, edit_tensors, is_one_line, refusal
 
 MLP = {"name": "mlp", "hidden": (4,)}
@@ -173,3 +176,69 @@ def test_weights_of_half_precision_load(tmp_path: Path) -> None:
     tensors, notes = read_tensors(file, "latentrl")
     write_tensors(file, {name: t.bfloat16() for name, t in tensors.items()}, {"latentrl": notes})
     assert lrl.load(tmp_path, "cpu").latent_mean.dtype == torch.float32
+
+
+@pytest.fixture
+def interrupted(vectors: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a fit that Ctrl-C stopped in the middle of its second epoch."""
+    with monkeypatch.context() as patched:
+        stop = InterruptAt(20)
+        patched.setattr(lrl.Autoencoder, "losses", lambda self, *args: stop(self, *args))
+        with pytest.raises(KeyboardInterrupt):
+            run(make_vae(), vectors, path=tmp_path)
+    return tmp_path / RESUME_FILE
+
+
+def restore(file: Path) -> torch.optim.Optimizer:
+    model = make_vae()
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    recipe = read_tensors(file, "progress")[1].get("recipe", {})
+    read_progress(file.parent, recipe, model, optimizer)
+    return optimizer
+
+
+def test_every_edit_of_an_interrupted_fit_is_refused_or_harmless(interrupted: Path) -> None:
+    whole = interrupted.read_bytes()
+    for seed in range(EDITS):
+        interrupted.write_bytes(whole)
+        edit(interrupted, "progress", np.random.default_rng(seed))
+        assert is_one_line(refusal(lambda: restore(interrupted)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("optimizer.0.exp_avg"), "the optimizer lacks 'optimizer.0.exp_avg'"),
+        (lambda t: t.update({"optimizer.99.step": torch.ones(())}), "has a useless 'optimizer.99"),
+        (lambda t: t.update({"optimizer.x": torch.ones(())}), "has a useless 'optimizer.x'"),
+        (
+            lambda t: t.update({"optimizer.0.exp_avg": torch.ones(3)}),
+            r"has 'optimizer.0.exp_avg' of shape \(3,\) and type torch.float32, its parameter has",
+        ),
+        (lambda t: t.pop("best.latent_mean"), "lacks the tensor 'latent_mean'"),
+        (lambda t: t["model.latent_mean"].fill_(np.nan), "'latent_mean' has values that are not"),
+        (lambda t: t.update({"sums.loss": torch.ones(2)}), "its running sums are none"),
+    ],
+)
+def test_the_part_of_a_fit_that_is_damaged_is_named(
+    change: Any, message: str, interrupted: Path
+) -> None:
+    tensors, notes = read_tensors(interrupted, "progress")
+    change(tensors)
+    write_tensors(interrupted, tensors, {"progress": notes})
+    with pytest.raises(ValueError, match=message):
+        restore(interrupted)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD])
+def test_states_of_every_optimizer_are_restored(kind: Any) -> None:
+    layers = [torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)]
+    options = {"momentum": 0.5} if kind is not torch.optim.AdamW else {}
+    first, second = (kind(layer.parameters(), lr=0.1, **options) for layer in layers)
+    layers[0](torch.ones(2)).sum().backward()
+    first.step()
+    saved = optimizer_tensors(first)
+    load_optimizer_tensors(second, saved)
+    assert saved
+    assert saved.keys() == optimizer_tensors(second).keys()
+    assert all(torch.equal(saved[name], value) for name, value in optimizer_tensors(second).items())

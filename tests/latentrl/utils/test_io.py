@@ -293,6 +293,13 @@ def test_deeply_nested_json_is_refused(depth: int, fine: bool, tmp_path: Path) -
         read_json(tmp_path / "a.json")
 
 
+def test_huge_json_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(2**36)  # no blocks are written
+    with pytest.raises(ValueError, match=r"a.json is damaged: it has more than 67,108,864 bytes"):
+        read_json(tmp_path / "a.json")
+
+
 def test_tensors_that_are_not_finite_are_named() -> None:
     tensors = {"a": torch.ones(3), "b": torch.tensor([2**60]), "c": torch.tensor([1.0, math.inf])}
     assert name_not_finite(tensors) == "c"
