@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,18 @@ from stable_baselines3.common.vec_env import VecNormalize
 from agents.algorithms import check_actions, find_algorithm
 from agents.algorithms.hyperparameters import constructor_arguments, policy_name
 from agents.config import AgentConfig
+from agents.parts import Part, has_part, read_part, remove_other_parts, write_parts
+from agents.replay import load_replay, replay_part
 from agents.venv import layout_of
+from latentrl.novelty import NormalizedBonus
 from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from latentrl.utils.io import read_tensors, write_tensors
+from latentrl.utils.signals import held_interrupts
 
-FORMAT = 2
+FORMAT = 3
+"""Format that is written. Format 2 has no stamp: its parts are files without one in their names."""
+OLDEST = 2
 WEIGHTS = "agent.safetensors"
-REPLAY = "replay.safetensors"
-REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 COUNTERS = {"timesteps": "num_timesteps", "updates": "_n_updates", "episodes": "_episode_num"}
 """Attributes of every SB3 algorithm that a resumed run continues, by their names on disk."""
 
@@ -62,9 +67,15 @@ def save_agent(
     config: AgentConfig,
     model: BaseAlgorithm,
     venv: VecNormalize,
+    *,
     replay: bool = False,
+    novelty: NormalizedBonus | None = None,
+    validation: Mapping[str, Any] | None = None,
 ) -> None:
     """Write weights, optimizers, normalization and counters to ``folder``, atomically.
+
+    The file of the weights is written last and names the stamp of the other parts, which a new
+    checkpoint does not overwrite: a kill at any moment leaves the old checkpoint or the new one.
 
     Args:
         folder: folder of the checkpoint.
@@ -72,13 +83,38 @@ def save_agent(
         model: the algorithm.
         venv: the normalizing wrapper that it learns in.
         replay: whether to write the replay buffer of an off-policy algorithm, too.
+        novelty: bonus whose state is written, too.
+        validation: result of this agent's validation, in JSON.
+
+    Raises:
+        FloatingPointError: a tensor is not finite; the old checkpoint stays.
     """
     tensors = _model_tensors(model) | _statistics(venv)
+    if name := not_finite(tensors):
+        raise FloatingPointError(f"{name} holds NaN or infinity: nothing is written to {folder}")
+    parts = _parts(model, replay, novelty)
+    stamp = uuid.uuid4().hex
     state = {name: getattr(model, attribute) for name, attribute in _attributes(config).items()}
     notes = {"format": FORMAT, "config": config.to_json(), **state}
-    write_tensors(folder / WEIGHTS, tensors, {"agent": notes})
+    notes |= {"stamp": stamp, "parts": list(parts), "validation": validation}
+    with held_interrupts():
+        write_parts(folder, stamp, parts)
+        write_tensors(folder / WEIGHTS, tensors, {"agent": notes})
+        remove_other_parts(folder, stamp)
+
+
+def _parts(model: BaseAlgorithm, replay: bool, novelty: NormalizedBonus | None) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
     if replay and isinstance(model, OffPolicyAlgorithm):
-        _save_replay(folder / REPLAY, model)
+        parts["replay"] = replay_part(model)
+    if novelty is not None:
+        parts["novelty"] = novelty.state_dict(), {"count": novelty.count}
+    return parts
+
+
+def not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """Return the name of a tensor that holds NaN or infinity, None if there is none."""
+    return next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
 
 
 def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict[str, Any]]:
@@ -91,17 +127,26 @@ def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict
     if not (folder / WEIGHTS).exists():
         raise FileNotFoundError(f"no agent at {folder}: it has no {WEIGHTS}")
     tensors, notes = read_tensors(folder / WEIGHTS, "agent")
-    if notes["format"] < FORMAT:
+    if notes["format"] < OLDEST:
         raise ValueError(f"{folder} was written by latentrl 0.2 or older: train it again")
     if notes["format"] > FORMAT:
         raise ValueError(
             f"{folder} has agent format {notes['format']}, this version reads up to {FORMAT}: "
             "update latentrl"
         )
+    if name := not_finite(tensors):
+        raise ValueError(f"{folder} holds NaN or infinity in {name}: use another checkpoint")
     return AgentConfig.from_json(notes["config"]), tensors, notes
 
 
-def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize, replay: bool = True) -> None:
+def restore(
+    folder: Path,
+    model: BaseAlgorithm,
+    venv: VecNormalize,
+    *,
+    replay: bool = True,
+    novelty: NormalizedBonus | None = None,
+) -> None:
     """Load what ``save_agent`` wrote into a freshly built algorithm and its wrapper.
 
     Args:
@@ -110,14 +155,17 @@ def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize, replay: bool
             loaded.
         venv: its normalizing wrapper.
         replay: whether to load the replay buffer, too, where there is one.
+        novelty: freshly built bonus whose state is loaded, too.
     """
     config, tensors, notes = read_agent(folder)
     _load_model_tensors(model, tensors)
     _load_statistics(venv, tensors)
     for name, attribute in _attributes(config).items():
         setattr(model, attribute, notes[name])
-    if replay and isinstance(model, OffPolicyAlgorithm) and (folder / REPLAY).exists():
-        _load_replay(folder / REPLAY, model)
+    if replay and isinstance(model, OffPolicyAlgorithm) and has_part(folder, notes, "replay"):
+        load_replay(model, *read_part(folder, notes, "replay"))
+    if novelty is not None:
+        novelty.load_state_dict(read_part(folder, notes, "novelty")[0])
 
 
 def _attributes(config: AgentConfig) -> dict[str, str]:
@@ -180,31 +228,3 @@ def _load_statistics(venv: VecNormalize, tensors: Mapping[str, torch.Tensor]) ->
         rms.mean = fields["mean"].numpy().copy()
         rms.var = fields["var"].numpy().copy()
         rms.count = fields["count"].item()
-
-
-def _save_replay(file: Path, model: OffPolicyAlgorithm) -> None:
-    buffer = model.replay_buffer
-    assert buffer is not None
-    # A buffer that shares observations between steps has the newest next observation one row on.
-    filled = buffer.buffer_size if buffer.full else buffer.pos + int(buffer.optimize_memory_usage)
-    arrays = {
-        name: torch.from_numpy(getattr(buffer, name)[:filled])
-        for name in REPLAY_ARRAYS
-        if hasattr(buffer, name)
-    }
-    write_tensors(file, arrays, {"replay": {"position": buffer.pos, "full": bool(buffer.full)}})
-
-
-def _load_replay(file: Path, model: OffPolicyAlgorithm) -> None:
-    buffer = model.replay_buffer
-    assert buffer is not None
-    tensors, notes = read_tensors(file, "replay")
-    for name, tensor in tensors.items():
-        getattr(buffer, name)[: len(tensor)] = tensor.numpy()
-    buffer.pos = notes["position"]
-    buffer.full = notes["full"]
-    if buffer.size():
-        # The resumed run starts new episodes, so those that were under way end here by truncation:
-        # an n-step return must not run into the next episode.
-        newest = buffer.pos - 1
-        buffer.timeouts[newest] = np.maximum(buffer.timeouts[newest], 1 - buffer.dones[newest])

@@ -17,7 +17,7 @@ from latentrl.utils.settings import check_same_settings
 
 TRAINING_SEEDS = 400_000
 """Seeds below this are for training; those of validation and test are higher."""
-MAY_CHANGE = ("vae", "timesteps", "out", "device", "resume", "hyperparams")
+MAY_CHANGE = ("vae", "timesteps", "out", "device", "resume", "hyperparams", "save_minutes")
 """Flags that a resumed run may change, or that are compared elsewhere."""
 REMEDY = "resume it with the same flags, or start a new run"
 
@@ -66,6 +66,8 @@ class TrainConfig:
     """Timesteps between two validations, which choose the best checkpoint."""
     eval_episodes: int = 16
     """Episodes per validation."""
+    save_minutes: float = 5.0
+    """Minutes between two checkpoints of the last agent, beside those of the validations."""
     out: Path | None = None
     """Folder of the run; runs/agents/ENV/ALGO-latent-N if not given."""
     seed: int = 0
@@ -82,6 +84,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if not self.save_minutes >= 0:
+            raise ValueError(f"save_minutes must be at least 0, got {self.save_minutes}")
         if not 0 <= self.seed < TRAINING_SEEDS:
             raise ValueError(
                 f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: higher seeds are for "
@@ -120,10 +124,12 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
         ValueError: a flag that was given differs from the saved one.
     """
     defaults = TrainConfig().to_json()
+    saved = {**defaults, **saved}  # a run of an older version lacks the flags that are new
     # A flag that has its default value counts as not given: the saved one holds.
     given = {
         name: saved[name] if value == defaults[name] else value
         for name, value in config.to_json().items()
     }
     check_same_settings(saved, given, f"the run in {path}", REMEDY, ignored=MAY_CHANGE)
-    return TrainConfig(**{**saved, "vae": None, "out": path, "device": config.device})
+    changed = {"out": path, "device": config.device, "save_minutes": given["save_minutes"]}
+    return TrainConfig(**{**saved, "vae": None, **changed})

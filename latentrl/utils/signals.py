@@ -45,8 +45,8 @@ def orderly_interrupts() -> Iterator[None]:
 def held_interrupts() -> Iterator[Callable[[], None]]:
     """Hold Ctrl-C, SIGTERM and SIGHUP back until the caller calls the function that this yields.
 
-    That function calls the handler of the signal that came, which raises KeyboardInterrupt. A second
-    Ctrl-C is not held back. One that is still held at the end of the context is raised there.
+    That function calls the handler of the signal that came, which raises KeyboardInterrupt. A
+    second Ctrl-C is not held back. One that is still held at the end of the context acts there.
     SIGTERM and SIGHUP are held inside ``orderly_interrupts`` alone; elsewhere they keep their
     default actions. In other threads than the main one nothing is held back.
     """
