@@ -71,7 +71,7 @@ def test_a_kill_between_two_parts_leaves_the_checkpoint_before(
         else:
             save(tmp_path, agent)
     after = restored(tmp_path, agent, encoder)
-    assert after.num_timesteps == (before.num_timesteps if writes < 3 else 60)
+    assert after.num_timesteps == (before if writes < 3 else agent[1]).num_timesteps
     expected = before if writes < 3 else agent[1]
     assert after.replay_buffer.pos == expected.replay_buffer.pos
     assert same(after.replay_buffer.rewards, expected.replay_buffer.rewards)
@@ -90,7 +90,7 @@ def test_parts_of_another_checkpoint_are_refused(agent, encoder, tmp_path):
         restored(tmp_path / "second", agent, encoder)
     copied.unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"second is incomplete: it has no replay-.*tensors"
+        FileNotFoundError, match="second is incomplete: it has no replay-"
     ):
         restored(tmp_path / "second", agent, encoder)
 
