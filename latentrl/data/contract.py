@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -36,6 +37,8 @@ class ObservationCheck:
         """Lowest value of each channel, ``(C,)``; of images without channels ``()``."""
         self.high: Array = space.high.max(rows).astype(np.float64)
         """Highest value of each channel, like ``low``."""
+        # The narrowest bounds: what lies within these lies within those of every channel.
+        self._inner = self.low.max(), self.high.min()
         self._is_image = len(space.shape) >= 2
         self._calls, self._warned = 0, False
 
@@ -70,16 +73,16 @@ class ObservationCheck:
                 "it, or replace such values, for example by numpy.nan_to_num"
             )
         # A whole batch is compared much faster than its channels, whose axis is the last.
-        if not self._is_image or (lowest >= self.low.max() and highest <= self.high.min()):
+        if not self._is_image or (lowest >= self._inner[0] and highest <= self._inner[1]):
             return observations
         return self._compare_channels(observations)
 
-    def _holds_all(self, dtype: np.dtype[np.generic]) -> bool:
+    def _holds_all(self, dtype: np.dtype[Any]) -> bool:
         """Return whether the bounds are those of the dtype, such as 0..255 of uint8."""
         if dtype.kind not in "iu":
             return False
         limits = np.iinfo(dtype)
-        return bool((self.low <= limits.min).all() and (self.high >= limits.max).all())
+        return bool(self._inner[0] <= limits.min and self._inner[1] >= limits.max)
 
     def _cast(self, array: Array) -> Array:
         declared = np.dtype(self.space.dtype)
