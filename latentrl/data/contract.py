@@ -141,12 +141,13 @@ class ObservationCheck:
             warnings.warn(message, UserWarning, stacklevel=4)
 
 
-def check_rewards(rewards: Array, where: str) -> None:
+def check_rewards(rewards: Array, where: str, first: int = 0) -> None:
     """Check the rewards ``(n_envs,)`` of one step.
 
     Args:
-        rewards: rewards of all environments.
-        where: which step, the end of the message, such as ``"at step 12"``.
+        rewards: rewards of all environments, or of one.
+        where: which step, such as ``"at step 12"``.
+        first: number of the first environment.
 
     Raises:
         ValueError: a reward is NaN or infinite, or no number; the message has the number of its
@@ -155,10 +156,10 @@ def check_rewards(rewards: Array, where: str) -> None:
     try:
         finite = np.isfinite(rewards)
     except TypeError as error:
-        raise ValueError(f"rewards are numbers, got {rewards!r} {where}") from error
+        raise ValueError(f"a reward is a number, environment {first} returned {rewards}") from error
     if not finite.all():
-        first = int(np.argmin(finite))
+        bad = int(np.argmin(finite))
         raise ValueError(
-            f"environment {first} returned the reward {np.asarray(rewards).flat[first]} {where}: "
-            "an agent cannot learn from it; repair the reward, or end the episode before it"
+            f"environment {first + bad} returned the reward {np.asarray(rewards).flat[bad]} "
+            f"{where}: nothing can be learned from it; repair the reward where it is computed"
         )
