@@ -141,6 +141,38 @@ class ObservationCheck:
             warnings.warn(message, UserWarning, stacklevel=4)
 
 
+class FinalCheck:
+    """Warns where the last observation of each episode is the first one of the next.
+
+    An environment that draws into one array overwrites its last observation when a vector
+    environment resets it in the same step; equal ones in the first ``ENDS`` episodes show it.
+    """
+
+    ENDS = 3
+
+    def __init__(self, where: str) -> None:
+        """Use ``where`` as the subject of the warning."""
+        self.where, self.left = where, self.ENDS
+
+    def __call__(self, finals: Array, firsts: Array) -> None:
+        """Compare observations ``(B, *shape)`` at ends of episodes with those that follow."""
+        if self.left <= 0 or not len(finals):
+            return
+        if any(
+            not np.array_equal(final, first) for final, first in zip(finals, firsts, strict=True)
+        ):
+            self.left = 0
+            return
+        self.left -= len(finals)
+        if self.left <= 0:
+            warnings.warn(
+                f"{self.where} returned the same observation at the end of each episode and at the "
+                "start of the next: if it draws into one array, return a copy of it from step",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
 def check_rewards(rewards: Array, where: str, first: int = 0) -> None:
     """Check the rewards ``(n_envs,)`` of one step.
 

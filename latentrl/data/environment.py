@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 
 from latentrl.data.contract import ObservationCheck, check_rewards
 from latentrl.types import Array
@@ -53,6 +54,17 @@ def checked(env: gym.Env[Any, Any], index: int = 0) -> gym.Env[Any, Any]:
 def checked_maker(maker: Callable[[], gym.Env[Any, Any]], index: int) -> gym.Env[Any, Any]:
     """Return what ``maker`` makes, checked; ``functools.partial`` makes a maker of it."""
     return checked(maker(), index)
+
+
+def check_inside(host: Any) -> None:
+    """Check each environment that ``host``, a vector environment, steps in this process."""
+    envs = getattr(getattr(host, "unwrapped", host), "envs", ())
+    if isinstance(envs, VectorEnv):
+        check_inside(envs)
+    elif isinstance(envs, list | tuple):
+        for i, env in enumerate(envs):
+            if isinstance(env, gym.Env):
+                checked(env, i)
 
 
 class CheckedSteps:

@@ -16,10 +16,15 @@ def name_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
-def description(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> dict[str, Any]:
-    """Return what makes frames of ``env`` comparable, in JSON: its id and keyword arguments."""
+def described(env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Return what a vector environment of ``env`` keeps in its metadata.
+
+    ``"environment"`` is what makes frames comparable, its id and keyword arguments in JSON;
+    ``"package"`` is package and version of its class, such as ``ale_py 0.11``, or None.
+    """
     arguments = {} if env.spec is None else json.loads(json.dumps(env.spec.kwargs, default=_kind))
-    return {"id": name_of(env), **({"kwargs": arguments} if arguments else {})}
+    environment = {"id": name_of(env), **({"kwargs": arguments} if arguments else {})}
+    return {"environment": environment, "package": _package(env)}
 
 
 def _kind(value: Any) -> str:
@@ -27,11 +32,10 @@ def _kind(value: Any) -> str:
     return type(value).__qualname__
 
 
-def package_version(env: gym.Env[Any, Any]) -> str | None:
-    """Return package and version of the class of ``env``, such as ``ale_py 0.11``, or None."""
-    package = type(env.unwrapped).__module__.partition(".")[0]
+def _package(env: gym.Env[Any, Any]) -> str | None:
+    name = type(env.unwrapped).__module__.partition(".")[0]
     try:
-        version: str | None = importlib.metadata.version(package)
+        version: str | None = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        version = getattr(sys.modules.get(package), "__version__", None)
-    return version and f"{package} {version}"
+        version = getattr(sys.modules.get(name), "__version__", None)
+    return version and f"{name} {version}"

@@ -75,21 +75,25 @@ class WorkerPipe:
                 f"{self.name} did not answer within {self.timeout:g} s: look for what it waits for"
             )
 
+    def check_alive(self) -> None:
+        """Raise ``WorkerError`` if the process has ended."""
+        self.process.join(1)
+        if not self.process.is_alive():
+            raise WorkerError(f"{self.name} is lost: its process {end_of(self.process)}")
+
     @contextlib.contextmanager
     def ended(self) -> Iterator[None]:
         """Turn a broken pipe into a ``WorkerError`` with the end of the process."""
         try:
             yield
-        except (EOFError, ConnectionError) as error:
-            self.process.join(1)
-            raise WorkerError(f"{self.name} is lost: its process {end_of(self.process)}") from error
+        except (EOFError, ConnectionError):
+            self.check_alive()
+            raise
 
 
 def end_of(process: BaseProcess) -> str:
     """Describe how a process ended: ``was killed by SIGKILL``."""
-    code = process.exitcode
-    if code is None:
-        return "closed its pipe"
+    code = process.exitcode or 0
     if code >= 0:
         return f"ended with exit code {code}"
     hint = " (is there too little memory?)" if code == -signal.SIGKILL else ""
@@ -99,7 +103,7 @@ def end_of(process: BaseProcess) -> str:
 def stop_workers(
     processes: Sequence[BaseProcess], pipes: Sequence[Any], timeout: float = CLOSE_TIMEOUT
 ) -> None:
-    """Ask workers to close, and kill those that still run after ``timeout`` seconds.
+    """Send workers the command to close, and kill those that still run after ``timeout`` seconds.
 
     Nothing is raised: an error that is on its way must not be replaced by one of closing.
     """
@@ -140,12 +144,12 @@ class Failure:
             pickled = None
         if isinstance(error, ValueError):
             return cls(pickled, ValueError, f"{error}", trace)
-        return cls(pickled, WorkerError, f"{type(error).__name__}: {error}", trace)
+        return cls(pickled, WorkerError, f"it raised {type(error).__name__}: {error}", trace)
 
     def error(self, index: int | None) -> Exception:
         """Return the exception to raise in the parent, for the environment of this number."""
         if index is not None:
-            return self.kind(f"environment {index} raised {self.text}")
+            return self.kind(f"environment {index}: {self.text}")
         if self.pickled is None:
             return self.kind(self.text)
         error: Exception = pickle.loads(self.pickled)

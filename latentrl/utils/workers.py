@@ -7,16 +7,15 @@ import functools
 import gc
 import multiprocessing
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.async_vector_env import _async_worker
-from gymnasium.vector.utils import CloudpickleWrapper
 
-from latentrl.utils.environments import description
+from latentrl.utils.environments import described
 from latentrl.utils.pipes import CLOSE_TIMEOUT, TIMEOUT, Failure, WorkerPipe, stop_workers
 from latentrl.utils.processes import become_worker, start_method, use_one_thread
 
@@ -42,35 +41,43 @@ def in_workers(
         ValueError: an environment raised one; the message names the environment.
         WorkerError: an environment raised something else, ended its process, or did not answer.
     """
+    return WorkerVectorEnv(makers, autoreset_mode, timeout)
+
+
+def in_worker(function: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
+    """Return the result of ``function``, without a trace of its run in the workers to come.
+
+    It runs in a process of its own where workers are forked, and in this one otherwise.
+
+    Raises:
+        Exception: what ``function`` raised; ``WorkerError`` where that cannot be pickled, or where
+            the process ended without an answer or did not answer in time.
+    """
+    if start_method() != "fork":
+        return function()
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_answer, args=(function, theirs), daemon=True)
+    with _objects_frozen():
+        process.start()
+    theirs.close()
+    try:
+        return WorkerPipe(ours, process, None, timeout).recv()
+    finally:
+        stop_workers([process], [ours])
+
+
+@contextlib.contextmanager
+def _objects_frozen() -> Iterator[None]:
     # A forked worker inherits the objects of its parent but not their threads. Finalising one there
     # can crash it: an EnvPool waits for threads that do not exist. Frozen objects are never
     # collected.
     gc.collect()
     gc.freeze()
     try:
-        return WorkerVectorEnv(makers, autoreset_mode, timeout)
+        yield
     finally:
         gc.unfreeze()
-
-
-def in_worker(function: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
-    """Return the result of ``function``, which runs in a process of its own.
-
-    Raises:
-        Exception: what ``function`` raised; ``WorkerError`` where that cannot be pickled, or where
-            the process ended without an answer or did not answer in time.
-    """
-    context: Any = multiprocessing.get_context(start_method())
-    ours, theirs = context.Pipe()
-    process = context.Process(
-        target=_answer, args=(CloudpickleWrapper(function), theirs), daemon=True
-    )
-    process.start()
-    theirs.close()
-    try:
-        return WorkerPipe(ours, process, None, timeout).recv()
-    finally:
-        stop_workers([process], [ours])
 
 
 class WorkerVectorEnv(AsyncVectorEnv[Any, Any]):
@@ -82,12 +89,13 @@ class WorkerVectorEnv(AsyncVectorEnv[Any, Any]):
         """Start the workers; arguments and errors as in ``in_workers``."""
         self.timeout = timeout
         described = in_worker(functools.partial(_describe, makers[0]), timeout)
-        super().__init__(
-            [_Maker(maker, described) for maker in makers],
-            context=start_method(),
-            worker=_work,
-            autoreset_mode=autoreset_mode,
-        )
+        with _objects_frozen():
+            super().__init__(
+                [_Maker(maker, described) for maker in makers],
+                context=start_method(),
+                worker=_work,
+                autoreset_mode=autoreset_mode,
+            )
 
     def _check_spaces(self) -> None:
         # The first method that the constructor calls once the workers run.
@@ -136,7 +144,7 @@ def _describe(maker: EnvMaker) -> dict[str, Any]:
         return {
             "observation_space": env.observation_space,
             "action_space": env.action_space,
-            "metadata": {"environment": description(env), **env.metadata},
+            "metadata": {**described(env), **env.metadata},
             "render_mode": env.render_mode,
         }
     finally:
