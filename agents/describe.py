@@ -8,7 +8,11 @@ import yaml
 from gymnasium import spaces
 
 from agents.algorithms import check_actions, find_algorithm
-from agents.algorithms.hyperparameters import override, read_defaults
+from agents.algorithms.hyperparameters import (
+    check_episodic_training,
+    override,
+    read_defaults,
+)
 from agents.config import AgentConfig
 from agents.train_config import TrainConfig
 from agents.venv import probe
@@ -39,6 +43,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     observation_space, action_space = probe(environment, config.backend)
     check_actions(config.algo, action_space, environment.id)
     hyperparameters = _hyperparameters(config, action_space)
+    check_episodic_training(hyperparameters)
     defaults = defaults_for(config.env)
     if not config.latent:
         greyscale = (observation_space.shape or ())[-1:] == (3,)
@@ -78,4 +83,5 @@ def _environment(config: TrainConfig, encoder: Autoencoder | None) -> Environmen
         discrete=defaults.has_discrete_variant and not continuous,
         render_size=pretrained.get("render_size") or rendered,
         key=pretrained.get("key") or config.key,
+        max_episode_steps=config.max_episode_steps,
     )

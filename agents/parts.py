@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from latentrl.types import shorten
+from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_tensors, write_tensors
 
 PARTS = ("replay", "novelty")
 Part = tuple[Mapping[str, Tensor], dict[str, Any]]
 """Tensors of a part, and notes in JSON."""
+
+
+def check_stamp(notes: Mapping[str, Any]) -> None:
+    """Check what the notes of a checkpoint say of its parts.
+
+    Raises:
+        ValueError: the stamp is no hexadecimal number, and so could name a file elsewhere.
+    """
+    stamp: str | None = decode(str | None, notes.get("stamp"), "its stamp")
+    if stamp is not None:
+        if re.fullmatch("[0-9a-f]{32}", stamp) is None:
+            raise ValueError(f"its stamp is a hexadecimal number, got {shorten(stamp)}")
+        decode(list[str], notes.get("parts"), "its parts")
 
 
 def write_parts(folder: Path, stamp: str, parts: Mapping[str, Part]) -> None:
@@ -39,6 +55,7 @@ def read_part(folder: Path, notes: Mapping[str, Any], name: str) -> Part:
     if not file.is_file():
         raise FileNotFoundError(f"the checkpoint in {folder} is incomplete: it has no {file.name}")
     tensors, own = read_tensors(file, name)
+    own = decode(dict[str, Any], own, f"the header of {file}")
     if own.get("stamp") != stamp:
         raise ValueError(f"{file} belongs to another checkpoint than the agent beside it")
     return tensors, own

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.parts import Part
+from latentrl.utils.decoding import Between, decode
 
 ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
@@ -31,9 +33,15 @@ def replay_part(model: OffPolicyAlgorithm) -> Part:
 def load_replay(
     model: OffPolicyAlgorithm, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]
 ) -> None:
-    """Load what ``replay_part`` returned."""
+    """Load what ``replay_part`` returned.
+
+    Raises:
+        ValueError: the arrays or the notes do not fit the algorithm's buffer, or a reward is NaN or
+            infinite.
+    """
     buffer = model.replay_buffer
     assert buffer is not None
+    _check(buffer, tensors, notes)
     for name, tensor in tensors.items():
         getattr(buffer, name)[: len(tensor)] = tensor.numpy()
     buffer.pos = notes["position"]
@@ -43,3 +51,25 @@ def load_replay(
         # an n-step return must not run into the next episode.
         newest = buffer.pos - 1
         buffer.timeouts[newest] = np.maximum(buffer.timeouts[newest], 1 - buffer.dones[newest])
+
+
+def _check(
+    buffer: ReplayBuffer, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]
+) -> None:
+    names = {name for name in ARRAYS if hasattr(buffer, name)}
+    if tensors.keys() != names:
+        raise ValueError(f"a replay buffer has {sorted(names)}, the file has {sorted(tensors)}")
+    full = decode(bool, notes.get("full"), "'full' of a replay buffer")
+    end = buffer.buffer_size - 1
+    position = decode(Annotated[int, Between(0, end)], notes.get("position"), "its position")
+    shared = int(buffer.optimize_memory_usage)
+    filled = buffer.buffer_size if full else position + shared
+    for name in sorted(names):
+        array, wanted = tensors[name].numpy(), getattr(buffer, name)
+        if array.shape != (filled, *wanted.shape[1:]) or array.dtype != wanted.dtype:
+            raise ValueError(
+                f"{name} of the replay buffer is {array.shape} {array.dtype}, the algorithm needs "
+                f"{(filled, *wanted.shape[1:])} {wanted.dtype}: resume it with its own flags"
+            )
+    if not tensors["rewards"].isfinite().all():
+        raise ValueError("the replay buffer holds rewards that are NaN or infinite: train again")

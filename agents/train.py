@@ -17,8 +17,8 @@ from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
 from agents.autosave import SaveByClock, check_weights
 from agents.bonuses import make_novelty
-from agents.checkpoint import build, read_agent, restore, save_agent
-from agents.config import AgentConfig
+from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
+from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.evaluate import Evaluation
 from agents.pretrain import newest_encoder
@@ -104,6 +104,7 @@ class _Plan:
         path = _run_to_resume(config)
         agent, _, _ = read_agent(path / "last")
         flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
+        check_trusted(agent, path, config.trust or config.env == agent.environment.id)
         agent = _resumed_agent(agent, config, path)
         encoder = load(path / "encoder", config.device) if agent.latent else None
         return cls(flags, agent, path, encoder)
@@ -120,7 +121,12 @@ class _Run:
         self.total = int(self.agent.hyperparameters["timesteps"])
         self.novelty: NormalizedBonus | None = None
         self.venv = self._training_venv()
-        self.model = build(self.agent, self.venv, self.config.seed, self.config.device)
+        seed, device = self.config.seed, self.config.device
+        self.model = (
+            build_saved(self.path / "last", self.agent, self.venv, seed, device)
+            if self.config.resume
+            else build(self.agent, self.venv, seed, device)
+        )
         self.validation = ValidationCallback(
             self.config.eval_every, self.config.eval_episodes, self._validation_venv, self.save
         )
@@ -254,7 +260,7 @@ def _check_no_run(path: Path) -> None:
 
 def _run_to_resume(config: TrainConfig) -> Path:
     path = config.out or newest_run("agents", config.env, FLAGS_FILE, f"{config.run_name}-[0-9]*")
-    if path is None or not (path / FLAGS_FILE).exists():
+    if path is None or not (path / FLAGS_FILE).is_file():
         raise FileNotFoundError(
             f"nothing to resume for {config.env}: no {config.run_name} run in "
             f"{path or env_folder('agents', config.env)}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.checkpoint import WEIGHTS, read_agent
 from agents.evaluate import Evaluation, actor, play
+from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
 
 VALIDATION_SEED = 500_000
@@ -53,8 +53,7 @@ class ValidationCallback(BaseCallback):
         The next validation is at the next multiple of ``every``: a run that is stopped again and
         again is validated, too.
         """
-        result = best_result(path)
-        self.best = None if result is None else Evaluation(**result)
+        self.best = best_result(path)
         self._next = (timesteps // self.every + 1) * self.every
 
     def _on_step(self) -> bool:
@@ -94,12 +93,17 @@ class ValidationCallback(BaseCallback):
             self._venv.close()
 
 
-def best_result(run: Path) -> dict[str, Any] | None:
-    """Return the validation of a run's best checkpoint in JSON, None before the first one."""
+def best_result(run: Path) -> Evaluation | None:
+    """Return the validation of a run's best checkpoint, None before the first one.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
     if not (run / "best" / WEIGHTS).is_file():
         return None
-    notes = read_agent(run / "best")[2]
-    result: dict[str, Any] | None = notes.get("validation")
+    result = read_agent(run / "best")[2].get("validation")
     if result is None and (run / OLD_RESULT).is_file():
         result = read_json(run / OLD_RESULT)
-    return result
+    where = f"the validation of {run / 'best'}"
+    found: Evaluation | None = decode(Evaluation | None, result, where)
+    return found

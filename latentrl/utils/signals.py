@@ -77,14 +77,3 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     raise_held()
-
-
-def leave_interrupts_to_the_main_process() -> None:
-    """Prepare a worker process: Ctrl-C and SIGHUP reach every process of a terminal.
-
-    The main process alone handles them, and then closes its workers. SIGTERM ends a worker at once,
-    also where the worker inherited a handler.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ENDING:
-        signal.signal(name, signal.SIG_DFL if name == signal.SIGTERM else signal.SIG_IGN)

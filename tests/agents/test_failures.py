@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import time
 from pathlib import Path
@@ -20,9 +19,10 @@ from agents.runs import env_folder
 from agents.train import TrainConfig, _Run, train
 from agents.validation import ValidationCallback
 from latentrl.utils.io import write_tensors
+from latentrl.utils.pipes import WorkerError
 from tests.agents.small import CHANGES, as_words, make_venv, small_config, tiny_train, trained
 
-FAILURES = (ValueError, FloatingPointError, RuntimeError, EOFError, OSError)
+FAILURES = (RuntimeError, WorkerError)
 
 
 def failing_train(encoder, env, algo="ppo", **flags):
@@ -38,19 +38,18 @@ def last_of(env, algo):
 
 
 @pytest.mark.filterwarnings("ignore:after the training ended by an error")
-@pytest.mark.filterwarnings("ignore:invalid value encountered")
 @pytest.mark.parametrize("name", ["NanReward", "InfiniteReward"])
 @pytest.mark.parametrize("algo", ["ppo", "dqn", "qrdqn"])
 def test_a_reward_that_is_not_finite_ends_training_and_poisons_no_checkpoint(algo, name, encoder):
     env = f"tests.agents.failing:{name}"
-    with pytest.raises((ValueError, FloatingPointError)) as caught:
+    message = r"environment 0 returned the reward (nan|-inf) at step 41: an agent cannot learn"
+    with pytest.raises(ValueError, match=message):
         failing_train(encoder, env, algo)
-    assert "\n" not in str(caught.value)
     _, tensors, _ = read_agent(last_of(env, algo))
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore:after the training ended by an error")
 @pytest.mark.parametrize(
     ("algo", "name", "n_envs"), [("ppo", "Raising", 1), ("dqn", "Raising", 1), ("ppo", "Dying", 2)]
 )
@@ -59,7 +58,6 @@ def test_state_is_saved_when_an_environment_fails(algo, name, n_envs, encoder):
     with pytest.raises(FAILURES):
         failing_train(encoder, env, algo, n_envs=n_envs)
     assert read_agent(last_of(env, algo))[2]["timesteps"] == 40 * n_envs
-    gc.collect()  # here, where the warnings of a broken vector environment are ignored
 
 
 @pytest.mark.filterwarnings("ignore:after the training ended by an error")

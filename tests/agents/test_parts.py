@@ -89,9 +89,7 @@ def test_parts_of_another_checkpoint_are_refused(agent, encoder, tmp_path):
     with pytest.raises(ValueError, match="belongs to another checkpoint than the agent beside it"):
         restored(tmp_path / "second", agent, encoder)
     copied.unlink()
-    with pytest.raises(
-        FileNotFoundError, match="second is incomplete: it has no replay-"
-    ):
+    with pytest.raises(FileNotFoundError, match="second is incomplete: it has no replay-"):
         restored(tmp_path / "second", agent, encoder)
 
 

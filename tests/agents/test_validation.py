@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -57,7 +55,7 @@ def test_the_best_checkpoint_is_kept(monkeypatch, encoder):
     assert result.best.mean == 5
     assert timesteps_of(result.path / "best") == 128
     assert timesteps_of(result.path / "last") == 192
-    assert best_result(result.path) == dataclasses.asdict(result.best)
+    assert best_result(result.path) == result.best
 
 
 @pytest.mark.parametrize("algo", ["dqn", "qrdqn"])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from latentrl.utils.signals import ENDING, held_interrupts, orderly_interrupts
-from tests.helpers import ROOT
 
 
 def press() -> None:
@@ -116,18 +113,3 @@ def test_other_threads_keep_the_handlers() -> None:
     thread.start()
     thread.join()
     assert inside == [signal.getsignal(signal.SIGTERM)]
-
-
-def test_a_worker_leaves_ctrl_c_to_the_main_process_and_ends_by_sigterm() -> None:
-    script = (
-        "import signal\n"
-        "from latentrl.utils import signals\n"
-        "with signals.orderly_interrupts():\n"
-        "    signals.leave_interrupts_to_the_main_process()\n"
-        "    signal.raise_signal(signal.SIGINT)\n"
-        "    signal.raise_signal(signal.SIGHUP)\n"
-        "    print('alive', flush=True)\n"
-        "    signal.raise_signal(signal.SIGTERM)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "alive\n")
