@@ -20,7 +20,7 @@ from agents.bonuses import make_novelty
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
-from agents.evaluate import Evaluation
+from agents.play import Evaluation
 from agents.pretrain import newest_encoder
 from agents.runs import env_folder, locked, make_run, newest_run
 from agents.train_config import REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config

@@ -9,7 +9,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.checkpoint import WEIGHTS, read_agent
-from agents.evaluate import Evaluation, actor, play
+from agents.evaluate import actor
+from agents.play import Evaluation, play
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
 

@@ -12,7 +12,6 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.evaluate import (
     TEST_SEED,
-    Act,
     Checkpoint,
     actor,
     agent_folder,
@@ -20,6 +19,7 @@ from agents.evaluate import (
     load_encoder,
     load_for_evaluation,
 )
+from agents.play import Act
 from agents.venv import build_monitored, build_venv, gymnasium_of, newest_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
