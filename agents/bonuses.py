@@ -1,17 +1,14 @@
-"""The scaled novelty bonus of an agent, and its state beside the agent's checkpoint."""
+"""The scaled novelty bonus of an agent."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from gymnasium import spaces
 
 from latentrl.novelty import NormalizedBonus, make_bonus
 from latentrl.types import Encoder
-from latentrl.utils.io import read_tensors, write_tensors
 
-STATE = "novelty.safetensors"
 DEFAULT_WEIGHT = 0.005
 DEFAULT_NOVELTY = "reconstruction"
 """Bonus of ``--novelty`` without a name: it needs no grid width, and falls as the model learns."""
@@ -41,13 +38,3 @@ def make_novelty(
     """
     bonus = make_bonus(name, encoder, action_space, seed)
     return NormalizedBonus(bonus, DEFAULT_WEIGHT if weight is None else weight, gamma)
-
-
-def save_novelty(folder: Path, novelty: NormalizedBonus) -> None:
-    """Write the state of a bonus to ``folder``, atomically."""
-    write_tensors(folder / STATE, novelty.state_dict(), {"novelty": {"count": novelty.count}})
-
-
-def restore_novelty(folder: Path, novelty: NormalizedBonus) -> None:
-    """Load what ``save_novelty`` wrote."""
-    novelty.load_state_dict(read_tensors(folder / STATE, "novelty")[0])

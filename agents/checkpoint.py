@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import math
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.save_util import recursive_getattr
 from stable_baselines3.common.vec_env import VecNormalize
+from torch.overrides import TorchFunctionMode
 
 from agents.algorithms import check_actions, find_algorithm
 from agents.algorithms.hyperparameters import constructor_arguments, policy_name
 from agents.config import AgentConfig
+from agents.model_state import (
+    check_tensors,
+    load_model_tensors,
+    load_statistics,
+    model_tensors,
+    statistics,
+)
+from agents.parts import (
+    Part,
+    check_stamp,
+    has_part,
+    read_part,
+    remove_other_parts,
+    write_parts,
+)
+from agents.replay import load_replay, replay_part
 from agents.venv import layout_of
-from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
-from latentrl.utils.io import read_tensors, write_tensors
+from latentrl.novelty import NormalizedBonus
+from latentrl.utils.decoding import Between, decode
+from latentrl.utils.io import name_not_finite, read_tensors, write_tensors
+from latentrl.utils.signals import held_interrupts
 
-FORMAT = 2
+FORMAT = 3
+"""Format that is written. Format 2 has no stamp: its parts are files without one in their names."""
+OLDEST = 2
 WEIGHTS = "agent.safetensors"
-REPLAY = "replay.safetensors"
-REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+NOT_BUILT = (
+    *(TypeError, ValueError, AssertionError, AttributeError, LookupError),
+    *(ArithmeticError, MemoryError, RuntimeError),
+)
+"""What constructors raise for values of a wrong kind or size."""
+SMALL = 2**16
+"""Values that a policy may have beside its weights."""
+Count = Annotated[float, Between(0, 2**53)]
 COUNTERS = {"timesteps": "num_timesteps", "updates": "_n_updates", "episodes": "_episode_num"}
 """Attributes of every SB3 algorithm that a resumed run continues, by their names on disk."""
 
@@ -51,10 +77,42 @@ def build(
         return find_algorithm(config.algo).cls(
             policy_name(config.latent), venv, seed=seed, device=device, **arguments
         )
-    except (TypeError, ValueError, AssertionError) as error:
+    except NOT_BUILT as error:
         raise ValueError(
             f"{config.algo} cannot be built with {dict(config.hyperparameters)}: {error}"
         ) from error
+
+
+def build_saved(
+    folder: Path, config: AgentConfig, venv: VecNormalize, seed: int = 0, device: str = "auto"
+) -> BaseAlgorithm:
+    """Build an algorithm as ``build`` does, to be restored from ``folder``.
+
+    Raises:
+        ValueError: as in ``build``, or the policy would have more weights than the file, which is
+            refused before it takes memory.
+    """
+    tensors = read_agent(folder)[1]
+    saved = sum(value.numel() for name, value in tensors.items() if name.startswith("weights."))
+    with _AtMost(saved, str(folder / WEIGHTS)):
+        return build(config, venv, seed, device)
+
+
+class _AtMost(TorchFunctionMode):
+    """Refuses to make more weights than a file has."""
+
+    def __init__(self, values: int, where: str) -> None:
+        super().__init__()
+        self.left, self.where = values + SMALL, where
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.empty, torch.zeros, torch.ones):
+            # Layers give their sizes in one tuple, or one by one.
+            sizes = args[0] if args and isinstance(args[0], tuple | list) else args
+            self.left -= math.prod(size for size in sizes if isinstance(size, int))
+            if self.left < 0:
+                raise ValueError(f"the policy has more weights than {self.where}")
+        return func(*args, **(kwargs or {}))
 
 
 def save_agent(
@@ -62,9 +120,15 @@ def save_agent(
     config: AgentConfig,
     model: BaseAlgorithm,
     venv: VecNormalize,
+    *,
     replay: bool = False,
+    novelty: NormalizedBonus | None = None,
+    validation: Mapping[str, Any] | None = None,
 ) -> None:
     """Write weights, optimizers, normalization and counters to ``folder``, atomically.
+
+    The file of the weights is written last and names the stamp of the other parts, which a new
+    checkpoint does not overwrite: a kill at any moment leaves the old checkpoint or the new one.
 
     Args:
         folder: folder of the checkpoint.
@@ -72,13 +136,34 @@ def save_agent(
         model: the algorithm.
         venv: the normalizing wrapper that it learns in.
         replay: whether to write the replay buffer of an off-policy algorithm, too.
+        novelty: bonus whose state is written, too.
+        validation: result of this agent's validation, in JSON.
+
+    Raises:
+        FloatingPointError: a tensor is not finite; the old checkpoint stays.
     """
-    tensors = _model_tensors(model) | _statistics(venv)
+    tensors = model_tensors(model) | statistics(venv)
+    if name := name_not_finite(tensors):
+        raise FloatingPointError(f"{name} holds NaN or infinity: nothing is written to {folder}")
+    parts = _parts(model, replay, novelty)
+    stamp = uuid.uuid4().hex
     state = {name: getattr(model, attribute) for name, attribute in _attributes(config).items()}
     notes = {"format": FORMAT, "config": config.to_json(), **state}
-    write_tensors(folder / WEIGHTS, tensors, {"agent": notes})
+    notes |= {"stamp": stamp, "parts": list(parts), "validation": validation}
+    notes["action_space"] = str(venv.action_space)
+    with held_interrupts():
+        write_parts(folder, stamp, parts)
+        write_tensors(folder / WEIGHTS, tensors, {"agent": notes})
+        remove_other_parts(folder, stamp)
+
+
+def _parts(model: BaseAlgorithm, replay: bool, novelty: NormalizedBonus | None) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
     if replay and isinstance(model, OffPolicyAlgorithm):
-        _save_replay(folder / REPLAY, model)
+        parts["replay"] = replay_part(model)
+    if novelty is not None:
+        parts["novelty"] = novelty.state_dict(), {"count": novelty.count}
+    return parts
 
 
 def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict[str, Any]]:
@@ -86,22 +171,45 @@ def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: the file is damaged, written by something else, or of another format.
+        ValueError: the file is damaged, edited, written by something else, of another format, or
+            holds weights that are not finite.
     """
-    if not (folder / WEIGHTS).exists():
+    file = folder / WEIGHTS
+    if not file.exists():
         raise FileNotFoundError(f"no agent at {folder}: it has no {WEIGHTS}")
-    tensors, notes = read_tensors(folder / WEIGHTS, "agent")
-    if notes["format"] < FORMAT:
+    tensors, notes = read_tensors(file, "agent")
+    notes = decode(dict[str, Any], notes, f"the header of {file}")
+    _check_format(folder, decode(int, notes.get("format"), f"format in {file}"))
+    if name := name_not_finite(tensors):
+        raise ValueError(f"{folder} holds NaN or infinity in {name}: use another checkpoint")
+    try:
+        config = AgentConfig.from_json(decode(dict[str, Any], notes.get("config"), "its config"))
+        check_stamp(notes)
+        for name in _attributes(config):
+            decode(Count, notes.get(name), name)
+    except ValueError as error:
+        raise ValueError(f"{file} describes no agent: {error}") from error
+    return config, tensors, notes
+
+
+def _check_format(folder: Path, version: int) -> None:
+    if version < OLDEST:
         raise ValueError(f"{folder} was written by latentrl 0.2 or older: train it again")
-    if notes["format"] > FORMAT:
+    if version > FORMAT:
         raise ValueError(
-            f"{folder} has agent format {notes['format']}, this version reads up to {FORMAT}: "
+            f"{folder} has agent format {version}, this version reads up to {FORMAT}: "
             "update latentrl"
         )
-    return AgentConfig.from_json(notes["config"]), tensors, notes
 
 
-def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize, replay: bool = True) -> None:
+def restore(
+    folder: Path,
+    model: BaseAlgorithm,
+    venv: VecNormalize,
+    *,
+    replay: bool = True,
+    novelty: NormalizedBonus | None = None,
+) -> None:
     """Load what ``save_agent`` wrote into a freshly built algorithm and its wrapper.
 
     Args:
@@ -110,101 +218,29 @@ def restore(folder: Path, model: BaseAlgorithm, venv: VecNormalize, replay: bool
             loaded.
         venv: its normalizing wrapper.
         replay: whether to load the replay buffer, too, where there is one.
+        novelty: freshly built bonus whose state is loaded, too.
+
+    Raises:
+        FileNotFoundError: a part is missing.
+        ValueError: a file is damaged, of another checkpoint, or does not fit the algorithm.
     """
     config, tensors, notes = read_agent(folder)
-    _load_model_tensors(model, tensors)
-    _load_statistics(venv, tensors)
+    check_tensors(tensors, model, venv, str(folder / WEIGHTS))
+    load_model_tensors(model, tensors)
+    load_statistics(venv, tensors)
     for name, attribute in _attributes(config).items():
         setattr(model, attribute, notes[name])
-    if replay and isinstance(model, OffPolicyAlgorithm) and (folder / REPLAY).exists():
-        _load_replay(folder / REPLAY, model)
+    if replay and isinstance(model, OffPolicyAlgorithm) and has_part(folder, notes, "replay"):
+        load_replay(model, *read_part(folder, notes, "replay"))
+    if novelty is not None:
+        state = read_part(folder, notes, "novelty")[0]
+        try:
+            novelty.load_state_dict(state)
+        except (LookupError, RuntimeError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"the bonus in {folder} does not fit {novelty.bonus.name}: {error}"
+            ) from error
 
 
 def _attributes(config: AgentConfig) -> dict[str, str]:
     return {**COUNTERS, **{name: name for name in find_algorithm(config.algo).extra_state}}
-
-
-def _model_tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
-    """Return all that SB3 would save by torch: networks, optimizers, and variables beside them."""
-    states, variables = model._get_torch_save_params()
-    tensors = {f"variables.{name}": recursive_getattr(model, name) for name in variables}
-    for name in states:
-        part = recursive_getattr(model, name)
-        if isinstance(part, torch.optim.Optimizer):
-            tensors |= optimizer_tensors(part, f"optimizer.{name}/")
-        else:
-            # Copies: SB3's image policies list one and the same tensor under three names.
-            tensors |= {f"weights.{name}/{key}": v.clone() for key, v in part.state_dict().items()}
-    return tensors
-
-
-def _load_model_tensors(model: BaseAlgorithm, tensors: Mapping[str, torch.Tensor]) -> None:
-    states, variables = model._get_torch_save_params()
-    for name in states:
-        part = recursive_getattr(model, name)
-        if isinstance(part, torch.optim.Optimizer):
-            load_optimizer_tensors(part, tensors, f"optimizer.{name}/")
-        else:
-            part.load_state_dict(_below(tensors, f"weights.{name}/"))
-    for name in variables:
-        # In place: SAC's log_ent_coef is the parameter that its optimizer holds.
-        recursive_getattr(model, name).data.copy_(tensors[f"variables.{name}"])
-
-
-def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-
-
-def _running_statistics(venv: VecNormalize) -> dict[str, RunningMeanStd]:
-    statistics = {"returns": venv.ret_rms}
-    if venv.norm_obs and isinstance(venv.obs_rms, RunningMeanStd):
-        statistics["latents"] = venv.obs_rms
-    return statistics
-
-
-def _statistics(venv: VecNormalize) -> dict[str, torch.Tensor]:
-    return {
-        f"normalize.{target}.{field}": torch.as_tensor(np.asarray(getattr(rms, field), np.float64))
-        for target, rms in _running_statistics(venv).items()
-        for field in ("mean", "var", "count")
-    }
-
-
-def _load_statistics(venv: VecNormalize, tensors: Mapping[str, torch.Tensor]) -> None:
-    for target, rms in _running_statistics(venv).items():
-        fields = _below(tensors, f"normalize.{target}.")
-        rms.mean = fields["mean"].numpy().copy()
-        rms.var = fields["var"].numpy().copy()
-        rms.count = fields["count"].item()
-
-
-def _save_replay(file: Path, model: OffPolicyAlgorithm) -> None:
-    buffer = model.replay_buffer
-    assert buffer is not None
-    # A buffer that shares observations between steps has the newest next observation one row on.
-    filled = buffer.buffer_size if buffer.full else buffer.pos + int(buffer.optimize_memory_usage)
-    arrays = {
-        name: torch.from_numpy(getattr(buffer, name)[:filled])
-        for name in REPLAY_ARRAYS
-        if hasattr(buffer, name)
-    }
-    write_tensors(file, arrays, {"replay": {"position": buffer.pos, "full": bool(buffer.full)}})
-
-
-def _load_replay(file: Path, model: OffPolicyAlgorithm) -> None:
-    buffer = model.replay_buffer
-    assert buffer is not None
-    tensors, notes = read_tensors(file, "replay")
-    for name, tensor in tensors.items():
-        getattr(buffer, name)[: len(tensor)] = tensor.numpy()
-    buffer.pos = notes["position"]
-    buffer.full = notes["full"]
-    if buffer.size():
-        # The resumed run starts new episodes, so those that were under way end here by truncation:
-        # an n-step return must not run into the next episode.
-        newest = buffer.pos - 1
-        buffer.timeouts[newest] = np.maximum(buffer.timeouts[newest], 1 - buffer.dones[newest])

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+from agents.algorithms import ALGORITHMS, find_algorithm
+from agents.algorithms.hyperparameters import check_saved
 from envs import Environment
 from latentrl import Preprocessing
+from latentrl.types import shorten
+from latentrl.utils.decoding import Between, decode
+
+LIMITS = {"frame_skip": Between(1, 10_000), "render_size": Between(1, 2_048)}
+"""Limits of an environment in a file: what exceeds them would take hours or all memory."""
+SIDE = Between(1, 1_024)
+"""Limits of the sides of images from which an agent learns."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,7 @@ class AgentConfig:
     """Environment that the agent acts in."""
     algo: str
     """Name in ``ALGORITHMS``."""
-    stack: int
+    stack: Annotated[int, Between(1, 1_000)]
     """Latents, or images, in one observation of the agent."""
     hyperparameters: Mapping[str, Any]
     """Arguments of the algorithm, and ``n_envs``, ``timesteps`` and ``normalize_latents``."""
@@ -38,9 +48,37 @@ class AgentConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AgentConfig:
-        """Rebuild the config that ``to_json`` returned."""
-        pixels = data["pixels"]
-        if pixels is not None:
-            size = None if pixels["size"] is None else tuple(pixels["size"])
-            pixels = Preprocessing(tuple(pixels["crop"]), size, pixels["greyscale"])
-        return cls(**{**data, "environment": Environment(**data["environment"]), "pixels": pixels})
+        """Rebuild the config that ``to_json`` returned.
+
+        Raises:
+            ValueError: a value is missing, unknown, of another type or out of range, or no
+                algorithm of this name is registered.
+        """
+        config: AgentConfig = decode(cls, data, "an agent's config")
+        for name, limit in LIMITS.items():
+            if (value := getattr(config.environment, name)) is not None:
+                decode(Annotated[int, limit], value, f"{name} of an agent's environment")
+        for side in (config.pixels and config.pixels.size) or ():
+            decode(Annotated[int, SIDE], side, "size of an agent's images")
+        if config.algo not in ALGORITHMS:
+            raise ValueError(
+                f"unknown algorithm {shorten(config.algo)}: add --plugin MODULE with the module "
+                f"that registers it; known: {', '.join(ALGORITHMS)}"
+            )
+        check_saved(config.hyperparameters, find_algorithm(config.algo), config.latent)
+        return config
+
+
+def check_trusted(config: AgentConfig, folder: Path, trusted: bool) -> None:
+    """Refuse to import a module that only the agent's own files name.
+
+    Raises:
+        ValueError: the environment's name holds a module, and the user has neither repeated it nor
+            trusts the folder.
+    """
+    env_id = config.environment.id
+    if ":" in env_id and not trusted:
+        raise ValueError(
+            f"{folder} names the environment {env_id}, whose module would be imported and run: "
+            f"repeat it with --env {env_id}, or add --trust if you trust the folder"
+        )

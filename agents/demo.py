@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from agents.evaluate import Evaluation, evaluate_agent, evaluate_random
+from agents.evaluate import evaluate_agent, evaluate_random
+from agents.play import Evaluation
 from agents.pretrain import PretrainConfig, Pretrained, pretrain
 from agents.train import TrainConfig, Trained, train
 

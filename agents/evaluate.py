@@ -6,8 +6,8 @@ import copy
 import itertools
 import os
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +16,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agents.algorithms import find_algorithm
-from agents.checkpoint import WEIGHTS, build, read_agent, restore
-from agents.config import AgentConfig
-from agents.venv import build_monitored, build_venv
+from agents.checkpoint import WEIGHTS, build_saved, read_agent, restore
+from agents.config import AgentConfig, check_trusted
+from agents.play import EPISODE_LIMIT, Act, Evaluation, play
+from agents.venv import build_monitored, build_venv, probe
 from envs import Environment, defaults_for
 from latentrl import load
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.utils.io import write_json
-from latentrl.utils.progress import progress_bar
 
 TEST_SEED = 1_000_000
 """First seed of the test episodes; the seeds of training and validation are lower."""
@@ -32,39 +32,12 @@ ENVS_IN_PROCESS = 16
 """Environments that step together where a step is cheaper than a worker process."""
 
 Checkpoint = Literal["best", "last"]
-Act = Callable[[Any], Array]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Returns and lengths of the episodes of one evaluation."""
-
-    returns: list[float]
-    """Extrinsic return of each episode."""
-    lengths: list[int]
-    """Timesteps of each episode."""
-
-    @property
-    def mean(self) -> float:
-        """Mean return."""
-        return float(np.mean(self.returns))
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of the returns over episodes."""
-        return float(np.std(self.returns))
-
-    def __str__(self) -> str:
-        """Mean, standard deviation and range of the returns in words."""
-        low, high = min(self.returns), max(self.returns)
-        episodes = f"{len(self.returns)} episodes (from {low:.4g} to {high:.4g})"
-        return f"{self.mean:.4g} +- {self.std:.4g} over {episodes}"
 
 
 def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
     """Folder of a run's agent; "best" is the last agent where no validation has taken place."""
     for folder in (run / checkpoint, run / "last"):
-        if (folder / WEIGHTS).exists():
+        if (folder / WEIGHTS).is_file():
             return folder
     raise FileNotFoundError(f"no agent at {run}: expected {run / 'best' / WEIGHTS}")
 
@@ -83,6 +56,8 @@ def evaluate_agent(
     deterministic: bool = True,
     checkpoint: Checkpoint = "best",
     env: str | None = None,
+    max_episode_steps: int | None = None,
+    trust: bool = False,
     device: str = "auto",
     progress: bool = True,
 ) -> Evaluation:
@@ -97,21 +72,27 @@ def evaluate_agent(
             is greedy then, and otherwise has the final epsilon of its training.
         checkpoint: the agent of the best validation, or the last one.
         env: another environment with the same spaces; None is the one of training.
+        max_episode_steps: timesteps after which an episode is truncated; None is as in training.
+        trust: whether to import the module that the agent's folder names as its environment.
         device: device of the encoder.
         progress: whether to show a progress bar.
 
     Raises:
         FileNotFoundError: there is no agent.
-        ValueError: ``episodes`` is less than 1.
+        ValueError: ``episodes`` is less than 1, the environment has other spaces, or its module is
+            neither trusted nor named by ``env``.
     """
     folder = agent_folder(run, checkpoint)
-    config, timesteps = config_in(folder, env)
+    config, timesteps = config_in(
+        folder, env, backend=backend, max_episode_steps=max_episode_steps, trust=trust
+    )
     test_envs = make_test_envs(config.environment, episodes, backend, seed)
     venv = build_venv(config, load_encoder(run, config, device), test_envs, training=False)
     model = load_for_evaluation(config, venv, folder)
     venv.seed(seed)  # building a model seeds its environments with the model's seed
     try:
-        result = play(venv, actor(model, deterministic), episodes, progress)
+        limit = max(EPISODE_LIMIT, config.environment.max_episode_steps or 0)
+        result = play(venv, actor(model, deterministic), episodes, progress, limit)
     finally:
         venv.close()
     conditions = {
@@ -127,11 +108,38 @@ def evaluate_agent(
     return result
 
 
-def config_in(folder: Path, env: str | None) -> tuple[AgentConfig, int]:
-    """Config of a saved agent, in another environment if ``env`` names one, and its timesteps."""
+def config_in(
+    folder: Path,
+    env: str | None,
+    *,
+    backend: str = "gymnasium",
+    max_episode_steps: int | None = None,
+    trust: bool = False,
+) -> tuple[AgentConfig, int]:
+    """Config of a saved agent, in another environment if ``env`` names one, and its timesteps.
+
+    Raises:
+        ValueError: as in ``evaluate_agent``, whose arguments these are.
+    """
     config, _, notes = read_agent(folder)
-    environment = config.environment if env is None else replace(config.environment, id=env)
+    check_trusted(config, folder, trust or env is not None)
+    environment = replace(
+        config.environment,
+        id=env or config.environment.id,
+        max_episode_steps=max_episode_steps or config.environment.max_episode_steps,
+    )
+    if environment.id != config.environment.id:
+        _check_same_actions(notes, environment, backend)
     return replace(config, environment=environment), int(notes["timesteps"])
+
+
+def _check_same_actions(notes: Mapping[str, Any], environment: Environment, backend: str) -> None:
+    actions, expected = str(probe(environment, backend)[1]), notes.get("action_space")
+    if expected not in (None, actions):
+        raise ValueError(
+            f"the agent takes actions of {expected}, {environment.id} has {actions}: evaluate it "
+            "in an environment with the same spaces"
+        )
 
 
 def report_file(
@@ -189,38 +197,12 @@ def make_test_envs(environment: Environment, episodes: int, backend: str, seed: 
     )
 
 
-def play(venv: VecEnv, act: Act, episodes: int, progress: bool = False) -> Evaluation:
-    """Play ``episodes`` episodes and return their results in the order of their seeds.
-
-    Every environment plays the same number of episodes, give or take one. The first ``episodes``
-    that end would be a biased sample: short episodes end first.
-
-    Args:
-        venv: monitored environments.
-        act: from batched observations to batched actions.
-        episodes: number of episodes in all environments together.
-        progress: whether to show a progress bar.
-    """
-    n = venv.num_envs
-    ended: list[list[dict[str, Any]]] = [[] for _ in range(n)]
-    observations = venv.reset()
-    with progress_bar(episodes, 0, "evaluating", "episode", progress) as bar:
-        while sum(map(len, ended)) < episodes:
-            observations, _, dones, infos = venv.step(act(observations))
-            for i in np.flatnonzero(dones):
-                if len(ended[i]) < len(range(int(i), episodes, n)):
-                    ended[i].append(infos[i]["episode"])
-                    bar.update(1)
-    ordered = [ended[k % n][k // n] for k in range(episodes)]
-    return Evaluation([float(e["r"]) for e in ordered], [int(e["l"]) for e in ordered])
-
-
 def load_for_evaluation(config: AgentConfig, venv: VecNormalize, folder: Path) -> BaseAlgorithm:
     """Load an agent with its exploration as at the end of training."""
     with warnings.catch_warnings():
         # SB3 warns of a rollout that the batch size does not divide; no rollout is collected here.
         warnings.filterwarnings("ignore", "You have specified a mini-batch size")
-        model = build(config, venv)
+        model = build_saved(folder, config, venv)
     restore(folder, model, venv, replay=False)  # the buffer is of another number of environments
     find_algorithm(config.algo).prepare_evaluation(model)
     return model

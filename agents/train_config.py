@@ -13,12 +13,19 @@ import tyro
 from agents.algorithms import ALGORITHMS
 from agents.bonuses import DEFAULT_NOVELTY
 from latentrl.novelty import BONUSES
+from latentrl.utils.decoding import decode
 from latentrl.utils.settings import check_same_settings
 
 TRAINING_SEEDS = 400_000
 """Seeds below this are for training; those of validation and test are higher."""
-MAY_CHANGE = ("vae", "timesteps", "out", "device", "resume", "hyperparams")
+MAY_CHANGE = (
+    *("vae", "timesteps", "out", "device", "resume", "hyperparams", "save_minutes", "trust"),
+)
 """Flags that a resumed run may change, or that are compared elsewhere."""
+AT_LEAST_ONE = (
+    *("timesteps", "n_envs", "frame_skip", "max_episode_steps", "stack"),
+    *("eval_every", "eval_episodes"),
+)
 REMEDY = "resume it with the same flags, or start a new run"
 
 
@@ -42,6 +49,8 @@ class TrainConfig:
     """Environments that step together; the algorithm's default if not given."""
     frame_skip: int | None = None
     """Environment frames per timestep; the environment's default if not given."""
+    max_episode_steps: int | None = None
+    """Timesteps after which an episode is truncated, for environments without a limit."""
     stack: int | None = None
     """Latents (or images) in one observation of the agent; the environment's default if not
     given."""
@@ -66,6 +75,8 @@ class TrainConfig:
     """Timesteps between two validations, which choose the best checkpoint."""
     eval_episodes: int = 16
     """Episodes per validation."""
+    save_minutes: float = 5.0
+    """Minutes between two checkpoints of the last agent, beside those of the validations."""
     out: Path | None = None
     """Folder of the run; runs/agents/ENV/ALGO-latent-N if not given."""
     seed: int = 0
@@ -74,14 +85,18 @@ class TrainConfig:
     """Device of the encoder and of CnnPolicy; auto is the GPU where there is one."""
     resume: bool = False
     """Resume the interrupted run in --out, or the newest one of this environment."""
+    trust: bool = False
+    """Import the module that the resumed run in --out names as its environment."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for an invalid value; the message names the flag."""
         ALGORITHMS[self.algo]
-        for name in ("timesteps", "n_envs", "frame_skip", "stack", "eval_every", "eval_episodes"):
+        for name in AT_LEAST_ONE:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if not self.save_minutes >= 0:
+            raise ValueError(f"save_minutes must be at least 0, got {self.save_minutes}")
         if not 0 <= self.seed < TRAINING_SEEDS:
             raise ValueError(
                 f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: higher seeds are for "
@@ -120,10 +135,21 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
         ValueError: a flag that was given differs from the saved one.
     """
     defaults = TrainConfig().to_json()
+    # A run of an older version lacks the flags that are new; their defaults hold.
+    before: TrainConfig = decode(TrainConfig, saved, f"the flags of the run in {path}")
+    known = before.to_json()
     # A flag that has its default value counts as not given: the saved one holds.
     given = {
-        name: saved[name] if value == defaults[name] else value
+        name: known[name] if value == defaults[name] else value
         for name, value in config.to_json().items()
     }
-    check_same_settings(saved, given, f"the run in {path}", REMEDY, ignored=MAY_CHANGE)
-    return TrainConfig(**{**saved, "vae": None, "out": path, "device": config.device})
+    check_same_settings(known, given, f"the run in {path}", REMEDY, ignored=MAY_CHANGE)
+    return dataclasses.replace(
+        before,
+        vae=None,
+        out=path,
+        device=config.device,
+        save_minutes=given["save_minutes"],
+        resume=True,
+        trust=config.trust,
+    )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents.evaluate import Evaluation, actor, play
-from latentrl.utils.io import read_json, write_json
+from agents.checkpoint import WEIGHTS, read_agent
+from agents.evaluate import actor
+from agents.play import Evaluation, play
+from latentrl.utils.decoding import decode
+from latentrl.utils.io import read_json
 
 VALIDATION_SEED = 500_000
 """First seed of the validation episodes: higher than training's, lower than those of the test."""
-RESULT = "validation.json"
+OLD_RESULT = "validation.json"
+"""File of the best result in runs whose agents have format 2."""
 
 
 class ValidationCallback(BaseCallback):
@@ -22,7 +25,6 @@ class ValidationCallback(BaseCallback):
 
     def __init__(
         self,
-        path: Path,
         every: int,
         episodes: int,
         make_venv: Callable[[], VecNormalize],
@@ -31,14 +33,12 @@ class ValidationCallback(BaseCallback):
         """Prepare the validations of one run.
 
         Args:
-            path: folder of the run.
             every: timesteps between two validations.
             episodes: episodes per validation, the same ones each time.
             make_venv: makes the environments; called once, at the first validation.
             save: saves the agent as the checkpoint of the given name, "best" or "last".
         """
         super().__init__()
-        self.path = path
         self.every = every
         self.episodes = episodes
         self.make_venv = make_venv
@@ -48,11 +48,14 @@ class ValidationCallback(BaseCallback):
         self._venv: VecNormalize | None = None
         self._next = every
 
-    def restore(self, timesteps: int) -> None:
-        """Restore the best result of a run that resumes after ``timesteps``."""
-        if (self.path / RESULT).exists():
-            self.best = Evaluation(**read_json(self.path / RESULT))
-        self._next = timesteps + self.every
+    def restore(self, path: Path, timesteps: int) -> None:
+        """Restore the best result of the run in ``path`` that resumes after ``timesteps``.
+
+        The next validation is at the next multiple of ``every``: a run that is stopped again and
+        again is validated, too.
+        """
+        self.best = best_result(path)
+        self._next = (timesteps // self.every + 1) * self.every
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next:
@@ -74,7 +77,6 @@ class ValidationCallback(BaseCallback):
         if self.best is None or result.mean >= self.best.mean:
             self.best = result
             self.save("best")
-            write_json(self.path / RESULT, dataclasses.asdict(result))
 
     def _environments(self) -> VecNormalize:
         """Return the validation environments, seeded anew and normalized as those of training."""
@@ -90,3 +92,19 @@ class ValidationCallback(BaseCallback):
         """Close the environments."""
         if self._venv is not None:
             self._venv.close()
+
+
+def best_result(run: Path) -> Evaluation | None:
+    """Return the validation of a run's best checkpoint, None before the first one.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    if not (run / "best" / WEIGHTS).is_file():
+        return None
+    result = read_agent(run / "best")[2].get("validation")
+    if result is None and (run / OLD_RESULT).is_file():
+        result = read_json(run / OLD_RESULT)
+    where = f"the validation of {run / 'best'}"
+    found: Evaluation | None = decode(Evaluation | None, result, where)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from agents.evaluate import (
     load_encoder,
     load_for_evaluation,
 )
+from agents.play import Act
 from agents.venv import build_monitored, build_venv, gymnasium_of, newest_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -27,6 +29,8 @@ from latentrl.viz.images import gif, model_images
 
 GIF_WIDTH = 400
 """Largest width of a GIF in pixels."""
+FRAME_LIMIT = 5_000
+"""Largest number of frames of a video, which are held in memory."""
 FRAMES_PER_SECOND = 50
 """Frame rate of environments whose metadata has none."""
 
@@ -38,6 +42,9 @@ def record_video(
     device: str = "auto",
     checkpoint: Checkpoint = "best",
     env: str | None = None,
+    *,
+    max_episode_steps: int | None = None,
+    trust: bool = False,
 ) -> Path:
     """Write an .mp4 or .gif of one episode on Gymnasium, one frame per timestep.
 
@@ -48,7 +55,7 @@ def record_video(
         ValueError: the file cannot be written, or the environment renders nothing.
     """
     folder = agent_folder(run, checkpoint)
-    config, _ = config_in(folder, env)
+    config, _ = config_in(folder, env, max_episode_steps=max_episode_steps, trust=trust)
     base = build_monitored(
         config.environment,
         n_envs=1,
@@ -61,17 +68,27 @@ def record_video(
     venv = build_venv(config, encoder, base, training=False)
     try:
         act = actor(load_for_evaluation(config, venv, folder), deterministic=True)
-        frames: list[Array] = []
-        observations: Any = venv.reset()
-        done = False
-        while not done:
-            frames.append(_frame(venv, encoder))
-            observations, _, dones, _ = venv.step(act(observations))
-            done = bool(dones[0])
+        frames = _record(venv, act, encoder)
         rate = gymnasium_of(venv).metadata.get("render_fps", FRAMES_PER_SECOND)
     finally:
         venv.close()
     return write_video(video, frames, max(1, rate // config.environment.frame_skip))
+
+
+def _record(venv: VecEnv, act: Act, encoder: Autoencoder | None) -> list[Array]:
+    frames: list[Array] = []
+    observations: Any = venv.reset()
+    while len(frames) < FRAME_LIMIT:
+        frames.append(_frame(venv, encoder))
+        observations, _, dones, _ = venv.step(act(observations))
+        if dones[0]:
+            return frames
+    warnings.warn(
+        f"the episode has not ended in {FRAME_LIMIT:,} timesteps: the video has the first ones",
+        UserWarning,
+        stacklevel=3,
+    )
+    return frames
 
 
 def _frame(venv: VecEnv, encoder: Autoencoder | None) -> Array:

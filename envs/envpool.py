@@ -36,14 +36,32 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     _started: bool
 
     def __init__(
-        self, env_id: str, n_envs: int, frame_skip: int = 1, discrete: bool = False, seed: int = 0
+        self,
+        env_id: str,
+        n_envs: int,
+        frame_skip: int = 1,
+        discrete: bool = False,
+        seed: int = 0,
+        max_episode_steps: int | None = None,
     ) -> None:
         """Start ``n_envs`` environments on all cores.
+
+        Args:
+            env_id: id in EnvPool.
+            n_envs: number of environments.
+            frame_skip: environment frames per timestep.
+            discrete: whether actions are indices of ``discrete_actions``.
+            seed: environment i has seed ``seed + i``.
+            max_episode_steps: timesteps after which an episode is truncated; None sets no limit of
+                its own.
 
         Raises:
             ValueError: EnvPool cannot load the environment's library.
         """
         self.env_id, self.num_envs, self.frame_skip = env_id, n_envs, frame_skip
+        self._limit = np.inf if max_episode_steps is None else max_episode_steps
+        self._elapsed = np.zeros(n_envs, int)
+        """Timesteps of the current episodes."""
         # None for ids that exist in EnvPool alone, which Gymnasium's registry does not have.
         self.spec = gym.registry.get(env_id)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -77,6 +95,7 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         if seed is not None and (self._started or seed != self._seed):
             self._start(seed)
         self._started = True
+        self._elapsed[:] = 0
         observations, _ = self._pool.reset()
         return self.observe(observations), {}
 
@@ -96,6 +115,8 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
             observations[running] = self.observe(raw)
             rewards[running] += gained
             terminated[running], truncated[running] = ends
+        self._elapsed += 1
+        truncated |= self._elapsed >= self._limit
         infos = self._autoreset(observations, terminated | truncated)
         return observations, rewards, terminated, truncated, infos
 
@@ -132,6 +153,7 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
             final[i] = observations[i].copy()
         first, _ = self._pool.reset(np.flatnonzero(done).astype(np.int32))
         observations[done] = self.observe(first)
+        self._elapsed[done] = 0
         return {"final_obs": final, "_final_obs": done}
 
 

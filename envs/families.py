@@ -52,7 +52,13 @@ class EnvPoolFactory(Protocol):
     """Constructor of a vector environment that EnvPool steps."""
 
     def __call__(
-        self, env_id: str, n_envs: int, frame_skip: int, discrete: bool, seed: int
+        self,
+        env_id: str,
+        n_envs: int,
+        frame_skip: int,
+        discrete: bool,
+        seed: int,
+        max_episode_steps: int | None,
     ) -> VectorEnv[Any, Any, Any]:
         """Return ``n_envs`` environments; environment i has seed ``seed + i``."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers import AddRenderObservation, ResizeObservation
+from gymnasium.wrappers import AddRenderObservation, ResizeObservation, TimeLimit
 
 from envs import envpool
 from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
@@ -38,6 +38,17 @@ class Environment:
     observation."""
     key: str | None = None
     """Key of the one observation of a Dict space to keep; None for other spaces."""
+    max_episode_steps: int | None = None
+    """Timesteps after which an episode is truncated, unless the environment ends it earlier; None
+    leaves the ends of episodes to the environment."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a time limit below one timestep."""
+        if self.max_episode_steps is not None and self.max_episode_steps < 1:
+            raise ValueError(
+                f"max_episode_steps must be at least 1 timestep, got {self.max_episode_steps}; "
+                "None sets no limit"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dict."""
@@ -115,6 +126,8 @@ def _make_one(
     env = make_by_name(environment.id, **_options(environment, family, render_mode))
     if environment.frame_skip > 1 and not family.defaults.native_frame_skip:
         env = FrameSkip(env, environment.frame_skip)
+    if environment.max_episode_steps is not None:
+        env = TimeLimit(env, environment.max_episode_steps)  # outside, so that it counts timesteps
     if observed:
         # Outside the frame skip, so that the frames that it drops are neither rendered nor drawn.
         env = _observe(environment, family, env)
@@ -224,4 +237,5 @@ def _make_envpool(
     family.import_package(environment.id)
     discrete = environment.discrete and family.defaults.has_discrete_variant
     env_id = registered_id(environment.id)
-    return family.envpool.make(env_id, n_envs, environment.frame_skip, discrete, seed)
+    skip, limit = environment.frame_skip, environment.max_episode_steps
+    return family.envpool.make(env_id, n_envs, skip, discrete, seed, limit)

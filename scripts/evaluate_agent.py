@@ -33,6 +33,10 @@ class EvaluateConfig:
     """The checkpoint of the best validation, or the last one."""
     env: str | None = None
     """Another environment with the same spaces; default: the one of training."""
+    max_episode_steps: int | None = None
+    """Timesteps after which an episode is truncated; as in training if not given."""
+    trust: bool = False
+    """Import the module that the agent's folder names as its environment."""
     device: str = "auto"
     """Device of the encoder; auto is the GPU where there is one."""
     video: Path | None = None
@@ -49,6 +53,8 @@ def main(config: EvaluateConfig) -> None:
         deterministic=not config.stochastic,
         checkpoint=config.checkpoint,
         env=config.env,
+        max_episode_steps=config.max_episode_steps,
+        trust=config.trust,
         device=config.device,
     )
     print(f"\nextrinsic return: {result}")
@@ -56,7 +62,14 @@ def main(config: EvaluateConfig) -> None:
     print(f"every episode: {report_file(config.agent, config.backend, config.episodes, *mode)}")
     if config.video is not None:
         record_video(
-            config.agent, config.video, config.seed, config.device, config.checkpoint, config.env
+            config.agent,
+            config.video,
+            config.seed,
+            config.device,
+            config.checkpoint,
+            config.env,
+            max_episode_steps=config.max_episode_steps,
+            trust=config.trust,
         )
         print(f"video: {config.video}")
 

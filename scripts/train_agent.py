@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -27,10 +28,10 @@ def report(result: Trained) -> None:
     print("  tensorboard --logdir runs")
     env_id = result.config.environment.id
     backend = "envpool" if family_of(env_id).envpool_only else "gymnasium"
-    print(
-        f"  python scripts/evaluate_agent.py --agent {result.path} --episodes 100 "
-        f"--backend {backend}"
-    )
+    words = ["--agent", str(result.path), "--episodes", "100", "--backend", backend]
+    if ":" in env_id:  # a module that only the agent's folder names is not imported
+        words += ["--env", env_id]
+    print(f"  {shlex.join(['python', 'scripts/evaluate_agent.py', *words])}")
 
 
 if __name__ == "__main__":

@@ -106,14 +106,21 @@ def check_actions(name: str, action_space: Space, env_id: str) -> None:
         ValueError: the algorithm has no policy for ``action_space``; the message lists those that
             have one.
     """
-    spec = find_algorithm(name)
-    if not spec.accepts(action_space):
-        kinds = " or ".join(kind.__name__ for kind in spec.action_spaces)
-        others = ", ".join(other for other in ALGORITHMS if _accepts(other, action_space))
-        raise ValueError(
-            f"{name} needs {kinds} actions, {env_id} has {action_space}; use one of: {others}"
-        )
+    if _accepts(name, action_space):
+        return
+    others = ", ".join(other for other in ALGORITHMS if _accepts(other, action_space))
+    each = "; ".join(f"{other}: {_kinds(other)}" for other in ALGORITHMS)
+    remedy = (
+        f"use one of: {others}"
+        if others
+        else f"no algorithm takes these; make them one of the spaces that one does ({each})"
+    )
+    raise ValueError(f"{name} needs {_kinds(name)} actions, {env_id} has {action_space}; {remedy}")
 
 
 def _accepts(name: str, action_space: Space) -> bool:
     return find_algorithm(name).accepts(action_space)
+
+
+def _kinds(name: str) -> str:
+    return " or ".join(kind.__name__ for kind in find_algorithm(name).action_spaces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import yaml
@@ -15,6 +15,7 @@ from agents.features import CellFeatures
 from envs.names import registered_id
 from latentrl.cli.options import parse_value
 from latentrl.types import LatentLayout
+from latentrl.utils.decoding import Between, Layers, decode
 
 OF_THE_RUN = ("n_envs", "timesteps", "normalize_latents")
 """Hyperparameters that are no arguments of the algorithm's constructor."""
@@ -32,6 +33,12 @@ OF_THE_POLICY_BY_BUILD = (
 OF_CELL_FEATURES_BY_BUILD = ("self", "observation_space", "layout", "stack")
 UNTUNED: Hyperparameters = {"n_envs": 8, "timesteps": 500_000, "gamma": 0.99}
 """Defaults that a YAML file may replace; training needs them, and SB3's constructor lacks two."""
+NEEDED: dict[str, Any] = {
+    "n_envs": Annotated[int, Between(1, 10_000)],
+    "timesteps": Annotated[int, Between(1, 10**15)],
+    "gamma": Annotated[float, Between(0, 1)],
+}
+"""Hyperparameters that every agent has."""
 KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 """Kinds of values that are checked before training, in which a wrong one would fail."""
 ACTIVATIONS = {
@@ -141,6 +148,35 @@ def check_kinds(hyperparameters: Mapping[str, Any], spec: AlgorithmSpec) -> None
         fits = type(value) is kind or (kind is float and type(value) is int)
         if kind in KINDS and not fits:
             raise ValueError(f"hyperparameter {name!r} takes {KINDS[kind]}, got {value!r}")
+
+
+def check_saved(hyperparameters: Mapping[str, Any], spec: AlgorithmSpec, latent: bool) -> None:
+    """Check the hyperparameters of a file, which may have been edited.
+
+    Raises:
+        ValueError: one that training needs is missing or out of range, or one is unknown or of the
+            wrong kind.
+    """
+    for name, limits in NEEDED.items():
+        decode(limits, hyperparameters.get(name), f"hyperparameter {name!r}")
+    check_names(dict(hyperparameters), spec, latent)
+    check_kinds(hyperparameters, spec)
+    net_arch = (hyperparameters.get("policy_kwargs") or {}).get("net_arch", [])
+    decode(Layers | Mapping[str, Layers], net_arch, "hyperparameter 'net_arch'")
+
+
+def check_episodic_training(hyperparameters: Mapping[str, Any]) -> None:
+    """Refuse to train after whole episodes of several environments, which SB3 cannot.
+
+    Raises:
+        ValueError: ``train_freq`` counts episodes, and there is more than one environment.
+    """
+    frequency, n_envs = hyperparameters.get("train_freq"), hyperparameters["n_envs"]
+    if isinstance(frequency, list | tuple) and "episode" in frequency and n_envs > 1:
+        raise ValueError(
+            f"train_freq counts episodes, which needs one environment, got {n_envs}: add "
+            "--n-envs 1, or count steps with --hyperparams train_freq:4"
+        )
 
 
 def _refuse_unknown(subject: str, given: Any, known: Sequence[str]) -> None:

@@ -8,8 +8,7 @@ from gymnasium import spaces
 
 import latentrl as lrl
 from agents.bonuses import DEFAULT_NOVELTY, DEFAULT_WEIGHT, make_novelty
-from agents.bonuses import restore_novelty as restore
-from agents.bonuses import save_novelty as save
+from agents.parts import read_part, write_parts
 from latentrl.novelty import BONUSES
 from tests.latentrl.novelty.cases import B, same_state, start, tiny_model, transitions
 
@@ -24,8 +23,9 @@ def test_every_bonus_is_scaled_saved_and_restored(name, tmp_path):
     start(novelty)
     for seed in (0, 1):
         novelty.step(transitions(seed))
-    save(tmp_path, novelty)
-    restore(tmp_path, restored)
+    write_parts(tmp_path, "stamp", {"novelty": (novelty.state_dict(), {})})
+    notes = {"stamp": "stamp", "parts": ["novelty"]}
+    restored.load_state_dict(read_part(tmp_path, notes, "novelty")[0])
     assert restored.count == 2 * B
     assert same_state(novelty.state_dict(), restored.state_dict())
 

@@ -238,7 +238,7 @@ def test_files_of_something_else(saved_agent, encoder):
     ("number", "message"),
     [
         (1, "was written by latentrl 0.2 or older: train it again"),
-        (99, "has agent format 99, this version reads up to 2: update latentrl"),
+        (99, "has agent format 99, this version reads up to 3: update latentrl"),
     ],
 )
 def test_other_formats(number, message, saved_agent):

@@ -9,11 +9,12 @@ import latentrl as lrl
 from agents.algorithms import ALGORITHMS, find_algorithm
 from agents.algorithms.hyperparameters import read_defaults
 from agents.checkpoint import read_agent
+from agents.parts import read_part
+from agents.runs import locked
 from agents.train import describe_agent, describe_hyperparameters, train
 from agents.train_config import TrainConfig
 from envs import Environment
 from latentrl.novelty import BONUSES
-from latentrl.utils.io import read_tensors
 from tests.agents.small import CASES, REACH, small_config, tiny_train
 
 
@@ -83,6 +84,15 @@ def test_a_run_is_not_written_over(encoder, tmp_path):
         tiny_train(encoder, out=tmp_path / "mine")
 
 
+def test_a_run_that_is_being_trained_is_not_resumed(encoder):
+    path = tiny_train(encoder, timesteps=64).path
+    with (
+        locked(path),
+        pytest.raises(ValueError, match=r"ppo-latent-1 is being trained by process \d+: wait for"),
+    ):
+        train(TrainConfig("PixelReach-v0", resume=True))
+
+
 def test_nothing_to_resume():
     with pytest.raises(
         FileNotFoundError,
@@ -135,5 +145,5 @@ def test_every_bonus_is_saved_and_resumed(name):
 
 
 def _bonuses_scored(path):
-    (count,) = read_tensors(path / "last" / "novelty.safetensors", "novelty")[1].values()
-    return count
+    last = path / "last"
+    return read_part(last, read_agent(last)[2], "novelty")[1]["count"]

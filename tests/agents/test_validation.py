@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-
 import numpy as np
 import pytest
 
 import agents.validation
-from agents.checkpoint import REPLAY, read_agent
+from agents.checkpoint import WEIGHTS, read_agent
 from agents.evaluate import Evaluation, play
 from agents.train import train
 from agents.train_config import TrainConfig
+from agents.validation import best_result
 from agents.venv import newest_frames
 from tests.agents.small import tiny_train
 from tests.helpers import same
@@ -57,15 +55,17 @@ def test_the_best_checkpoint_is_kept(monkeypatch, encoder):
     assert result.best.mean == 5
     assert timesteps_of(result.path / "best") == 128
     assert timesteps_of(result.path / "last") == 192
-    saved = json.loads((result.path / "validation.json").read_text())
-    assert saved == dataclasses.asdict(result.best)
+    assert best_result(result.path) == result.best
 
 
 @pytest.mark.parametrize("algo", ["dqn", "qrdqn"])
 def test_only_the_last_checkpoint_has_the_replay_buffer(algo, encoder):
     result = tiny_train(encoder, algo=algo, timesteps=64)
-    assert (result.path / "last" / REPLAY).exists()
-    assert not (result.path / "best" / REPLAY).exists()
+    names = {
+        name: [file.name for file in (result.path / name).iterdir()] for name in ("best", "last")
+    }
+    assert sorted(name.partition("-")[0] for name in names["last"]) == [WEIGHTS, "replay"]
+    assert names["best"] == [WEIGHTS]
 
 
 def test_of_equal_means_the_newest_is_best(monkeypatch, encoder):

@@ -115,8 +115,12 @@ def test_custom_environment(tmp_path):
     done = succeed(tmp_path, "train_agent", *mine, *small(), *TRAIN)
     path = tmp_path / "runs" / "agents" / "my_line.Line" / "ppo-latent-1"
     assert (path / "best" / "agent.safetensors").exists()
-    command = printed_command(done.out, "evaluate_agent")[:2]
+    command = printed_command(done.out, "evaluate_agent")
+    assert command[-2:] == mine
     succeed(tmp_path, "evaluate_agent", *command, "--episodes", 2)
+    done = script(tmp_path, "evaluate_agent", *command[:2], "--episodes", 2)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "repeat it with --env my_line:Line, or add --trust if you trust the folder" in done.err
     done = script(tmp_path, "train_agent", "--env", "no_such_file:Line", "--no-latent")
     assert done.code == 2
     assert "error: cannot import 'no_such_file'" in done.err

@@ -1,0 +1,60 @@
+"""Checkpoints by the clock, and the end of a training whose weights are not finite."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+
+class SaveByClock(BaseCallback):
+    """Saves the last checkpoint between two rollouts, every few minutes.
+
+    A machine that fails, or a job that is stopped before its first validation, loses no more.
+    """
+
+    def __init__(self, minutes: float, last: Path, save: Callable[[str], None]) -> None:
+        """Save every ``minutes``.
+
+        Args:
+            minutes: time between two checkpoints; 0 saves before every rollout.
+            last: folder of the last checkpoint, for messages.
+            save: saves the agent as the checkpoint of the given name.
+        """
+        super().__init__()
+        self.seconds = 60 * minutes
+        self.last = last
+        self.save = save
+
+    def _on_training_start(self) -> None:
+        self._saved = time.monotonic()
+
+    def _on_rollout_start(self) -> None:
+        check_weights(self.model, self.last)
+        if time.monotonic() >= self._saved + self.seconds:
+            self.save("last")
+            self._saved = time.monotonic()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def check_weights(model: BaseAlgorithm, last: Path, cause: BaseException | None = None) -> None:
+    """Stop a training that can learn nothing any more.
+
+    Args:
+        model: the algorithm.
+        last: folder of the last checkpoint, which stays as it is.
+        cause: error that the weights have caused already.
+
+    Raises:
+        FloatingPointError: a weight of the policy is NaN or infinite.
+    """
+    if not all(bool(weight.isfinite().all()) for weight in model.policy.parameters()):
+        raise FloatingPointError(
+            f"the weights became NaN or infinite within {model.num_timesteps:,} timesteps: lower "
+            f"learning_rate, or look at the rewards; {last} has the last finite ones"
+        ) from cause

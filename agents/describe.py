@@ -1,0 +1,87 @@
+"""The agent that the flags of a training run describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from gymnasium import spaces
+
+from agents.algorithms import check_actions, find_algorithm
+from agents.algorithms.hyperparameters import (
+    check_episodic_training,
+    override,
+    read_defaults,
+)
+from agents.config import AgentConfig
+from agents.train_config import TrainConfig
+from agents.venv import probe
+from envs import Environment, defaults_for
+from latentrl import Preprocessing
+from latentrl.models.autoencoder import Autoencoder
+
+PIXEL_SIZE = (64, 64)
+
+
+def describe_hyperparameters(agent: AgentConfig) -> str:
+    """Return an agent's hyperparameters as YAML, under a line that names the agent."""
+    values = yaml.safe_dump(
+        dict(agent.hyperparameters), sort_keys=False, default_flow_style=None, width=100
+    )
+    indented = "".join(f"  {line}\n" for line in values.splitlines())
+    return f"{agent.algo} in {agent.environment.id}, hyperparameters:\n{indented}"
+
+
+def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentConfig:
+    """Return the agent that the flags describe, with tuned defaults for everything else.
+
+    Raises:
+        ValueError: a hyperparameter is unknown, or the algorithm cannot take the environment's
+            actions.
+    """
+    environment = _environment(config, encoder)
+    observation_space, action_space = probe(environment, config.backend)
+    check_actions(config.algo, action_space, environment.id)
+    hyperparameters = _hyperparameters(config, action_space)
+    check_episodic_training(hyperparameters)
+    defaults = defaults_for(config.env)
+    if not config.latent:
+        greyscale = (observation_space.shape or ())[-1:] == (3,)
+        pixels = Preprocessing(size=PIXEL_SIZE, greyscale=greyscale)
+        stack = config.stack or defaults.pixel_stack
+        return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
+    count = config.episodic_count
+    return AgentConfig(
+        environment,
+        config.algo,
+        config.stack or defaults.stack,
+        hyperparameters,
+        episodic_count=defaults.episodic_count if count is None else count,
+    )
+
+
+def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> dict[str, Any]:
+    spec = find_algorithm(config.algo)
+    # Defaults are adapted before flags replace them: a flag that contradicts the actions is the
+    # user's mistake and an error of the algorithm.
+    defaults = spec.adapt(read_defaults(spec, config.env, config.latent), action_space)
+    flags = {"timesteps": config.timesteps, "n_envs": config.n_envs}
+    given = {name: value for name, value in flags.items() if value is not None}
+    return {**override(defaults, config.hyperparams, spec, config.latent), **given}
+
+
+def _environment(config: TrainConfig, encoder: Autoencoder | None) -> Environment:
+    """Return the environment: flags win over those of pretraining, and these over defaults."""
+    defaults = defaults_for(config.env)
+    pretrained = {} if encoder is None else encoder.metadata.get("data", {}).get("environment", {})
+    skip = defaults.frame_skip if config.latent else defaults.pixel_frame_skip
+    rendered = PIXEL_SIZE[0] if config.from_render else None
+    continuous = find_algorithm(config.algo).takes_continuous_actions
+    return Environment(
+        config.env,
+        frame_skip=config.frame_skip or pretrained.get("frame_skip", skip),
+        discrete=defaults.has_discrete_variant and not continuous,
+        render_size=pretrained.get("render_size") or rendered,
+        key=pretrained.get("key") or config.key,
+        max_episode_steps=config.max_episode_steps,
+    )

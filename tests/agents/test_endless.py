@@ -1,0 +1,107 @@
+"""Episodes without an end are cut, with a warning, wherever episodes are played."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gymnasium.vector import SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
+from stable_baselines3.common.vec_env import VecMonitor
+
+import agents.evaluate
+import agents.play
+import agents.validation
+import agents.video
+from agents.checkpoint import read_agent
+from agents.evaluate import evaluate_agent
+from agents.play import play
+from agents.train import TrainConfig, describe_agent
+from agents.video import record_video
+from envs import Environment
+from envs.pixel_reach import PixelReach
+from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
+from tests.agents.small import save_run, tiny_train
+from tests.helpers import Clock
+
+WARNING = r"an episode has not ended in \d+ timesteps: it counts as it is"
+ENDLESS = "tests.agents.test_endless:Endless"
+
+
+class Endless(PixelReach):
+    """Never ends an episode."""
+
+    def step(self, action):
+        observation, reward, _, _, info = super().step(action)
+        return observation, reward, False, False, info
+
+
+class EndlessClock(Clock):
+    """A clock whose third environment never ends an episode; each step there gives 1."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        if self.ident == 2:
+            return observation, 1.0, False, False, info
+        return observation, reward, terminated, truncated, info
+
+
+def clocks(n):
+    return VecMonitor(
+        GymnasiumVecEnv(SyncVectorEnv([lambda i=i: EndlessClock(i) for i in range(n)]))
+    )
+
+
+def test_an_episode_without_an_end_is_cut_and_its_environment_plays_no_more():
+    with pytest.warns(UserWarning, match=WARNING):
+        result = play(clocks(3), lambda _: np.zeros(3, int), episodes=9, limit=12)
+    # Episode k of clock i has 3 + i + k steps, in the order of the seeds.
+    assert result.lengths == [3, 4, 12, 4, 5, 5, 6]
+    assert result.returns[2] == 12
+
+
+def test_an_environment_that_has_played_its_episodes_is_not_cut():
+    result = play(clocks(2), lambda _: np.zeros(2, int), episodes=5, limit=6)
+    assert result.lengths == [3, 4, 4, 5, 5]
+
+
+@pytest.fixture
+def short_limits(monkeypatch):
+    monkeypatch.setattr(agents.play.play, "__defaults__", (False, 15))
+    monkeypatch.setattr(agents.evaluate, "EPISODE_LIMIT", 15)
+    monkeypatch.setattr(agents.evaluate, "ENVS_IN_PROCESS", 2)
+    monkeypatch.setattr(agents.video, "FRAME_LIMIT", 15)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+
+
+def test_evaluation_and_video_of_an_endless_episode(short_limits, encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder, Environment(ENDLESS))
+    with pytest.warns(UserWarning, match=WARNING):
+        assert evaluate_agent(run, 3, trust=True, progress=False).lengths == [15]
+    with pytest.warns(UserWarning, match="has not ended in 15 timesteps: the video has the first"):
+        record_video(run, tmp_path / "video.gif", trust=True)
+    limited = evaluate_agent(run, 3, trust=True, max_episode_steps=7, progress=False)
+    assert limited.lengths == [7, 7, 7]
+
+
+def test_validation_of_an_endless_episode(short_limits, encoder, monkeypatch):
+    monkeypatch.setattr(TimeLimit, "step", lambda env, action: env.env.step(action))
+    step = PixelReach.step
+    endless = lambda env, action: (*step(env, action)[:2], False, False, {})  # noqa: E731
+    monkeypatch.setattr(PixelReach, "step", endless)
+    with pytest.warns(UserWarning, match=WARNING):
+        result = tiny_train(encoder, timesteps=64, eval_episodes=2)
+    assert result.best.lengths == [15, 15]
+
+
+def test_the_limit_of_training_is_that_of_validation_and_evaluation(encoder):
+    result = tiny_train(encoder, timesteps=64, eval_episodes=3, max_episode_steps=4)
+    assert max(result.best.lengths) <= 4
+    assert read_agent(result.path / "last")[0].environment.max_episode_steps == 4
+    assert max(evaluate_agent(result.path, 3, progress=False).lengths) <= 4
+    longer = evaluate_agent(result.path, 3, max_episode_steps=50, progress=False)
+    assert max(longer.lengths) <= 20, "the environment's own limit"
+
+
+def test_the_limit_of_the_flags(encoder):
+    flags = TrainConfig("PixelReach-v0", max_episode_steps=9)
+    assert describe_agent(flags, encoder).environment.max_episode_steps == 9
