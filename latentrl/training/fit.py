@@ -34,7 +34,7 @@ class History:
     validation: Frames = field(compare=False, repr=False)
     """Held-out frames."""
     epochs: list[dict[str, float]] = field(default_factory=list)
-    """One row per epoch: ``step``, and ``train/...`` and ``validation/...`` losses in nats."""
+    """One row per validation: ``step``, and ``train/...`` and ``validation/...`` losses in nats."""
     best_step: int = 0
     """Gradient step of the weights that the model has."""
 
@@ -62,7 +62,8 @@ def fit(
         path: folder for the best model so far and, beside it, the state to resume from.
         resume: continue the interrupted run in ``path``, at the next step; on the same CPU the
             result is the same bits as without the interruption.
-        callbacks: hooks to run after each epoch.
+        callbacks: hooks to run after each validation, once per epoch or, if epochs are short, per
+            about 50 steps.
         progress: whether to show a progress bar.
 
     Returns:
