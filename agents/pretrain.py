@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 
 from agents.pretrain_config import (
     PretrainConfig,
@@ -23,6 +25,7 @@ from agents.pretrain_config import (
     read_config,
     run_name,
 )
+from agents.room import check_room
 from agents.runs import env_folder, new_run, newest_run
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
@@ -32,6 +35,7 @@ from latentrl.data.store import FORMAT
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.models.stored import StoredSize
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_bytes, write_json
@@ -91,7 +95,8 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         start = time.perf_counter()
         frames = data or collect_frames(config)
         collected = time.perf_counter()
-        model = build_model(config, frames.space, from_environment=_from_environment(data))
+        space = frames.observation_space
+        model = build_model(config, space, from_environment=_from_environment(data))
         history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     images = write_images(model, history.validation, path)
@@ -125,7 +130,7 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
-    space = _observation_space(config) if data is None else data.space
+    space = _observation_space(config) if data is None else data.observation_space
     build_model(config, space, from_environment=_from_environment(data))
 
 
@@ -175,20 +180,50 @@ def describe(config: PretrainConfig) -> Environment:
 
 
 def collect_frames(config: PretrainConfig) -> Frames:
-    """Collect frames into a store that other runs with the same flags share."""
+    """Collect frames into a store that other runs with the same flags share.
+
+    Raises:
+        ValueError: the store there has frames of another environment, or the disk has no room.
+    """
     environment = describe(config)
+    envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
+    try:
+        space, stored = envs.single_observation_space, _stored_preprocessing(config, envs)
+        resize = None if stored is None else stored.stored(space)
+        path = env_folder("frames", config.env) / _store_name(config, environment, resize)
+        check_room(path, config.frames, space if resize is None else resize.space)
+        return collect(
+            envs,
+            config.frames,
+            path,
+            policy=defaults_for(config.env).policy,
+            seed=config.seed,
+            preprocessing=stored,
+        )
+    finally:
+        envs.close(timeout=CLOSE_TIMEOUT)
+
+
+def _stored_preprocessing(
+    config: PretrainConfig, envs: VectorEnv[Any, Any, Any]
+) -> Preprocessing | None:
+    space = envs.single_observation_space
+    if config.store_original or not isinstance(space, spaces.Box) or not is_image(space):
+        return None
+    return _preprocessing(config, defaults_for(config.env))
+
+
+def _store_name(config: PretrainConfig, environment: Environment, resize: StoredSize | None) -> str:
     name = f"format{FORMAT}-skip{environment.frame_skip}-seed{config.seed}"
     if environment.render_size:
         name += f"-render{environment.render_size}"
     if environment.key:
         name += f"-{environment.key}"
-    path = env_folder("frames", config.env) / name
-    policy = defaults_for(config.env).policy
-    envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
-    try:
-        return collect(envs, config.frames, path, policy=policy, seed=config.seed)
-    finally:
-        envs.close(timeout=CLOSE_TIMEOUT)
+    if resize is None:
+        return name
+    height, width = resize.space.shape[:2]
+    crop = "".join(f".{pixels}" for pixels in resize.config.crop)
+    return f"{name}-crop{crop}-{height}x{width}"
 
 
 def build_model(config: PretrainConfig, space: spaces.Box, from_environment: bool) -> Autoencoder:

@@ -78,6 +78,9 @@ class PretrainConfig:
     folder of images."""
     out: Path | None = None
     """Folder of the run; runs/vae/ENV/MODEL-N or runs/vae/DATA/MODEL-N if not given."""
+    store_original: bool = False
+    """Store collected frames at the environment's own size, for other sizes later; otherwise they
+    are stored cropped and resized, as the network takes them."""
     seed: int = 0
     """Seed of environments, weights and training."""
     device: str = "auto"

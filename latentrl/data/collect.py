@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from latentrl.data.frames import Frames
 from latentrl.data.policies import EXPLORERS, Policy
+from latentrl.data.resize import FrameResize, StorePreprocessing
 from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
 from latentrl.utils.progress import progress_bar
@@ -33,6 +34,7 @@ def collect(
     seed: int = 0,
     n_envs: int | None = None,
     key: str | None = None,
+    preprocessing: StorePreprocessing | None = None,
     progress: bool = True,
 ) -> Frames:
     """Step an environment until the store at ``path`` holds ``frames`` observations.
@@ -49,6 +51,8 @@ def collect(
         seed: seed of the environments and of the policy.
         n_envs: number of environments, if this function makes them; None is one per core.
         key: key of the observation to keep, for Dict observations.
+        preprocessing: store images cropped and resized by this ``Preprocessing``, if that makes
+            them smaller. Build the model with the same one, for ``frames.observation_space``.
         progress: whether to show a progress bar.
 
     Raises:
@@ -62,7 +66,11 @@ def collect(
     envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
     try:
         space = _frame_space(envs.single_observation_space, key)
-        check_same(path, space, envs.single_action_space, describe_environment(envs))
+        environment = describe_environment(envs)
+        resize = None if preprocessing is None else preprocessing.stored(space)
+        if resize is not None:
+            space, environment = resize.space, {**environment, "stored": resize.to_json()}
+        check_same(path, space, envs.single_action_space, environment)
         existing = len(Frames.open(path)) if has_store(path) else 0
         if existing < frames:
             # Each call that extends a store gets a seed of its own, and so new episodes.
@@ -70,9 +78,11 @@ def collect(
             chosen = _build_policy(policy, envs.action_space, shard_seed)
             with (
                 progress_bar(frames, existing, "collecting", "frame", progress) as bar,
-                _open_writer(path, space, envs, policy, shard_seed) as writer,
+                _open_writer(path, space, envs, environment, policy, shard_seed) as writer,
             ):
-                _Collection(envs, chosen, writer, key).run(frames - existing, shard_seed, bar)
+                _Collection(envs, chosen, writer, key, resize).run(
+                    frames - existing, shard_seed, bar
+                )
     finally:
         if envs is not env:
             envs.close()
@@ -107,11 +117,11 @@ def _open_writer(
     path: Path,
     space: spaces.Box,
     envs: VectorEnv[Any, Any, Any],
+    environment: dict[str, Any],
     policy: str | Policy,
     seed: int,
 ) -> FrameWriter:
     name = policy if isinstance(policy, str) else type(policy).__name__
-    environment = describe_environment(envs)
     return FrameWriter(path, space, envs.single_action_space, environment, policy=name, seed=seed)
 
 
@@ -124,11 +134,13 @@ class _Collection:
         policy: Callable[[Any], Array],
         writer: FrameWriter,
         key: str | None,
+        resize: FrameResize | None,
     ) -> None:
         self.envs = envs
         self.policy = policy
         self.writer = writer
         self.key = key
+        self.resize = resize
         self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.episodes = np.arange(envs.num_envs)
         self.next_episode = envs.num_envs
@@ -172,7 +184,8 @@ class _Collection:
     def _write(self, observations: Array, **fields: Array) -> None:
         rows = slice(self.room)
         fields = {name: values[rows] for name, values in fields.items()}
-        self.writer.append(observations[rows], episode=self.episodes[fields["env"]], **fields)
+        frames = observations[rows] if self.resize is None else self.resize(observations[rows])
+        self.writer.append(frames, episode=self.episodes[fields["env"]], **fields)
         self.room -= len(fields["env"])
 
     def _terminal(self, following: Any, infos: dict[str, Any], ended: Array) -> Array:

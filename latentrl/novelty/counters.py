@@ -86,7 +86,8 @@ class LifelongCounter:
 
     def count(self, keys: Array) -> Array:
         """Return the counts of uint64 ``keys``, in the shape of ``keys``."""
-        return self._table.count(ONE_ROW, keys[None])[0]
+        counts: Array = self._table.count(ONE_ROW, keys[None])[0]
+        return counts
 
     def increment(self, keys: Array) -> None:
         """Add 1 for each of ``keys``, which may repeat."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from latentrl.data.frames import Frames, as_frames, check_learnable, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.stored import check_stored
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
@@ -129,12 +130,13 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
 
 
 def _check_space(model: Autoencoder, frames: Frames) -> None:
-    expected, given = model.observation_space, frames.space
+    expected, given = model.observation_space, frames.observation_space
     if given.shape != expected.shape or given.dtype != expected.dtype:
         raise ValueError(
             f"the model takes observations of {describe_space(expected)}, "
             f"these frames are {describe_space(given)}"
         )
+    check_stored(frames, model)
 
 
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:
