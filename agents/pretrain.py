@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv
 
 from agents.pretrain_config import (
     PretrainConfig,
@@ -150,14 +149,7 @@ def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
 
 
 def _observation_space(config: PretrainConfig) -> spaces.Box:
-    space, _ = probe(describe(config), config.backend)
-    if not isinstance(space, spaces.Box):
-        remedy = (
-            "--key to choose one"
-            if isinstance(space, spaces.Dict)
-            else "--from-render to learn from rendered images"
-        )
-        raise ValueError(f"{config.env} has observations {space}; add {remedy}")
+    space = _box(config, probe(describe(config), config.backend)[0])
     assert config.latent_dim is not None
     if len(space.shape) == 1 and space.shape[0] < config.latent_dim:
         raise ValueError(
@@ -165,6 +157,17 @@ def _observation_space(config: PretrainConfig) -> spaces.Box:
             f"latent_dim={config.latent_dim}; add --from-render to learn from rendered images, or "
             "a smaller --latent-dim"
         )
+    return space
+
+
+def _box(config: PretrainConfig, space: spaces.Space[Any]) -> spaces.Box:
+    if not isinstance(space, spaces.Box):
+        remedy = (
+            "--key to choose one"
+            if isinstance(space, spaces.Dict)
+            else "--from-render to learn from rendered images"
+        )
+        raise ValueError(f"{config.env} has observations {space}; add {remedy}")
     return space
 
 
@@ -188,7 +191,8 @@ def collect_frames(config: PretrainConfig) -> Frames:
     environment = describe(config)
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
     try:
-        space, stored = envs.single_observation_space, _stored_preprocessing(config, envs)
+        space = _box(config, envs.single_observation_space)
+        stored = _stored_preprocessing(config, space)
         resize = None if stored is None else stored.stored(space)
         path = env_folder("frames", config.env) / _store_name(config, environment, resize)
         check_room(path, config.frames, space if resize is None else resize.space)
@@ -204,11 +208,8 @@ def collect_frames(config: PretrainConfig) -> Frames:
         envs.close(timeout=CLOSE_TIMEOUT)
 
 
-def _stored_preprocessing(
-    config: PretrainConfig, envs: VectorEnv[Any, Any, Any]
-) -> Preprocessing | None:
-    space = envs.single_observation_space
-    if config.store_original or not isinstance(space, spaces.Box) or not is_image(space):
+def _stored_preprocessing(config: PretrainConfig, space: spaces.Box) -> Preprocessing | None:
+    if config.store_original or not is_image(space):
         return None
     return _preprocessing(config, defaults_for(config.env))
 
