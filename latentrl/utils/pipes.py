@@ -73,7 +73,7 @@ class WorkerPipe:
         return answer
 
     def wait(self) -> None:
-        """Wait for an answer; if there is none in time, kill the worker and raise ``WorkerError``."""
+        """Wait for an answer; without one in time, kill the worker and raise ``WorkerError``."""
         if not self.pipe.poll(self.timeout):
             self.process.kill()
             raise WorkerError(
