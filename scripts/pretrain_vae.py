@@ -27,7 +27,7 @@ def report(result: Pretrained) -> None:
     """Print the validation metrics, the files and the next commands."""
     model = result.model
     epochs = result.history.epochs
-    frames = f"{len(result.frames):,} {kind(result.frames.space)}"
+    frames = f"{len(result.frames):,} {kind(result.frames.observation_space)}"
     print(
         f"\n{model.config.model} with {model.latent_dim} latents, from {frames}, in {result.path}"
     )

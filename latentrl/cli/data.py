@@ -14,6 +14,7 @@ from latentrl.data.frames import Frames, as_frames
 from latentrl.data.readers import IMAGE_SUFFIXES, ImageFolder, open_source, read_labels
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
+from latentrl.models.stored import check_stored
 from latentrl.training.health import Health, psnr
 from latentrl.types import Array, describe_space
 from latentrl.utils.progress import progress_bar
@@ -42,11 +43,13 @@ def open_data(path: Path, model: Autoencoder) -> Frames:
     """
     space = model.observation_space
     frames = _images(path, model) or as_frames(path)
-    if frames.space.shape != space.shape or frames.space.dtype != space.dtype:
+    given = frames.observation_space
+    if given.shape != space.shape or given.dtype != space.dtype:
         raise ValueError(
             f"the model takes observations of {describe_space(space)}, "
-            f"{path} holds {describe_space(frames.space)}"
+            f"{path} holds {describe_space(given)}"
         )
+    check_stored(frames, model)
     return frames
 
 

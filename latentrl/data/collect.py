@@ -18,6 +18,7 @@ from latentrl.data.contract import FinalCheck, ObservationCheck, check_rewards
 from latentrl.data.environment import check_inside, checked_maker
 from latentrl.data.frames import Frames
 from latentrl.data.policies import EXPLORERS, Policy
+from latentrl.data.resize import FrameResize, StorePreprocessing
 from latentrl.data.reuse import check_origin, origin_of
 from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
@@ -37,6 +38,7 @@ def collect(
     seed: int = 0,
     n_envs: int | None = None,
     key: str | None = None,
+    preprocessing: StorePreprocessing | None = None,
     progress: bool = True,
 ) -> Frames:
     """Step an environment until the store at ``path`` holds ``frames`` observations.
@@ -54,6 +56,8 @@ def collect(
         seed: seed of the environments and of the policy.
         n_envs: number of environments, if this function makes them; None is one per core.
         key: key of the observation to keep, for Dict observations.
+        preprocessing: store images cropped and resized by this ``Preprocessing``, if that makes
+            them smaller. Build the model with the same one, for ``frames.observation_space``.
         progress: whether to show a progress bar.
 
     Raises:
@@ -72,7 +76,11 @@ def collect(
         space = _frame_space(envs.single_observation_space, key)
         _check_actions(envs.single_action_space)
         environment = describe_environment(envs)
-        check_same(path, space, envs.single_action_space, environment)
+        resize = None if preprocessing is None else preprocessing.stored(space)
+        stored = space if resize is None else resize.space
+        if resize is not None:
+            environment = {**environment, "stored": resize.to_json()}
+        check_same(path, stored, envs.single_action_space, environment)
         origin = origin_of(envs, policy, seed, key)
         existing = check_origin(path, origin, frames, progress) if has_store(path) else 0
         if existing < frames:
@@ -83,10 +91,10 @@ def collect(
             with (
                 progress_bar(frames, existing, "collecting", "frame", progress) as bar,
                 FrameWriter(
-                    path, space, envs.single_action_space, environment, seed=shard_seed, **origin
+                    path, stored, envs.single_action_space, environment, seed=shard_seed, **origin
                 ) as writer,
             ):
-                run = _Collection(envs, chosen, writer, key, check)
+                run = _Collection(envs, chosen, writer, key, check, resize)
                 run.run(frames - existing, shard_seed, bar)
     finally:
         if envs is not env:
@@ -124,11 +132,13 @@ class _Collection:
         writer: FrameWriter,
         key: str | None,
         check: ObservationCheck,
+        resize: FrameResize | None,
     ) -> None:
         self.envs = envs
         self.policy = policy
         self.writer = writer
         self.key = key
+        self.resize = resize
         self.check, self.check_finals = check, FinalCheck(check.where)
         self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.episodes = np.arange(envs.num_envs)
@@ -175,7 +185,8 @@ class _Collection:
     def _write(self, observations: Array, **fields: Array) -> None:
         rows = slice(self.room)
         fields = {name: values[rows] for name, values in fields.items()}
-        self.writer.append(observations[rows], episode=self.episodes[fields["env"]], **fields)
+        frames = observations[rows] if self.resize is None else self.resize(observations[rows])
+        self.writer.append(frames, episode=self.episodes[fields["env"]], **fields)
         self.room -= len(fields["env"])
 
     def _terminal(self, following: Any, infos: dict[str, Any], ended: Array) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentrl.types import Array, describe_space
+
+if TYPE_CHECKING:
+    from latentrl.models.stored import StoredSize
 
 MAX_CHANNELS = 12
 MIN_SIDE, MAX_SIDE = 8, 256
@@ -36,6 +41,17 @@ class Preprocessing:
             )
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ValueError(f"size is (height, width) in pixels; got {self.size}")
+
+    def stored(self, space: spaces.Box) -> StoredSize | None:
+        """Return how ``collect`` stores frames of ``space``; None for as they are.
+
+        Raises:
+            ValueError: ``space`` is not of images that these fields fit.
+        """
+        from latentrl.models.stored import StoredSize  # which imports this module
+
+        preprocess = make_preprocessor(space, self)
+        return None if preprocess.stored_space is None else StoredSize(space, self)
 
 
 def is_image(space: spaces.Box) -> bool:
@@ -71,6 +87,9 @@ class Preprocessor(nn.Module):
     """Shape of one network input: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
     output_space: spaces.Box
     """Space of the arrays that ``inverse`` returns: the observation space, cropped and resized."""
+    stored_space: spaces.Box | None = None
+    """Space of frames that ``collect`` stores cropped and resized, which ``forward`` takes, too;
+    None where that would not make them smaller."""
 
     def fit(self, sample: Array) -> None:
         """Compute the statistics of a sample ``(B, *observation_shape)`` of the data."""
@@ -106,6 +125,8 @@ class ImagePreprocessor(Preprocessor):
                 "sequences (T, D), give their Box of float32"
             )
         self.resizes = self.size != cropped
+        if math.prod(self.size) < height * width:  # so that the shapes differ
+            self.stored_space = resized_space(space, self.size)
         self.shape = (1 if config.greyscale else channels, *self.size)
         self.low, self.high = _bounds(space)
         out_shape = self.size if len(space.shape) == 2 else (*self.size, self.shape[0])
@@ -114,15 +135,24 @@ class ImagePreprocessor(Preprocessor):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Map ``(B, H, W[, C])`` in environment units to ``(B, C, h, w)`` in [0, 1]."""
-        x = observations if observations.ndim == 4 else observations.unsqueeze(-1)
-        x = x[:, self.rows, self.columns].permute(0, 3, 1, 2)
-        x = self._resize(x) if self.resizes else x
+        x = self.resize(observations)
         x = (x.float() - self.low) / (self.high - self.low)
         if self.config.greyscale:
             x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return x
 
-    def _resize(self, x: Tensor) -> Tensor:
+    def resize(self, observations: Tensor) -> Tensor:
+        """Crop and resize ``(B, H, W[, C])`` to ``(B, C, h, w)``, in environment units.
+
+        Images of ``stored_space`` are cropped and resized already.
+        """
+        x = observations if observations.ndim == 4 else observations.unsqueeze(-1)
+        if self.stored_space is not None and x.shape[1:3] == self.size:
+            return x.permute(0, 3, 1, 2)
+        x = x[:, self.rows, self.columns].permute(0, 3, 1, 2)
+        return self._interpolate(x) if self.resizes else x
+
+    def _interpolate(self, x: Tensor) -> Tensor:
         # The uint8 kernel is much faster on the CPU and does not exist on CUDA. It rounds columns
         # and then rows half up, and so does the float path: where images shrink they differ in 1
         # value of 200, by one grey level. Enlarged images take the float path on every device.
@@ -179,6 +209,13 @@ class VectorPreprocessor(Preprocessor):
         return x.round().clamp(
             float(self.output_space.low.min()), float(self.output_space.high.max())
         )
+
+
+def resized_space(space: spaces.Box, size: tuple[int, int]) -> spaces.Box:
+    """Return the space of images of ``space`` after a crop and a resize to ``size``."""
+    shape = (*size, *space.shape[2:])
+    low, high = np.broadcast_to(space.low.min((0, 1)), shape), space.high.max((0, 1))
+    return spaces.Box(low, np.broadcast_to(high, shape), dtype=space.dtype.type)
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -18,6 +17,10 @@ TIMEOUT = 120.0
 """Seconds that a worker may take for one answer."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that workers may take to close; then they are killed."""
+
+
+KINDS = (ValueError, FileNotFoundError, gym.error.Error)
+"""Exceptions that stay of their kind on the way from a worker; others become ``WorkerError``."""
 
 
 class WorkerError(gym.error.Error):
@@ -65,15 +68,21 @@ class WorkerPipe:
         with self.ended():
             answer = self.pipe.recv()
         if isinstance(answer, Failure):
-            raise answer.error(self.index) from WorkerError(f"\n{answer.trace}")
+            text = answer.text if self.index is None else f"{self.name}: {answer.text}"
+            raise answer.kind(text) from WorkerError(f"\n{answer.trace}")
         return answer
 
     def wait(self) -> None:
-        """Wait for an answer; ``WorkerError`` if there is none in time."""
-        if not self.pipe.poll(self.timeout):
+        """Wait for an answer; without one in time, kill the worker and raise ``WorkerError``."""
+        # The process, too: siblings that inherited the end of a dead worker keep its pipe open.
+        ready = wait([self.pipe, self.process.sentinel], self.timeout)
+        if not ready:
+            self.process.kill()
             raise WorkerError(
                 f"{self.name} did not answer within {self.timeout:g} s: look for what it waits for"
             )
+        if self.pipe not in ready and not self.pipe.poll():
+            self.check_alive()
 
     def check_alive(self) -> None:
         """Raise ``WorkerError`` if the process has ended."""
@@ -125,32 +134,17 @@ def stop_workers(
 class Failure:
     """An exception in a worker, as it goes through the pipe."""
 
-    pickled: bytes | None
-    """The exception, None where it cannot be pickled."""
     kind: type[Exception]
-    """Type of the exception that names the environment."""
+    """Type of the exception to raise in the parent."""
     text: str
-    """Message of the exception, after its type unless that is ``kind``."""
+    """Its message, after the name of its type where that is not ``kind``."""
     trace: str
     """Traceback in the worker."""
 
     @classmethod
     def of(cls, error: BaseException, trace: str) -> Failure:
-        """Describe ``error``."""
-        try:
-            pickled = pickle.dumps(error)
-            pickle.loads(pickled)  # some exceptions can be pickled, but not read again
-        except Exception:
-            pickled = None
-        if isinstance(error, ValueError):
-            return cls(pickled, ValueError, f"{error}", trace)
-        return cls(pickled, WorkerError, f"it raised {type(error).__name__}: {error}", trace)
-
-    def error(self, index: int | None) -> Exception:
-        """Return the exception to raise in the parent, for the environment of this number."""
-        if index is not None:
-            return self.kind(f"environment {index}: {self.text}")
-        if self.pickled is None:
-            return self.kind(self.text)
-        error: Exception = pickle.loads(self.pickled)
-        return error
+        """Describe ``error``, whose own type need not exist in the parent."""
+        for kind in KINDS:
+            if isinstance(error, kind):
+                return cls(kind, f"{error}", trace)
+        return cls(WorkerError, f"it raised {type(error).__name__}: {error}", trace)

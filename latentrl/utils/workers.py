@@ -38,7 +38,7 @@ def in_workers(
         timeout: seconds that a worker may take to make, reset or step its environment.
 
     Raises:
-        ValueError: an environment raised one; the message names the environment.
+        ValueError: an environment raised one; the message has its number.
         WorkerError: an environment raised something else, ended its process, or did not answer.
     """
     return WorkerVectorEnv(makers, autoreset_mode, timeout)
@@ -50,8 +50,8 @@ def in_worker(function: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
     It runs in a process of its own where workers are forked, and in this one otherwise.
 
     Raises:
-        Exception: what ``function`` raised; ``WorkerError`` where that cannot be pickled, or where
-            the process ended without an answer or did not answer in time.
+        Exception: what ``function`` raised; in place of bugs, ``WorkerError``.
+        WorkerError: the process ended without an answer, or did not answer in time.
     """
     if start_method() != "fork":
         return function()
@@ -72,7 +72,6 @@ def _objects_frozen() -> Iterator[None]:
     # A forked worker inherits the objects of its parent but not their threads. Finalising one there
     # can crash it: an EnvPool waits for threads that do not exist. Frozen objects are never
     # collected.
-    gc.collect()
     gc.freeze()
     try:
         yield
