@@ -12,7 +12,8 @@ from gymnasium import spaces
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
 from latentrl.cli.data import DataVerb, classes, in_batches, open_data
 from latentrl.data.frames import Frames
-from latentrl.latents.anomaly import AnomalyDetector, auroc
+from latentrl.latents.anomaly import AnomalyDetector
+from latentrl.latents.roc import auroc
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
@@ -111,7 +112,7 @@ def _calibration_note(count: int, anomalous: Array | None) -> str:
 def _score(detector: AnomalyDetector, frames: Frames, output: Output) -> tuple[Array, Array | None]:
     """Write the maps of ``frames``; return their scores and, of sequences, their worst steps."""
     scores, steps = list[Array](), list[Array]()
-    space = detector.model.observation_space
+    space = detector.require_model().observation_space
 
     def score(batch: Array) -> Array:
         maps = detector.map(batch)
@@ -147,7 +148,7 @@ def _detection(scores: Array, alarms: Array, anomalous: Array) -> Metrics:
 
 
 def _anomaly_figure(detector: AnomalyDetector, observations: Array, scores: Array) -> Figure:
-    model = detector.model
+    model = detector.require_model()
     maps = detector.map(observations)
     low = float(maps.min())
     high = max(float(np.quantile(maps, BRIGHTEST)), low + 1e-6)
