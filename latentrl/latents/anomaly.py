@@ -15,6 +15,7 @@ from gymnasium import spaces
 from latentrl.data.frames import Frames, as_frames
 from latentrl.latents import detector_files
 from latentrl.latents.batched import batched
+from latentrl.latents.conformal import check_enough, conformal_threshold, needed_for
 from latentrl.latents.estimator import OutlierEstimator, as_vectors
 from latentrl.latents.neighbours import References
 from latentrl.models.autoencoder import Autoencoder
@@ -25,25 +26,12 @@ from latentrl.training.config import FitConfig
 from latentrl.training.fit import fit
 from latentrl.types import Array
 
-ROUNDING = 1e-9
-"""Tolerance of products of counts and rates: 100 * 0.29 is 28.999999999999996."""
 CALIBRATION = 0.2
 """Fraction of the observations of ``fit`` that set the threshold, or more where it needs more."""
 COMPRESSION, MAX_LATENTS = 8, 32
 """Values per latent of the default model, and most latents."""
 STEPS = 2000
 """Gradient steps of the default training."""
-
-
-def needed_for(false_alarm_rate: float) -> int:
-    """Return the least number of normal observations that can set a threshold of this rate.
-
-    Raises:
-        ValueError: the rate is not between 0 and 1.
-    """
-    if not 0 < false_alarm_rate < 1:
-        raise ValueError(f"false_alarm_rate must lie between 0 and 1, got {false_alarm_rate}")
-    return math.ceil(1 / false_alarm_rate - ROUNDING) - 1
 
 
 @dataclass(eq=False)
@@ -117,7 +105,7 @@ class AnomalyDetector(OutlierEstimator):
         needed = needed_for(self.false_alarm_rate)
         held_out = calibration
         if held_out is None:
-            _check_enough(len(normal) // 2, needed, self.false_alarm_rate)
+            check_enough(len(normal) // 2, self.false_alarm_rate)
             normal, held_out = normal.split(max(CALIBRATION, needed / len(normal)), self.seed)
         model, training, validation = self._model_and_split(normal)
         self.references = References.fit(
@@ -127,6 +115,7 @@ class AnomalyDetector(OutlierEstimator):
 
     def _model_and_split(self, normal: Frames) -> tuple[Autoencoder, Frames, Frames]:
         config = self.config or FitConfig(steps=STEPS, seed=self.seed)
+        self.trained = None
         if self.model is not None and self.model.fitted:
             # The split of ``fit``: a model of the same config was not trained on the second part.
             return self.model, *normal.split(config.validation, config.seed)
@@ -157,14 +146,9 @@ class AnomalyDetector(OutlierEstimator):
                 the model has not been fitted.
         """
         rate = self.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
-        needed = needed_for(rate)
+        needed_for(rate)  # raises before any score is computed
         self.require_model().check_fitted()
-        scores = np.sort(np.atleast_1d(self.score(normal)))
-        _check_enough(len(scores), needed, rate)
-        # A new normal score falls into each of the n + 1 gaps between n scores with equal
-        # probability. An alarm is a score in one of the highest ``above`` gaps.
-        above = math.floor((len(scores) + 1) * rate + ROUNDING)
-        self.threshold = float(scores[-above])
+        self.threshold = conformal_threshold(np.atleast_1d(self.score(normal)), rate)
         return self
 
     def score(self, observations: Observations) -> Array:
@@ -297,14 +281,8 @@ class AnomalyDetector(OutlierEstimator):
 def default_model(space: spaces.Box, seed: int = 0) -> Autoencoder:
     """Return the untrained ``ae`` that ``AnomalyDetector.fit`` trains: eight values per latent."""
     latents = min(MAX_LATENTS, max(1, math.prod(space.shape) // COMPRESSION))
+    # Windows have one length: fully connected layers train several times as fast as recurrent ones.
+    backbone = None if is_image(space) else "mlp"
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        return ae(space, latents)
-
-
-def _check_enough(count: int, needed: int, rate: float) -> None:
-    if count < needed:
-        raise ValueError(
-            f"a false-alarm rate of {rate:g} needs at least {needed} normal observations to "
-            f"calibrate, got {count}: give more of them, or raise false_alarm_rate"
-        )
+        return ae(space, latents, backbone=backbone)
