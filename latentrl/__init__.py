@@ -8,11 +8,12 @@ from latentrl import data, latents, models, novelty, viz, wrappers
 from latentrl.data.collect import collect
 from latentrl.data.frames import Frames, as_frames
 from latentrl.data.readers import read_labels
-from latentrl.latents.anomaly import AnomalyDetector, auroc
+from latentrl.latents.anomaly import AnomalyDetector
 from latentrl.latents.disentanglement import disentanglement_scores
 from latentrl.latents.generate import arithmetic, direction, interpolate, manifold, sample, traverse
 from latentrl.latents.index import HammingIndex, LatentIndex, hamming, pack_bits, unpack_bits
 from latentrl.latents.restore import inpaint, score_field
+from latentrl.latents.roc import auroc
 from latentrl.models import (
     Autoencoder,
     ae,

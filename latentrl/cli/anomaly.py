@@ -12,7 +12,10 @@ from gymnasium import spaces
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
 from latentrl.cli.data import DataVerb, classes, in_batches, open_data
 from latentrl.data.frames import Frames
-from latentrl.latents.anomaly import AnomalyDetector, auroc
+from latentrl.latents.anomaly import AnomalyDetector
+from latentrl.latents.conformal import needed_for
+from latentrl.latents.detector_files import has_detector
+from latentrl.latents.roc import auroc
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
@@ -35,6 +38,9 @@ class Anomaly(DataVerb):
     normal: Path | None = None
     """Held-out normal observations, which set the threshold. Default: a random fifth of --data,
     which is then not scored."""
+    training: Path | None = None
+    """Normal observations that the model was trained on, to compare new ones with. Default: the
+    references of a detector saved in MODEL; without any, the reconstruction alone is scored."""
     false_alarm_rate: float = 0.01
     """Fraction of normal observations that may raise an alarm."""
     labels: Path | None = None
@@ -54,22 +60,44 @@ class Anomaly(DataVerb):
         normal, scored = self._split(frames, anomalous, model)
         if self.normal is None:
             output.notes.append(_calibration_note(len(normal), anomalous))
-        detector = AnomalyDetector(model).calibrate(normal, self.false_alarm_rate)
-        assert detector.threshold is not None
+        self._check_rate(len(normal))
+        detector = self._detector(model, normal)
+        threshold = detector.require_threshold()
         scores, steps = _score(detector, frames.subset(scored), output)
-        alarms = scores > detector.threshold
+        alarms = scores > threshold
         _write_scores(output, scored, scores, alarms, steps)
         worst = np.argsort(-scores, kind="stable")[: self.count]
         figure = _anomaly_figure(detector, frames[scored[worst]], scores[worst])
         output.figure("anomalies.png", figure)
         metrics: Metrics = {
-            "threshold, nats": detector.threshold,
+            f"threshold, {detector.unit}": threshold,
             "observations for calibration": len(normal),
             "observations scored": len(scored),
             "alarms": int(alarms.sum()),
         }
         truth = None if anomalous is None else anomalous[scored]
         return metrics | ({} if truth is None else _detection(scores, alarms, truth))
+
+    def _check_rate(self, count: int) -> None:
+        needed = needed_for(self.false_alarm_rate)
+        if count < needed:
+            raise ValueError(
+                f"--false-alarm-rate {self.false_alarm_rate:g} needs at least {needed} normal "
+                f"observations to set the threshold, got {count}: give more by --normal, or raise "
+                f"--false-alarm-rate to {1 / (count + 1):.3g} or more"
+            )
+
+    def _detector(self, model: Autoencoder, normal: Frames) -> AnomalyDetector:
+        if self.training is not None:
+            detector = AnomalyDetector(
+                model, false_alarm_rate=self.false_alarm_rate, seed=self.seed
+            )
+            return detector.fit(open_data(self.training, model), calibration=normal)
+        saved = has_detector(self.model)
+        detector = (
+            AnomalyDetector.load(self.model, self.device) if saved else AnomalyDetector(model)
+        )
+        return detector.calibrate(normal, self.false_alarm_rate)
 
     def _anomalous(self, frames: Frames) -> Array | None:
         if self.labels is None and self.anomalous_label is None:
@@ -111,7 +139,7 @@ def _calibration_note(count: int, anomalous: Array | None) -> str:
 def _score(detector: AnomalyDetector, frames: Frames, output: Output) -> tuple[Array, Array | None]:
     """Write the maps of ``frames``; return their scores and, of sequences, their worst steps."""
     scores, steps = list[Array](), list[Array]()
-    space = detector.model.observation_space
+    space = detector.require_model().observation_space
 
     def score(batch: Array) -> Array:
         maps = detector.map(batch)
@@ -147,7 +175,7 @@ def _detection(scores: Array, alarms: Array, anomalous: Array) -> Metrics:
 
 
 def _anomaly_figure(detector: AnomalyDetector, observations: Array, scores: Array) -> Figure:
-    model = detector.model
+    model = detector.require_model()
     maps = detector.map(observations)
     low = float(maps.min())
     high = max(float(np.quantile(maps, BRIGHTEST)), low + 1e-6)
@@ -159,5 +187,6 @@ def _anomaly_figure(detector: AnomalyDetector, observations: Array, scores: Arra
         names, labels = ("observed", "decoded"), Labels(columns=captions, fold=True)
         return comparison_sheet(model, names, [(observed, decoded)], labels, shade)
     rows = [model_images(model, observed), model_images(model, decoded), colormap(maps, low, high)]
-    title = f"score in nats; map: nll from {low:.2g} (black) to {high:.2g} nats (yellow) per pixel"
+    scale = f"nll from {low:.2g} (black) to {high:.2g} nats (yellow) per pixel"
+    title = f"score in {detector.unit}; map: {scale}"
     return image_sheet(rows, Labels(("observed", "decoded", "map"), captions, title, fold=True))

@@ -1,35 +1,131 @@
-"""Anomaly detection: observations with a low density under a model of normal ones."""
+"""Anomaly detection: observations far from normal ones, or badly reconstructed."""
 
 from __future__ import annotations
 
+import copy
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from gymnasium import spaces
 
+from latentrl.data.frames import Frames, as_frames
+from latentrl.latents import detector_files
 from latentrl.latents.batched import batched
+from latentrl.latents.conformal import check_enough, conformal_threshold, needed_for
+from latentrl.latents.estimator import OutlierEstimator, as_vectors
+from latentrl.latents.neighbours import References
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import Observations
+from latentrl.models.deterministic import ae
 from latentrl.models.preprocessing import is_image
+from latentrl.training.config import FitConfig
+from latentrl.training.fit import fit
 from latentrl.types import Array
 
-ROUNDING = 1e-9
-"""Tolerance of products of counts and rates: 100 * 0.29 is 28.999999999999996."""
+CALIBRATION = 0.2
+"""Fraction of the observations of ``fit`` that set the threshold, or more where it needs more."""
+COMPRESSION, MAX_LATENTS = 8, 32
+"""Values per latent of the default model, and most latents."""
+STEPS = 2000
+"""Gradient steps of the default training."""
 
 
-@dataclass
-class AnomalyDetector:
-    """Scores observations by their negative log-likelihood and flags those above a threshold.
+@dataclass(eq=False)
+class AnomalyDetector(OutlierEstimator):
+    """Scores observations by their distance from normal ones, and flags those above a threshold.
 
-    Train the model on normal observations, then ``calibrate`` on held-out normal observations.
+    ``fit`` does everything from normal observations alone. With a trained model and ``calibrate``
+    alone, without ``fit``, the score is the reconstruction's negative log-likelihood.
     """
 
-    model: Autoencoder
-    """A model with a decoder, trained on normal observations."""
-    threshold: float | None = None
-    """Score in nats above which an observation is an anomaly; ``calibrate`` sets it."""
+    parameters: ClassVar = ("model", "false_alarm_rate", "config", "max_references", "seed")
 
-    def calibrate(self, normal: Observations, false_alarm_rate: float = 0.01) -> AnomalyDetector:
+    model: Autoencoder | None = None
+    """A model; ``fit`` trains a copy of one without training, and an ``ae`` where it is None."""
+    threshold: float | None = None
+    """Score above which an observation is an anomaly; ``calibrate`` sets it."""
+    _: KW_ONLY
+    false_alarm_rate: float = 0.01
+    """Fraction of further normal observations that may be flagged."""
+    config: FitConfig | None = None
+    """Hyperparameters of the training in ``fit``; None is 2,000 steps of the defaults."""
+    max_references: int = 10_000
+    """Most normal observations that ``fit`` keeps as references: a random sample of more."""
+    seed: int = 0
+    """Seed of the splits, of the sample and of the weights of a new model."""
+    references: References | None = field(default=None, init=False, repr=False)
+    """Normal observations that others are compared with; None until ``fit``."""
+    trained: Autoencoder | None = field(default=None, init=False, repr=False)
+    """The model that ``fit`` trained; None where a trained one was given."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of a score: nats, or after ``fit`` the sum of the terms' standard deviations."""
+        return "nats" if self.references is None else "standard deviations"
+
+    def require_model(self) -> Autoencoder:
+        """Return the model, trained by ``fit`` or given.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        model = self.trained or self.model
+        if model is None:
+            raise ValueError("the detector has no model: fit it, or give a trained one")
+        return model
+
+    def fit(
+        self, observations: Any, y: Any = None, *, calibration: Observations | None = None
+    ) -> AnomalyDetector:
+        """Train a model unless a trained one is given, take references, and set the threshold.
+
+        The threshold is set by observations that neither trained the model nor are references. If
+        a model is given that was trained on these very observations, give other ones for the
+        ``calibration``: its reconstruction of them is too good for a threshold.
+
+        Args:
+            observations: normal observations, ``(N, *observation_shape)``; an array, Frames or a
+                path. Rows ``(N, D)`` are vectors, whatever their dtype.
+            y: ignored; scikit-learn passes it.
+            calibration: held-out normal observations that set the threshold; None takes a fifth of
+                ``observations``, or as many as ``false_alarm_rate`` needs.
+
+        Returns:
+            The detector itself.
+
+        Raises:
+            ValueError: there are too few observations for the false-alarm rate or to learn from,
+                or they do not belong to the model's observation space.
+        """
+        normal = as_frames(as_vectors(observations))
+        needed = needed_for(self.false_alarm_rate)
+        held_out = calibration
+        if held_out is None:
+            check_enough(len(normal) // 2, self.false_alarm_rate)
+            normal, held_out = normal.split(max(CALIBRATION, needed / len(normal)), self.seed)
+        model, training, validation = self._model_and_split(normal)
+        self.references = References.fit(
+            model, training, validation, self.max_references, self.seed
+        )
+        return self.calibrate(held_out)
+
+    def _model_and_split(self, normal: Frames) -> tuple[Autoencoder, Frames, Frames]:
+        config = self.config or FitConfig(steps=STEPS, seed=self.seed)
+        self.trained = None
+        if self.model is not None and self.model.fitted:
+            # The split of ``fit``: a model of the same config was not trained on the second part.
+            return self.model, *normal.split(config.validation, config.seed)
+        self.trained = copy.deepcopy(self.model) or default_model(normal.space, self.seed)
+        history = fit(self.trained, normal, config, progress=False)
+        return self.trained, history.training, history.validation
+
+    def calibrate(
+        self, normal: Observations, false_alarm_rate: float | None = None
+    ) -> AnomalyDetector:
         """Set the threshold to the conformal quantile of the scores of normal observations.
 
         It is the ceil((n + 1)(1 - rate))-th smallest of n scores (Vovk et al. 2005; Laxhammar &
@@ -37,9 +133,10 @@ class AnomalyDetector:
         one.
 
         Args:
-            normal: held-out normal observations, which the model was not trained on: an array,
-                Frames or a path.
-            false_alarm_rate: fraction of further normal observations that may be flagged.
+            normal: held-out normal observations, which the model was not trained on and which are
+                no references: an array, Frames or a path.
+            false_alarm_rate: fraction of further normal observations that may be flagged; None is
+                the detector's own.
 
         Returns:
             The detector itself.
@@ -48,27 +145,19 @@ class AnomalyDetector:
             ValueError: the rate is not between 0 and 1, there are too few observations for it, or
                 the model has not been fitted.
         """
-        if not 0 < false_alarm_rate < 1:
-            raise ValueError(f"false_alarm_rate must lie between 0 and 1, got {false_alarm_rate}")
-        self.model.check_fitted()
-        scores = np.sort(np.atleast_1d(self.score(normal)))
-        # A new normal score falls into each of the n + 1 gaps between n scores with equal
-        # probability. An alarm is a score in one of the highest ``above`` gaps.
-        above = math.floor((len(scores) + 1) * false_alarm_rate + ROUNDING)
-        if above < 1:
-            needed = math.ceil(1 / false_alarm_rate - ROUNDING) - 1
-            raise ValueError(
-                f"a false-alarm rate of {false_alarm_rate:g} needs at least {needed} normal "
-                f"observations to calibrate, got {len(scores)}"
-            )
-        self.threshold = float(scores[-above])
+        rate = self.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
+        needed_for(rate)  # raises before any score is computed
+        self.require_model().check_fitted()
+        self.threshold = conformal_threshold(np.atleast_1d(self.score(normal)), rate)
         return self
 
     def score(self, observations: Observations) -> Array:
-        """Negative log-likelihood of each observation given its own latent, in nats.
+        """Score of each observation, high for anomalies.
 
-        It is -log p(x | z) at the posterior mean z, a density of the scaled observation, so that
-        normal observations can score below 0.
+        After ``fit`` it is the sum of three standard scores: of the distance from the nearest
+        references, of that distance relative to theirs, and of the reconstruction; a model without
+        a decoder has the first two. Without references it is -log p(x | z) at the posterior mean
+        z, a density of the scaled observation in nats, which can be negative.
 
         Args:
             observations: an array ``(B, *observation_shape)`` or one without ``B``, Frames or a
@@ -78,13 +167,14 @@ class AnomalyDetector:
             float64 ``(B,)``, or a number for one observation.
 
         Raises:
-            TypeError: the model has no decoder.
-            ValueError: shape, dtype or values do not belong to the observation space.
+            TypeError: there are no references, and the model has no decoder.
+            ValueError: there is no model, or shape, dtype or values do not belong to the
+                observation space.
         """
-        return batched(self.model, self._score, observations)
+        return batched(self.require_model(), self._score, observations)
 
     def map(self, observations: Observations) -> Array:
-        """Contribution of each position to the score, in nats; they add up to it.
+        """Contribution of each position to the negative log-likelihood, in nats.
 
         Args:
             observations: as in ``score``.
@@ -96,9 +186,41 @@ class AnomalyDetector:
 
         Raises:
             TypeError: the model has no decoder.
-            ValueError: shape, dtype or values do not belong to the observation space.
+            ValueError: there is no model, or shape, dtype or values do not belong to the
+                observation space.
         """
-        return batched(self.model, self._map, observations)
+        return batched(self.require_model(), self._map, observations)
+
+    def map_series(self, series: Array) -> Array:
+        """Negative log-likelihood of each step of one long series, in nats.
+
+        It is the mean over all windows of the model's length that contain the step.
+
+        Args:
+            series: ``(N, D)``, or ``(N,)`` where D is 1.
+
+        Returns:
+            float64 ``(N,)``.
+
+        Raises:
+            TypeError: the model has no decoder.
+            ValueError: the model is not one of sequences, or the series is shorter than its
+                windows or has other values per step.
+        """
+        shape = self.require_model().observation_space.shape
+        rows = series[:, None] if np.ndim(series) == 1 else series
+        if len(shape) != 2 or rows.ndim != 2 or rows.shape[1] != shape[1] or len(rows) < shape[0]:
+            raise ValueError(
+                f"expected a series (N, D) of at least T steps for a model of sequences (T, D), "
+                f"got shape {np.shape(series)} for a model of {shape}"
+            )
+        windows = np.lib.stride_tricks.sliding_window_view(rows, shape[0], axis=0).swapaxes(1, 2)
+        maps = self.map(windows)
+        total, counts = np.zeros(len(rows)), np.zeros(len(rows))
+        for step in range(shape[0]):
+            total[step : step + len(maps)] += maps[:, step]
+            counts[step : step + len(maps)] += 1
+        return total / counts
 
     def is_anomaly(self, observations: Observations) -> Array:
         """Whether each observation scores above the threshold, bool ``(B,)``.
@@ -106,57 +228,61 @@ class AnomalyDetector:
         Raises:
             ValueError: there is no threshold yet.
         """
-        if self.threshold is None:
-            raise ValueError(
-                "the detector has no threshold: calibrate it with normal observations, or set one"
-            )
-        return np.asarray(self.score(observations) > self.threshold)
+        threshold = self.require_threshold()
+        return np.asarray(self.score(observations) > threshold)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model, the references and the threshold to the folder ``path``; return it.
+
+        ``latentrl.load`` reads the model alone from the same folder.
+
+        Raises:
+            ValueError: there is no model.
+        """
+        return detector_files.write(path, self.require_model(), self.references, self._notes())
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> AnomalyDetector:
+        """Read the detector that ``save`` wrote; nothing in the files is executed.
+
+        Raises:
+            FileNotFoundError: there is no detector.
+            ValueError: the file is damaged, foreign or of another format.
+        """
+        model, references, notes = detector_files.read(path, device)
+        detector = cls(model, **notes)
+        detector.references = references
+        return detector
+
+    def _notes(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name)
+            for name in ("threshold", "false_alarm_rate", "max_references", "seed")
+        }
 
     def _map(self, batch: Array) -> Array:
-        nll = self.model.pixel_nll(batch)
-        space = self.model.observation_space
+        model = self.require_model()
+        nll = model.pixel_nll(batch)
+        space = model.observation_space
         if len(space.shape) == 3 or (len(space.shape) == 2 and not is_image(space)):
             nll = nll.sum(-1)
         return nll
 
     def _score(self, batch: Array) -> Array:
-        nll = self.model.pixel_nll(batch)
+        model = self.require_model()
+        if self.references is not None:
+            return self.references.score(model, batch)
+        nll = model.pixel_nll(batch)
         # float64: ten thousand float32 terms of either sign lose the digits in which scores differ.
         scores: Array = nll.sum(tuple(range(1, nll.ndim)), dtype=np.float64)
         return scores
 
 
-def auroc(scores: Array, anomalous: Array) -> float:
-    """Area under the ROC curve.
-
-    It is the probability that an anomaly scores above a normal observation; ties count one half
-    (Mann & Whitney 1947).
-
-    Args:
-        scores: ``(B,)``, high for anomalies.
-        anomalous: labels ``(B,)``: bool, or 1 for an anomaly and 0 for a normal observation.
-
-    Returns:
-        1 if all anomalies score highest, about 0.5 for random scores.
-
-    Raises:
-        ValueError: the shapes differ, or there are no anomalies or no normal observations.
-    """
-    scores = np.asarray(scores)
-    anomalous = np.asarray(anomalous, bool)
-    if scores.ndim != 1 or scores.shape != anomalous.shape:
-        raise ValueError(
-            f"expected one score and one label each, got shapes {scores.shape} and "
-            f"{anomalous.shape}"
-        )
-    positives = int(anomalous.sum())
-    negatives = len(anomalous) - positives
-    if not positives or not negatives:
-        raise ValueError(
-            f"AUROC needs both kinds, got {positives} anomalies and {negatives} normal observations"
-        )
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # equal scores share their mean rank
-    # U of Mann & Whitney: the rank sum less its lowest possible value, 1 + 2 + ... + positives.
-    pairs = ranks[anomalous].sum() - positives * (positives + 1) / 2
-    return float(pairs / (positives * negatives))
+def default_model(space: spaces.Box, seed: int = 0) -> Autoencoder:
+    """Return the untrained ``ae`` that ``AnomalyDetector.fit`` trains: eight values per latent."""
+    latents = min(MAX_LATENTS, max(1, math.prod(space.shape) // COMPRESSION))
+    # Windows have one length: fully connected layers train several times as fast as recurrent ones.
+    backbone = None if is_image(space) else "mlp"
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return ae(space, latents, backbone=backbone)

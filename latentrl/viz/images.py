@@ -121,7 +121,8 @@ def colormap(values: Array, low: float | None = None, high: float | None = None)
 
 def anomalies(detector: AnomalyDetector, observations: Array) -> Array:
     """Draw preprocessed observations in one row and their anomaly maps, on one scale, below."""
-    images = model_images(detector.model, detector.model.preprocessed(observations))
+    model = detector.require_model()
+    images = model_images(model, model.preprocessed(observations))
     return grid([images, colormap(detector.map(observations))])
 
 

@@ -85,6 +85,31 @@ def test_note_about_calibration_on_the_data_itself(models, tmp_path, use):
     assert np.allclose(np.load(tmp_path / "maps.npy"), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def detector(models):
+    """A detector with references among the digits."""
+    model = lrl.load(models / "pca", "cpu")
+    return lrl.AnomalyDetector(model, false_alarm_rate=0.05).fit(IMAGES, calibration=IMAGES)
+
+
+def test_references_given_by_their_file(models, detector, mixed, tmp_path, use):
+    files = ["--data", tmp_path / "mixed.npz", "--normal", models / "digits.npz"]
+    flags = ["--training", models / "digits.npz", "--out", tmp_path, "--false-alarm-rate", 0.05]
+    use("anomaly", models / "pca", *files, *flags)
+    scores = [float(row["score"]) for row in read_rows(tmp_path / "scores.csv")]
+    assert np.allclose(scores, detector.score(mixed[0]), rtol=1e-3, atol=1e-4)
+    metrics = read_metrics(tmp_path)
+    assert metrics["threshold, standard deviations"] == pytest.approx(detector.threshold)
+
+
+def test_references_of_a_saved_detector(models, detector, mixed, tmp_path, use):
+    detector.save(tmp_path / "saved")
+    files = ["--data", tmp_path / "mixed.npz", "--normal", models / "digits.npz"]
+    use("anomaly", tmp_path / "saved", *files, "--out", tmp_path)
+    scores = [float(row["score"]) for row in read_rows(tmp_path / "scores.csv")]
+    assert np.allclose(scores, detector.score(mixed[0]), rtol=1e-3, atol=1e-4)
+
+
 def test_worst_step_of_sequences(others, tmp_path, use):
     waves = np.load(others / "sequences.npz")["observations"]
     spikes, steps = waves.copy(), np.arange(200) % 10
@@ -106,9 +131,14 @@ def test_worst_step_of_sequences(others, tmp_path, use):
     ("flags", "message"),
     [
         ("digits.npz --false-alarm-rate 2", "between 0 and 1, got 2.0"),
+        (
+            "digits.npz",
+            "--false-alarm-rate 0.01 needs at least 99 normal observations to set the threshold, "
+            "got 60: give more by --normal, or raise --false-alarm-rate to 0.0164 or more",
+        ),
         ("digits.npz --anomalous-label 11", "the labels mark 0 of 300 observations as anomalies"),
         ("one.npy --anomalous-label 1", "one.npy has no labels: omit --anomalous-label, or give"),
-        ("one.npy", "needs at least 99 normal observations to calibrate, got 0"),
+        ("one.npy", "needs at least 99 normal observations to set the threshold, got 0"),
         ("digits.npz --count 0", "--count must be at least 1, got 0"),
     ],
 )

@@ -1,0 +1,100 @@
+"""Distances from references against scikit-learn, and the scales of the terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+import latentrl as lrl
+from latentrl.latents import neighbours
+from latentrl.latents.neighbours import References, features, nearest
+
+
+@pytest.mark.parametrize("count", [2, 4, 40, 700])
+def test_nearest_equals_scikit_learn(count: int) -> None:
+    rng = np.random.default_rng(count)
+    references, vectors = rng.standard_normal((count, 5)), rng.standard_normal((600, 5))
+    means, positions = nearest(vectors, references)
+    k = min(10, count)
+    distances, expected = NearestNeighbors(n_neighbors=k).fit(references).kneighbors(vectors)
+    np.testing.assert_allclose(means, distances[:, :3].mean(1))
+    np.testing.assert_array_equal(np.sort(positions), np.sort(expected))
+
+
+def test_a_reference_is_no_neighbour_of_its_own() -> None:
+    references = np.random.default_rng(0).standard_normal((600, 4))
+    means, positions = nearest(references, references, itself=True)
+    distances, expected = NearestNeighbors(n_neighbors=10).fit(references).kneighbors()
+    np.testing.assert_allclose(means, distances[:, :3].mean(1))
+    np.testing.assert_array_equal(np.sort(positions), np.sort(expected))
+
+
+def test_near_vectors_far_from_the_origin_keep_their_distance() -> None:
+    references = np.array([[1e4, 0], [1e4, 1e-3], [-1e4, 5]])
+    means, _ = nearest(references[:1], references[1:2].repeat(2, 0))
+    np.testing.assert_allclose(means, 1e-3, rtol=1e-3)
+
+
+def test_images_are_compared_at_ten_pixels_a_side(fitted: lrl.Autoencoder, images: Any) -> None:
+    inputs, latents, nll = features(fitted, images[:4])
+    assert inputs.shape == (4, 3 * 10 * 10)
+    np.testing.assert_allclose(inputs.mean(1), images[:4].mean((1, 2, 3)) / 255, rtol=0.1)
+    np.testing.assert_allclose(latents, fitted.encode(images[:4]), rtol=1e-4, atol=1e-5)
+    assert nll is not None
+    np.testing.assert_allclose(nll, fitted.pixel_nll(images[:4]).sum((1, 2, 3)), rtol=1e-4)
+
+
+def test_vectors_are_compared_as_the_network_takes_them(vectors: Any) -> None:
+    model = lrl.pca((8,), 3)
+    lrl.fit(model, vectors, progress=False)
+    inputs, _, _ = features(model, vectors[:50])
+    np.testing.assert_allclose(inputs, (vectors[:50] - vectors.mean(0)) / vectors.std(0), atol=0.2)
+
+
+@pytest.fixture(scope="module")
+def linear(vectors: Any) -> lrl.Autoencoder:
+    model = lrl.pca((8,), 3)
+    lrl.fit(model, vectors, progress=False)
+    return model
+
+
+def make(model: lrl.Autoencoder, data: Any, limit: int = 10_000) -> References:
+    training, held_out = lrl.as_frames(data).split(0.1, 0)
+    return References.fit(model, training, held_out, limit, 0)
+
+
+def test_terms_of_normal_observations_are_standard_scores(
+    linear: lrl.Autoencoder, vectors: Any
+) -> None:
+    references = make(linear, vectors[:600])
+    terms = references.terms(*features(linear, vectors[600:]))
+    assert terms.shape == (400, 3)
+    scores = (terms - references.centre) / references.width
+    assert np.abs(np.median(scores, 0)).max() < 0.3
+    np.testing.assert_allclose(scores.std(0), 1, atol=0.5)
+    np.testing.assert_allclose(references.score(linear, vectors[600:]), scores.sum(1), rtol=1e-6)
+
+
+def test_repeated_observations_are_one_reference(linear: lrl.Autoencoder, vectors: Any) -> None:
+    references = make(linear, np.repeat(vectors[:50], 4, axis=0))
+    assert len(references.vectors) == 50
+    scores = references.score(linear, vectors[:50])
+    assert np.isfinite(scores).all()
+    assert scores.max() < references.score(linear, vectors[:50] + 100).min()
+
+
+def test_references_are_a_bounded_sample(
+    linear: lrl.Autoencoder, vectors: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(make(linear, vectors).vectors) == 1000
+    assert len(make(linear, vectors, limit=200).vectors) == 200
+    monkeypatch.setattr(neighbours, "MAX_VALUES", 11 * 300)  # 8 inputs and 3 latents each
+    assert len(make(linear, vectors).vectors) <= 400
+
+
+def test_too_few_different_observations_are_refused(linear: lrl.Autoencoder, vectors: Any) -> None:
+    with pytest.raises(ValueError, match="at least 3 normal observations that differ, got 2 among"):
+        make(linear, np.repeat(vectors[:2], 20, axis=0))
