@@ -1,6 +1,13 @@
-"""Speed of this machine, and studies of the autoencoders, the latents and the bonuses."""
+"""Speed of this machine, and studies of autoencoders, latents, bonuses and reliability."""
 
-from scripts.studies import autoencoders, novelty, representation, sparse_rewards
+from scripts.studies import autoencoders, novelty, reliability, representation, sparse_rewards
 from scripts.studies.core import STUDIES
 
-__all__ = ["STUDIES", "autoencoders", "novelty", "representation", "sparse_rewards"]
+__all__ = [
+    "STUDIES",
+    "autoencoders",
+    "novelty",
+    "reliability",
+    "representation",
+    "sparse_rewards",
+]

@@ -40,7 +40,11 @@ class Experiments(Subject):
         for name in self.chosen():
             result, part = Result(self.name, name), self.parts[name]
             known = result.file.exists() and not self.fresh
-            print_study(part, result.read() if known else result.compute(part))
+            print_study(part, result.read() if known else result.compute(self.bound(name)))
+
+    def bound(self, name: str) -> Part:
+        """Return the function that runs a part, with the flags that it depends on."""
+        return self.parts[name]
 
     def write_page(self) -> Path:
         """Write ``docs/results/NAME.md`` from the results of all parts, and return its path."""

@@ -44,7 +44,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_studies_are_registered_under_their_names() -> None:
-    assert list(STUDIES) == ["autoencoders", "bonus_diagnostics", "linear_probe", "sparse_rewards"]
+    registered = ["autoencoders", "bonus_diagnostics", "linear_probe", "reliability"]
+    assert list(STUDIES) == [*registered, "sparse_rewards"]
 
 
 def test_a_plugin_adds_a_study(

@@ -1,0 +1,45 @@
+"""Reliability: what becomes of files, processes and environments that fail."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scripts.studies.core import STUDIES, Part
+from scripts.studies.experiments import Experiments
+from scripts.studies.reliability import environments, files, kills, soak, writers
+from scripts.studies.reliability.extent import Extent, Measured
+
+COUNTS = {"files": 5_000, "kills": 200, "writers": 100, "environments": 10_000, "soak": 1_200}
+"""Cases of each part, at most; seconds of the soak."""
+
+
+@STUDIES.register("reliability")
+@dataclass(frozen=True)
+class Reliability(Experiments):
+    """Reliability: files, processes and environments that fail.
+
+    No outcome of any part may be wrong: nothing may be lost, end in a crash or be silently other
+    than it should be.
+    """
+
+    name = "reliability"
+    parts: ClassVar[Mapping[str, Measured]] = {  # type: ignore[assignment]
+        "files": files.study,
+        "kills": kills.study,
+        "writers": writers.study,
+        "environments": environments.study,
+        "soak": soak.study,
+    }
+
+    count: int | None = None
+    """Cases of each part that runs, seconds of the soak; that of the published page by default."""
+    seed: int = 0
+    """Seed of all cases."""
+    case: int | None = None
+    """The one case to run, by the number that a wrong outcome was printed with."""
+
+    def bound(self, name: str) -> Part:
+        """Return the part with the extent that the flags give."""
+        count = COUNTS[name] if self.count is None else self.count
+        return functools.partial(self.parts[name], Extent(count, self.seed, self.case))
