@@ -96,7 +96,7 @@ def named_errors(path: Path) -> Iterator[None]:
         yield
     except Exception as error:  # NumPy passes on errors of zip, zlib and Python's tokenizer
         hint = "; save observations of one shape and type" if "object" in str(error).lower() else ""
-        reason = str(error).rstrip(".") or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(f"{path} cannot be read: {reason}{hint}") from error
 
 

@@ -143,7 +143,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 raise ValueError(f"its {width}x{height} pixels are more than {MAX_PIXELS:,}")
             yield image
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} cannot be read as an image: {reason}") from error
 
 
 def _read_header(path: Path) -> _Header:

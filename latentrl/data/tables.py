@@ -14,8 +14,8 @@ from latentrl.types import Array
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 LABEL_COLUMNS = ("labels", "label")
 """Columns that hold no observations."""
-FIRST_LINE = 2**20
-"""Longest first line of a CSV file, in characters."""
+FIRST_LINE, MAX_COLUMNS = 2**20, 10_000
+"""Characters of the longest first line of a CSV file, and its most columns: more take minutes."""
 
 
 def read_table(path: Path) -> Array:
@@ -33,8 +33,9 @@ def read_table(path: Path) -> Array:
     """
     table = _read(path)
     table = table.drop(columns=[name for name in LABEL_COLUMNS if name in table.columns])
-    for name in table.columns:
-        _check_column(table[name], name, path)
+    for name, dtype in table.dtypes.items():
+        if dtype.kind not in "biuf":
+            _refuse_column(table[name], path)
     array: Array = table.to_numpy(np.float64, na_value=np.nan)
     _warn_of_missing(array, list(table.columns), path)
     return array
@@ -80,13 +81,15 @@ def _csv(path: Path, pandas: Any) -> Any:
         first = file.readline(FIRST_LINE)
     # The semicolon first: where it separates values, the comma is a decimal point.
     separator = next((mark for mark in ";\t," if mark in first), None)
-    header = None if all(_is_number(word) for word in first.split(separator)) else 0
+    words = first.split(separator)
+    if len(words) > MAX_COLUMNS:
+        raise ValueError(f"it has over {MAX_COLUMNS:,} columns: save such observations as .npy")
+    header = None if all(_is_number(word) for word in words) else 0
     return pandas.read_csv(
         path,
         sep=separator or r"\s+",
         header=header,
         encoding="utf-8-sig",
-        float_precision="round_trip",
         skipinitialspace=True,
         low_memory=False,
     )
@@ -109,16 +112,12 @@ def _read_parquet(path: Path) -> Any:
         return file.read().to_pandas()
 
 
-def _check_column(column: Any, name: Any, path: Path) -> None:
-    kind = getattr(column.dtype, "kind", "O")
-    if kind in "biuf":
-        return
+def _refuse_column(column: Any, path: Path) -> None:
     pandas = _pandas(path)
-    numbers = pandas.to_numeric(column, errors="coerce") if kind in "OU" else column
-    text = column[numbers.isna() & column.notna()] if kind in "OU" else column
-    row = int(np.flatnonzero(column.index == text.index[0])[0]) if len(text) else 0
+    numbers = pandas.to_numeric(column.astype(str), errors="coerce")
+    row = int((numbers.isna() & column.notna()).argmax())
     raise ValueError(
-        f"column {name!r} of {path} holds {column.dtype}, not numbers, first "
+        f"column {str(column.name)!r} of {path} holds {column.dtype}, not numbers, first "
         f"{str(column.iloc[row])[:40]!r} in row {row}: convert the column to numbers, or drop it"
     )
 
@@ -129,7 +128,7 @@ def _warn_of_missing(array: Array, names: list[Any], path: Path) -> None:
         row, column = missing[0]
         warnings.warn(
             f"{len(missing)} values are missing in {path}, first in row {row}, column "
-            f"{names[column]!r}: no model can be trained on them; fill them, or drop such rows",
+            f"{str(names[column])!r}: fill them, or drop such rows, before a model is trained",
             UserWarning,
             stacklevel=2,
         )
