@@ -141,7 +141,7 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
     Args:
         source: a Box, or a shape: ``(H, W, C)`` and ``(H, W)`` stand for uint8 images in 0..255,
-            ``(D,)`` for float32 vectors. Sequences ``(T, D)`` need their Box.
+            ``(D,)`` for float32 vectors. Sequences ``(T, D)`` need their Box, without bounds.
 
     Raises:
         TypeError: ``source`` is neither.
@@ -265,6 +265,12 @@ def _clip(number: float, dtype: np.dtype[Any]) -> float:
     if number in (-math.inf, math.inf):
         return number
     return float(min(max(number, -largest), largest))
+
+
+def same_kind(space: spaces.Box, other: spaces.Box) -> bool:
+    """Return whether observations have one shape and one dtype, or floats of any precision."""
+    floats = space.dtype.kind == other.dtype.kind == "f"
+    return space.shape == other.shape and (floats or space.dtype == other.dtype)
 
 
 def describe_space(space: spaces.Space[Any]) -> str:
