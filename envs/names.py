@@ -10,13 +10,15 @@ from typing import Any
 
 import gymnasium as gym
 
+from envs.third_party import advice, register_id
+
 
 def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
     """Make the environment that ``name`` names; every ``--env`` flag takes the same four forms.
 
     ===================  =========================================================================
-    ``CartPole-v1``      A Gymnasium id. Ids of the families in ``envs.FAMILIES`` import the package
-                         that registers them.
+    ``CartPole-v1``      A Gymnasium id. One that is unknown imports the installed package that
+                         registers it, as ``envs.third_party`` finds it.
     ``package:Id-v0``    A Gymnasium id that the import of ``package`` registers.
     ``module:Class``     A subclass of ``gymnasium.Env``; ``options`` go to its constructor.
     ``module:function``  A function that returns a ``gymnasium.Env`` and takes ``options``.
@@ -32,8 +34,8 @@ def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
 
     Raises:
         ValueError: the module cannot be imported, has no such class, function or id, the attribute
-            does not take ``options``, or it makes something else.
-        gymnasium.error.Error: a bare id is unknown; the message lists similar ones.
+            does not take ``options``, it makes something else, or a bare id is unknown; the
+            message then lists similar ones.
     """
     module, _, target = name.rpartition(":")
     if not module:
@@ -61,6 +63,17 @@ def registered_id(name: str) -> str:
 
 
 def _make_id(env_id: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
+    try:
+        return _make_registered(env_id, options)
+    except gym.error.UnregisteredEnv:
+        register_id(env_id)
+    try:
+        return _make_registered(env_id, options)
+    except gym.error.UnregisteredEnv as error:
+        raise ValueError(f"{error} {advice(env_id)}") from error
+
+
+def _make_registered(env_id: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     with warnings.catch_warnings():
         # Somebody who names an older version wants it.
         warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
@@ -71,7 +84,7 @@ def _make_imported_id(
     module: str, env_id: str, name: str, options: dict[str, Any]
 ) -> gym.Env[Any, Any]:
     try:
-        return _make_id(env_id, options)
+        return _make_registered(env_id, options)
     except gym.error.UnregisteredEnv as error:
         raise ValueError(
             f"no environment {name}: module {module!r} has no class or function {env_id!r}, and "

@@ -80,7 +80,7 @@ def test_a_module_with_a_failing_import_keeps_its_traceback(tmp_path, monkeypatc
 
 
 def test_an_unknown_id_lists_similar_ones():
-    with pytest.raises(gym.error.Error, match=r"PixelReech.*Did you mean: `PixelReach`"):
+    with pytest.raises(ValueError, match=r"PixelReech.*Did you mean: `PixelReach`"):
         make_by_name("PixelReech-v0")
 
 
