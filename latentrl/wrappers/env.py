@@ -9,11 +9,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from latentrl.data.environment import checked
 from latentrl.types import Encoder, Novelty
-from latentrl.wrappers.encode import LatentTransform
+from latentrl.wrappers.encode import NONE_ENDED, LatentTransform
 from latentrl.wrappers.intrinsic import IntrinsicRewards
-
-NONE_ENDED = np.empty(0, int)
 
 
 class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
@@ -36,7 +35,7 @@ class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructor
         recorded = {"encoder": self.transform.recorded, "key": key}
         own = {} if novelty is None else {"novelty": novelty}
         RecordConstructorArgs.__init__(self, **recorded, **own, _disable_deepcopy=True)
-        gym.ObservationWrapper.__init__(self, env)
+        gym.ObservationWrapper.__init__(self, checked(env))
         self.observation_space = self.transform.space
 
     def reset(

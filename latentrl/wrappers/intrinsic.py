@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from latentrl.novelty.base import as_bonus, checked
@@ -26,6 +28,7 @@ class IntrinsicRewards:
         """The newest step, None before the first."""
         self._observations: Array = np.empty(0)
         self._latents: Array = np.empty(0)
+        self._warned = False
 
     def reset(self, transform: LatentTransform, started: Array) -> None:
         """Start episodes.
@@ -60,8 +63,8 @@ class IntrinsicRewards:
             terminated: bool ``(num_envs,)``.
             truncated: bool ``(num_envs,)``.
             ended: indices of the environments with a terminal observation beside the batch.
-            stepped: bool ``(num_envs,)``, False where the step was a reset (NEXT_STEP), whose
-                reward is 0; None where all environments stepped.
+            stepped: bool ``(num_envs,)``, False where the step was a reset (NEXT_STEP) or lost its
+                terminal observation, whose reward is 0; None where all environments stepped.
         """
         frames, latents = transform.reached(ended)
         transitions = Transitions(
@@ -78,6 +81,25 @@ class IntrinsicRewards:
             rewards[transitions.env_ids] = checked(self.bonus, scores, len(transitions))
         self.store(transform)
         return rewards
+
+    def lost(self, done: Array, ended: Array) -> Array:
+        """Return where an episode is done without a terminal observation, bool ``(num_envs,)``.
+
+        Args:
+            done: bool ``(num_envs,)``.
+            ended: indices of the environments with a terminal observation.
+        """
+        lost: Array = done.copy()
+        lost[ended] = False
+        if lost.any() and not self._warned:
+            self._warned = True
+            warnings.warn(
+                "the vector environment returns no terminal observation where an episode ends: "
+                "the last step of each episode gets no novelty bonus",
+                UserWarning,
+                stacklevel=4,
+            )
+        return lost
 
     def store(self, transform: LatentTransform) -> None:
         """Store the newest observations and latents as those before the next step."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecEnvWrapper
 
+from latentrl.data.contract import check_rewards
+from latentrl.data.environment import check_inside
 from latentrl.types import Array, Encoder, Novelty
+from latentrl.utils.pipes import WorkerPipe, stop_workers
 from latentrl.wrappers.encode import LatentTransform
 from latentrl.wrappers.intrinsic import IntrinsicRewards
 
 __all__ = ["LatentVecEnv", "VecEnv"]
+
+
+def _workers(bare: Any) -> list[WorkerPipe]:
+    """Return the worker processes of a ``SubprocVecEnv``; of other vectors none."""
+    if not isinstance(bare, SubprocVecEnv):
+        return []
+    pairs = zip(bare.remotes, bare.processes, strict=True)
+    return [WorkerPipe(remote, process, i) for i, (remote, process) in enumerate(pairs)]
 
 
 class LatentVecEnv(VecEnvWrapper):
@@ -29,14 +41,34 @@ class LatentVecEnv(VecEnvWrapper):
         novelty: Novelty | None = None,
     ) -> None:
         """Wrap ``venv``; arguments and errors as in ``wrap``."""
+        check_inside(venv)
         self.transform = LatentTransform(encoder, venv.observation_space, key)
         self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, venv.num_envs)
         self._actions: Array = np.empty(0)
+        self._steps = 0
+        self._workers = _workers(venv.unwrapped)
         super().__init__(venv, observation_space=self.transform.space)
+
+    def _answer(self, call: Callable[[], Any]) -> Any:
+        """Return the result of ``call``; a worker process that ended is named."""
+        try:
+            return call()
+        except (EOFError, ConnectionError):
+            for worker in self._workers:
+                worker.check_alive()
+            raise
+
+    def close(self) -> None:
+        """Close the environments; worker processes that do not answer are killed."""
+        if self._workers:
+            bare: Any = self.venv.unwrapped
+            stop_workers(bare.processes, bare.remotes)
+            bare.closed = True
+        self.venv.close()
 
     def reset(self) -> Any:
         """Reset, and encode the first observations."""
-        latents = self.transform.batch(self.venv.reset())[0]
+        latents = self.transform.batch(self._answer(self.venv.reset))[0]
         if self.intrinsic is not None:
             self.intrinsic.reset(self.transform, np.ones(self.num_envs, bool))
         return latents
@@ -44,30 +76,41 @@ class LatentVecEnv(VecEnvWrapper):
     def step_async(self, actions: Array) -> None:
         """Pass the actions on, and keep them for the bonus."""
         self._actions = np.asarray(actions)
-        self.venv.step_async(actions)
+        self._answer(lambda: self.venv.step_async(actions))
 
     def step_wait(self) -> Any:
         """Finish the step, and encode all observations together with the terminal ones."""
-        observations, rewards, dones, infos = self.venv.step_wait()
+        for worker in self._workers:
+            worker.wait()
+        observations, rewards, dones, infos = self._answer(self.venv.step_wait)
+        self._steps += 1
+        check_rewards(rewards, f"at step {self._steps}")
         # Only where the step is done: an environment may return one info dict for ever, and so
         # the terminal observation of an old episode.
-        ended = [infos[i] for i in np.flatnonzero(dones)]
-        latents, finals = self.transform.batch(
-            observations, [info["terminal_observation"] for info in ended]
+        ended = np.array(
+            [i for i in np.flatnonzero(dones) if "terminal_observation" in infos[i]], int
         )
-        for info, final in zip(ended, finals, strict=True):
-            info["terminal_observation"] = final
+        latents, finals = self.transform.batch(
+            observations, [infos[i]["terminal_observation"] for i in ended], ended
+        )
+        for i, final in zip(ended, finals, strict=True):
+            infos[i]["terminal_observation"] = final
         if self.intrinsic is not None:
-            rewards = self._add_bonus(self.intrinsic, rewards, dones, infos)
+            rewards = self._add_bonus(self.intrinsic, rewards, dones, infos, ended)
         return latents, rewards, dones, infos
 
     def _add_bonus(
-        self, intrinsic: IntrinsicRewards, rewards: Array, dones: Array, infos: list[dict[str, Any]]
+        self,
+        intrinsic: IntrinsicRewards,
+        rewards: Array,
+        dones: Array,
+        infos: list[dict[str, Any]],
+        ended: Array,
     ) -> Array:
         limits = np.array([info.get("TimeLimit.truncated", False) for info in infos], bool)
         truncated = dones & limits
-        step = (self._actions, dones & ~limits, truncated, np.flatnonzero(dones))
-        bonus = intrinsic.step(self.transform, *step)
+        step = (self._actions, dones & ~limits, truncated, ended)
+        bonus = intrinsic.step(self.transform, *step, ~intrinsic.lost(dones, ended))
         intrinsic.start(dones)
         for info, reward, own in zip(infos, rewards, bonus, strict=True):
             info["extrinsic_reward"], info["intrinsic_reward"] = float(reward), float(own)
