@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from latentrl.cli.base import Metrics, Verb
 from latentrl.data.frames import Frames, as_frames
-from latentrl.data.readers import IMAGE_SUFFIXES, ImageFolder, open_source, read_labels
+from latentrl.data.images import IMAGE_SUFFIXES, ImageFolder
+from latentrl.data.readers import open_source, read_labels
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
 from latentrl.training.health import Health, psnr
@@ -161,10 +162,10 @@ def _network_units(model: Autoencoder, array: Array) -> Array:
     pre = model.preprocess
     scaled: Array
     if isinstance(pre, ImagePreprocessor):
-        scaled = array.astype(np.float32) / (pre.high - pre.low)
+        scaled = array.astype(np.float32) / (pre.high - pre.low).cpu().numpy()
     else:
         assert isinstance(pre, VectorPreprocessor)
-        scaled = array.astype(np.float32) / pre.std.cpu().numpy()
+        scaled = array / pre.std.cpu().numpy()
     return scaled
 
 

@@ -151,4 +151,4 @@ def _scaled(model: Autoencoder, observations: Tensor) -> Tensor:
         return x.cpu()
     # The file of corrupted images keeps their full size; the network resizes it when restoring.
     images = observations if observations.ndim == 4 else observations[..., None]
-    return (images.permute(0, 3, 1, 2).float() - pre.low) / (pre.high - pre.low)
+    return pre.scale(images.permute(0, 3, 1, 2).to(model.device)).cpu()

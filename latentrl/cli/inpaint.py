@@ -13,7 +13,8 @@ from torch import Generator
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
 from latentrl.cli.data import DataVerb, Errors, in_batches, map_all, open_data
 from latentrl.data.frames import Frames, evenly_spaced
-from latentrl.data.readers import ImageFolder, open_source
+from latentrl.data.images import ImageFolder
+from latentrl.data.readers import open_source
 from latentrl.latents.restore import inpaint
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.corruptions import Cutout

@@ -37,7 +37,7 @@ def test_archives_of_several_unnamed_arrays_are_refused(
 ) -> None:
     np.savez(tmp_path / "two.npz", **{name: np.zeros((2, 8)) for name in names})
     with pytest.raises(
-        ValueError, match=rf"two.npz holds {found}; name the array to use 'observations'"
+        ValueError, match=rf"two.npz holds {found}; choose one by as_frames\(path, array=NAME\)"
     ):
         open_source(tmp_path / "two.npz")
 
