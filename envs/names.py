@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -34,8 +37,9 @@ def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
 
     Raises:
         ValueError: the module cannot be imported, has no such class, function or id, the attribute
-            does not take ``options``, it makes something else, or a bare id is unknown; the
-            message then lists similar ones.
+            does not take ``options`` or raises, it makes something else, or a bare id is unknown;
+            the message then lists similar ones.
+        gymnasium.error.Error: Gymnasium lacks a dependency of the environment.
     """
     module, _, target = name.rpartition(":")
     if not module:
@@ -49,9 +53,10 @@ def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
             "gymnasium.Env"
         )
     _check_takes(maker, name, options)
-    env = maker(**options)
+    with _named_errors(name):
+        env = maker(**options)
     if not isinstance(env, gym.Env):
-        raise ValueError(f"{name} made a {type(env).__name__}, expected a gymnasium.Env")
+        raise ValueError(f"{name} made a {_kind(env)}, expected a gymnasium.Env{_remedy(env)}")
     return env
 
 
@@ -60,6 +65,38 @@ def registered_id(name: str) -> str:
     target = name.rpartition(":")[2]
     # An id has a version, as in Name-v0, and a name in Python has no hyphen.
     return name if target.isidentifier() else target
+
+
+def raised(error: BaseException) -> str:
+    """Return type, place and message of an exception in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {message}"
+
+
+@contextlib.contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Turn what the code of an environment raises into a ``ValueError`` that names it."""
+    try:
+        yield
+    except gym.error.Error:
+        raise
+    except Exception as error:
+        raise ValueError(f"{name} cannot be made: {raised(error)}") from error
+
+
+def _kind(env: Any) -> str:
+    return f"{type(env).__module__}.{type(env).__name__}".removeprefix("builtins.")
+
+
+def _remedy(env: Any) -> str:
+    """Return what to do about an environment that is none of Gymnasium's, if it looks like one."""
+    if not (hasattr(env, "reset") and hasattr(env, "step")):
+        return ""
+    return (
+        ": derive the class from it, or wrap an environment of the old package gym by shimmy, "
+        "gymnasium.make('GymV21Environment-v0', env=env)"
+    )
 
 
 def _make_id(env_id: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
@@ -77,7 +114,8 @@ def _make_registered(env_id: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     with warnings.catch_warnings():
         # Somebody who names an older version wants it.
         warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
-        return gym.make(env_id, **options)
+        with _named_errors(env_id):
+            return gym.make(env_id, **options)
 
 
 def _make_imported_id(

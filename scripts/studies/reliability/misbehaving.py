@@ -9,41 +9,48 @@ import os
 import re
 import signal
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 import latentrl as lrl
+from agents.algorithms import find_algorithm
 from agents.venv import build_monitored
 from envs import Environment, make_vector
+from latentrl.data.environment import checked_maker
 from latentrl.utils.workers import in_workers
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from scripts.studies.reliability.strange import HOSTS, KINDS, Kind, Ordinary
-from scripts.studies.reliability.strange.kinds import MAIN
+from scripts.studies.reliability.strange.kinds import IN_PROCESS, MAIN
 
 __all__ = ["ALGORITHMS", "HOSTS", "KINDS", "Kind", "Outcome", "outcome"]
 
-ALGORITHMS = {
-    "ppo": (PPO, {"n_steps": 16, "batch_size": 16, "n_epochs": 1}),
-    "dqn": (DQN, {"learning_starts": 8, "buffer_size": 200, "batch_size": 8}),
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "ppo": {"n_steps": 16, "batch_size": 16, "n_epochs": 1},
+    "dqn": {"learning_starts": 8, "buffer_size": 200, "batch_size": 8},
 }
+"""Hyperparameters of algorithms, for a training of seconds."""
 MODES = {
     "sync": AutoresetMode.NEXT_STEP,
     "sync_same_step": AutoresetMode.SAME_STEP,
     "sync_disabled": AutoresetMode.DISABLED,
 }
-USER_ERRORS = (ValueError, TypeError, FileNotFoundError)
+USER_ERRORS = (ValueError, TypeError, FileNotFoundError, gym.error.Error)
 FRAMES, TIMESTEPS = 60, 96
+ANSWER_SECONDS = 5.0
+"""Seconds that a worker may take for an answer; the default, two minutes, is too long for a job."""
 ORPHAN_SECONDS = 5.0
 """Seconds after the job in which its last process has to end."""
 
@@ -102,7 +109,7 @@ def outcome(kind: Kind, host: str, algorithm: str, seconds: float = 60.0) -> Out
     else:
         wrong = "left a process behind" if orphans else ""
     message = "; ".join(_described(stage) for stage in stages or ())
-    wrong = wrong or "; ".join(filter(None, (_wrong(kind, stage) for stage in stages or ())))
+    wrong = wrong or "; ".join(filter(None, (_wrong(kind, host, stage) for stage in stages or ())))
     took = time.perf_counter() - start
     return Outcome(not wrong, f"{wrong} ({message})" if wrong else message, took)
 
@@ -134,7 +141,7 @@ def _end_group(group: int, wait: bool) -> bool:
     return True
 
 
-def _wrong(kind: Kind, stage: Stage) -> str:
+def _wrong(kind: Kind, host: str, stage: Stage) -> str:
     """Return what is wrong with a stage, empty if nothing is."""
     if stage.error:
         if not kind.refused:
@@ -149,7 +156,9 @@ def _wrong(kind: Kind, stage: Stage) -> str:
         return ""
     if not kind.works and stage.name in kind.refused_by:
         return f"{stage.name} accepted it"
-    return f"{stage.name} did not warn" if kind.warns and stage.name == "collect" else ""
+    # The warning of a worker goes to its own standard error.
+    heard = stage.name == "collect" and host in IN_PROCESS
+    return f"{stage.name} did not warn" if kind.warns and heard else ""
 
 
 def _described(stage: Stage) -> str:
@@ -161,11 +170,19 @@ def _job(sender: Connection, kind: Kind, host: str, algorithm: str) -> None:
     os.setsid()  # a group of its own, so that orphans can be found
     os.environ[MAIN] = str(os.getpid())
     torch.set_num_threads(1)  # the threads of the parent are not in this process
+    in_workers.__defaults__ = (*in_workers.__defaults__[:-1], ANSWER_SECONDS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(silence, stream)
     with tempfile.TemporaryDirectory() as folder:
         sender.send(run(kind, host, algorithm, Path(folder)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    connection.wait([parent.sentinel])
+    os.killpg(0, signal.SIGKILL)
 
 
 def run(kind: Kind, host: str, algorithm: str, folder: Path) -> list[Stage]:
@@ -237,7 +254,8 @@ def _vector(kind: Kind, host: str) -> Any:
     elif host == "async":
         envs = AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     elif host == "workers":
-        envs = in_workers(makers)
+        checks = [functools.partial(checked_maker, maker, i) for i, maker in enumerate(makers)]
+        envs = in_workers(checks)
     else:
         # Fork, which is fast: the other methods import everything again.
         envs = DummyVecEnv(makers) if host == "dummy" else SubprocVecEnv(makers, "fork")
@@ -245,7 +263,6 @@ def _vector(kind: Kind, host: str) -> Any:
 
 
 def _train(kind: Kind, host: str, algorithm: str, model: lrl.Autoencoder) -> None:
-    cls, hyperparameters = ALGORITHMS[algorithm]
     if host == "env":
         env: Any = lrl.wrap(kind.make(), model)
     elif host == "scripts":
@@ -255,7 +272,8 @@ def _train(kind: Kind, host: str, algorithm: str, model: lrl.Autoencoder) -> Non
     else:
         env = GymnasiumVecEnv(lrl.wrap(_vector(kind, host), model))
     try:
-        agent = cls("MlpPolicy", env, device="cpu", **hyperparameters).learn(TIMESTEPS)
+        cls = find_algorithm(algorithm).cls
+        agent = cls("MlpPolicy", env, device="cpu", **ALGORITHMS[algorithm]).learn(TIMESTEPS)
     except BaseException:
         with contextlib.suppress(Exception):  # which would hide the first error
             env.close()

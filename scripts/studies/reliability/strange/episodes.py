@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from scripts.studies.reliability.strange.kinds import HOSTS, Ordinary, kind
+from scripts.studies.reliability.strange.kinds import CHECKED, HOSTS, Ordinary, kind
 from scripts.studies.reliability.strange.observations import terminal_observations_are_kept
 
 LATE = 20
@@ -35,7 +35,7 @@ class InfiniteReward(Ordinary):
         return np.float64(-np.inf) if self.steps >= LATE else 1.0
 
 
-@kind(refused=NO_NUMBER)
+@kind(refused=NO_NUMBER, hosts=CHECKED)
 class NoReward(Ordinary):
     """The reward is None."""
 
@@ -43,7 +43,7 @@ class NoReward(Ordinary):
         return None
 
 
-@kind(refused=NO_NUMBER)
+@kind(refused=NO_NUMBER, hosts=CHECKED)
 class TextReward(Ordinary):
     """The reward is a text."""
 
@@ -51,7 +51,7 @@ class TextReward(Ordinary):
         return "good"
 
 
-@kind(refused=NO_NUMBER, works=True)
+@kind(refused=NO_NUMBER, works=True, hosts=CHECKED)
 class RewardArray(Ordinary):
     """The reward is an array of one value."""
 

@@ -8,10 +8,17 @@ import numpy as np
 from gymnasium import spaces
 
 from latentrl.types import Array
-from scripts.studies.reliability.strange.kinds import HOSTS, IN_PROCESS, Ordinary, kind
+from scripts.studies.reliability.strange.kinds import (
+    CHECKED,
+    HOSTS,
+    IN_PROCESS,
+    OURS,
+    Ordinary,
+    kind,
+)
 
 ACTIONS = "[aA]ction"
-OLD = "old|five|5 values|Gym API|info"
+OLD = "gym before 0.26"
 
 
 class Strict(Ordinary):
@@ -73,7 +80,7 @@ class UnboundedActions(Ordinary):
     action_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
 
 
-@kind(refused=OLD)
+@kind(refused=OLD, hosts=CHECKED)
 class FourValues(Ordinary):
     """step returns four values, as in Gym before 0.26."""
 
@@ -82,7 +89,7 @@ class FourValues(Ordinary):
         return observation, reward, terminated or truncated, info
 
 
-@kind(refused=OLD)
+@kind(refused=OLD, hosts=CHECKED)
 class OldReset(Ordinary):
     """reset returns the observation alone, as in Gym before 0.26."""
 
@@ -90,7 +97,7 @@ class OldReset(Ordinary):
         return super().reset(**options)[0]
 
 
-@kind(refused="seed")
+@kind(refused="seed", hosts=CHECKED)
 class NoSeed(Ordinary):
     """reset takes no seed."""
 
@@ -98,7 +105,7 @@ class NoSeed(Ordinary):
         return super().reset()
 
 
-@kind(refused=OLD + "|6")
+@kind(refused=OLD, hosts=CHECKED)
 class SixValues(Ordinary):
     """step returns six values."""
 
@@ -106,7 +113,7 @@ class SixValues(Ordinary):
         return (*super().step(action), "more")
 
 
-@kind(refused="list|tuple", works=True)
+@kind(refused="returned", works=True, hosts=CHECKED)
 class ReturnsLists(Ordinary):
     """reset and step return lists in place of tuples."""
 
@@ -117,7 +124,7 @@ class ReturnsLists(Ordinary):
         return [*super().step(action)]
 
 
-@kind(refused=OLD + "|None")
+@kind(refused=OLD, hosts=CHECKED)
 class ReturnsNothing(Ordinary):
     """step returns None."""
 
@@ -125,7 +132,8 @@ class ReturnsNothing(Ordinary):
         super().step(action)
 
 
-@kind(refused=r"gymnasium\.Env")
+# The vectors of Gymnasium and SB3 refuse it before anything else can.
+@kind(refused=r"gymnasium\.Env", hosts=("env", *OURS))
 class NoEnv:
     """A class with reset and step that is no gymnasium.Env."""
 

@@ -16,6 +16,8 @@ from latentrl.types import Array
 SIDE = 16
 IN_PROCESS = ("env", "sync", "sync_same_step", "sync_disabled", "dummy")
 OURS = ("workers", "scripts")
+CHECKED = (*IN_PROCESS, *OURS)
+"""Hosts that return what the environment returned; the workers of others have unpacked it."""
 IN_WORKERS = (*OURS, "async", "subproc")
 HOSTS = (*IN_PROCESS, *IN_WORKERS)
 """An environment alone, Gymnasium's vectors by autoreset mode, SB3's, and those that ``in_workers``

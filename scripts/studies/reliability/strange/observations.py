@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentrl.types import Array
-from scripts.studies.reliability.strange.kinds import SIDE, Ordinary, kind
+from scripts.studies.reliability.strange.kinds import CHECKED, SIDE, Ordinary, kind
 
 IMAGE = (SIDE, SIDE, 3)
 OTHER_DTYPE = r"(returned|expected) \w+ observations|Cannot cast"
@@ -51,7 +51,7 @@ class PythonIntegers(Ordinary):
         return image.astype(np.int64)
 
 
-@kind(refused=f"{OTHER_DTYPE}|{OUTSIDE}")
+@kind(refused=f"{OTHER_DTYPE}|{OUTSIDE}", hosts=CHECKED)
 class IntegersTooLarge(Ordinary):
     """int64 values up to 510 in a uint8 space."""
 

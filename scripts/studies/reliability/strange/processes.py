@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from scripts.studies.reliability.strange.kinds import (
-    IN_PROCESS,
+    CHECKED,
     IN_WORKERS,
     OURS,
     Ordinary,
@@ -44,7 +44,7 @@ class Killed(Ordinary):
         return 1.0
 
 
-@kind(refused=DEAD, own_error=True, hosts=IN_WORKERS)
+@kind(refused=DEAD, own_error=True, hosts=OURS)
 class DiesAtStart(Ordinary):
     """The constructor ends the process, if it is a worker."""
 
@@ -74,7 +74,7 @@ class HangsInReset(Ordinary):
         return super().reset(**options)
 
 
-@kind(hosts=(*IN_PROCESS, *OURS))
+@kind(hosts=CHECKED)
 class OneOwner(Ordinary):
     """An engine that hangs in a fork of a process that started one."""
 
