@@ -31,7 +31,7 @@ class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructor
     ) -> None:
         """Wrap ``env``; arguments and errors as in ``wrap``."""
         self.transform = LatentTransform(encoder, env.observation_space, key)
-        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, 1)
+        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, 1, env.action_space)
         recorded = {"encoder": self.transform.recorded, "key": key}
         own = {} if novelty is None else {"novelty": novelty}
         RecordConstructorArgs.__init__(self, **recorded, **own, _disable_deepcopy=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
 from latentrl.novelty.base import as_bonus, checked
 from latentrl.types import Array, Novelty, Transitions
@@ -17,12 +19,18 @@ class IntrinsicRewards:
     It keeps the previous observations and latents, so that hosts pass on only what is new.
     """
 
-    def __init__(self, novelty: Novelty, num_envs: int) -> None:
-        """Use ``novelty`` for ``num_envs`` environments.
+    def __init__(self, novelty: Novelty, num_envs: int, action_space: spaces.Space[Any]) -> None:
+        """Use ``novelty`` for ``num_envs`` environments with actions of ``action_space``.
 
         Raises:
             TypeError: it lacks ``score`` or ``update``, or a method of it is misspelt.
+            ValueError: an action is more than one array.
         """
+        if action_space.shape is None:
+            raise ValueError(
+                f"a novelty bonus takes actions of one array, not {action_space}: map them with "
+                "gymnasium.wrappers.TransformAction before wrap"
+            )
         self.bonus, self.num_envs = as_bonus(novelty), num_envs
         self.transitions: Transitions | None = None
         """The newest step, None before the first."""

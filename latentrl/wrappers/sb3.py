@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,13 @@ from latentrl.wrappers.intrinsic import IntrinsicRewards
 __all__ = ["LatentVecEnv", "VecEnv"]
 
 
-def _workers(bare: Any) -> list[WorkerPipe]:
-    """Return the worker processes of a ``SubprocVecEnv``; of other vectors none."""
-    if not isinstance(bare, SubprocVecEnv):
-        return []
-    pairs = zip(bare.remotes, bare.processes, strict=True)
-    return [WorkerPipe(remote, process, i) for i, (remote, process) in enumerate(pairs)]
+def _watch(bare: Any) -> None:
+    """Let the worker processes of a ``SubprocVecEnv`` be named where they fail."""
+    if isinstance(bare, SubprocVecEnv) and not isinstance(bare.remotes[0], WorkerPipe):
+        pairs = zip(bare.remotes, bare.processes, strict=True)
+        bare.remotes = tuple(
+            WorkerPipe(pipe, process, i) for i, (pipe, process) in enumerate(pairs)
+        )
 
 
 class LatentVecEnv(VecEnvWrapper):
@@ -43,32 +43,25 @@ class LatentVecEnv(VecEnvWrapper):
         """Wrap ``venv``; arguments and errors as in ``wrap``."""
         check_inside(venv)
         self.transform = LatentTransform(encoder, venv.observation_space, key)
-        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, venv.num_envs)
+        self.intrinsic = (
+            None if novelty is None else IntrinsicRewards(novelty, venv.num_envs, venv.action_space)
+        )
         self._actions: Array = np.empty(0)
         self._steps = 0
-        self._workers = _workers(venv.unwrapped)
+        _watch(venv.unwrapped)
         super().__init__(venv, observation_space=self.transform.space)
-
-    def _answer(self, call: Callable[[], Any]) -> Any:
-        """Return the result of ``call``; a worker process that ended is named."""
-        try:
-            return call()
-        except (EOFError, ConnectionError):
-            for worker in self._workers:
-                worker.check_alive()
-            raise
 
     def close(self) -> None:
         """Close the environments; worker processes that do not answer are killed."""
-        if self._workers:
-            bare: Any = self.venv.unwrapped
+        bare = self.venv.unwrapped
+        if isinstance(bare, SubprocVecEnv):
             stop_workers(bare.processes, bare.remotes)
             bare.closed = True
         self.venv.close()
 
     def reset(self) -> Any:
         """Reset, and encode the first observations."""
-        latents = self.transform.batch(self._answer(self.venv.reset))[0]
+        latents = self.transform.batch(self.venv.reset())[0]
         if self.intrinsic is not None:
             self.intrinsic.reset(self.transform, np.ones(self.num_envs, bool))
         return latents
@@ -76,13 +69,11 @@ class LatentVecEnv(VecEnvWrapper):
     def step_async(self, actions: Array) -> None:
         """Pass the actions on, and keep them for the bonus."""
         self._actions = np.asarray(actions)
-        self._answer(lambda: self.venv.step_async(actions))
+        self.venv.step_async(actions)
 
     def step_wait(self) -> Any:
         """Finish the step, and encode all observations together with the terminal ones."""
-        for worker in self._workers:
-            worker.wait()
-        observations, rewards, dones, infos = self._answer(self.venv.step_wait)
+        observations, rewards, dones, infos = self.venv.step_wait()
         self._steps += 1
         check_rewards(rewards, f"at step {self._steps}")
         # Only where the step is done: an environment may return one info dict for ever, and so

@@ -33,7 +33,11 @@ class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
         super().__init__(env)
         check_inside(env)
         self.transform = LatentTransform(encoder, env.single_observation_space, key)
-        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, env.num_envs)
+        self.intrinsic = (
+            None
+            if novelty is None
+            else IntrinsicRewards(novelty, env.num_envs, env.single_action_space)
+        )
         self._resets = np.zeros(env.num_envs, bool)
         """Environments whose next step is a reset (NEXT_STEP)."""
         self._steps = 0
