@@ -225,7 +225,8 @@ def _untrained(kind: Kind) -> lrl.Autoencoder:
 
 
 def _collect(kind: Kind, host: str, path: Path) -> lrl.Autoencoder:
-    with _source(kind, host) as (env, n_envs):
+    env, n_envs = _source(kind, host)
+    with contextlib.nullcontext() if callable(env) else _closed(env):
         frames = lrl.collect(env, FRAMES, path, n_envs=n_envs, progress=False)
     if kind.collected is not None and not kind.collected(frames):
         raise AssertionError("the collected frames are not those of the environment")
@@ -234,17 +235,25 @@ def _collect(kind: Kind, host: str, path: Path) -> lrl.Autoencoder:
     return model
 
 
+def _source(kind: Kind, host: str) -> tuple[Any, int | None]:
+    """Return what ``collect`` takes for a host, and the number of environments to make of it."""
+    if host == "scripts":
+        return make_vector(Environment(kind.path), 2), None
+    if host in MODES:
+        return _vector(kind, host), None
+    return kind.make, 2 if host in ("workers", "async") else 1
+
+
 @contextlib.contextmanager
-def _source(kind: Kind, host: str) -> Iterator[tuple[Any, int | None]]:
-    """Yield what ``collect`` takes for a host, and the number of environments it makes of it."""
-    if host in MODES or host == "scripts":
-        envs = make_vector(Environment(kind.path), 2) if host == "scripts" else _vector(kind, host)
-        try:
-            yield envs, None
-        finally:
-            envs.close()
-    else:
-        yield kind.make, 2 if host in ("workers", "async") else 1
+def _closed(env: Any) -> Iterator[None]:
+    """Close ``env`` at the end; an error of closing hides no other."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            env.close()
+        raise
+    env.close()
 
 
 def _vector(kind: Kind, host: str) -> Any:
@@ -271,14 +280,9 @@ def _train(kind: Kind, host: str, algorithm: str, model: lrl.Autoencoder) -> Non
         env = lrl.wrap(_vector(kind, host), model)
     else:
         env = GymnasiumVecEnv(lrl.wrap(_vector(kind, host), model))
-    try:
+    with _closed(env):
         cls = find_algorithm(algorithm).cls
         agent = cls("MlpPolicy", env, device="cpu", **ALGORITHMS[algorithm]).learn(TIMESTEPS)
-    except BaseException:
-        with contextlib.suppress(Exception):  # which would hide the first error
-            env.close()
-        raise
-    env.close()
     if not all(torch.isfinite(values).all() for values in agent.policy.state_dict().values()):
         raise AssertionError("the weights of the agent are not finite")
     if kind.learned is not None and not kind.learned(agent):

@@ -10,8 +10,6 @@ from scripts.studies.reliability.misbehaving import ALGORITHMS, HOSTS, KINDS, Ki
 from scripts.studies.reliability.strange.kinds import IN_PROCESS, Ordinary
 
 HANGS = [name for name in KINDS if name.startswith("Hangs")]
-NOT_YET = {"RewardArray", "NegativeStart", "ReturnsNothing", "RaisesInClose"}
-"""Kinds whose outcome is still wrong."""
 
 
 def quick_host(name: str) -> str:
@@ -41,7 +39,7 @@ def test_there_are_kinds_for_every_host() -> None:
     assert all(kind.summary and set(kind.hosts) <= set(HOSTS) for kind in KINDS.values())
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name not in {*HANGS, *NOT_YET}])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in HANGS])
 def test_every_kind_ends_as_it_should(name: str) -> None:
     algorithm = sorted(ALGORITHMS)[list(KINDS).index(name) % 2]
     result = outcome(KINDS[name], quick_host(name), algorithm)
