@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,8 +13,9 @@ from gymnasium.wrappers import AddRenderObservation, ResizeObservation, TimeLimi
 
 from envs import envpool
 from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
-from envs.names import make_by_name, registered_id
+from envs.names import make_by_name, raised, registered_id
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
+from latentrl.data.environment import checked, checked_maker
 from latentrl.utils.workers import in_workers
 
 BACKENDS = ("auto", "envpool", "gymnasium")
@@ -72,7 +71,7 @@ def make_env(
     """
     family = family_of(environment.id)
     _check_gymnasium_has(environment, family)
-    return _make_one(environment, family, render_mode, seeds, observed=True)
+    return checked(_make_one(environment, family, render_mode, seeds))
 
 
 def make_vector(
@@ -120,7 +119,7 @@ def _make_one(
     family: EnvFamily,
     render_mode: str | None,
     seeds: Sequence[int],
-    observed: bool,
+    observed: bool = True,
 ) -> gym.Env[Any, Any]:
     family.import_package(environment.id)
     env = make_by_name(environment.id, **_options(environment, family, render_mode))
@@ -151,11 +150,21 @@ def _observe(
     environment: Environment, family: EnvFamily, env: gym.Env[Any, Any]
 ) -> gym.Env[Any, Any]:
     if environment.render_size:
-        env = AddRenderObservation(env, render_only=True)
-        env = ResizeObservation(env, (environment.render_size, environment.render_size))
+        env = _observe_render(environment.id, env, environment.render_size)
     elif family.observe is not None:
         env = family.observe(env)
     return env if environment.key is None else PickObservation(env, environment.key)
+
+
+def _observe_render(env_id: str, env: gym.Env[Any, Any], size: int) -> gym.Env[Any, Any]:
+    try:
+        rendered = AddRenderObservation(env, render_only=True)
+    except Exception as error:  # reset and render are the environment's own code
+        raise ValueError(
+            f"{env_id} cannot be observed by rendered images ({raised(error)}): it must take "
+            'render_mode="rgb_array", keep it as render_mode, and render arrays (H, W, 3)'
+        ) from error
+    return ResizeObservation(rendered, (size, size))
 
 
 def _make_gymnasium(
@@ -166,33 +175,17 @@ def _make_gymnasium(
     render_mode: str | None,
 ) -> VectorEnv[Any, Any, Any]:
     custom = None if environment.render_size or environment.key else family.vector
+    # The family comes as an argument: a spawned worker has not imported a user's plugin.
+    one = functools.partial(_make_one, environment, family, render_mode)
     seeds: Sequence[Sequence[int]] = episode_seeds or [()] * n_envs
-    makers: list[EnvMaker] = [
-        functools.partial(
-            _make_in_any_process, environment, family, render_mode, seeds[i], custom is None
-        )
-        for i in range(n_envs)
-    ]
     if custom is not None:
-        return custom(makers)
+        return custom([functools.partial(one, seeds[i], observed=False) for i in range(n_envs)])
+    makers: list[EnvMaker] = [
+        functools.partial(checked_maker, functools.partial(one, seeds[i]), i) for i in range(n_envs)
+    ]
     if n_envs == 1 or not family.defaults.workers:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     return in_workers(makers, AutoresetMode.SAME_STEP)
-
-
-def _make_in_any_process(
-    environment: Environment,
-    family: EnvFamily,
-    render_mode: str | None,
-    seeds: Sequence[int],
-    observed: bool,
-) -> gym.Env[Any, Any]:
-    if multiprocessing.parent_process() is not None:
-        # Ctrl-C reaches every process of the terminal; the main process alone handles it, and then
-        # closes the workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The family comes as an argument: a spawned worker has not imported a user's plugin.
-    return _make_one(environment, family, render_mode, seeds, observed)
 
 
 def _check_gymnasium_has(environment: Environment, family: EnvFamily) -> None:

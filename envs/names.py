@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+
+from envs.third_party import advice, register_id
 
 
 def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
     """Make the environment that ``name`` names; every ``--env`` flag takes the same four forms.
 
     ===================  =========================================================================
-    ``CartPole-v1``      A Gymnasium id. Ids of the families in ``envs.FAMILIES`` import the package
-                         that registers them.
+    ``CartPole-v1``      A Gymnasium id. One that is unknown imports the installed package that
+                         registers it, as ``envs.third_party`` finds it.
     ``package:Id-v0``    A Gymnasium id that the import of ``package`` registers.
     ``module:Class``     A subclass of ``gymnasium.Env``; ``options`` go to its constructor.
     ``module:function``  A function that returns a ``gymnasium.Env`` and takes ``options``.
@@ -32,8 +37,9 @@ def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
 
     Raises:
         ValueError: the module cannot be imported, has no such class, function or id, the attribute
-            does not take ``options``, or it makes something else.
-        gymnasium.error.Error: a bare id is unknown; the message lists similar ones.
+            does not take ``options`` or raises, it makes something else, or a bare id is unknown;
+            the message then lists similar ones.
+        gymnasium.error.Error: Gymnasium lacks a dependency of the environment.
     """
     module, _, target = name.rpartition(":")
     if not module:
@@ -47,9 +53,10 @@ def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
             "gymnasium.Env"
         )
     _check_takes(maker, name, options)
-    env = maker(**options)
+    with _named_errors(name):
+        env = maker(**options)
     if not isinstance(env, gym.Env):
-        raise ValueError(f"{name} made a {type(env).__name__}, expected a gymnasium.Env")
+        raise ValueError(f"{name} made a {_kind(env)}, expected a gymnasium.Env{_remedy(env)}")
     return env
 
 
@@ -60,18 +67,62 @@ def registered_id(name: str) -> str:
     return name if target.isidentifier() else target
 
 
+def raised(error: BaseException) -> str:
+    """Return type, place and message of an exception in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {message}"
+
+
+@contextlib.contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Turn what the code of an environment raises into a ``ValueError`` that names it."""
+    try:
+        yield
+    except gym.error.Error:
+        raise
+    except Exception as error:
+        raise ValueError(f"{name} cannot be made: {raised(error)}") from error
+
+
+def _kind(env: Any) -> str:
+    return f"{type(env).__module__}.{type(env).__name__}".removeprefix("builtins.")
+
+
+def _remedy(env: Any) -> str:
+    """Return what to do about an environment that is none of Gymnasium's, if it looks like one."""
+    if not (hasattr(env, "reset") and hasattr(env, "step")):
+        return ""
+    return (
+        ": derive the class from it, or wrap an environment of the old package gym by shimmy, "
+        "gymnasium.make('GymV21Environment-v0', env=env)"
+    )
+
+
 def _make_id(env_id: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
+    try:
+        return _make_registered(env_id, options)
+    except gym.error.UnregisteredEnv:
+        register_id(env_id)
+    try:
+        return _make_registered(env_id, options)
+    except gym.error.UnregisteredEnv as error:
+        raise ValueError(f"{error} {advice(env_id)}") from error
+
+
+def _make_registered(env_id: str, options: dict[str, Any]) -> gym.Env[Any, Any]:
     with warnings.catch_warnings():
         # Somebody who names an older version wants it.
         warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
-        return gym.make(env_id, **options)
+        with _named_errors(env_id):
+            return gym.make(env_id, **options)
 
 
 def _make_imported_id(
     module: str, env_id: str, name: str, options: dict[str, Any]
 ) -> gym.Env[Any, Any]:
     try:
-        return _make_id(env_id, options)
+        return _make_registered(env_id, options)
     except gym.error.UnregisteredEnv as error:
         raise ValueError(
             f"no environment {name}: module {module!r} has no class or function {env_id!r}, and "

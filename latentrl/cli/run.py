@@ -19,7 +19,7 @@ from latentrl.utils.signals import orderly_interrupts
 
 Config = TypeVar("Config")
 
-USER_ERRORS = (ValueError, FileNotFoundError, FloatingPointError, gym.error.Error)
+USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError, gym.error.Error)
 """Exceptions whose message is for the user; others keep their traceback."""
 EXIT_ERROR, EXIT_INTERRUPT = 2, 130
 HELP = """

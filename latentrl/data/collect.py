@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -96,9 +97,13 @@ def collect(
             ):
                 run = _Collection(envs, chosen, writer, key, check, resize)
                 run.run(frames - existing, shard_seed, bar)
-    finally:
+    except BaseException:
         if envs is not env:
-            envs.close()
+            with contextlib.suppress(Exception):  # which would hide the first error
+                envs.close()
+        raise
+    if envs is not env:
+        envs.close()
     return Frames.open(path).subset(np.arange(frames))
 
 

@@ -112,17 +112,26 @@ class CheckedSteps:
                 there are not five values.
         """
         result = self._step(action)
-        if len(result) != 5:
-            raise ValueError(f"step of {self.where} returned {len(result)} values, {OLD_API}")
+        if not isinstance(result, tuple | list) or len(result) != 5:
+            values = f"{len(result)} values" if isinstance(result, tuple | list) else f"{result!r}"
+            raise ValueError(f"step of {self.where} returned {values}, {OLD_API}")
         observation, reward, terminated, truncated, info = result
         self.steps += 1
         if not (isinstance(reward, NUMBERS) and math.isfinite(reward)):
-            check_rewards(np.asarray(reward), f"at step {self.steps}", self.index)
+            reward = self._number(reward)
         observation = self._checked(observation)
         if terminated or truncated:
             # The reset that follows may draw into the same array.
             observation = copy.deepcopy(observation)
         return observation, reward, terminated, truncated, info
+
+    def _number(self, reward: Any) -> float:
+        """Check a reward that is no finite number of Python or NumPy, and return it as one."""
+        values = np.asarray(reward)
+        check_rewards(values, f"at step {self.steps}", self.index)
+        if values.size != 1:
+            raise ValueError(f"a reward is a number, environment {self.index} returned {reward}")
+        return float(values.item())
 
     def _checked(self, observation: Any) -> Any:
         if isinstance(observation, dict):

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -45,7 +46,8 @@ class GymnasiumVecEnv(VecEnv):
         self._steps = 0
         self._seed: int | None = None
         self._actions: Any = None
-        super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
+        actions, self._first_action = _from_zero(envs.single_action_space)
+        super().__init__(envs.num_envs, envs.single_observation_space, actions)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next ``reset``: environment i gets ``seed + i``."""
@@ -61,7 +63,7 @@ class GymnasiumVecEnv(VecEnv):
 
     def step_async(self, actions: Array) -> None:
         """Keep the actions for ``step_wait``."""
-        self._actions = actions
+        self._actions = actions if self._first_action is None else actions + self._first_action
 
     def step_wait(self) -> Any:
         """Step, reset what ended, and put the terminal observations into the infos."""
@@ -162,6 +164,18 @@ def _info_row(values: Any, i: int) -> Any:
         for key, value in values.items()
         if key not in masks and (f"_{key}" not in masks or values[f"_{key}"][i])
     }
+
+
+def _from_zero(space: spaces.Space[Any]) -> tuple[spaces.Space[Any], Any]:
+    """Return discrete actions counted from 0, as SB3 counts them, and the first action.
+
+    The first action is None where that is how ``space`` counts them already.
+    """
+    if isinstance(space, spaces.Discrete) and space.start != 0:
+        return spaces.Discrete(space.n), space.start
+    if isinstance(space, spaces.MultiDiscrete) and space.start.any():
+        return spaces.MultiDiscrete(space.nvec), space.start
+    return space, None
 
 
 def _row(observations: Any, i: int) -> Any:

@@ -100,6 +100,62 @@ def test_slow_environments_step_in_workers():
         vector.close()
 
 
+class NoMode(Clock):
+    """A clock that takes a render mode and forgets it."""
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+
+
+class RendersNothing(Clock):
+    def render(self):
+        return None
+
+
+class RenderRaises(Clock):
+    def render(self):
+        raise RuntimeError("no display")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (NoMode, "ValueError in .*render_mode"),
+        (RendersNothing, "TypeError in .*numpy array"),
+        (RenderRaises, r"RuntimeError in test_make\.py, line \d+: no display"),
+    ],
+)
+def test_environments_that_cannot_be_rendered(make, reason):
+    name = f"{__name__}:{make.__name__}"
+    message = rf"{name} cannot be observed by rendered images \({reason}.*\): it must take"
+    with pytest.raises(ValueError, match=message):
+        make_env(Environment(name, render_size=8))
+
+
+class OldStep(Clock):
+    """A clock with the step of the old Gym."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward, terminated or truncated, info
+
+
+@pytest.mark.parametrize("host", ["env", "sync", "workers"])
+def test_the_old_gym_is_named_at_the_first_step(host):
+    environment = Environment(f"{__name__}:OldStep")
+    env = (
+        make_env(environment)
+        if host == "env"
+        else make_vector(environment, 1 if host == "sync" else 2)
+    )
+    try:
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match=r"OldStep returned 4 values, .*gym before 0\.26"):
+            env.step(0 if host == "env" else np.zeros(env.num_envs, int))
+    finally:
+        env.close()
+
+
 def test_rendered_images_replace_observations():
     env = make_env(Environment("CartPole-v1", render_size=48))
     assert env.observation_space.shape == (48, 48, 3)

@@ -66,6 +66,40 @@ def test_names_that_make_no_environment(name, message):
         make_by_name(name)
 
 
+class Broken(Clock):
+    def __init__(self):
+        raise RuntimeError("no\n  engine")
+
+
+class NeverRegistered:
+    """An environment of the old Gym, which derives from nothing of Gymnasium."""
+
+    def reset(self):
+        return 0
+
+    def step(self, action):
+        return 0, 0.0, False, {}
+
+
+gym.register("Broken-v0", entry_point=Broken)
+
+
+@pytest.mark.parametrize("name", ["Broken-v0", f"{__name__}:Broken"])
+def test_a_constructor_that_raises_is_named_with_the_place(name):
+    message = rf"{name} cannot be made: RuntimeError in test_names\.py, line \d+: no engine$"
+    with pytest.raises(ValueError, match=message):
+        make_by_name(name)
+
+
+def test_an_environment_of_the_old_gym():
+    message = (
+        rf"{__name__}:NeverRegistered made a {__name__}\.NeverRegistered, expected a "
+        r"gymnasium\.Env: derive the class from it, or .*make\('GymV21Environment-v0', env=env\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        make_by_name(f"{__name__}:NeverRegistered")
+
+
 def test_a_constructor_without_the_option():
     message = r"fractions:Fraction does not take the arguments render_mode .*needs an argument"
     with pytest.raises(ValueError, match=message):
@@ -80,7 +114,7 @@ def test_a_module_with_a_failing_import_keeps_its_traceback(tmp_path, monkeypatc
 
 
 def test_an_unknown_id_lists_similar_ones():
-    with pytest.raises(gym.error.Error, match=r"PixelReech.*Did you mean: `PixelReach`"):
+    with pytest.raises(ValueError, match=r"PixelReech.*Did you mean: `PixelReach`"):
         make_by_name("PixelReech-v0")
 
 

@@ -211,6 +211,8 @@ def test_a_name_that_is_registered_twice(command, plugin, capsys):
     "error",
     [
         ValueError("a wrong value"),
+        TypeError("a wrong type"),
+        OSError("a full disk"),
         FileNotFoundError("a missing file"),
         FloatingPointError("a loss of nan"),
         gym.error.Error("an unknown id"),
