@@ -231,7 +231,7 @@ def shorten(value: Any, length: int = 60) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
-def _bound_to_json(bound: Array, bounded: Array) -> Any:
+def _bound_to_json(bound: Array, bounded: Any) -> Any:
     values = [
         value if finite else None
         for value, finite in zip(bound.tolist(), bounded.tolist(), strict=True)

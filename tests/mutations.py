@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,27 @@ from torch import Tensor
 
 ALLOWED = (ValueError, FileNotFoundError, TypeError)
 """What reading an edited file may raise."""
+LONGEST = 600
+"""Most characters of an error message."""
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2, 7, 2**31, 2**63, 10**30, 10**400, -(10**19)),
     *(0.5, -0.5, 1e-300, 1e300, float("inf"), float("-inf"), float("nan")),
     *("", "x", "\x00", "\ud800", "object", "../..", "nan", "float32", "gaussian", "kl"),
     *([], [[]], {}, {"name": "kl"}, {"": {}}, [0] * 20, [10**9, 10**9], ["a"]),
 )
+
+
+def refusal(read: Callable[[], Any]) -> str:
+    """Return the error message of reading what was edited; nothing where the edit is harmless."""
+    try:
+        read()
+    except ALLOWED as error:
+        return str(error)
+    return ""
+
+
+def is_one_line(message: str) -> bool:
+    return "\n" not in message and len(message) < LONGEST
 
 
 def nested(depth: int) -> Any:

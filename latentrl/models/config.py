@@ -9,10 +9,11 @@ from numbers import Integral
 from typing import Annotated, Any, Literal, get_args
 
 from latentrl.models.preprocessing import Preprocessing
-from latentrl.utils.decoding import Between, decode
+from latentrl.utils.decoding import Between, Items, decode
 
 Spec = Mapping[str, Any]
 """A registered name and its options, such as ``{"name": "kl", "beta": 4.0}``."""
+Specs = Annotated[Sequence[Spec], Items(0, 100)]
 Training = Literal["gradient", "pca", "none"]
 TRAINING = get_args(Training)
 
@@ -35,11 +36,11 @@ class AutoencoderConfig:
     """Spec of the networks; None chooses by the observation's shape."""
     preprocessing: Preprocessing = Preprocessing()
     """Crop, size and greyscale of images."""
-    corruptions: Sequence[Spec] = ()
+    corruptions: Specs = ()
     """Specs of the corruptions of training inputs, applied in order."""
     reconstruction: Spec = field(default_factory=lambda: {"name": "pixels"})
     """Spec of what the reconstruction error is measured in."""
-    losses: Sequence[Spec] = ()
+    losses: Specs = ()
     """Specs of the terms beside the reconstruction."""
     inference: Spec | None = None
     """Spec of what refines the latents during training; None decodes the encoder's own."""

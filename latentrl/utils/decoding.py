@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -101,22 +101,31 @@ def _fits(kind: Any, arguments: tuple[Any, ...], value: Any) -> bool:
 
 def _is_float(value: Any) -> bool:
     # NaN differs from itself; a whole number of JSON can be too large for a float.
-    return bool(value == value) and (isinstance(value, float) or abs(value) <= sys.float_info.max)
+    return bool(value == value) and not (
+        isinstance(value, Integral) and abs(int(value)) > sys.float_info.max
+    )
 
 
 def _decode_limited(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     kind, *limits = arguments
+    # The length first: a list of a million items is refused before its items are looked at.
+    for limit in limits:
+        if isinstance(limit, Items) and isinstance(value, Sized):
+            _check_length(len(value), limit, where)
     decoded = decode(kind, value, where)
     for limit in limits:
         if isinstance(limit, Between) and not limit.low <= decoded <= limit.high:
             raise ValueError(
                 f"{where} lies between {limit.low:,} and {limit.high:,}, got {shorten(value)}"
             )
-        if isinstance(limit, Items) and not limit.least <= len(decoded) <= limit.most:
-            raise ValueError(
-                f"{where} has between {limit.least} and {limit.most} items, got {len(decoded)}"
-            )
     return decoded
+
+
+def _check_length(length: int, limit: Items, where: str) -> None:
+    if not limit.least <= length <= limit.most:
+        raise ValueError(
+            f"{where} has between {limit.least} and {limit.most} items, got {length:,}"
+        )
 
 
 def _decode_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:

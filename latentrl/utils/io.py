@@ -22,6 +22,7 @@ from torch import Tensor
 
 WRAPPERS = ("module", "_orig_mod")
 """Prefixes that DistributedDataParallel and torch.compile add to parameter names."""
+MAX_JSON_BYTES = 2**26
 MAX_DEPTH = 64
 """Most lists and mappings inside one another in a JSON file."""
 
@@ -76,7 +77,7 @@ def _written(path: Path, write: Callable[[Path], None]) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{owner}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
+        _remove_leftovers(path.parent)
         temporary.touch()
         mode = temporary.stat().st_mode  # the user's umask; other libraries write private files
         write(temporary)
@@ -93,10 +94,9 @@ def _written(path: Path, write: Callable[[Path], None]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Delete the temporary files of processes that were killed while they wrote ``path``."""
-    pattern = f".{glob.escape(path.name)}.{glob.escape(socket.gethostname())}-*.tmp"
-    for leftover in path.parent.glob(pattern):
+def _remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of processes of this machine that were killed as they wrote."""
+    for leftover in folder.glob(f".*.{glob.escape(socket.gethostname())}-*.tmp"):
         process = leftover.name.split("-")[-2]
         if process.isdecimal() and not _is_alive(int(process)):
             leftover.unlink(missing_ok=True)
@@ -144,9 +144,11 @@ def read_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or is a folder, a pipe or a device.
+        ValueError: the file is damaged or huge, or is a folder, a pipe or a device.
     """
     check_file(path)
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise ValueError(f"{path} is damaged: it has more than {MAX_JSON_BYTES:,} bytes")
     return parse_json(path.read_bytes(), str(path))
 
 
@@ -161,7 +163,7 @@ def parse_json(text: bytes | str, where: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} is damaged: {error}") from error
     level = [data]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [item for value in level for item in _items(value)]
         if not level:
             return data
