@@ -162,7 +162,8 @@ def check_saved(hyperparameters: Mapping[str, Any], spec: AlgorithmSpec, latent:
     check_names(dict(hyperparameters), spec, latent)
     check_kinds(hyperparameters, spec)
     net_arch = (hyperparameters.get("policy_kwargs") or {}).get("net_arch", [])
-    decode(Layers | Mapping[str, Layers], net_arch, "hyperparameter 'net_arch'")
+    kind: Any = Mapping[str, Layers] if isinstance(net_arch, Mapping) else Layers
+    decode(kind, net_arch, "hyperparameter 'net_arch'")
 
 
 def check_episodic_training(hyperparameters: Mapping[str, Any]) -> None:

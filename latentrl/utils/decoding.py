@@ -101,7 +101,9 @@ def _fits(kind: Any, arguments: tuple[Any, ...], value: Any) -> bool:
 
 def _is_float(value: Any) -> bool:
     # NaN differs from itself; a whole number of JSON can be too large for a float.
-    return bool(value == value) and (isinstance(value, float) or abs(value) <= sys.float_info.max)
+    return bool(value == value) and not (
+        isinstance(value, Integral) and abs(int(value)) > sys.float_info.max
+    )
 
 
 def _decode_limited(arguments: tuple[Any, ...], value: Any, where: str) -> Any:

@@ -26,8 +26,12 @@ EDITS = int(os.environ.get("LATENTRL_EDITS", "60"))
 EVIL = "evil_module_of_a_stranger:Env"
 MODULE = """
 from pathlib import Path
-from envs.pixel_reach import PixelReach as Env
+from gymnasium.wrappers import TimeLimit
+from envs.pixel_reach import PixelReach
 Path("imported").touch()
+
+def Env(render_mode=None):
+    return TimeLimit(PixelReach(render_mode=render_mode), 20)
 """
 
 
@@ -64,7 +68,7 @@ def test_a_module_that_a_folder_names_is_imported_only_on_request(evil, encoder,
 
 
 def test_a_resumed_run_imports_no_module_unasked(evil, encoder):
-    path = tiny_train(encoder, timesteps=64).path
+    path = tiny_train(encoder, timesteps=64, n_envs=1).path
     rename_environment(path / "last", EVIL)
     with pytest.raises(ValueError, match=rf"{path.name} names the environment {EVIL}, whose"):
         train(TrainConfig(out=path, resume=True))
