@@ -214,8 +214,15 @@ def read_config(path: Path) -> PretrainConfig:
     saved = read_json(path / "pretraining.json")
     paths = {name: Path(saved[name]) for name in ("data", "out") if saved[name]}
     crop = None if saved["crop"] is None else tuple(saved["crop"])
+    # Runs from before the flag have frames of the original size.
     return PretrainConfig(
-        **{**saved, **paths, "crop": crop, "option": tuple(saved.get("option", ()))}
+        **{
+            "store_original": True,
+            **saved,
+            **paths,
+            "crop": crop,
+            "option": tuple(saved.get("option", ())),
+        }
     )
 
 
