@@ -11,6 +11,8 @@ from numpy.random import Generator
 
 from latentrl.types import Array
 
+MOST = 1100
+"""Most held-out normal images of a fold."""
 SPLITS = 5
 """Random splits of the data that are not digits."""
 STEPS = 32
@@ -43,7 +45,7 @@ def without_digit(images: Array, labels: Array) -> Iterator[Fold]:
     for digit in range(10):
         normal, other = images[labels != digit], images[labels == digit]
         training, held_out = np.split(normal, [len(normal) // 3])
-        yield Fold(training, held_out, other)
+        yield Fold(training, held_out[:MOST], other)
 
 
 def tumours() -> Iterator[Fold]:
