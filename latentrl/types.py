@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Value = TypeVar("Value")
-DTYPES = {dtype.name: dtype for dtype in map(np.dtype, "?bBhHiIlLqQefd")}
+DTYPES = {
+    name: np.dtype(name)
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64"),
+    )
+}
 """Types of observations and actions on disk, by their names: booleans, integers and floats."""
 MAX_AXES = 8
 MAX_VALUES = 2**25

@@ -70,6 +70,7 @@ def _check_manifest(manifest: Mapping[str, Any], where: str) -> None:
     known = {item.name for item in dataclasses.fields(Manifest)}
     decode(Manifest, {key: value for key, value in manifest.items() if key in known}, where)
     try:
+        decode(str, manifest["environment"].get("id", ""), "the environment's id")
         space_from_json(manifest["observation"])
         step_dtype(manifest["action"])
     except ValueError as error:

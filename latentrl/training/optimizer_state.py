@@ -79,7 +79,7 @@ def _check(
     states: Mapping[str, Tensor], parameters: Sequence[Tensor], fields: set[str], prefix: str
 ) -> None:
     expected = {
-        f"{prefix}{index}.{field}": parameter.shape
+        f"{prefix}{index}.{field}": parameter
         for index, parameter in enumerate(parameters)
         for field in fields
         # A parameter without a gradient has no state; of the others none may lack a field.
@@ -89,10 +89,13 @@ def _check(
         problem = "lacks" if key in expected else "has a useless"
         raise ValueError(f"the state of the optimizer {problem} {key!r}")
     for key, value in states.items():
-        if value.shape not in (expected[key], ()) or not value.is_floating_point():
+        parameter = expected[key]
+        # The count of steps is one float32, whatever the parameter is.
+        fits = value.shape in (parameter.shape, ())
+        if not fits or value.dtype not in (parameter.dtype, torch.float32):
             raise ValueError(
                 f"the state of the optimizer has {key!r} of shape {tuple(value.shape)} and type "
-                f"{value.dtype}, its parameter has shape {tuple(expected[key])}"
+                f"{value.dtype}, its parameter has {tuple(parameter.shape)} and {parameter.dtype}"
             )
 
 

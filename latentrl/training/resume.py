@@ -87,7 +87,8 @@ def read_progress(
         "resume it with its own settings, or start a new run in another folder",
     )
     sums = _below(tensors, "sums.")
-    if any(total.shape != () for total in sums.values()) or (sums and progress.summed < 1):
+    scalars = all(total.shape == () and total.dtype == torch.float32 for total in sums.values())
+    if not scalars or (sums and progress.summed < 1):
         raise ValueError(f"{file} is damaged: its running sums are none")
     weights = _below(tensors, "model.")
     best = _below(tensors, "best.")

@@ -75,14 +75,14 @@ def decode(annotation: Any, value: Any, where: str) -> Any:
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the annotations of a function's or a constructor's parameters, by name.
 
-    There are none where one of them can only be evaluated by a type checker.
+    There are none where one of them cannot be evaluated, as an import for type checkers alone.
     """
     try:
         return get_type_hints(
             function.__init__ if isinstance(function, type) else function,  # type: ignore[misc]
             include_extras=True,
         )
-    except NameError:
+    except (NameError, AttributeError, TypeError):
         return {}
 
 

@@ -99,6 +99,12 @@ def test_absurd_shapes_are_refused(of: str, shape: Any, folder: Path) -> None:
         Frames.open(folder)
 
 
+def test_the_name_of_the_environment_is_a_string(folder: Path) -> None:
+    change(folder / "manifest.json", environment={"id": ["Test-v0"]})
+    with pytest.raises(ValueError, match=r"is damaged: the environment's id is a string, got \["):
+        Frames.open(folder)
+
+
 @pytest.mark.parametrize("frames", [-1, 10**30, 2**40, "4", 4.0, True])
 def test_absurd_counts_are_refused(frames: Any, tmp_path: Path) -> None:
     with FrameWriter(tmp_path, SPACE, spaces.Discrete(3), {}) as writer:
