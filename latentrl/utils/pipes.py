@@ -7,7 +7,8 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -74,14 +75,16 @@ class WorkerPipe:
 
     def wait(self) -> None:
         """Wait for an answer; without one in time, kill the worker and raise ``WorkerError``."""
+        if self.pipe.poll():
+            return
         # The process, too: siblings that inherited the end of a dead worker keep its pipe open.
-        ready = wait([self.pipe, self.process.sentinel], self.timeout)
+        ready = wait_for_any([self.pipe, self.process.sentinel], self.timeout)
         if not ready:
             self.process.kill()
             raise WorkerError(
                 f"{self.name} did not answer within {self.timeout:g} s: look for what it waits for"
             )
-        if self.pipe not in ready and not self.pipe.poll():
+        if not self.pipe.poll():
             self.check_alive()
 
     def check_alive(self) -> None:
