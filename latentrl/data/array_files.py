@@ -59,7 +59,7 @@ def read_array(path: Path, name: str | None = None) -> Array:
             return _read_archive(path, name)
         if magic == NUMPY:
             with path.open("rb") as file:
-                _read_numpy_header(file)
+                _check_numpy_header(file, path.stat().st_size)
             return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
         if magic.startswith(GZIP):
             return _read_gzip(path)
@@ -111,17 +111,13 @@ def _read_archive(path: Path, name: str) -> Array:
         entry = archive.getinfo(f"{name}.npy")
         check_decoded_size(entry.file_size, path)
         with archive.open(entry) as file:
-            size = _read_numpy_header(file)
-        if size != entry.file_size:
-            raise ValueError(
-                f"truncated or damaged: {name!r} takes {size} bytes, it has {entry.file_size}"
-            )
+            _check_numpy_header(file, entry.file_size)
         with archive.open(entry) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
-def _read_numpy_header(file: IO[bytes]) -> int:
-    """Size in bytes of the array that a header describes, with the header."""
+def _check_numpy_header(file: IO[bytes], size: int) -> None:
+    """Raise ``ValueError`` where a header describes no array of a file of ``size`` bytes."""
     version = np.lib.format.read_magic(file)
     # Later versions have headers of up to 4 GiB, for types of many named fields.
     if version != (1, 0):
@@ -129,7 +125,11 @@ def _read_numpy_header(file: IO[bytes]) -> int:
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError("its values are Python objects, which are not loaded")
-    return file.tell() + math.prod(shape) * dtype.itemsize
+    expected = file.tell() + math.prod(shape) * dtype.itemsize
+    if size != expected:
+        raise ValueError(
+            f"truncated or damaged: {dtype} {shape} takes {expected} bytes, there are {size}"
+        )
 
 
 def _read_gzip(path: Path) -> Array:

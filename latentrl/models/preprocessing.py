@@ -250,9 +250,10 @@ class VectorPreprocessor(Preprocessor):
         its magnitude (of 0: of the median standard deviation of the others), so that any movement
         that matters shows; its standard score is limited to 10, so that the network bears it.
         """
-        # Two passes in float64: a mean far from 0 would cancel most digits of the variance.
         rows = sample.reshape(-1, sample.shape[-1]).astype(np.float64)
-        mean, std = rows.mean(0), rows.std(0)
+        # Differences from the first row are exact, where sums of large values would be rounded.
+        differences = rows - rows[0]
+        mean, std = rows[0] + differences.mean(0), differences.std(0)
         precision = np.finfo(sample.dtype).eps if sample.dtype.kind == "f" else 0
         constant = std <= precision * np.abs(rows).max(0)
         others = np.median(std[~constant]) if not constant.all() else 1.0
