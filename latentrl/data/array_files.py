@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,7 +126,8 @@ def _check_numpy_header(file: IO[bytes], size: int) -> None:
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError("its values are Python objects, which are not loaded")
-    expected = file.tell() + math.prod(shape) * dtype.itemsize
+    start = file.seek(0, os.SEEK_CUR)
+    expected = start + math.prod(shape) * dtype.itemsize
     if size != expected:
         raise ValueError(
             f"truncated or damaged: {dtype} {shape} takes {expected} bytes, there are {size}"
