@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Value = TypeVar("Value")
+DTYPES = {dtype.name: dtype for dtype in map(np.dtype, "?bBhHiIlLqQefd")}
+"""Types of observations and actions on disk, by their names: booleans, integers and floats."""
+MAX_AXES = 8
+MAX_VALUES = 2**25
+"""Most values of one observation: more than an image of 3840 x 2160 pixels in colour has."""
 
 
 @dataclass(frozen=True)
@@ -159,39 +164,107 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
 
 def space_to_json(space: spaces.Box) -> dict[str, Any]:
-    """Describe a Box in JSON: shape, dtype, and its lowest and highest bounds if any are finite.
+    """Describe a Box in JSON: shape, dtype and bounds.
 
-    A bound is a number, or a list along the last axis where it differs there, with null for
-    infinite ones: RGB-D images have other bounds for depth than for colours.
+    ``bounds`` is ``[low, high]``, or None where all values are unbounded. Where ``low`` or ``high``
+    differs along the last axis, such as the channels of an image, it is a list with one value per
+    index of that axis. None in place of a number is infinity.
     """
-    bounds = [_bound_to_json(space.low, np.min), _bound_to_json(space.high, np.max)]
-    known = any(value is not None for bound in bounds for value in np.atleast_1d(bound))
-    described = {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name}
-    return {**described, "bounds": bounds if known else None}
+    width = space.shape[-1] if space.shape else 1
+    below = space.bounded_below.reshape(-1, width).all(0)
+    above = space.bounded_above.reshape(-1, width).all(0)
+    low = _bound_to_json(space.low.reshape(-1, width).min(0), below)
+    high = _bound_to_json(space.high.reshape(-1, width).max(0), above)
+    bounds = None if low is None and high is None else [low, high]
+    return {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name, "bounds": bounds}
 
 
-def _bound_to_json(bound: Array, extreme: Callable[..., Array]) -> Any:
-    values = np.atleast_1d(extreme(bound, axis=tuple(range(bound.ndim - 1))))
-    listed = [float(value) if np.isfinite(value) else None for value in values.tolist()]
-    return listed[0] if len(set(listed)) == 1 else listed
+def space_from_json(data: Mapping[str, Any]) -> spaces.Box:
+    """Rebuild the Box that ``space_to_json`` described.
 
-
-def space_from_json(data: dict[str, Any]) -> spaces.Box:
-    """Rebuild the Box that ``space_to_json`` described."""
-    shape = tuple(data["shape"])
-    dtype = np.dtype(data["dtype"])
-    low, high = (
-        _bound_from_json(bound, infinite, shape, dtype)
-        for bound, infinite in zip(data["bounds"] or (None, None), (-np.inf, np.inf), strict=True)
-    )
+    Raises:
+        ValueError: the description is damaged, or the space has more than ``MAX_VALUES`` values.
+    """
+    shape, bounds = shape_from_json(data.get("shape")), data.get("bounds")
+    dtype = dtype_from_json(data.get("dtype"))
+    if bounds is None:
+        bounds = [None, None]
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+        raise ValueError(f"the bounds of a space are [low, high] or null, got {shorten(bounds)}")
+    low = _bound_from_json(bounds[0], -np.inf, shape, dtype)
+    high = _bound_from_json(bounds[1], np.inf, shape, dtype)
     return spaces.Box(low, high, shape, dtype.type)
 
 
-def _bound_from_json(bound: Any, infinite: float, shape: tuple[int, ...], dtype: Any) -> Any:
-    values = [infinite if value is None else value for value in np.atleast_1d(bound)]
-    if len(values) == 1:
-        return values[0]
-    return np.broadcast_to(np.array(values, np.float64), shape).astype(dtype)
+def shape_from_json(value: Any) -> tuple[int, ...]:
+    """Return a shape that JSON holds as a list.
+
+    Raises:
+        ValueError: it is no list of positive whole numbers, or their product is above
+            ``MAX_VALUES``.
+    """
+    if not isinstance(value, list | tuple) or any(type(size) is not int for size in value):
+        raise ValueError(f"a shape is a list of whole numbers, got {shorten(value)}")
+    if len(value) > MAX_AXES or min(value, default=1) < 1 or math.prod(value) > MAX_VALUES:
+        raise ValueError(
+            f"a shape has up to {MAX_AXES} positive sizes and up to {MAX_VALUES:,} values, "
+            f"got {shorten(value)}"
+        )
+    return tuple(value)
+
+
+def dtype_from_json(value: Any) -> np.dtype[Any]:
+    """Return the dtype of this name.
+
+    Raises:
+        ValueError: it is not the name of a NumPy type of booleans, integers or floats.
+    """
+    # A table rather than ``np.dtype(value)``: an object dtype would make pointers of file contents.
+    if not isinstance(value, str) or value not in DTYPES:
+        raise ValueError(f"a dtype is one of {', '.join(DTYPES)}; got {shorten(value)}")
+    return DTYPES[value]
+
+
+def shorten(value: Any, length: int = 60) -> str:
+    """Return ``repr(value)`` of at most ``length`` characters, for error messages."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _bound_to_json(bound: Array, bounded: Any) -> Any:
+    values = [
+        value if finite else None
+        for value, finite in zip(bound.tolist(), bounded.tolist(), strict=True)
+    ]
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _bound_from_json(
+    value: Any, infinity: float, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    values = value if isinstance(value, list | tuple) else [value]
+    numbers = [infinity if number is None else number for number in values]
+    # NaN is the only number that differs from itself.
+    if any(type(number) not in (bool, int, float) or number != number for number in numbers):
+        raise ValueError(f"a bound of a space is a number, a list or null, got {shorten(value)}")
+    if len(values) not in (1, *shape[-1:]):
+        raise ValueError(
+            f"a space of shape {shape} has one bound, or one per index of its last axis, not "
+            f"{len(values)}"
+        )
+    bound = np.array([_clip(number, dtype) for number in numbers], dtype)
+    return np.broadcast_to(bound[0] if len(bound) == 1 else bound, shape)
+
+
+def _clip(number: float, dtype: np.dtype[Any]) -> float:
+    # Before the cast, which overflows. Python compares numbers of any size exactly.
+    if dtype.kind != "f":
+        limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return int(min(max(number, limits[0]), limits[1]))
+    largest = float(np.finfo(dtype).max)
+    if number in (-math.inf, math.inf):
+        return number
+    return float(min(max(number, -largest), largest))
 
 
 def same_kind(space: spaces.Box, other: spaces.Box) -> bool:

@@ -17,13 +17,8 @@ from latentrl.data.checks import check_observations, refuse_masked, space_of
 from latentrl.data.images import ImageFolder
 from latentrl.data.readers import Source, open_source
 from latentrl.data.series import cut_series
-from latentrl.data.store import (
-    episode_numbers,
-    has_store,
-    join_steps,
-    open_shards,
-    read_manifest,
-)
+from latentrl.data.shards import episode_numbers, join_steps
+from latentrl.data.store import has_store, open_store
 from latentrl.types import Array, describe_space, space_from_json
 
 CHUNK = 1_024
@@ -62,7 +57,7 @@ class Frames:
             space: space of one observation.
             sources: observations, read in this order.
             episodes: episode number of each observation, ``(N,)``.
-            steps: record of each observation, ``(N,)``, as ``store.step_dtype`` defines it.
+            steps: record of each observation, ``(N,)``, as ``shards.step_dtype`` defines it.
             indices: positions in the sources that this view contains; None is all.
             metadata: origin of the observations.
         """
@@ -75,17 +70,22 @@ class Frames:
         self.indices = np.arange(self._starts[-1]) if indices is None else indices
 
     @classmethod
-    def open(cls, path: str | Path) -> Frames:
+    def open(cls, path: str | Path, verify: bool = False) -> Frames:
         """Open the store that ``collect`` wrote.
 
+        Args:
+            path: folder of the store.
+            verify: whether to read all files once and to compare them with their checksums.
+
         Raises:
-            FileNotFoundError: there is no store.
+            FileNotFoundError: there is no store, or one of its files is missing.
             ValueError: the store is damaged or of a newer format.
         """
-        path = Path(path)
-        manifest = read_manifest(path)
+        manifest, shards = open_store(Path(path))
+        if verify:
+            for shard in shards:
+                shard.verify()
         space = space_from_json(manifest["observation"])
-        shards = open_shards(path, manifest, space)
         observations = [shard.observations() for shard in shards]
         steps = join_steps(shards, manifest["action"])
         return cls(space, observations, episode_numbers(shards), steps, metadata=manifest)
@@ -126,7 +126,7 @@ class Frames:
         """Record of each observation, ``(N,)``.
 
         Its fields are action, reward, terminated, truncated, env, episode and final, as in
-        ``store.step_dtype``. Observations with ``final`` are terminal: they have no action.
+        ``shards.step_dtype``. Observations with ``final`` are terminal: they have no action.
 
         Raises:
             ValueError: these observations have no records.
@@ -232,7 +232,7 @@ def as_frames(
         ValueError: the data have a type or shape that observations cannot have.
     """
     if isinstance(source, str | PathLike) and has_store(Path(source)):
-        source = Frames.open(source)
+        source = Frames.open(source, verify=True)
     if isinstance(source, Frames):
         if array is not None or window is not None:
             raise ValueError("array and window are for arrays and files of arrays, not for a store")

@@ -1,10 +1,14 @@
-"""The frame store: a manifest, and a shard of two append-only files per run of ``collect``."""
+"""The frame store: a manifest that never changes, and a shard per run of ``collect``."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -13,30 +17,31 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from latentrl.types import Array, space_to_json
-from latentrl.utils.io import read_json, write_json
+from latentrl.data.shards import KINDS, Layout, Shard, ShardDescription, open_shards, step_dtype
+from latentrl.types import Array, space_from_json, space_to_json
+from latentrl.utils.decoding import decode
+from latentrl.utils.io import read_json, write_json, write_new
 from latentrl.utils.settings import check_same_settings
 
-FORMAT = 2
-"""Format that is written. Format 1 has no terminal observations and no field ``final``."""
+FORMAT = 3
+"""Format that is written. Format 1 has no terminal observations; the manifests of formats 1 and 2
+list the shards, each of which has a description of its own since."""
 
 
-def step_dtype(action: dict[str, Any], version: int = FORMAT) -> np.dtype[Any]:
-    """Record of one observation, for actions that ``describe_action`` described.
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` has to hold; more is kept as it is."""
 
-    ``action``, ``reward``, ``terminated`` and ``truncated`` belong to the step that was taken from
-    the observation. ``final`` marks a terminal observation, which no step was taken from: its other
-    fields are 0. ``env`` and ``episode`` are numbers that are unique within a shard.
-    """
-    fields: list[Any] = [
-        ("action", action["dtype"], tuple(action["shape"])),
-        ("reward", "f4"),
-        ("terminated", "?"),
-        ("truncated", "?"),
-        ("env", "i4"),
-        ("episode", "i4"),
-    ]
-    return np.dtype(fields if version == 1 else [*fields, ("final", "?")])
+    format: int
+    """Version of the store."""
+    observation: Mapping[str, Any]
+    """Space of one observation, as ``space_to_json`` describes it."""
+    action: Mapping[str, Any]
+    """Shape and dtype of one action."""
+    environment: Mapping[str, Any]
+    """Description of the environment."""
+    shards: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    """Names and origins of the shards, in formats 1 and 2."""
 
 
 def has_store(path: Path) -> bool:
@@ -52,88 +57,53 @@ def read_manifest(path: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = read_json(file)
     if not isinstance(manifest, dict) or "format" not in manifest:
         raise ValueError(f"{file} was not written by latentrl")
-    if manifest["format"] > FORMAT:
+    version = decode(int, manifest["format"], f"format in {file}")
+    if version > FORMAT:
         raise ValueError(
-            f"{path} has frame format {manifest['format']}, this version reads up to {FORMAT}: "
-            "update latentrl"
+            f"{path} has frame format {version}, this version reads up to {FORMAT}: update latentrl"
         )
+    _check_manifest(manifest, str(file))
     return manifest
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Two append-only files: raw observations, and one record per observation."""
-
-    folder: Path
-    """Folder of the store."""
-    name: str
-    """Name of the shard, which its files start with."""
-    space: spaces.Box
-    """Space of one observation."""
-    record: np.dtype[Any]
-    """Type of one record on disk."""
-
-    def file(self, kind: str) -> Path:
-        """Path of the file of this kind, ``"observations"`` or ``"steps"``."""
-        return self.folder / f"{self.name}.{kind}.bin"
-
-    @property
-    def frame_bytes(self) -> int:
-        """Size of one observation in bytes."""
-        return int(np.prod(self.space.shape)) * np.dtype(self.space.dtype).itemsize
-
-    def __len__(self) -> int:
-        """Return the number of whole frames."""
-        if not self.file("steps").exists():
-            return 0
-        # A writer that was killed can leave half a frame, or an observation without its record.
-        frames = self.file("observations").stat().st_size // self.frame_bytes
-        return int(min(frames, self.file("steps").stat().st_size // self.record.itemsize))
-
-    def observations(self) -> Array:
-        """Memory-mapped observations, ``(N, *shape)``."""
-        return self._map("observations", self.space.dtype, self.space.shape)
-
-    def steps(self) -> Array:
-        """Memory-mapped records, ``(N,)``."""
-        return self._map("steps", self.record, ())
-
-    def _map(self, kind: str, dtype: Any, shape: tuple[int, ...]) -> Array:
-        if len(self) == 0:
-            return np.empty((0, *shape), dtype)
-        return np.memmap(self.file(kind), dtype, "r", shape=(len(self), *shape))
+def _check_manifest(manifest: Mapping[str, Any], where: str) -> None:
+    known = {item.name for item in dataclasses.fields(Manifest)}
+    decode(Manifest, {key: value for key, value in manifest.items() if key in known}, where)
+    try:
+        space_from_json(manifest["observation"])
+        step_dtype(manifest["action"])
+    except ValueError as error:
+        raise ValueError(f"{where} is damaged: {error}") from error
 
 
-def open_shards(path: Path, manifest: dict[str, Any], space: spaces.Box) -> list[Shard]:
-    """List the shards of the store at ``path``, in the order in which they were written."""
-    record = step_dtype(manifest["action"], manifest["format"])
-    return [Shard(path, shard["name"], space, record) for shard in manifest["shards"]]
+def open_store(path: Path) -> tuple[dict[str, Any], list[Shard]]:
+    """Return the manifest of a store, with names and origins of all shards, and the shards.
 
-
-def join_steps(shards: Sequence[Shard], action: dict[str, Any]) -> Array:
-    """Records of all shards in the current format, ``(N,)``."""
-    stored = [shard.steps() for shard in shards]
-    records = np.zeros(sum(map(len, stored)), step_dtype(action))
-    if stored:
-        # NumPy assigns whole records by position; by name, a field that format 1 lacks stays 0.
-        for name in stored[0].dtype.names or ():
-            records[name] = np.concatenate([steps[name] for steps in stored])
-    return records
-
-
-def episode_numbers(shards: Sequence[Shard]) -> Array:
-    """Episode of each observation, numbered across all shards without reuse, ``(N,)``."""
-    offset, numbers = 0, [np.empty(0, np.int64)]
-    for shard in shards:
-        episodes = shard.steps()["episode"].astype(np.int64)
-        numbers.append(episodes + offset)
-        offset += int(episodes.max(initial=-1)) + 1
-    return np.concatenate(numbers)
+    Raises:
+        FileNotFoundError: there is no store, or a file of a shard is missing.
+        ValueError: the store is damaged or of a newer format.
+    """
+    manifest = read_manifest(path)
+    record = step_dtype(manifest["action"], final=manifest["format"] > 1)
+    layout = Layout(path, space_from_json(manifest["observation"]), record)
+    listed = manifest.get("shards", []) if manifest["format"] < FORMAT else None
+    shards = open_shards(layout, listed)
+    origins = [{"name": shard.name, **shard.description.origin} for shard in shards]
+    return {**manifest, "shards": origins}, shards
 
 
 def describe_action(space: spaces.Space[Any]) -> dict[str, Any]:
-    """Describe the actions of ``space`` in JSON: shape and dtype."""
-    return {"shape": list(space.shape or ()), "dtype": np.dtype(space.dtype).name}
+    """Describe the actions of ``space`` in JSON: shape and dtype.
+
+    Raises:
+        ValueError: actions are no arrays of numbers.
+    """
+    if space.shape is None or space.dtype is None:
+        raise ValueError(
+            f"frames are stored with actions of one shape and type, not with those of {space}: "
+            "wrap the environment so that it has Box, Discrete, MultiDiscrete or MultiBinary ones"
+        )
+    return {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name}
 
 
 def check_same(
@@ -157,7 +127,10 @@ def check_same(
 
 
 class FrameWriter:
-    """Appends one shard to a store; a kill at any moment loses at most the last batch."""
+    """Appends one shard to a store; a kill at any moment loses at most the last batch.
+
+    Several writers may append to one store at the same time, each to a shard of its own.
+    """
 
     def __init__(
         self,
@@ -178,23 +151,21 @@ class FrameWriter:
 
         Raises:
             ValueError: the store there is of another environment, or of an older format.
+            OSError: the disk is full or cannot be written.
         """
         path = Path(path)
+        manifest = _new_manifest(space, action_space, environment)
+        if not has_store(path):
+            write_new(path / "manifest.json", _to_bytes(manifest))
+        # Of a store that was there, or that another writer has made in the meantime.
         check_same(path, space, action_space, environment)
-        action = describe_action(action_space)
-        new = _new_manifest(space, action, environment)
-        manifest = read_manifest(path) if has_store(path) else new
-        if manifest["format"] < FORMAT:
-            raise ValueError(
-                f"{path} has frame format {manifest['format']}, which has no terminal observations "
-                "and can only be read: collect into another path"
-            )
-        path.mkdir(parents=True, exist_ok=True)
-        self._record = step_dtype(action)
+        _check_format(path)
         self._dtype = space.dtype
-        name, self._files = _new_shard(path, space, self._record)
-        manifest["shards"].append({"name": name, **origin})
-        write_json(path / "manifest.json", manifest)
+        self._layout = Layout(path, space, step_dtype(manifest["action"]))
+        self._origin = origin
+        self._name, self._files = _new_shard(self._layout, origin)
+        self._frames = 0
+        self._crc32 = dict.fromkeys(KINDS, 0)
 
     def append(self, observations: Array, **fields: Array) -> None:
         """Append a batch.
@@ -206,48 +177,84 @@ class FrameWriter:
         Raises:
             OSError: the disk is full.
         """
-        steps = np.zeros(len(observations), self._record)
+        steps = np.zeros(len(observations), self._layout.record)
         for name, values in fields.items():
             steps[name] = values
-        _write_whole(self._files[0], np.ascontiguousarray(observations, self._dtype).data)
-        _write_whole(self._files[1], steps.tobytes())
+        frames = np.ascontiguousarray(observations, self._dtype)
+        for kind, array in zip(KINDS, (frames, steps), strict=True):
+            data = array.reshape(-1).view(np.uint8).data
+            _write_whole(self._files[kind], data)
+            self._crc32[kind] = zlib.crc32(data, self._crc32[kind])
+        self._frames += len(observations)
 
     def __enter__(self) -> FrameWriter:
         """Return the writer."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the files."""
-        for file in self._files:
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        """Close the files, and note their length and their checksums."""
+        for file in self._files.values():
             file.close()
+        # Of two errors the first is the cause, such as a full disk.
+        with contextlib.nullcontext() if error is None else contextlib.suppress(OSError):
+            self._describe()
+
+    def _describe(self) -> None:
+        sizes = {
+            kind: self._layout.path(self._name, f"{kind}.bin").stat().st_size for kind in KINDS
+        }
+        whole = {kind: self._frames * self._layout.frame_bytes(kind) for kind in KINDS}
+        # Part of a batch, as an error or Ctrl-C can leave it, has no place in the checksums: the
+        # shard is then read as that of a killed writer.
+        if sizes == whole:
+            done = ShardDescription(self._origin, self._frames, self._crc32)
+            write_json(self._layout.path(self._name, "json"), dataclasses.asdict(done))
 
 
-def _write_whole(file: FileIO, data: bytes | memoryview) -> None:
+def _write_whole(file: FileIO, data: memoryview) -> None:
     # A nearly full disk takes the first bytes alone, and frames appended later would be shifted.
-    if file.write(data) != memoryview(data).nbytes:
+    if file.write(data) != data.nbytes:
         raise OSError(f"{file.name} could not be written as a whole: the disk is full")
 
 
 def _new_manifest(
-    space: spaces.Box, action: dict[str, Any], environment: dict[str, Any]
+    space: spaces.Box, action_space: spaces.Space[Any], environment: dict[str, Any]
 ) -> dict[str, Any]:
-    return {
+    manifest = {
         "format": FORMAT,
         "observation": space_to_json(space),
-        "action": action,
+        "action": describe_action(action_space),
         "environment": environment,
         "versions": {"python": platform.python_version(), "gymnasium": gym.__version__},
-        "shards": [],
     }
+    _check_manifest(manifest, "the manifest of these frames")
+    return manifest
 
 
-def _new_shard(path: Path, space: spaces.Box, record: np.dtype[Any]) -> tuple[str, list[FileIO]]:
+def _check_format(path: Path) -> None:
+    version = read_manifest(path)["format"]
+    if version < FORMAT:
+        raise ValueError(
+            f"{path} has frame format {version}, which can only be read: collect into another path"
+        )
+
+
+def _new_shard(layout: Layout, origin: Mapping[str, Any]) -> tuple[str, dict[str, FileIO]]:
+    description = _to_bytes(dataclasses.asdict(ShardDescription(origin)))
     number = 0
     while True:
-        shard = Shard(path, f"{number:03d}", space, record)
+        name = f"{number:03d}"
         try:  # exclusively, so that two writers at once get a shard each
-            files = [shard.file(kind).open("xb", buffering=0) for kind in ("observations", "steps")]
+            files = {
+                kind: layout.path(name, f"{kind}.bin").open("xb", buffering=0) for kind in KINDS
+            }
         except FileExistsError:
             number += 1
             continue
-        return shard.name, files
+        # Last: a shard that has a description has both files, and a kill before leaves no shard.
+        write_new(layout.path(name, "json"), description)
+        return name, files
+
+
+def _to_bytes(data: Any) -> bytes:
+    return (json.dumps(data, indent=2) + "\n").encode()

@@ -6,15 +6,16 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from latentrl.models.preprocessing import Preprocessing
+from latentrl.utils.decoding import Between, Items, decode
 
 Spec = Mapping[str, Any]
 """A registered name and its options, such as ``{"name": "kl", "beta": 4.0}``."""
+Specs = Annotated[Sequence[Spec], Items(0, 100)]
 Training = Literal["gradient", "pca", "none"]
 TRAINING = get_args(Training)
-REQUIRED = {"model", "space", "latent_dim", "head", "preprocessing"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class AutoencoderConfig:
     """Name of the function in ``latentrl.models`` that made this config."""
     space: Spec
     """Observation space, as ``space_to_json`` describes it."""
-    latent_dim: int
+    latent_dim: Annotated[int, Between(1, 2**20)]
     """Size of the latent."""
     head: Spec
     """Spec of the head."""
@@ -35,11 +36,11 @@ class AutoencoderConfig:
     """Spec of the networks; None chooses by the observation's shape."""
     preprocessing: Preprocessing = Preprocessing()
     """Crop, size and greyscale of images."""
-    corruptions: Sequence[Spec] = ()
+    corruptions: Specs = ()
     """Specs of the corruptions of training inputs, applied in order."""
     reconstruction: Spec = field(default_factory=lambda: {"name": "pixels"})
     """Spec of what the reconstruction error is measured in."""
-    losses: Sequence[Spec] = ()
+    losses: Specs = ()
     """Specs of the terms beside the reconstruction."""
     inference: Spec | None = None
     """Spec of what refines the latents during training; None decodes the encoder's own."""
@@ -64,20 +65,9 @@ class AutoencoderConfig:
         """Rebuild the config that ``to_json`` described.
 
         Raises:
-            ValueError: a field is missing or unknown.
+            ValueError: a field is missing or unknown, or a value has another type.
         """
-        known = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ValueError(
-                f"unknown field {unknown[0]!r} in a model's config; known: "
-                f"{', '.join(sorted(known))}"
-            )
-        missing = sorted(REQUIRED - set(data))
-        if missing:
-            raise ValueError(f"a model's config lacks {missing[0]!r}")
-        pre = data["preprocessing"]
-        # JSON has lists where Preprocessing compares tuples.
-        size = None if pre["size"] is None else tuple(pre["size"])
-        preprocessing = Preprocessing(tuple(pre["crop"]), size, pre["greyscale"])
-        return cls(**{**data, "preprocessing": preprocessing})
+        if "preprocessing" not in data:  # its default belongs to new models
+            raise ValueError("a model's config lacks 'preprocessing'")
+        config: AutoencoderConfig = decode(cls, data, "a model's config")
+        return config

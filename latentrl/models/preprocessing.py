@@ -224,8 +224,8 @@ class VectorPreprocessor(Preprocessor):
     """Mean of each value, float64 ``(D,)``."""
     std: Tensor
     """Standard deviation of each value, float64 ``(D,)``; of a constant one see ``fit``."""
-    limit: Tensor
-    """Largest magnitude of each standard score, ``(D,)``: infinite but for constant values."""
+    constant: Tensor
+    """Whether each value is constant in the training data, bool ``(D,)``."""
 
     def __init__(self, space: spaces.Box) -> None:
         """Set mean 0 and standard deviation 1, until ``fit``."""
@@ -236,7 +236,7 @@ class VectorPreprocessor(Preprocessor):
         width = space.shape[-1]
         self.register_buffer("mean", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("std", torch.ones(width, dtype=torch.float64))
-        self.register_buffer("limit", torch.full((width,), torch.inf))
+        self.register_buffer("constant", torch.zeros(width, dtype=torch.bool))
 
     @property
     def output_space(self) -> spaces.Box:
@@ -260,12 +260,12 @@ class VectorPreprocessor(Preprocessor):
         unit = CONSTANT_SCALE * np.where(mean == 0, others, np.abs(mean))
         self.mean.copy_(torch.as_tensor(mean))
         self.std.copy_(torch.as_tensor(np.where(constant, unit, std)))
-        self.limit.copy_(torch.as_tensor(np.where(constant, CONSTANT_LIMIT, np.inf)))
+        self.constant.copy_(torch.as_tensor(constant))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores, float32."""
         scores = ((observations.double() - self.mean) / self.std).float()
-        return scores.clamp(-self.limit, self.limit)
+        return torch.where(self.constant, scores.clamp(-CONSTANT_LIMIT, CONSTANT_LIMIT), scores)
 
     def inverse(self, x: Tensor) -> Tensor:
         """Map standard scores to environment units, float64; integers are rounded and clipped."""

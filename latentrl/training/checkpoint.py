@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from gymnasium import spaces
+from torch import Tensor
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig
 from latentrl.types import describe_space
+from latentrl.utils.decoding import decode
 from latentrl.utils.device import pick_device
-from latentrl.utils.io import read_tensors, strip_prefixes, write_json, write_tensors
+from latentrl.utils.io import (
+    name_not_finite,
+    read_tensors,
+    strip_prefixes,
+    write_json,
+    write_tensors,
+)
 
 FORMAT = 2
 """Version of the file; 2 names components by their specs and has ``reconstruction``."""
 WEIGHTS = "model.safetensors"
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Description:
+    """The header of a saved model."""
+
+    format: int
+    """Version of the file."""
+    config: Mapping[str, Any]
+    """What ``AutoencoderConfig.to_json`` returned."""
+    metadata: Mapping[str, Any]
+    """Origin of the training data, in JSON."""
 
 
 def save(model: Autoencoder, path: str | Path) -> Path:
@@ -27,11 +52,23 @@ def save(model: Autoencoder, path: str | Path) -> Path:
 
     Returns:
         The folder.
+
+    Raises:
+        FloatingPointError: some weights are NaN or infinite; what is in the folder is unchanged.
+        OSError: the disk is full or cannot be written.
     """
     path = Path(path)
-    description = {"format": FORMAT, "config": model.config.to_json(), "metadata": model.metadata}
-    write_tensors(path / WEIGHTS, model.state_dict(), {"latentrl": description})
-    write_json(path / "config.json", description)
+    weights = model.state_dict()
+    broken = name_not_finite(weights)
+    if broken is not None:
+        raise FloatingPointError(
+            f"{broken!r} has values that are not finite: this model is not saved to {path}; train "
+            "it again with a lower learning_rate or with gradient_clip"
+        )
+    description = Description(FORMAT, model.config.to_json(), model.metadata)
+    notes = dataclasses.asdict(description)
+    write_tensors(path / WEIGHTS, weights, {"latentrl": notes})
+    write_json(path / "config.json", notes)
     return path
 
 
@@ -52,14 +89,25 @@ def load(
             observations.
     """
     path = Path(path)
-    tensors, description = read_tensors(path / WEIGHTS, "latentrl")
-    _check_format(path, description["format"])
-    model = Autoencoder(AutoencoderConfig.from_json(description["config"]))
-    model.load_state_dict({strip_prefixes(name): tensor for name, tensor in tensors.items()})
-    model.metadata, model.source = description["metadata"], str(path)
+    tensors, notes = read_tensors(path / WEIGHTS, "latentrl")
+    description = _read_description(notes, path)
+    weights = {strip_prefixes(name): tensor for name, tensor in tensors.items()}
+    model = _build(description.config, weights, str(path / WEIGHTS))
+    model.metadata, model.source = dict(description.metadata), str(path)
     if observation_space is not None:
         check_observation_space(model, observation_space)
     return model.to(pick_device(device)).eval()
+
+
+def _read_description(notes: Any, path: Path) -> Description:
+    where = f"the header of {path / WEIGHTS}"
+    version = decode(dict[str, Any], notes, where).get("format")
+    _check_format(path, decode(int, version, f"format in {where}"))
+    description: Description = decode(Description, notes, where)
+    # Training reads the environment's settings from there.
+    data = decode(Mapping[str, Any], description.metadata.get("data", {}), f"data in {where}")
+    decode(Mapping[str, Any], data.get("environment", {}), f"environment in {where}")
+    return description
 
 
 def _check_format(path: Path, version: int) -> None:
@@ -71,6 +119,54 @@ def _check_format(path: Path, version: int) -> None:
         raise ValueError(
             f"{path} has model format {version}, this version reads {FORMAT}: update latentrl"
         )
+
+
+def _build(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Autoencoder:
+    try:
+        decoded = AutoencoderConfig.from_json(config)
+        # Without memory, until the tensors of the file are known to be those of this config.
+        with torch.device("meta"):
+            expected = Autoencoder(decoded).state_dict()
+    except ValueError as error:
+        raise ValueError(f"{where} describes no model: {error}") from error
+    check_weights(weights, expected, where)
+    model = Autoencoder(decoded)
+    model.load_state_dict(weights)
+    return model
+
+
+def check_weights(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str
+) -> None:
+    """Check tensors that were read from a file before a module loads them.
+
+    Args:
+        weights: the tensors of the file.
+        expected: what the module's ``state_dict`` returns.
+        where: the file, with which error messages begin.
+
+    Raises:
+        ValueError: a tensor is missing, superfluous, of another shape or kind of number, or
+            contains NaN or infinity.
+    """
+    for name in sorted(weights.keys() ^ expected.keys()):
+        problem = "lacks the tensor" if name in expected else "has a tensor of no use,"
+        raise ValueError(f"{where} {problem} {name!r}: another version or program wrote it")
+    for name, tensor in weights.items():
+        wanted = expected[name]
+        floats = tensor.dtype in FLOATS and wanted.dtype in FLOATS
+        if tensor.shape != wanted.shape or not (floats or tensor.dtype == wanted.dtype):
+            raise ValueError(
+                f"{where} holds {name!r} as {_describe(tensor)}, its config needs "
+                f"{_describe(wanted)}"
+            )
+    broken = name_not_finite(weights)
+    if broken is not None:
+        raise ValueError(f"{where} cannot be used: {broken!r} has values that are not finite")
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def load_shared(path: str | Path, device: str = "auto") -> Autoencoder:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -44,11 +45,15 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = PREFIX) ->
 def load_optimizer_tensors(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = PREFIX
 ) -> None:
-    """Restore what ``optimizer_tensors`` returned; tensors with another prefix are ignored."""
+    """Restore what ``optimizer_tensors`` returned; tensors with another prefix are ignored.
+
+    Raises:
+        ValueError: the tensors are not those of this optimizer's parameters.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for key, value in tensors.items():
-        if not key.startswith(prefix):
-            continue
+    states = {key: value for key, value in tensors.items() if key.startswith(prefix)}
+    _check(states, parameters, _fields(optimizer), prefix)
+    for key, value in states.items():
         index, _, name = key.removeprefix(prefix).partition(".")
         parameter = parameters[int(index)]
         # The fused kernel walks memory, so that a moment needs the device and the memory layout of
@@ -57,6 +62,38 @@ def load_optimizer_tensors(
         device = parameter.device if _is_fused(optimizer) or like is parameter else value.device
         moment = torch.empty_like(like, dtype=value.dtype, device=device)
         optimizer.state[parameter][name] = moment.copy_(value).detach()
+
+
+def _fields(optimizer: torch.optim.Optimizer) -> set[str]:
+    """Return the names of the fields that one step of this kind of optimizer leaves."""
+    parameter = torch.zeros(1, requires_grad=True)
+    parameter.grad = torch.zeros(1)
+    known = inspect.signature(type(optimizer)).parameters
+    options = {name: value for name, value in optimizer.defaults.items() if name in known}
+    tried = type(optimizer)([parameter], **options)
+    tried.step()
+    return set(tried.state[parameter])
+
+
+def _check(
+    states: Mapping[str, Tensor], parameters: Sequence[Tensor], fields: set[str], prefix: str
+) -> None:
+    expected = {
+        f"{prefix}{index}.{field}": parameter.shape
+        for index, parameter in enumerate(parameters)
+        for field in fields
+        # A parameter without a gradient has no state; of the others none may lack a field.
+        if any(f"{prefix}{index}.{name}" in states for name in fields)
+    }
+    for key in sorted(states.keys() ^ expected.keys()):
+        problem = "lacks" if key in expected else "has a useless"
+        raise ValueError(f"the state of the optimizer {problem} {key!r}")
+    for key, value in states.items():
+        if value.shape not in (expected[key], ()) or not value.is_floating_point():
+            raise ValueError(
+                f"the state of the optimizer has {key!r} of shape {tuple(value.shape)} and type "
+                f"{value.dtype}, its parameter has shape {tuple(expected[key])}"
+            )
 
 
 def _is_fused(optimizer: torch.optim.Optimizer) -> bool:

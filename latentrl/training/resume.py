@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.training.checkpoint import check_weights
 from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
+from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_tensors, write_tensors
 from latentrl.utils.settings import check_same_settings
 
@@ -77,16 +79,23 @@ def read_progress(
     if not file.exists():
         raise ValueError(f"nothing to resume in {folder}: it has no {RESUME_FILE}")
     tensors, notes = read_tensors(file, "progress")
-    progress = Progress(**notes)
+    progress: Progress = decode(Progress, notes, f"the header of {file}")
     check_same_settings(
         progress.recipe,
         recipe,
         f"the run in {folder}",
         "resume it with its own settings, or start a new run in another folder",
     )
-    model.load_state_dict(_below(tensors, "model."))
+    sums = _below(tensors, "sums.")
+    if any(total.shape != () for total in sums.values()) or (sums and progress.summed < 1):
+        raise ValueError(f"{file} is damaged: its running sums are none")
+    weights = _below(tensors, "model.")
+    best = _below(tensors, "best.")
+    for state in (weights, best):
+        check_weights(state, model.state_dict(), str(file))
+    model.load_state_dict(weights)
     load_optimizer_tensors(optimizer, tensors)
-    return progress, _below(tensors, "best."), _below(tensors, "sums.")
+    return progress, best, sums
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -6,6 +6,9 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from latentrl.types import shorten
+from latentrl.utils.decoding import decode, hints_of
+
 Part = TypeVar("Part")
 
 
@@ -47,8 +50,8 @@ class Registry(Generic[Part]):
         Raises:
             ValueError: there is none; the message lists the valid names.
         """
-        if name not in self._parts:
-            raise ValueError(f"unknown {self.kind} {name!r}; known: {', '.join(self)}")
+        if not isinstance(name, str) or name not in self._parts:
+            raise ValueError(f"unknown {self.kind} {shorten(name)}; known: {', '.join(self)}")
         return self._parts[name]
 
     def build(self, spec: Mapping[str, Any], **context: Any) -> Part:
@@ -60,7 +63,8 @@ class Registry(Generic[Part]):
                 that an implementation only declares what it uses.
 
         Raises:
-            ValueError: the name is unknown, or an item of ``spec`` is not a parameter.
+            ValueError: the name is unknown, an item of ``spec`` is not a parameter, or its value
+                does not fit the parameter's annotation.
         """
         options = {key: value for key, value in spec.items() if key != "name"}
         part = self[spec.get("name", "")]
@@ -72,5 +76,8 @@ class Registry(Generic[Part]):
             raise ValueError(
                 f"{self.kind} {spec['name']!r} has no {unknown[0]!r}; it takes: {takes}"
             )
+        hints = hints_of(part)
+        for key, value in options.items():
+            decode(hints.get(key, Any), value, f"{key} of {self.kind} {spec['name']!r}")
         used = {key: value for key, value in context.items() if key in parameters}
         return part(**options, **used)

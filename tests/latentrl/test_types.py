@@ -82,10 +82,57 @@ def along_last_axis(low: list[float], high: list[float], shape: Any, dtype: Any)
         along_last_axis([0, 0, -1, -np.inf], [255, 1, 10, np.inf], (16, 16, 4), np.float32),
         along_last_axis([0, 0], [255, 7], (16, 16, 2), np.uint8),
         along_last_axis([-4.8, -np.inf], [4.8, np.inf], (2,), np.float64),
+        spaces.Box(-np.inf, np.inf, (3,), np.int64),
+        spaces.Box(0, 2**64 - 1, (2,), np.uint64),
+        spaces.Box(-1, 1, (), np.float32),
+        spaces.Box(0, 1, (5,), np.bool_),
+        spaces.Box(np.float32([-4.8, -np.inf, 0]), np.float32([4.8, np.inf, np.inf])),
+        spaces.Box(*(np.broadcast_to(np.float32(b), (6, 7, 2)) for b in ([0, -1], [255, 10]))),
     ],
 )
 def test_json_round_trip(space: spaces.Box) -> None:
-    assert space_from_json(json.loads(json.dumps(space_to_json(space)))) == space
+    text = json.dumps(space_to_json(space), allow_nan=False)
+    assert space_from_json(json.loads(text)) == space
+
+
+def test_bounds_per_pixel_become_those_of_their_channel() -> None:
+    low = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    described = space_to_json(spaces.Box(low, low + 5, dtype=np.float32))
+    assert described["bounds"] == [[0, 1], [15, 16]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dtype": "object"}, "a dtype is one of bool, .*; got 'object'"),
+        ({"dtype": "f4,i4"}, "a dtype is one of bool"),
+        ({"dtype": ["uint8"]}, "a dtype is one of bool"),
+        ({"shape": None}, "a shape is a list of whole numbers, got None"),
+        ({"shape": [4, True]}, r"a shape is a list of whole numbers, got \[4, True\]"),
+        ({"shape": [4, 0]}, r"a shape has up to 8 positive sizes .* got \[4, 0\]"),
+        ({"shape": [2**13, 2**13]}, "and up to 33,554,432 values, got "),
+        ({"shape": [10**30, -1]}, "a shape has up to 8 positive sizes"),
+        ({"shape": [1] * 9}, "a shape has up to 8 positive sizes"),
+        ({"bounds": 255}, r"the bounds of a space are \[low, high\] or null, got 255"),
+        ({"bounds": [0, "255"]}, "a bound of a space is a number, a list or null, got '255'"),
+        ({"bounds": [float("nan"), 1]}, "a bound of a space is a number"),
+        ({"bounds": [0, [1, 2]]}, r"shape \(4, 3\) has one bound, or one per .* axis, not 2"),
+        ({"bounds": [0, []]}, "has one bound, or one per index of its last axis, not 0"),
+        ({"bounds": [9, 3]}, "all low values must be less than or equal to high"),
+    ],
+)
+def test_damaged_spaces_are_refused(changes: dict[str, Any], message: str) -> None:
+    described = {**space_to_json(spaces.Box(0, 255, (4, 3), np.uint8)), **changes}
+    with pytest.raises(ValueError, match=message):
+        space_from_json(described)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "float16", "float64"])
+def test_bounds_beyond_the_dtype_are_clipped(dtype: str) -> None:
+    space = space_from_json({"shape": [2], "dtype": dtype, "bounds": [-(10**400), 10**400]})
+    limits = np.finfo(dtype) if dtype.startswith("f") else np.iinfo(dtype)
+    assert (space.low == limits.min).all()
+    assert (space.high == limits.max).all()
 
 
 def test_a_sequence_is_its_box() -> None:

@@ -6,10 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import nn
 
 from latentrl.models.backbones.base import BACKBONES, Backbone, Shape, default_backbone
+from latentrl.utils.decoding import Items, Units
 
 
 @BACKBONES.register("conv")
@@ -20,9 +22,9 @@ class Conv(Backbone):
     The default sizes are those of Locatello et al. 2019 (https://arxiv.org/abs/1811.12359).
     """
 
-    channels: Sequence[int] = (32, 32, 64, 64)
+    channels: Annotated[Sequence[Units], Items(1, 100)] = (32, 32, 64, 64)
     """Channels after each convolution; the last repeats where an image needs more of them."""
-    hidden: int = 256
+    hidden: Units = 256
     """Units of the hidden layer between the convolutions and the latent."""
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from latentrl.models.backbones.base import BACKBONES, Backbone, Shape, dense
+from latentrl.utils.decoding import Layers
 
 
 @BACKBONES.register("mlp")
@@ -16,7 +16,7 @@ from latentrl.models.backbones.base import BACKBONES, Backbone, Shape, dense
 class MLP(Backbone):
     """Fully connected layers with ReLU."""
 
-    hidden: Sequence[int] = (256, 256)
+    hidden: Layers = (256, 256)
     """Units of the encoder's hidden layers; the decoder has them in reverse order."""
 
     def encoder(self, shape: Shape, outputs: int) -> nn.Module:

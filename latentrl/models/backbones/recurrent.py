@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
 from latentrl.models.backbones.base import BACKBONES, Backbone, Shape, default_backbone
+from latentrl.utils.decoding import Between, Units
 
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -21,9 +22,9 @@ class Recurrent(Backbone):
     which the state represents best, is decoded first (Srivastava et al. 2015, arXiv:1502.04681).
     """
 
-    hidden: int = 128
+    hidden: Units = 128
     """Units of the recurrent state."""
-    layers: int = 1
+    layers: Annotated[int, Between(1, 100)] = 1
     """Recurrent layers."""
     cell: Literal["gru", "lstm"] = "gru"
     """Kind of recurrent layer."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from latentrl.models.backbones.base import BACKBONES, Backbone, Shape
+from latentrl.utils.decoding import Units
 
 
 @BACKBONES.register("patches")
@@ -20,9 +21,9 @@ class Patches(Backbone):
     are laid out channels first, ``(B, channels, rows, columns)`` flattened.
     """
 
-    size: int = 8
+    size: Units = 8
     """Side of a patch in pixels."""
-    hidden: int = 64
+    hidden: Units = 64
     """Units of each hidden layer."""
 
     # GELU (arXiv:1606.08415), not ReLU: with a few channels per patch a dead unit is a lost one.

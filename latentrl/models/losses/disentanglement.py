@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 from latentrl.models.backbones.base import dense
 from latentrl.models.heads import LOG_VARIANCE_LIMIT, GaussianPosterior, Posterior
 from latentrl.models.losses.base import LOSSES, Batch, Loss, check_weight
+from latentrl.utils.decoding import Layers
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -75,7 +75,7 @@ class DensityRatio(nn.Module, Loss):
     needs = GaussianPosterior
 
     def __init__(
-        self, latent_dim: int, gamma: float = 10.0, hidden: Sequence[int] = (256, 256, 256)
+        self, latent_dim: int, gamma: float = 10.0, hidden: Layers = (256, 256, 256)
     ) -> None:
         """Build the classifier.
 

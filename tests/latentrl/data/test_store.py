@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from latentrl.data.frames import Frames
+from latentrl.data import store
+from latentrl.data.frames import Frames, as_frames
 from latentrl.data.store import FrameWriter
 from latentrl.data.windows import Windows
 
 SPACE = spaces.Box(0, 255, (4, 5, 3), np.uint8)
 ACTIONS = spaces.Box(-1, 1, (2,), np.float32)
+ENVIRONMENT = {"id": "Test-v0"}
 
 
 def write(path: Path, count: int = 10, seed: int = 0, **changes: Any) -> Any:
@@ -26,7 +28,7 @@ def write(path: Path, count: int = 10, seed: int = 0, **changes: Any) -> Any:
     arguments = {
         "space": SPACE,
         "action_space": ACTIONS,
-        "environment": {"id": "Test-v0"},
+        "environment": ENVIRONMENT,
         **changes,
     }
     with FrameWriter(path, **arguments, seed=seed) as writer:
@@ -43,28 +45,39 @@ def write(path: Path, count: int = 10, seed: int = 0, **changes: Any) -> Any:
     return observations
 
 
-def write_format_1(path: Path, count: int = 10) -> Any:
-    """Write the files that version 0.2 wrote: records without ``final``, no terminal rows."""
+def write_older(path: Path, version: int, count: int = 10) -> Any:
+    """Write a store as older versions did: shards in the manifest, no descriptions; in format 1
+    records without ``final``, no terminal rows."""
     observations = write(path, count)
-    fields = [
-        ("action", "<f4", (2,)),
-        ("reward", "<f4"),
-        ("terminated", "?"),
-        ("truncated", "?"),
-        ("env", "<i4"),
-        ("episode", "<i4"),
-    ]
-    rows = [([n / 10] * 2, n, n % 4 == 3, False, 0, n // 4) for n in range(count)]
-    records = np.array(rows, fields)
-    assert records.itemsize == 22
-    (path / "000.steps.bin").write_bytes(records.tobytes())
-    change_manifest(path, format=1)
+    (path / "000.json").unlink()
+    change_manifest(path, format=version, shards=[{"name": "000", "seed": 0}])
+    if version == 1:
+        fields = [
+            ("action", "<f4", (2,)),
+            ("reward", "<f4"),
+            ("terminated", "?"),
+            ("truncated", "?"),
+            ("env", "<i4"),
+            ("episode", "<i4"),
+        ]
+        rows = [([n / 10] * 2, n, n % 4 == 3, False, 0, n // 4) for n in range(count)]
+        records = np.array(rows, fields)
+        assert records.itemsize == 22
+        (path / "000.steps.bin").write_bytes(records.tobytes())
     return observations
 
 
+def forget_end(path: Path, name: str = "000") -> None:
+    """Leave the description of a shard as a killed writer does."""
+    change(path / f"{name}.json", frames=None, crc32={})
+
+
+def change(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
 def change_manifest(path: Path, **changes: Any) -> None:
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps({**manifest, **changes}))
+    change(path / "manifest.json", **changes)
 
 
 def cut(file: Path, size: int) -> None:
@@ -93,9 +106,10 @@ def test_fields_that_are_not_given_are_zero(tmp_path: Path) -> None:
         assert not steps[name].any()
 
 
-def test_format_1_opens_without_terminal_observations(tmp_path: Path) -> None:
-    observations = write_format_1(tmp_path / "old")
-    old = Frames.open(tmp_path / "old")
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_formats_open(version: int, tmp_path: Path) -> None:
+    observations = write_older(tmp_path / "old", version)
+    old = Frames.open(tmp_path / "old", verify=True)
     write(tmp_path / "new")
     new = Frames.open(tmp_path / "new")
     np.testing.assert_array_equal(old[:], observations)
@@ -103,16 +117,17 @@ def test_format_1_opens_without_terminal_observations(tmp_path: Path) -> None:
     assert old.steps.dtype == new.steps.dtype
     assert not old.steps["final"].any()
     assert old.episodes.tolist() == new.episodes.tolist()
+    assert old.metadata["shards"] == [{"name": "000", "seed": 0}] == new.metadata["shards"]
     assert len(Windows(old, 4)) == 2  # episodes of 4, 4 and 2 steps
 
 
-def test_format_1_is_not_extended(tmp_path: Path) -> None:
-    write_format_1(tmp_path)
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_formats_are_not_extended(version: int, tmp_path: Path) -> None:
+    write_older(tmp_path, version)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(
         ValueError,
-        match="has frame format 1, which has no terminal observations and can only be read: "
-        "collect into another path",
+        match=f"has frame format {version}, which can only be read: collect into another path",
     ):
         write(tmp_path, count=0)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
@@ -129,6 +144,7 @@ def test_shards_join_without_sharing_episode_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["observations", "steps"])
 def test_a_killed_writer_loses_at_most_one_frame(kind: str, tmp_path: Path) -> None:
     observations = write(tmp_path)
+    forget_end(tmp_path)
     file = tmp_path / f"000.{kind}.bin"
     whole = file.stat().st_size
     # Bytes that are lost: from one to all of the last record.
@@ -147,30 +163,93 @@ class FullDisk(FileIO):
         return super().write(memoryview(data).cast("B")[:-3])
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_batch_that_is_not_written_as_a_whole_is_an_error(number: int, tmp_path: Path) -> None:
-    with FrameWriter(tmp_path, SPACE, ACTIONS, {"id": "Test-v0"}) as writer:
-        name = writer._files[number].name
-        writer._files[number].close()
-        writer._files[number] = FullDisk(name, "ab")
-        with pytest.raises(OSError, match=r"bin could not be written as a whole: the disk is full"):
-            writer.append(np.zeros((2, *SPACE.shape), np.uint8))
+@pytest.mark.parametrize("kind", ["observations", "steps"])
+def test_a_batch_that_is_not_written_as_a_whole_is_an_error(kind: str, tmp_path: Path) -> None:
+    writer = FrameWriter(tmp_path, SPACE, ACTIONS, {"id": "Test-v0"})
+    writer.append(np.ones((3, *SPACE.shape), np.uint8))
+    name = writer._files[kind].name
+    writer._files[kind].close()
+    writer._files[kind] = FullDisk(name, "ab")
+    message = f"{kind}.bin could not be written as a whole: the disk is full"
+    with pytest.raises(OSError, match=message), writer:
+        writer.append(np.zeros((2, *SPACE.shape), np.uint8))
+    frames = Frames.open(tmp_path, verify=True)
+    assert len(frames) == 4 if kind == "steps" else 3
+    assert frames[:3].all()
+
+
+def test_the_first_error_is_raised_where_the_end_cannot_be_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(store, "write_json", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        write(tmp_path)
+    with pytest.raises(KeyError, match="first"), FrameWriter(tmp_path, SPACE, ACTIONS, ENVIRONMENT):
+        raise KeyError("first")
+    assert len(Frames.open(tmp_path)) == 10
 
 
 def test_a_store_with_a_truncated_shard_can_be_extended(tmp_path: Path) -> None:
     first = write(tmp_path)
+    forget_end(tmp_path)
     cut(tmp_path / "000.observations.bin", 9 * 60 + 7)
     second = write(tmp_path, seed=1)
     np.testing.assert_array_equal(Frames.open(tmp_path)[:], np.concatenate([first[:9], second]))
 
 
-@pytest.mark.parametrize("missing", [["observations", "steps"], ["steps"]])
-def test_a_writer_killed_before_its_first_frame(missing: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("kind", ["observations", "steps"])
+def test_a_missing_file_is_named(kind: str, version: int, tmp_path: Path) -> None:
+    write(tmp_path) if version == 3 else write_older(tmp_path, version)
+    (tmp_path / f"000.{kind}.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=rf"there is no file .*000.{kind}.bin"):
+        Frames.open(tmp_path)
+
+
+@pytest.mark.parametrize("change_of_size", [-1, 1])
+@pytest.mark.parametrize("kind", ["observations", "steps"])
+def test_a_file_of_another_length_is_named(kind: str, change_of_size: int, tmp_path: Path) -> None:
+    write(tmp_path)
+    file = tmp_path / f"000.{kind}.bin"
+    file.write_bytes((file.read_bytes() + b"x")[: file.stat().st_size + change_of_size])
+    with pytest.raises(ValueError, match=rf"000.{kind}.bin is damaged: 10 frames take \d+ bytes"):
+        Frames.open(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["observations", "steps"])
+def test_a_changed_byte_is_found_on_request(kind: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    assert len(Frames.open(tmp_path, verify=True)) == len(as_frames(tmp_path)) == 10
+    file = tmp_path / f"000.{kind}.bin"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+    assert len(Frames.open(tmp_path)) == 10
+    for opened in (lambda: Frames.open(tmp_path, verify=True), lambda: as_frames(tmp_path)):
+        with pytest.raises(ValueError, match=rf"000.{kind}.bin is damaged: it does not match its"):
+            opened()
+
+
+def test_files_of_a_writer_killed_before_it_had_a_shard_are_ignored(tmp_path: Path) -> None:
     first = write(tmp_path)
-    write(tmp_path, seed=1)
-    for kind in missing:
-        (tmp_path / f"001.{kind}.bin").unlink()
-    np.testing.assert_array_equal(Frames.open(tmp_path)[:], first)
+    for kind in ("observations", "steps"):
+        (tmp_path / f"001.{kind}.bin").touch()
+    second = write(tmp_path, seed=1)
+    frames = Frames.open(tmp_path)
+    np.testing.assert_array_equal(frames[:], np.concatenate([first, second]))
+    assert [shard["name"] for shard in frames.metadata["shards"]] == ["000", "002"]
+
+
+def test_a_store_that_grows_while_it_is_opened_has_one_length(tmp_path: Path) -> None:
+    with FrameWriter(tmp_path, SPACE, ACTIONS, {}) as writer:
+        writer.append(np.zeros((3, *SPACE.shape), np.uint8))
+        _, (shard,) = store.open_store(tmp_path)
+        writer.append(np.zeros((4, *SPACE.shape), np.uint8))
+        assert len(shard.steps()) == len(shard.observations()) == 3
+        assert len(Frames.open(tmp_path)) == 7
 
 
 def test_an_empty_store_opens(tmp_path: Path) -> None:
@@ -219,8 +298,8 @@ def test_stores_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_newer_formats_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
-    change_manifest(tmp_path, format=3)
+    change_manifest(tmp_path, format=4)
     with pytest.raises(
-        ValueError, match="has frame format 3, this version reads up to 2: update latentrl"
+        ValueError, match="has frame format 4, this version reads up to 3: update latentrl"
     ):
         Frames.open(tmp_path)

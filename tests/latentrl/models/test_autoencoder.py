@@ -84,7 +84,7 @@ def test_config_names_unknown_fields() -> None:
         match="unknown field 'colour' in a model's config; known: backbone, corruptions, head",
     ):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "colour": 1})
-    with pytest.raises(ValueError, match="unknown training 'magic'; known: gradient, pca, none"):
+    with pytest.raises(ValueError, match="training of a model's config is one of 'gradient', "):
         AutoencoderConfig.from_json({**CONFIG.to_json(), "training": "magic"})
     with pytest.raises(ValueError, match="a model's config lacks 'head'"):
         AutoencoderConfig.from_json(

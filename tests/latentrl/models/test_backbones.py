@@ -85,7 +85,7 @@ def test_other_shapes_are_refused() -> None:
         BACKBONES.build({"name": "recurrent"}).encoder((3, 17, 31), 7)
     with pytest.raises(ValueError, match=r"backbone 'recurrent' is for .* \(5,\); use 'mlp'"):
         BACKBONES.build({"name": "recurrent"}).decoder(4, (5,))
-    with pytest.raises(ValueError, match="unknown cell 'rnn'; known: gru, lstm"):
+    with pytest.raises(ValueError, match="cell of backbone 'recurrent' is one of 'gru', 'lstm'"):
         BACKBONES.build({"name": "recurrent", "cell": "rnn"})
 
 

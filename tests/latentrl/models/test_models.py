@@ -247,7 +247,7 @@ def test_options_are_checked() -> None:
         lrl.beta_tcvae((8,), 3, beta=0.5)
     with pytest.raises(ValueError, match="unknown version 'iii'; known: i, ii"):
         lrl.dip_vae((8,), 3, version="iii")
-    with pytest.raises(ValueError, match="unknown prior 'l0'; known: l1, l2, kl"):
+    with pytest.raises(ValueError, match="prior of loss 'sparsity' is one of 'l1', 'l2', 'kl'"):
         lrl.sparse_ae((8,), 3, prior="l0")
     with pytest.raises(ValueError, match=r"cutout needs 0 < smallest <= largest < 1"):
         lrl.inpainting_ae((8,), 3, smallest=0.9)

@@ -179,7 +179,7 @@ def test_a_constant_value_that_moves_gets_a_large_score_with_a_limit(
 def test_noise_of_rounding_is_constant(dtype: Any) -> None:
     rounded = np.where(np.arange(500) % 2, dtype(0.3), np.nextafter(dtype(0.3), dtype(1)))
     _, preprocess = vectors_in(dtype, np.arange(500), rounded)
-    assert preprocess.limit.tolist() == [np.inf, 10]
+    assert preprocess.constant.tolist() == [False, True]
 
 
 def test_vectors_that_are_all_constant_have_a_scale() -> None:

@@ -100,7 +100,7 @@ def test_a_batch_of_one_is_finite(name: str) -> None:
         ({"name": "capacity", "capacity": -1.0}, r"capacity needs .* got .*capacity=-1\.0"),
         ({"name": "capacity", "steps": 0}, r"steps >= 1, got .*steps=0"),
         ({"name": "sparsity", "weight": -1.0}, r"weight cannot be negative, got -1\.0"),
-        ({"name": "sparsity", "prior": "l0"}, "unknown prior 'l0'; known: l1, l2, kl"),
+        ({"name": "sparsity", "prior": "l0"}, "prior of loss 'sparsity' is one of .*, got 'l0'"),
         (
             {"name": "sparsity", "target": 1.0},
             r"target is a mean activation between 0 and 1, got 1\.0",
@@ -109,7 +109,7 @@ def test_a_batch_of_one_is_finite(name: str) -> None:
         ({"name": "moments", "diagonal": -1.0}, r"diagonal cannot be negative, got -1\.0"),
         (
             {"name": "moments", "of": "median"},
-            "unknown covariance of 'median'; known: mean, sample",
+            "of of loss 'moments' is one of 'mean', 'sample', got 'median'",
         ),
         ({"name": "topk", "fraction": 0.0}, r"fraction must lie in \(0, 1\], got 0\.0"),
         ({"name": "topk", "fraction": 1.5}, r"fraction must lie in \(0, 1\], got 1\.5"),

@@ -1,0 +1,110 @@
+"""Writers of one store at the same time, and writers that are killed: no frame is lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from latentrl.data.frames import Frames
+from latentrl.data.store import FrameWriter
+
+SPACE = spaces.Box(0, 255, (3, 3, 1), np.uint8)
+FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
+
+def write(path: Path, writer: int, frames: int = 5, env: str = "Test-v0") -> None:
+    with FrameWriter(path, SPACE, spaces.Discrete(2), {"id": env}, seed=writer) as shard:
+        for number in range(frames):
+            values = np.full((2, *SPACE.shape), 10 * writer + number, np.uint8)
+            shard.append(values, env=[0, 1], episode=[0, 1])
+
+
+def fork(function: Callable[..., Any], *arguments: Any) -> Any:
+    process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def check(path: Path, writers: int, frames: int = 5) -> None:
+    stored = Frames.open(path, verify=True)
+    values = sorted(stored[:].max(axis=(1, 2, 3)).tolist())
+    assert values == sorted(10 * w + n for w in range(writers) for n in range(frames) for _ in "ab")
+    assert sorted(shard["seed"] for shard in stored.metadata["shards"]) == list(range(writers))
+    assert len(np.unique(stored.episodes)) == 2 * writers
+    assert not list(path.glob(".*")), "no temporary file is left"
+
+
+@FORKING
+def test_pairs_of_processes_lose_no_frame(tmp_path: Path) -> None:
+    def write_all(writer: int) -> None:
+        for pair in range(20):
+            write(tmp_path / str(pair), writer)
+
+    processes = [fork(write_all, writer) for writer in range(2)]
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    for pair in range(20):
+        check(tmp_path / str(pair), writers=2)
+
+
+def test_threads_lose_no_frame(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def write_together(writer: int) -> None:
+        together.wait()
+        write(tmp_path, writer)
+
+    threads = [threading.Thread(target=write_together, args=(writer,)) for writer in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(tmp_path, writers=8)
+
+
+def test_of_two_environments_at_once_one_is_refused(tmp_path: Path) -> None:
+    together = threading.Barrier(2)
+    errors: list[str] = []
+
+    def write_one(env: str) -> None:
+        together.wait()
+        try:
+            write(tmp_path, 0, env=env)
+        except ValueError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=write_one, args=(env,)) for env in ("A-v0", "B-v0")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (error,) = errors
+    assert "has environment.id=" in error
+    assert len(Frames.open(tmp_path, verify=True)) == 10
+
+
+@FORKING
+@pytest.mark.parametrize("wait", [0.0, 0.002, 0.01, 0.03])
+def test_a_killed_writer_leaves_a_store_that_opens_and_grows(wait: float, tmp_path: Path) -> None:
+    write(tmp_path, 0)
+    process = fork(write, tmp_path, 1, 10_000)
+    process.join(wait)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    before = len(Frames.open(tmp_path))
+    write(tmp_path, 2)
+    stored = Frames.open(tmp_path, verify=True)
+    assert len(stored) == before + 10
+    assert stored[-1].max() == 24
+    assert not list(tmp_path.glob(".*")), "the next writer removes temporary files"
