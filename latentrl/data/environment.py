@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
@@ -12,9 +14,9 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from latentrl.data.contract import ObservationCheck, check_rewards
-from latentrl.types import Array
 from latentrl.utils.environments import name_of
 
+NUMBERS = (int, float, np.number)
 OLD_API = (
     "which is the interface of gym before 0.26: make it through Shimmy, "
     'gymnasium.make("GymV21Environment-v0", env=env), or return what gymnasium.Env describes'
@@ -22,7 +24,7 @@ OLD_API = (
 
 
 def checked(env: gym.Env[Any, Any], index: int = 0) -> gym.Env[Any, Any]:
-    """Check each step and reset of ``env`` from now on; observations become arrays of their own.
+    """Check each step and reset of ``env`` from now on, and copy last observations of episodes.
 
     Vector environments cast observations to the declared dtype, and keep the last observation of
     an episode while the environment draws the first one of the next: here neither has happened.
@@ -100,7 +102,7 @@ class CheckedSteps:
             ) from error
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
             raise ValueError(f"reset of {self.where} returned no (observation, info), {OLD_API}")
-        return self._own(result[0]), result[1]
+        return self._checked(result[0]), result[1]
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step, and check observation and reward.
@@ -114,11 +116,15 @@ class CheckedSteps:
             raise ValueError(f"step of {self.where} returned {len(result)} values, {OLD_API}")
         observation, reward, terminated, truncated, info = result
         self.steps += 1
-        check_rewards(np.asarray(reward), f"at step {self.steps}", self.index)
-        return self._own(observation), reward, terminated, truncated, info
+        if not (isinstance(reward, NUMBERS) and math.isfinite(reward)):
+            check_rewards(np.asarray(reward), f"at step {self.steps}", self.index)
+        observation = self._checked(observation)
+        if terminated or truncated:
+            # The reset that follows may draw into the same array.
+            observation = copy.deepcopy(observation)
+        return observation, reward, terminated, truncated, info
 
-    def _own(self, observation: Any) -> Any:
-        """Check the observation, and copy it: the environment may draw into its array again."""
+    def _checked(self, observation: Any) -> Any:
         if isinstance(observation, dict):
             return {key: self._part(key, value) for key, value in observation.items()}
         return self._part("", observation)
@@ -126,5 +132,4 @@ class CheckedSteps:
     def _part(self, key: str, value: Any) -> Any:
         if key not in self.checks:
             return value
-        single: Array = np.array(value)
-        return self.checks[key](single[None])[0]
+        return self.checks[key](np.asarray(value)[None])[0]
