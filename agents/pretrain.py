@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from gymnasium import spaces
@@ -24,6 +26,7 @@ from agents.pretrain_config import (
     read_data,
     run_name,
 )
+from agents.room import check_room
 from agents.runs import env_folder, new_run, newest_run
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
@@ -33,6 +36,7 @@ from latentrl.data.store import FORMAT
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.models.stored import StoredSize
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_bytes, write_json
@@ -87,12 +91,15 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     """
     config, path, data = _planned(config)
     _check(config, path, data)
+    if config.resume:
+        print(f"resumes the run in {path}", file=sys.stderr)
     with _removed_if_nothing_was_trained(path):
         write_json(path / FLAGS_FILE, as_json(config))
         start = time.perf_counter()
         frames = data or collect_frames(config)
         collected = time.perf_counter()
-        model = build_model(config, frames.space, from_environment=_from_environment(data))
+        space = frames.observation_space
+        model = build_model(config, space, from_environment=_from_environment(data))
         history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     images = write_images(model, history.validation, path)
@@ -126,7 +133,7 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
-    space = _observation_space(config) if data is None else data.space
+    space = _observation_space(config) if data is None else data.observation_space
     build_model(config, space, from_environment=_from_environment(data))
 
 
@@ -146,14 +153,7 @@ def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
 
 
 def _observation_space(config: PretrainConfig) -> spaces.Box:
-    space, _ = probe(describe(config), config.backend)
-    if not isinstance(space, spaces.Box):
-        remedy = (
-            "--key to choose one"
-            if isinstance(space, spaces.Dict)
-            else "--from-render to learn from rendered images"
-        )
-        raise ValueError(f"{config.env} has observations {space}; add {remedy}")
+    space = _box(config, probe(describe(config), config.backend)[0])
     assert config.latent_dim is not None
     if len(space.shape) == 1 and space.shape[0] < config.latent_dim:
         raise ValueError(
@@ -161,6 +161,17 @@ def _observation_space(config: PretrainConfig) -> spaces.Box:
             f"latent_dim={config.latent_dim}; add --from-render to learn from rendered images, or "
             "a smaller --latent-dim"
         )
+    return space
+
+
+def _box(config: PretrainConfig, space: spaces.Space[Any]) -> spaces.Box:
+    if not isinstance(space, spaces.Box):
+        remedy = (
+            "--key to choose one"
+            if isinstance(space, spaces.Dict)
+            else "--from-render to learn from rendered images"
+        )
+        raise ValueError(f"{config.env} has observations {space}; add {remedy}")
     return space
 
 
@@ -176,20 +187,48 @@ def describe(config: PretrainConfig) -> Environment:
 
 
 def collect_frames(config: PretrainConfig) -> Frames:
-    """Collect frames into a store that other runs with the same flags share."""
+    """Collect frames into a store that other runs with the same flags share.
+
+    Raises:
+        ValueError: the store there has frames of another environment, or the disk has no room.
+    """
     environment = describe(config)
+    envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
+    try:
+        space = _box(config, envs.single_observation_space)
+        stored = _stored_preprocessing(config, space)
+        resize = None if stored is None else stored.stored(space)
+        path = env_folder("frames", config.env) / _store_name(config, environment, resize)
+        check_room(path, config.frames, space if resize is None else resize.space)
+        return collect(
+            envs,
+            config.frames,
+            path,
+            policy=defaults_for(config.env).policy,
+            seed=config.seed,
+            preprocessing=stored,
+        )
+    finally:
+        envs.close(timeout=CLOSE_TIMEOUT)
+
+
+def _stored_preprocessing(config: PretrainConfig, space: spaces.Box) -> Preprocessing | None:
+    if config.store_original or not is_image(space):
+        return None
+    return _preprocessing(config, defaults_for(config.env))
+
+
+def _store_name(config: PretrainConfig, environment: Environment, resize: StoredSize | None) -> str:
     name = f"format{FORMAT}-skip{environment.frame_skip}-seed{config.seed}"
     if environment.render_size:
         name += f"-render{environment.render_size}"
     if environment.key:
         name += f"-{environment.key}"
-    path = env_folder("frames", config.env) / name
-    policy = defaults_for(config.env).policy
-    envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
-    try:
-        return collect(envs, config.frames, path, policy=policy, seed=config.seed)
-    finally:
-        envs.close(timeout=CLOSE_TIMEOUT)
+    if resize is None:
+        return name
+    height, width = resize.space.shape[:2]
+    crop = "".join(f".{pixels}" for pixels in resize.config.crop)
+    return f"{name}-crop{crop}-{height}x{width}"
 
 
 def build_model(config: PretrainConfig, space: spaces.Box, from_environment: bool) -> Autoencoder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,9 +20,8 @@ from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import MIN_SIDE, is_image
 from latentrl.utils.io import read_json
 
-EPOCHS = 8
-LEAST_STEPS = 1_500
-"""Least number of gradient steps on a user's own data."""
+PATIENCE = 10
+"""Validations without a better loss that end a training whose length is not given."""
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
 SUFFIXES = (".gz", ".npy", ".npz", *IMAGE_SUFFIXES, *TABLE_SUFFIXES)
@@ -40,8 +38,8 @@ class PretrainConfig:
     frames: int = 20_000
     """Frames to collect, one per timestep."""
     epochs: int | None = None
-    """Passes over the frames; if not given, 8, or on your own data as many as make 1,500 gradient
-    steps, if those are more."""
+    """Passes over the distinct frames; if not given, the environment's default, or 8, or as many as
+    make 1,500 gradient steps, and fewer where the validation loss no longer falls."""
     steps: int | None = None
     """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
@@ -88,6 +86,9 @@ class PretrainConfig:
     """Steps from the start of one sequence to that of the next."""
     out: Path | None = None
     """Folder of the run; runs/vae/ENV/MODEL-N or runs/vae/DATA/MODEL-N if not given."""
+    store_original: bool = False
+    """Store collected frames at the environment's own size, for other sizes later; otherwise they
+    are stored cropped and resized, as the network takes them."""
     seed: int = 0
     """Seed of environments, weights and training."""
     device: str = "auto"
@@ -115,12 +116,10 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     bare = None if data is None or environment_of(data) else data
     if bare is None and config.model == "beta_vae":
         config = _with_environment_defaults(config, run_name(config, data))
-    epochs = EPOCHS if bare is None else max(EPOCHS, _epochs_of_least_steps(config, bare))
     latent_dim = default_latent_dim(config.model, None if bare is None else bare.space)
     return dataclasses.replace(
         config,
         env=run_name(config, data),
-        epochs=epochs if config.epochs is None else config.epochs,
         latent_dim=latent_dim if config.latent_dim is None else config.latent_dim,
     )
 
@@ -140,11 +139,6 @@ def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainC
         if getattr(config, name) is None and name not in given
     }
     return dataclasses.replace(config, option=(*config.option, *words), **defaults)
-
-
-def _epochs_of_least_steps(config: PretrainConfig, data: Frames) -> int:
-    steps = math.ceil(len(data) * (1 - FitConfig.validation) / (config.batch_size or BATCH_SIZE))
-    return math.ceil(LEAST_STEPS / max(1, steps))
 
 
 def run_name(config: PretrainConfig, data: Frames | None) -> str:
@@ -203,9 +197,11 @@ def model_options(config: PretrainConfig) -> dict[str, Any]:
 
 def fit_config(config: PretrainConfig) -> FitConfig:
     """Return the hyperparameters of training."""
+    open_ended = config.epochs is None and config.steps is None
     return FitConfig(
-        epochs=EPOCHS if config.epochs is None else config.epochs,
+        epochs=config.epochs,
         steps=config.steps,
+        patience=PATIENCE if open_ended else None,
         batch_size=BATCH_SIZE if config.batch_size is None else config.batch_size,
         learning_rate=LEARNING_RATE if config.learning_rate is None else config.learning_rate,
         seed=config.seed,
@@ -218,8 +214,15 @@ def read_config(path: Path) -> PretrainConfig:
     saved = read_json(path / "pretraining.json")
     paths = {name: Path(saved[name]) for name in ("data", "out") if saved[name]}
     crop = None if saved["crop"] is None else tuple(saved["crop"])
+    # Runs from before the flag have frames of the original size.
     return PretrainConfig(
-        **{**saved, **paths, "crop": crop, "option": tuple(saved.get("option", ()))}
+        **{
+            "store_original": True,
+            **saved,
+            **paths,
+            "crop": crop,
+            "option": tuple(saved.get("option", ())),
+        }
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from envs import Environment, make_vector
 from latentrl import wrap
 from latentrl.models.preprocessing import Preprocessing, is_image, make_preprocessor
 from latentrl.types import Array, Encoder, LatentLayout, Novelty
+from latentrl.utils.workers import in_worker
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from latentrl.wrappers.sb3 import LatentVecEnv
@@ -30,8 +32,16 @@ from latentrl.wrappers.sb3 import LatentVecEnv
 def probe(environment: Environment, backend: str) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
     """Spaces of one observation and of one action.
 
-    A vector of one environment has them, too, where a simulator has no single environments.
+    A vector of one environment has them, too, where a simulator has no single environments. It is
+    made where it leaves no graphics context to the workers of a later vector.
     """
+    found: tuple[spaces.Space[Any], spaces.Space[Any]] = in_worker(
+        functools.partial(_spaces, environment, backend)
+    )
+    return found
+
+
+def _spaces(environment: Environment, backend: str) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
     envs = make_vector(environment, 1, backend=backend)
     envs.close()
     return envs.single_observation_space, envs.single_action_space

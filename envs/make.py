@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from envs import envpool
 from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
 from envs.names import make_by_name, registered_id
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
+from latentrl.utils.signals import leave_interrupts_to_the_main_process
 from latentrl.utils.workers import in_workers
 
 BACKENDS = ("auto", "envpool", "gymnasium")
@@ -175,9 +175,7 @@ def _make_in_any_process(
     observed: bool,
 ) -> gym.Env[Any, Any]:
     if multiprocessing.parent_process() is not None:
-        # Ctrl-C reaches every process of the terminal; the main process alone handles it, and then
-        # closes the workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        leave_interrupts_to_the_main_process()
     # The family comes as an argument: a spawned worker has not imported a user's plugin.
     return _make_one(environment, family, render_mode, seeds, observed)
 

@@ -15,7 +15,9 @@ from latentrl.data.frames import Frames, as_frames
 from latentrl.data.images import IMAGE_SUFFIXES, ImageFolder
 from latentrl.data.readers import open_source, read_labels
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
+from latentrl.models.preprocessing import ImagePreprocessor, is_image
+from latentrl.models.stored import check_stored
+from latentrl.models.vectors import VectorPreprocessor
 from latentrl.training.health import Health, psnr
 from latentrl.types import Array, describe_space, same_kind
 from latentrl.utils.progress import progress_bar
@@ -60,11 +62,13 @@ def open_data(path: Path, model: Autoencoder, **reading: Any) -> Frames:
     """
     space = model.observation_space
     frames = _images(path, model) or as_frames(path, space=space, **reading)
-    if not same_kind(frames.space, space):
+    given = frames.observation_space
+    if not same_kind(given, space):
         raise ValueError(
             f"the model takes observations of {describe_space(space)}, "
-            f"{path} holds {describe_space(frames.space)}"
+            f"{path} holds {describe_space(given)}"
         )
+    check_stored(frames, model)
     return frames
 
 

@@ -14,10 +14,15 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from tqdm import tqdm
 
+from latentrl.data.contract import FinalCheck, ObservationCheck, check_rewards
+from latentrl.data.environment import check_inside, checked_maker
 from latentrl.data.frames import Frames
 from latentrl.data.policies import EXPLORERS, Policy
+from latentrl.data.resize import FrameResize, StorePreprocessing
+from latentrl.data.reuse import check_origin, origin_of
 from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
+from latentrl.utils.environments import described, name_of
 from latentrl.utils.progress import progress_bar
 from latentrl.utils.workers import in_workers
 
@@ -33,12 +38,14 @@ def collect(
     seed: int = 0,
     n_envs: int | None = None,
     key: str | None = None,
+    preprocessing: StorePreprocessing | None = None,
     progress: bool = True,
 ) -> Frames:
     """Step an environment until the store at ``path`` holds ``frames`` observations.
 
     A store that holds fewer is extended, so that repeating an interrupted call resumes it. Of a
-    store that holds more, the first ``frames`` are returned.
+    store that holds more, the first ``frames`` are returned. Frames that are reused are counted on
+    stderr if ``progress``.
 
     Args:
         env: a Gymnasium id, a function that makes an environment, or a vector environment of any
@@ -49,30 +56,46 @@ def collect(
         seed: seed of the environments and of the policy.
         n_envs: number of environments, if this function makes them; None is one per core.
         key: key of the observation to keep, for Dict observations.
+        preprocessing: store images cropped and resized by this ``Preprocessing``, if that makes
+            them smaller. Build the model with the same one, for ``frames.observation_space``.
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: ``frames`` is not positive, or the store there is of another environment or of
-            an older format.
+        ValueError: ``frames`` is not positive, an observation does not belong to its space, a
+            reward is not finite, the actions are not one array, or the store there is of another
+            environment, policy, seed or key, or of an older format.
         TypeError: the observations are not a Box.
+        WorkerError: a worker process died or did not answer.
     """
     if frames < 1:
         raise ValueError(f"frames is a number of observations, at least 1; got {frames}")
     path = Path(path)
     envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
+    check_inside(envs)
     try:
         space = _frame_space(envs.single_observation_space, key)
-        check_same(path, space, envs.single_action_space, describe_environment(envs))
-        existing = len(Frames.open(path)) if has_store(path) else 0
+        _check_actions(envs.single_action_space)
+        environment = describe_environment(envs)
+        resize = None if preprocessing is None else preprocessing.stored(space)
+        stored = space if resize is None else resize.space
+        if resize is not None:
+            environment = {**environment, "stored": resize.to_json()}
+        check_same(path, stored, envs.single_action_space, environment)
+        origin = origin_of(envs, policy, seed, key)
+        existing = check_origin(path, origin, frames, progress) if has_store(path) else 0
         if existing < frames:
             # Each call that extends a store gets a seed of its own, and so new episodes.
             shard_seed = int(np.random.SeedSequence([seed, existing]).generate_state(1)[0] >> 1)
             chosen = _build_policy(policy, envs.action_space, shard_seed)
+            check = ObservationCheck(space, f"the environment {environment['id']}")
             with (
                 progress_bar(frames, existing, "collecting", "frame", progress) as bar,
-                _open_writer(path, space, envs, policy, shard_seed) as writer,
+                FrameWriter(
+                    path, stored, envs.single_action_space, environment, seed=shard_seed, **origin
+                ) as writer,
             ):
-                _Collection(envs, chosen, writer, key).run(frames - existing, shard_seed, bar)
+                run = _Collection(envs, chosen, writer, key, check, resize)
+                run.run(frames - existing, shard_seed, bar)
     finally:
         if envs is not env:
             envs.close()
@@ -83,15 +106,11 @@ def _make_vector(
     env: str | Callable[[], gym.Env[Any, Any]], n_envs: int
 ) -> VectorEnv[Any, Any, Any]:
     factory = functools.partial(gym.make, env) if isinstance(env, str) else env
-    envs: VectorEnv[Any, Any, Any] = (
-        SyncVectorEnv([factory]) if n_envs == 1 else in_workers([factory] * n_envs)
-    )
-    # Neither vector class keeps the name of its environment, and the manifest needs it: it must be
-    # the same for every number of environments.
-    probe = factory()
-    described = {"id": _name(probe), **envs.metadata.get("environment", {})}
-    probe.close()
-    envs.metadata = {**envs.metadata, "environment": described}
+    makers = [functools.partial(checked_maker, factory, i) for i in range(n_envs)]
+    if n_envs > 1:
+        return in_workers(makers)
+    envs = SyncVectorEnv(makers)
+    envs.metadata = {**envs.metadata, **described(envs.envs[0])}
     return envs
 
 
@@ -103,18 +122,6 @@ def _build_policy(
     return EXPLORERS.build({"name": policy}, action_space=action_space, seed=seed)
 
 
-def _open_writer(
-    path: Path,
-    space: spaces.Box,
-    envs: VectorEnv[Any, Any, Any],
-    policy: str | Policy,
-    seed: int,
-) -> FrameWriter:
-    name = policy if isinstance(policy, str) else type(policy).__name__
-    environment = describe_environment(envs)
-    return FrameWriter(path, space, envs.single_action_space, environment, policy=name, seed=seed)
-
-
 class _Collection:
     """One run of ``collect``: steps the environments and fills a shard."""
 
@@ -124,15 +131,19 @@ class _Collection:
         policy: Callable[[Any], Array],
         writer: FrameWriter,
         key: str | None,
+        check: ObservationCheck,
+        resize: FrameResize | None,
     ) -> None:
         self.envs = envs
         self.policy = policy
         self.writer = writer
         self.key = key
+        self.resize = resize
+        self.check, self.check_finals = check, FinalCheck(check.where)
         self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.episodes = np.arange(envs.num_envs)
         self.next_episode = envs.num_envs
-        self.room = 0
+        self.room = self.steps = 0
 
     def run(self, room: int, seed: int, bar: tqdm[Any]) -> None:
         """Write ``room`` observations."""
@@ -149,8 +160,10 @@ class _Collection:
         # An environment that only resets returns the first observation of an episode: no step.
         stepped = np.flatnonzero(~resetting)
         # A copy before the step: vector environments may write into the same array again.
-        before = self._select(observations)[stepped]
+        before = self.check(self._select(observations))[stepped]
         following, rewards, terminated, truncated, infos = self.envs.step(actions)
+        self.steps += 1
+        check_rewards(rewards, f"at step {self.steps}")
         done = terminated | truncated
         self._write(
             before,
@@ -172,20 +185,23 @@ class _Collection:
     def _write(self, observations: Array, **fields: Array) -> None:
         rows = slice(self.room)
         fields = {name: values[rows] for name, values in fields.items()}
-        self.writer.append(observations[rows], episode=self.episodes[fields["env"]], **fields)
+        frames = observations[rows] if self.resize is None else self.resize(observations[rows])
+        self.writer.append(frames, episode=self.episodes[fields["env"]], **fields)
         self.room -= len(fields["env"])
 
     def _terminal(self, following: Any, infos: dict[str, Any], ended: Array) -> Array:
         """Last observations of the episodes that ended, ``(B, *shape)``."""
         if self.mode != AutoresetMode.SAME_STEP:
-            return self._select(following)[ended]
+            return self.check(self._select(following))[ended]
         # In SAME_STEP mode the step returns the first observation of the next episode instead.
         if "final_obs" not in infos:
             raise ValueError(
                 'the vector environment has autoreset mode SAME_STEP, but no infos["final_obs"] '
                 "where an episode ended; use autoreset mode NEXT_STEP"
             )
-        return np.stack([self._select(infos["final_obs"][i]) for i in ended])
+        finals = self.check(np.stack([self._select(infos["final_obs"][i]) for i in ended]))
+        self.check_finals(finals, self._select(following)[ended])
+        return finals
 
     def _start_episodes(self, observations: Any, done: Array) -> tuple[Any, Array]:
         if done.any():
@@ -201,12 +217,16 @@ def describe_environment(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
 
     It is ``envs.metadata["environment"]``, if whoever made the environment set it, or its id.
     """
-    described: dict[str, Any] = envs.metadata.get("environment", {"id": _name(envs)})
-    return described
+    environment: dict[str, Any] = envs.metadata.get("environment", {"id": name_of(envs)})
+    return environment
 
 
-def _name(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
-    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+def _check_actions(space: spaces.Space[Any]) -> None:
+    if space.shape is None or np.dtype(space.dtype).kind not in "biuf":
+        raise ValueError(
+            f"actions are {space}, and a frame store keeps actions of one array (Box, Discrete, "
+            "MultiDiscrete or MultiBinary): map them with gymnasium.wrappers.TransformAction"
+        )
 
 
 def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:

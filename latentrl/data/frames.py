@@ -107,6 +107,13 @@ class Frames:
         return out if np.ndim(chosen) else out[0]
 
     @property
+    def observation_space(self) -> spaces.Box:
+        """Space of the environment's observations, before any crop and resize by ``collect``."""
+        stored = self.metadata.get("environment", {}).get("stored")
+        described = stored.get("observation") if isinstance(stored, dict) else None
+        return self.space if described is None else space_from_json(described)
+
+    @property
     def episodes(self) -> Array:
         """Episode number of each observation, ``(N,)``."""
         return self._episodes[self.indices]

@@ -14,7 +14,7 @@ from latentrl.models.config import AutoencoderConfig
 from latentrl.models.heads import Head
 from latentrl.models.likelihoods import Likelihood
 from latentrl.models.losses import Reconstruction
-from latentrl.models.preprocessing import Preprocessor
+from latentrl.models.vectors import Preprocessor
 from latentrl.types import Array
 
 TensorMap = Callable[[Tensor], Tensor]
@@ -116,9 +116,14 @@ class ArrayModel(nn.Module):
     def check_observations(self, observations: Array) -> Array:
         """Return observations, one or ``(B, ...)``, as an array that the model takes.
 
+        They are of the observation space, or cropped and resized as ``collect`` stores them.
+
         Raises:
             ValueError: shape, dtype or values do not belong to the observation space.
         """
+        stored = self.preprocess.stored_space
+        if stored is not None and np.shape(observations)[-len(stored.shape) :] == stored.shape:
+            return check_observations(observations, stored)
         return check_observations(observations, self.observation_space)
 
     def require_decoder(self) -> nn.Module:
@@ -153,7 +158,7 @@ class ArrayModel(nn.Module):
 
     def _map_observations(self, function: TensorMap, observations: Array) -> Array:
         checked = self.check_observations(observations)
-        return self._map(function, checked, self.observation_space.shape)
+        return self._map(function, checked, checked.shape[-len(self.observation_space.shape) :])
 
     @torch.inference_mode()
     def _map(self, function: TensorMap, array: Array, shape: tuple[int, ...]) -> Array:

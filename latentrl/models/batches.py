@@ -20,9 +20,9 @@ Observations = Frames | Array | str | Path
 
 def is_single(model: Autoencoder, observations: object) -> bool:
     """Return whether ``observations`` is one observation, without ``B``."""
-    return (
-        isinstance(observations, np.ndarray) and observations.shape == model.observation_space.shape
-    )
+    stored = model.preprocess.stored_space or model.observation_space
+    shapes = (model.observation_space.shape, stored.shape)
+    return isinstance(observations, np.ndarray) and observations.shape in shapes
 
 
 def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from latentrl.models.channels import declared_range, finite_range, range_of
+from latentrl.models.vectors import Preprocessor, VectorPreprocessor
 from latentrl.types import Array, describe_space
+
+if TYPE_CHECKING:
+    from latentrl.models.stored import StoredSize
 
 MAX_CHANNELS = 12
 MIN_SIDE, MAX_SIDE = 8, 256
-CONSTANT_SCALE, CONSTANT_LIMIT = 1e-3, 10.0
-"""Scale of a constant value as a fraction of its magnitude, and its largest standard score."""
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -39,6 +43,17 @@ class Preprocessing:
             )
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ValueError(f"size is (height, width) in pixels; got {self.size}")
+
+    def stored(self, space: spaces.Box) -> StoredSize | None:
+        """Return how ``collect`` stores frames of ``space``; None for as they are.
+
+        Raises:
+            ValueError: ``space`` is not of images that these fields fit.
+        """
+        from latentrl.models.stored import StoredSize  # which imports this module
+
+        preprocess = make_preprocessor(space, self)
+        return None if preprocess.stored_space is None else StoredSize(space, self)
 
 
 def is_image(space: spaces.Box) -> bool:
@@ -77,27 +92,6 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
     return VectorPreprocessor(space)
 
 
-class Preprocessor(nn.Module):
-    """A map from a batch of raw observations to network inputs; ``inverse`` maps back."""
-
-    shape: tuple[int, ...]
-    """Shape of one network input: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
-    output_shape: tuple[int, ...]
-    """Shape of one array that ``inverse`` returns: of an observation, cropped and resized."""
-
-    @property
-    def output_space(self) -> spaces.Box:
-        """Space of the arrays that ``inverse`` returns."""
-        raise NotImplementedError
-
-    def fit(self, sample: Array) -> None:
-        """Compute the statistics of a sample ``(B, *observation_shape)`` of the data."""
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """Map network outputs ``(B, *shape)`` to the environment's units."""
-        raise NotImplementedError
-
-
 class ImagePreprocessor(Preprocessor):
     """Crop, resize, scale each channel from its range to [0, 1], greyscale; channels first.
 
@@ -133,6 +127,8 @@ class ImagePreprocessor(Preprocessor):
                 "sequences (T, D), give their Box of float32 without bounds"
             )
         self.resizes = self.size != cropped
+        if math.prod(self.size) < height * width:  # so that the shapes differ
+            self.stored_space = resized_space(space, self.size)
         self.shape = (1 if config.greyscale else channels, *self.size)
         self.output_shape = self.size if len(space.shape) == 2 else (*self.size, self.shape[0])
         self.dtype = space.dtype
@@ -174,8 +170,13 @@ class ImagePreprocessor(Preprocessor):
         return x
 
     def resize(self, observations: Tensor) -> Tensor:
-        """Crop and resize ``(B, H, W[, C])`` to ``(B, C, h, w)``, in environment units."""
+        """Crop and resize ``(B, H, W[, C])`` to ``(B, C, h, w)``, in environment units.
+
+        Images of ``stored_space`` are cropped and resized already.
+        """
         x = observations if observations.ndim == 4 else observations.unsqueeze(-1)
+        if self.stored_space is not None and x.shape[1:3] == self.size:
+            return x.permute(0, 3, 1, 2)
         x = x[:, self.rows, self.columns].permute(0, 3, 1, 2)
         return self._interpolate(x) if self.resizes else x
 
@@ -213,66 +214,11 @@ class ImagePreprocessor(Preprocessor):
         return self.low.min(0, keepdim=True)[0], self.high.max(0, keepdim=True)[0]
 
 
-class VectorPreprocessor(Preprocessor):
-    """Standardise each of D values by its mean and standard deviation in the training data.
-
-    All steps of a sequence ``(T, D)`` share the D statistics. The mean is subtracted in float64:
-    in float32 a time in seconds since 1970 has a resolution of two minutes.
-    """
-
-    mean: Tensor
-    """Mean of each value, float64 ``(D,)``."""
-    std: Tensor
-    """Standard deviation of each value, float64 ``(D,)``; of a constant one see ``fit``."""
-    constant: Tensor
-    """Whether each value is constant in the training data, bool ``(D,)``."""
-
-    def __init__(self, space: spaces.Box) -> None:
-        """Set mean 0 and standard deviation 1, until ``fit``."""
-        super().__init__()
-        self.shape = self.output_shape = space.shape
-        self.space = space
-        self.integral = np.issubdtype(space.dtype, np.integer)
-        width = space.shape[-1]
-        self.register_buffer("mean", torch.zeros(width, dtype=torch.float64))
-        self.register_buffer("std", torch.ones(width, dtype=torch.float64))
-        self.register_buffer("constant", torch.zeros(width, dtype=torch.bool))
-
-    @property
-    def output_space(self) -> spaces.Box:
-        """The observation space."""
-        return self.space
-
-    def fit(self, sample: Array) -> None:
-        """Compute mean and standard deviation.
-
-        A value that varies by no more than its rounding is constant. Its scale is a thousandth of
-        its magnitude (of 0: of the median standard deviation of the others), so that any movement
-        that matters shows; its standard score is limited to 10, so that the network bears it.
-        """
-        rows = sample.reshape(-1, sample.shape[-1]).astype(np.float64)
-        # Differences from the first row are exact, where sums of large values would be rounded.
-        differences = rows - rows[0]
-        mean, std = rows[0] + differences.mean(0), differences.std(0)
-        precision = np.finfo(sample.dtype).eps if sample.dtype.kind == "f" else 0
-        constant = std <= precision * np.abs(rows).max(0)
-        others = np.median(std[~constant]) if not constant.all() else 1.0
-        unit = CONSTANT_SCALE * np.where(mean == 0, others, np.abs(mean))
-        self.mean.copy_(torch.as_tensor(mean))
-        self.std.copy_(torch.as_tensor(np.where(constant, unit, std)))
-        self.constant.copy_(torch.as_tensor(constant))
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores, float32."""
-        scores = ((observations.double() - self.mean) / self.std).float()
-        return torch.where(self.constant, scores.clamp(-CONSTANT_LIMIT, CONSTANT_LIMIT), scores)
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """Map standard scores to environment units, float64; integers are rounded and clipped."""
-        x = x.double() * self.std + self.mean
-        if not self.integral:
-            return x
-        return x.round().clamp(float(self.space.low.min()), float(self.space.high.max()))
+def resized_space(space: spaces.Box, size: tuple[int, int]) -> spaces.Box:
+    """Return the space of images of ``space`` after a crop and a resize to ``size``."""
+    shape = (*size, *space.shape[2:])
+    low, high = np.broadcast_to(space.low.min((0, 1)), shape), space.high.max((0, 1))
+    return spaces.Box(low, np.broadcast_to(high, shape), dtype=space.dtype.type)
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.novelty.base import grown
+from latentrl.novelty.key_table import KeyTable
 from latentrl.types import Array, Transitions
 
-LIFELONG_SLOTS, EPISODIC_SLOTS = 1 << 22, 1 << 14
-MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio: Fibonacci hashing
+LIFELONG_SLOTS, EPISODIC_SLOTS = 1 << 16, 1 << 10
+"""Slots of a new table; it doubles before it is more than half full."""
+ONE_ROW = np.zeros(1, np.int64)
 HashKind = Literal["sign", "grid"]
 
 
@@ -77,106 +78,86 @@ def _weights(latent_hash: LatentHash, size: int) -> Array:
 
 
 class LifelongCounter:
-    """Count of each key over a lifetime, in a table of four million slots.
+    """Exact count of each key over a lifetime, in a table that grows with the keys."""
 
-    Two keys share a slot with probability 1 in four million.
-    """
-
-    def __init__(self) -> None:
-        """Start with counts of zero."""
-        self.counts = np.zeros(LIFELONG_SLOTS, np.uint32)
+    def __init__(self, slots: int = LIFELONG_SLOTS) -> None:
+        """Start with counts of zero, and room for half as many keys as ``slots``."""
+        self._table = KeyTable(slots)
 
     def count(self, keys: Array) -> Array:
         """Return the counts of uint64 ``keys``, in the shape of ``keys``."""
-        counts: Array = self.counts[_slots(keys, LIFELONG_SLOTS)]
+        counts: Array = self._table.count(ONE_ROW, keys[None])[0]
         return counts
 
     def increment(self, keys: Array) -> None:
         """Add 1 for each of ``keys``, which may repeat."""
-        # counts[slots] += 1 would add 1 once for a slot that occurs twice.
-        np.add.at(self.counts, _slots(keys, LIFELONG_SLOTS), 1)
+        self._table.add(ONE_ROW, keys[None])
 
     @property
     def distinct(self) -> int:
         """Number of distinct keys."""
-        return int(np.count_nonzero(self.counts))
+        return self._table.distinct
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the slots in use and their counts."""
-        used = np.flatnonzero(self.counts)
-        counts = self.counts[used].astype(np.int64)
-        return {"slots": torch.from_numpy(used), "counts": torch.from_numpy(counts)}
+        """Return the keys, as int64 of the same bits, and their counts."""
+        _, keys, counts = self._table.items()
+        return {
+            "keys": torch.from_numpy(keys.view(np.int64)),
+            "counts": torch.from_numpy(counts.astype(np.int64)),
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what ``state_dict`` returned."""
-        self.counts[:] = 0
-        self.counts[state["slots"].numpy()] = state["counts"].numpy()
+        """Restore what ``state_dict`` returned.
+
+        Raises:
+            ValueError: it holds no keys, as before they were saved, or no count for each.
+        """
+        if "keys" not in state or state["keys"].shape != state["counts"].shape:
+            raise ValueError(
+                "expected the keys of a bonus and a count for each, got "
+                f"{', '.join(f'{name} {list(value.shape)}' for name, value in state.items())}; "
+                "counts of an older version have no keys: train the agent again"
+            )
+        self._table.reset(ONE_ROW)
+        keys = state["keys"].numpy().view(np.uint64)
+        self._table.add(ONE_ROW, keys[None], state["counts"].numpy().astype(np.uint32))
 
 
-class _EpisodicTable:
-    """A table of 16,384 slots for each environment, cleared at the start of an episode.
+class EpisodicCounter:
+    """Exact count of each key in each environment's current episode."""
 
-    One pair of keys in 16,384 shares a slot: after a thousand distinct keys in one episode, 6 % of
-    new keys count as known.
-    """
+    def __init__(self, slots: int = EPISODIC_SLOTS) -> None:
+        """Start with counts of zero, and room for half as many keys as ``slots`` per episode."""
+        self._table = KeyTable(slots)
 
-    def __init__(self, dtype: type[np.generic]) -> None:
-        """Start with no environments; the table grows with the indices."""
-        self._table: Array = np.zeros((0, EPISODIC_SLOTS), dtype)
+    def count(self, env_ids: Array, keys: Array) -> Array:
+        """Return the counts of ``keys (B, ...)`` in the environments ``env_ids (B,)``."""
+        return self._table.count(env_ids, keys)
 
-    def _index(self, env_ids: Array, keys: Array) -> tuple[Array, Array]:
-        """Return the index of the entries of ``keys (B, ...)``, for tables of all ``env_ids``."""
-        self._table = grown(self._table, env_ids)
-        rows = env_ids.reshape(-1, *(1,) * (keys.ndim - 1))
-        return rows, _slots(keys, EPISODIC_SLOTS)
-
-    def _read(self, env_ids: Array, keys: Array) -> Array:
-        index = self._index(env_ids, keys)
-        values: Array = self._table[index]
-        return values
+    def increment(self, env_ids: Array, keys: Array) -> None:
+        """Add 1 for each of ``keys (B, ...)``, which may repeat."""
+        self._table.add(env_ids, keys)
 
     def reset(self, env_ids: Array) -> None:
-        """Clear the tables of the environments ``env_ids (B,)``."""
-        self._table = grown(self._table, env_ids)
-        self._table[env_ids] = 0
+        """Clear the counts of the environments ``env_ids (B,)``."""
+        self._table.reset(env_ids)
 
 
-class EpisodicSet(_EpisodicTable):
+class EpisodicSet:
     """The keys of each environment's current episode."""
 
-    def __init__(self) -> None:
-        """Start with empty sets."""
-        super().__init__(np.bool_)
+    def __init__(self, slots: int = EPISODIC_SLOTS) -> None:
+        """Start with empty sets; ``slots`` as in ``EpisodicCounter``."""
+        self._counter = EpisodicCounter(slots)
 
     def contains(self, env_ids: Array, keys: Array) -> Array:
         """Return whether the sets hold ``keys (B, ...)``, bool in the shape of ``keys``."""
-        return self._read(env_ids, keys)
+        return self._counter.count(env_ids, keys) > 0
 
     def add(self, env_ids: Array, keys: Array) -> None:
         """Add ``keys (B, ...)`` to the sets of the environments ``env_ids (B,)``."""
-        index = self._index(env_ids, keys)
-        self._table[index] = True
+        self._counter.increment(env_ids, keys)
 
-
-class EpisodicCounter(_EpisodicTable):
-    """Count of each key in each environment's current episode."""
-
-    def __init__(self) -> None:
-        """Start with counts of zero."""
-        super().__init__(np.uint32)
-
-    def count(self, env_ids: Array, keys: Array) -> Array:
-        """Return the counts of ``keys (B,)`` in the environments ``env_ids (B,)``."""
-        return self._read(env_ids, keys)
-
-    def increment(self, env_ids: Array, keys: Array) -> None:
-        """Add 1 for ``keys (B,)`` in the environments ``env_ids (B,)``, which are all different."""
-        index = self._index(env_ids, keys)
-        self._table[index] += 1
-
-
-def _slots(keys: Array, count: int) -> Array:
-    # The high bits of the product depend on all bits of the key, the low bits on few of them.
-    shift = np.uint64(64 - (count.bit_length() - 1))
-    slots: Array = ((keys * MIXER) >> shift).astype(np.int64)
-    return slots
+    def reset(self, env_ids: Array) -> None:
+        """Clear the sets of the environments ``env_ids (B,)``."""
+        self._counter.reset(env_ids)

@@ -16,11 +16,11 @@ class FitCallback(Protocol):
     def on_epoch_end(
         self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health
     ) -> None:
-        """Run after each epoch, once the best model is saved.
+        """Run after each validation, at the end of an epoch, once the best model is saved.
 
         Args:
             model: the model in training, with the latent statistics of this epoch.
             validation: the held-out frames.
-            row: the epoch's row of the history.
+            row: the row of the history.
             health: metrics of ``model`` on ``validation``.
         """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
@@ -193,11 +194,25 @@ def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
     channels_first = (*expected.shape[-1:], *expected.shape[:-1])
     if isinstance(space, spaces.Box) and space.shape == channels_first:
         hint = "; these look channels-first: wrap before VecTransposeImage, or transpose them"
+    takes, gives = describe_space(expected), describe_space(space)
+    if isinstance(space, spaces.Box) and takes == gives:
+        takes, gives = f"{takes} in {_range(expected)}", f"{gives} in {_range(space)}"
+        hint = ": scale its observations, or train an encoder on its frames"
     raise ValueError(
-        f"the encoder takes observations of {describe_space(expected)}, "
-        f"the environment gives {describe_space(space)}{hint}"
+        f"the encoder takes observations of {takes}, the environment gives {gives}{hint}"
     )
 
 
 def _same(expected: spaces.Box, space: spaces.Box) -> bool:
-    return expected.shape == space.shape and expected.dtype == space.dtype
+    # Bounds scale images. Vectors are scaled by the data, and arrays of them have no bounds.
+    images = len(space.shape) >= 2 and np.isfinite([*_bounds(expected), *_bounds(space)]).all()
+    same_bounds = not images or _bounds(expected) == _bounds(space)
+    return expected.shape == space.shape and expected.dtype == space.dtype and same_bounds
+
+
+def _bounds(space: spaces.Box) -> tuple[float, float]:
+    return float(space.low.min()), float(space.high.max())
+
+
+def _range(space: spaces.Box) -> str:
+    return "[{:g}, {:g}]".format(*_bounds(space))

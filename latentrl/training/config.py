@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "bfloat16", "float32"]
 SCHEDULES, PRECISIONS = get_args(Schedule), get_args(Precision)
+EPOCHS = 8
+LEAST_STEPS = 1_500
+"""Least number of gradient steps, unless epochs or steps are given: few frames need many epochs."""
+VALIDATION_INTERVAL, LEAST_VALIDATIONS = 50, 20
+"""Steps between two validations, if these are enough; an epoch is the least."""
 
 
 @dataclass(frozen=True)
 class FitConfig:
     """Hyperparameters of ``fit``."""
 
-    epochs: int = 10
-    """Passes over the training frames."""
+    epochs: int | None = None
+    """Passes over the training frames; None is 8, or as many as make 1,500 gradient steps."""
     steps: int | None = None
     """Gradient steps; replaces ``epochs``."""
     batch_size: int = 128
@@ -29,7 +35,7 @@ class FitConfig:
     validation: float = 0.1
     """Fraction of the episodes held out for validation."""
     patience: int | None = None
-    """Epochs without a better validation loss before an early stop; None never stops early."""
+    """Validations without a better loss before an early stop; None never stops early."""
     precision: Precision = "auto"
     """Precision of the forward pass; "auto" is bfloat16 where the processor supports it."""
     compile: bool = False
@@ -41,10 +47,9 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for an invalid value."""
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("steps", "patience"):
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        for name in ("epochs", "steps", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 or None, got {value}")
@@ -57,3 +62,19 @@ class FitConfig:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
                 )
+
+    def steps_per_epoch(self, frames: int) -> int:
+        """Return the gradient steps of one pass over this number of training frames."""
+        return math.ceil(frames / self.batch_size)
+
+    def total_steps(self, frames: int) -> int:
+        """Return the gradient steps of a whole training, which an early stop cuts short."""
+        per_epoch = self.steps_per_epoch(frames)
+        enough = max(EPOCHS, math.ceil(LEAST_STEPS / per_epoch))
+        return self.steps or (self.epochs or enough) * per_epoch
+
+    def validation_interval(self, frames: int) -> int:
+        """Return the gradient steps between two validations, a multiple of an epoch's."""
+        per_epoch = self.steps_per_epoch(frames)
+        wanted = min(VALIDATION_INTERVAL, self.total_steps(frames) // LEAST_VALIDATIONS)
+        return max(1, math.ceil(wanted / per_epoch)) * per_epoch

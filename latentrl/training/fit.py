@@ -10,6 +10,7 @@ from pathlib import Path
 from latentrl.data.frames import Frames, as_frames, check_learnable, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.models.stored import check_stored
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
@@ -37,7 +38,7 @@ class History:
     validation: Frames = field(compare=False, repr=False)
     """Held-out frames."""
     epochs: list[dict[str, float]] = field(default_factory=list)
-    """One row per epoch: ``step``, and ``train/...`` and ``validation/...`` losses in nats."""
+    """One row per validation: ``step``, and ``train/...`` and ``validation/...`` losses in nats."""
     best_step: int = 0
     """Gradient step of the weights that the model has."""
 
@@ -65,7 +66,8 @@ def fit(
         path: folder for the best model so far and, beside it, the state to resume from.
         resume: continue the interrupted run in ``path``, at the next step; on the same CPU the
             result is the same bits as without the interruption.
-        callbacks: hooks to run after each epoch.
+        callbacks: hooks to run after each validation, once per epoch or, if epochs are short, per
+            about 50 steps.
         progress: whether to show a progress bar.
 
     Returns:
@@ -131,12 +133,13 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
 
 
 def _check_space(model: Autoencoder, frames: Frames) -> None:
-    expected, given = model.observation_space, frames.space
+    expected, given = model.observation_space, frames.observation_space
     if not same_kind(given, expected):
         raise ValueError(
             f"the model takes observations of {describe_space(expected)}, "
             f"these frames are {describe_space(given)}"
         )
+    check_stored(frames, model)
 
 
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:

@@ -32,15 +32,15 @@ class Progress:
     step: int = 0
     """Gradient steps done."""
     summed: int = 0
-    """Gradient steps in the running sums of this epoch's losses."""
+    """Gradient steps in the running sums of the losses since the last validation."""
     best_loss: float = math.inf
     """Lowest validation loss so far, in nats per frame."""
     best_step: int = 0
     """Gradient step of the lowest validation loss."""
     bad_epochs: int = 0
-    """Epochs since the lowest validation loss."""
+    """Validations since the lowest validation loss."""
     rows: list[dict[str, float]] = field(default_factory=list)
-    """History, one row per epoch."""
+    """History, one row per validation."""
 
 
 def write_progress(
@@ -70,7 +70,7 @@ def read_progress(
     """Load the state in ``folder`` into ``model`` and ``optimizer``.
 
     Returns:
-        The progress, the best weights so far, and this epoch's running sums.
+        The progress, the best weights so far, and the running sums of the losses.
 
     Raises:
         ValueError: there is nothing to resume, or the run has another recipe.

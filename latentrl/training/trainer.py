@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from latentrl.utils.signals import held_interrupts
 
 LAST = "last"
 """Subfolder of the newest model, beside the best one."""
+FINITE_INTERVAL = 50
+"""Gradient steps between two checks that the loss is finite, beside those of each validation."""
 
 
 class Trainer:
@@ -44,8 +46,9 @@ class Trainer:
         """Prepare to train ``model`` in place; arguments as in ``fit``."""
         self.model, self.training, self.validation = model, training, validation
         self.config, self.path, self.callbacks = config, path, callbacks
-        self.steps_per_epoch = math.ceil(len(training) / config.batch_size)
-        self.total = config.steps or config.epochs * self.steps_per_epoch
+        self.steps_per_epoch = config.steps_per_epoch(len(training))
+        self.total = config.total_steps(len(training))
+        self.validation_interval = config.validation_interval(len(training))
         self.progress = Progress(self._recipe())
         self.best = _copy_state(model)
         self.sums: dict[str, Tensor] = {}
@@ -71,13 +74,21 @@ class Trainer:
         if resume:
             self._restore()
         bar = progress_bar(self.total, self.progress.step, "training", "step", show)
-        with bar, held_interrupts() as raise_held:
-            try:
-                self._loop(bar, raise_held)
-            except KeyboardInterrupt:
-                self._save_progress()
-                raise
+        try:
+            with bar, held_interrupts() as raise_held:
+                self._loop_or_save(bar, raise_held)
+        except FloatingPointError:
+            self.model.load_state_dict(self.best)
+            raise
         self.model.load_state_dict(self.best)
+
+    def _loop_or_save(self, bar: Any, raise_held: Callable[[], None]) -> None:
+        try:
+            self._loop(bar, raise_held)
+        except KeyboardInterrupt:
+            self._check_finite()  # a diverged model is not worth resuming
+            self._save_progress()
+            raise
 
     def _prepare(self) -> None:
         device, precision = self.model.device, self.config.precision
@@ -96,25 +107,33 @@ class Trainer:
 
     def _loop(self, bar: Any, raise_held: Callable[[], None]) -> None:
         while self.progress.step < self.total and not self._out_of_patience():
-            for indices in self._rest_of_epoch():
-                raise_held()  # here, where the last step and the last epoch are complete
+            for indices in self._until_validation():
+                raise_held()  # here, where the last step and the last validation are complete
                 self._step(indices)
                 bar.update(1)
-                if self.progress.step == self.total:
-                    break
+                if self.progress.step % FINITE_INTERVAL == 0:
+                    self._check_finite()
             row = self.log_epoch()
             state = f"{row['validation/loss']:.1f} nats, {row['active_units']:.0f} active units"
             bar.set_postfix_str(f"validation {state}", refresh=False)
             self._save_progress()
+        bar.total = self.progress.step  # an early stop is an end
 
-    def _rest_of_epoch(self) -> Iterator[Array]:
-        # The order depends on seed and epoch alone, so that a resumed run continues it.
-        epoch, done = divmod(self.progress.step, self.steps_per_epoch)
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.training))
-        for number in range(done, self.steps_per_epoch):
+    def _until_validation(self) -> Iterator[Array]:
+        """Yield the positions of the frames of each step up to the next validation."""
+        done, interval = self.progress.step, self.validation_interval
+        for step in range(done, min(self.total, done + interval - done % interval)):
+            epoch, number = divmod(step, self.steps_per_epoch)
+            if number == 0 or step == done:
+                order = self._order(epoch)
             start = number * self.config.batch_size
             # Sorted indices read a memory map in one direction.
             yield np.sort(order[start : start + self.config.batch_size])
+
+    def _order(self, epoch: int) -> Array:
+        # It depends on seed and epoch alone, so that a resumed run continues it.
+        rng = np.random.default_rng([self.config.seed, epoch])
+        return rng.permutation(len(self.training))
 
     def _step(self, indices: Array) -> None:
         model, step = self.model.train(), self.progress.step
@@ -174,12 +193,17 @@ class Trainer:
         row |= {"validation/reconstruction": state.reconstruction, "psnr": state.psnr}
         row |= {"kl": float(state.kl.sum()), "active_units": state.active_units}
         row |= _known({"ssim": state.ssim, "train/beta_norm": self.model.beta_norm})
-        if not all(math.isfinite(value) for value in row.values()):
+        self._check_finite(row.values())
+        return row
+
+    def _check_finite(self, metrics: Iterable[float] | None = None) -> None:
+        """Check metrics, by default the losses since the last validation, which waits for a GPU."""
+        given = [float(total) for total in self.sums.values()] if metrics is None else metrics
+        if not all(math.isfinite(value) for value in given):
             raise FloatingPointError(
                 f"the loss is not finite at step {self.progress.step}; lower learning_rate "
                 f"(now {self.config.learning_rate:g}) or set gradient_clip"
             )
-        return row
 
     def _keep_best(self, loss: float) -> None:
         self.progress.bad_epochs += 1

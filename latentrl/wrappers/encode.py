@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from latentrl.data.contract import FinalCheck, ObservationCheck
 from latentrl.training.checkpoint import check_observation_space, load_shared
 from latentrl.types import Array, Encoder
+from latentrl.utils.processes import is_worker, use_one_thread
+
+WHERE = "the environment"
+"""Subject of messages about observations."""
+NONE_ENDED = np.empty(0, int)
+"""Indices of no environment."""
 
 
 class LatentTransform:
@@ -32,7 +39,12 @@ class LatentTransform:
         self.last_latents: Array = np.empty(0)
         """Latents of ``last_frames``, ``(B, latent_dim)``."""
         self._finals: tuple[Array, Array] = (np.empty(0), np.empty(0))
-        check_observation_space(self.encoder, self._encoded_space(space))
+        encoded = self._encoded_space(space)
+        check_observation_space(self.encoder, encoded)
+        self._check = ObservationCheck(encoded, WHERE) if isinstance(encoded, spaces.Box) else None
+        self._check_finals = FinalCheck(WHERE)
+        if is_worker():
+            use_one_thread()
         self.space = self._replace(space, self.encoder.latent_space)
 
     @property
@@ -64,19 +76,35 @@ class LatentTransform:
     def _frames(self, observations: Any) -> Array:
         return np.asarray(observations if self.key is None else observations[self.key])
 
+    def _checked(self, frames: Array) -> Array:
+        return frames if self._check is None else self._check(frames)
+
     def single(self, observation: Any) -> Any:
         """Encode one observation, without a batch dimension."""
-        self.last_frames = self._frames(observation)[None]
+        self.last_frames = self._checked(self._frames(observation)[None])
         self.last_latents = self.encoder.encode(self.last_frames)
         return self._replace(observation, self.last_latents[0])
 
-    def batch(self, observations: Any, finals: Sequence[Any] = ()) -> tuple[Any, list[Any]]:
-        """Encode batched ``observations`` and single terminal ones, ``finals``, in one pass."""
+    def batch(
+        self, observations: Any, finals: Sequence[Any] = (), ended: Array = NONE_ENDED
+    ) -> tuple[Any, list[Any]]:
+        """Encode observations and terminal ones in one pass.
+
+        Args:
+            observations: batched ones of all environments.
+            finals: single terminal ones.
+            ended: environments of ``finals``.
+
+        Raises:
+            ValueError: observations do not belong to their space.
+        """
         frames = self._frames(observations)
-        extra = [self._frames(final)[None] for final in finals]
-        all_frames = np.concatenate([frames, *extra]) if extra else frames
-        latents = self.encoder.encode(all_frames)
         count = len(frames)
+        extra = [self._frames(final)[None] for final in finals]
+        all_frames = self._checked(np.concatenate([frames, *extra]) if extra else frames)
+        frames = all_frames[:count]
+        self._check_finals(all_frames[count:], frames[ended])
+        latents = self.encoder.encode(all_frames)
         self.last_frames, self.last_latents = frames, latents[:count]
         self._finals = all_frames[count:], latents[count:]
         replaced = [self._replace(final, latents[count + i]) for i, final in enumerate(finals)]

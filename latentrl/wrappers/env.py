@@ -9,11 +9,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from latentrl.data.environment import checked
 from latentrl.types import Encoder, Novelty
-from latentrl.wrappers.encode import LatentTransform
+from latentrl.wrappers.encode import NONE_ENDED, LatentTransform
 from latentrl.wrappers.intrinsic import IntrinsicRewards
-
-NONE_ENDED = np.empty(0, int)
 
 
 class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
@@ -32,11 +31,11 @@ class LatentObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructor
     ) -> None:
         """Wrap ``env``; arguments and errors as in ``wrap``."""
         self.transform = LatentTransform(encoder, env.observation_space, key)
-        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, 1)
+        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, 1, env.action_space)
         recorded = {"encoder": self.transform.recorded, "key": key}
         own = {} if novelty is None else {"novelty": novelty}
         RecordConstructorArgs.__init__(self, **recorded, **own, _disable_deepcopy=True)
-        gym.ObservationWrapper.__init__(self, env)
+        gym.ObservationWrapper.__init__(self, checked(env))
         self.observation_space = self.transform.space
 
     def reset(

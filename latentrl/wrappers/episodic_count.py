@@ -55,14 +55,15 @@ class VecEpisodicCount(VecEnvWrapper):
         """Finish the step; terminal observations get the count in the episode that they end."""
         latents, rewards, dones, infos = self.venv.step_wait()
         latents, ended = np.asarray(latents), np.flatnonzero(dones)
+        finals = [i for i in ended if "terminal_observation" in infos[i]]
         reached = latents.copy()
-        for i in ended:
+        for i in finals:
             reached[i] = infos[i]["terminal_observation"]
         env_ids, keys = np.arange(self.num_envs), self._keys(reached)
         counts = self._counter.count(env_ids, keys) + 1
         self._counter.increment(env_ids, keys)
         counted = _append(reached, counts)
-        for i in ended:
+        for i in finals:
             infos[i]["terminal_observation"] = counted[i].copy()
         if len(ended):
             counted[ended] = self._start(ended, latents[ended])

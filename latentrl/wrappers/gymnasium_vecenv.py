@@ -10,16 +10,15 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from latentrl.data.contract import check_rewards
+from latentrl.data.environment import check_inside
 from latentrl.types import Array
+from latentrl.utils.pipes import CLOSE_TIMEOUT, stop_workers
 from latentrl.wrappers.vector import final_indices
 
-__all__ = ["GymnasiumVecEnv"]
+__all__ = ["CLOSE_TIMEOUT", "GymnasiumVecEnv"]
 
 Indices = None | int | Iterable[int]
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds that ``close`` waits for workers; after an interrupt some of their answers may have been
-read already, and it would wait for ever."""
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -42,6 +41,8 @@ class GymnasiumVecEnv(VecEnv):
                 f"{type(envs.unwrapped).__name__} resets in the step after an episode, which SB3 "
                 "cannot use; make it with autoreset_mode=AutoresetMode.SAME_STEP"
             )
+        check_inside(envs)
+        self._steps = 0
         self._seed: int | None = None
         self._actions: Any = None
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
@@ -65,18 +66,20 @@ class GymnasiumVecEnv(VecEnv):
     def step_wait(self) -> Any:
         """Step, reset what ended, and put the terminal observations into the infos."""
         observations, rewards, terminated, truncated, batched = self.envs.step(self._actions)
+        self._steps += 1
+        rewards = np.array(rewards, np.float32)
+        check_rewards(rewards, f"at step {self._steps}")
         dones = terminated | truncated
         infos = self._unbatch(batched)
         if dones.any():
             finals = self._finals(observations, batched, dones)
             for i in map(int, np.flatnonzero(dones)):
-                infos[i] |= {
-                    "terminal_observation": finals[i],
-                    "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
-                }
+                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+                if i in finals:
+                    infos[i]["terminal_observation"] = finals[i]
             if not self.same_step:
                 observations, _ = self.envs.reset(options={"reset_mask": dones})
-        return observations, np.array(rewards, np.float32), dones, infos
+        return observations, rewards, dones, infos
 
     def _finals(self, observations: Any, infos: dict[str, Any], dones: Array) -> dict[int, Any]:
         if self.same_step:
@@ -89,18 +92,22 @@ class GymnasiumVecEnv(VecEnv):
         for source in (infos, final if isinstance(final, dict) else {}):
             for key, values in source.items():
                 mask = source.get(f"_{key}")
-                if mask is None or key in ("final_obs", "final_info") or isinstance(values, dict):
+                if mask is None or key in ("final_obs", "final_info"):
                     continue
-                for i in np.flatnonzero(mask):
-                    rows[i][key] = values[i]
+                for i in map(int, np.flatnonzero(mask)):
+                    rows[i][key] = _info_row(values, i)
         return rows
 
     def close(self) -> None:
-        """Close the environments."""
-        if isinstance(self.envs.unwrapped, AsyncVectorEnv):
-            self.envs.close(timeout=CLOSE_TIMEOUT)
-        else:
+        """Close the environments; workers that do not answer are killed."""
+        bare = self.envs.unwrapped
+        if not isinstance(bare, AsyncVectorEnv):
             self.envs.close()
+            return
+        try:
+            self.envs.close(timeout=CLOSE_TIMEOUT)
+        except (EOFError, OSError):  # of workers that have ended
+            stop_workers(bare.processes, bare.parent_pipes, CLOSE_TIMEOUT)
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
         """Return an attribute of each environment, or of the vector if they are native code."""
@@ -143,6 +150,18 @@ class GymnasiumVecEnv(VecEnv):
     def get_images(self) -> Sequence[Array | None]:
         """Return the rendered frames."""
         return self.envs.render() or [None] * self.num_envs  # type: ignore[return-value]
+
+
+def _info_row(values: Any, i: int) -> Any:
+    """Return the value of environment ``i``; the values of a dict may have masks of their own."""
+    if not isinstance(values, dict):
+        return values[i]
+    masks = values.keys() & {f"_{key}" for key in values}
+    return {
+        key: _info_row(value, i)
+        for key, value in values.items()
+        if key not in masks and (f"_{key}" not in masks or values[f"_{key}"][i])
+    }
 
 
 def _row(observations: Any, i: int) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import numpy as np
+from gymnasium import spaces
 
 from latentrl.novelty.base import as_bonus, checked
 from latentrl.types import Array, Novelty, Transitions
@@ -15,17 +19,24 @@ class IntrinsicRewards:
     It keeps the previous observations and latents, so that hosts pass on only what is new.
     """
 
-    def __init__(self, novelty: Novelty, num_envs: int) -> None:
-        """Use ``novelty`` for ``num_envs`` environments.
+    def __init__(self, novelty: Novelty, num_envs: int, action_space: spaces.Space[Any]) -> None:
+        """Use ``novelty`` for ``num_envs`` environments with actions of ``action_space``.
 
         Raises:
             TypeError: it lacks ``score`` or ``update``, or a method of it is misspelt.
+            ValueError: an action is more than one array.
         """
+        if action_space.shape is None:
+            raise ValueError(
+                f"a novelty bonus takes actions of one array, not {action_space}: map them with "
+                "gymnasium.wrappers.TransformAction before wrap"
+            )
         self.bonus, self.num_envs = as_bonus(novelty), num_envs
         self.transitions: Transitions | None = None
         """The newest step, None before the first."""
         self._observations: Array = np.empty(0)
         self._latents: Array = np.empty(0)
+        self._warned = False
 
     def reset(self, transform: LatentTransform, started: Array) -> None:
         """Start episodes.
@@ -60,8 +71,8 @@ class IntrinsicRewards:
             terminated: bool ``(num_envs,)``.
             truncated: bool ``(num_envs,)``.
             ended: indices of the environments with a terminal observation beside the batch.
-            stepped: bool ``(num_envs,)``, False where the step was a reset (NEXT_STEP), whose
-                reward is 0; None where all environments stepped.
+            stepped: bool ``(num_envs,)``, False where the step was a reset (NEXT_STEP) or lost its
+                terminal observation, whose reward is 0; None where all environments stepped.
         """
         frames, latents = transform.reached(ended)
         transitions = Transitions(
@@ -78,6 +89,25 @@ class IntrinsicRewards:
             rewards[transitions.env_ids] = checked(self.bonus, scores, len(transitions))
         self.store(transform)
         return rewards
+
+    def lost(self, done: Array, ended: Array) -> Array:
+        """Return where an episode is done without a terminal observation, bool ``(num_envs,)``.
+
+        Args:
+            done: bool ``(num_envs,)``.
+            ended: indices of the environments with a terminal observation.
+        """
+        lost: Array = done.copy()
+        lost[ended] = False
+        if lost.any() and not self._warned:
+            self._warned = True
+            warnings.warn(
+                "the vector environment returns no terminal observation where an episode ends: "
+                "the last step of each episode gets no novelty bonus",
+                UserWarning,
+                stacklevel=4,
+            )
+        return lost
 
     def store(self, transform: LatentTransform) -> None:
         """Store the newest observations and latents as those before the next step."""

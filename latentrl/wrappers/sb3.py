@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecEnvWrapper
 
+from latentrl.data.contract import check_rewards
+from latentrl.data.environment import check_inside
 from latentrl.types import Array, Encoder, Novelty
+from latentrl.utils.pipes import WorkerPipe, stop_workers
 from latentrl.wrappers.encode import LatentTransform
 from latentrl.wrappers.intrinsic import IntrinsicRewards
 
 __all__ = ["LatentVecEnv", "VecEnv"]
+
+
+def _watch(bare: Any) -> None:
+    """Let the worker processes of a ``SubprocVecEnv`` be named where they fail."""
+    if isinstance(bare, SubprocVecEnv) and not isinstance(bare.remotes[0], WorkerPipe):
+        pairs = zip(bare.remotes, bare.processes, strict=True)
+        bare.remotes = tuple(
+            WorkerPipe(pipe, process, i) for i, (pipe, process) in enumerate(pairs)
+        )
 
 
 class LatentVecEnv(VecEnvWrapper):
@@ -29,10 +41,23 @@ class LatentVecEnv(VecEnvWrapper):
         novelty: Novelty | None = None,
     ) -> None:
         """Wrap ``venv``; arguments and errors as in ``wrap``."""
+        check_inside(venv)
         self.transform = LatentTransform(encoder, venv.observation_space, key)
-        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, venv.num_envs)
+        self.intrinsic = (
+            None if novelty is None else IntrinsicRewards(novelty, venv.num_envs, venv.action_space)
+        )
         self._actions: Array = np.empty(0)
+        self._steps = 0
+        _watch(venv.unwrapped)
         super().__init__(venv, observation_space=self.transform.space)
+
+    def close(self) -> None:
+        """Close the environments; worker processes that do not answer are killed."""
+        bare = self.venv.unwrapped
+        if isinstance(bare, SubprocVecEnv):
+            stop_workers(bare.processes, bare.remotes)
+            bare.closed = True
+        self.venv.close()
 
     def reset(self) -> Any:
         """Reset, and encode the first observations."""
@@ -49,25 +74,34 @@ class LatentVecEnv(VecEnvWrapper):
     def step_wait(self) -> Any:
         """Finish the step, and encode all observations together with the terminal ones."""
         observations, rewards, dones, infos = self.venv.step_wait()
+        self._steps += 1
+        check_rewards(rewards, f"at step {self._steps}")
         # Only where the step is done: an environment may return one info dict for ever, and so
         # the terminal observation of an old episode.
-        ended = [infos[i] for i in np.flatnonzero(dones)]
-        latents, finals = self.transform.batch(
-            observations, [info["terminal_observation"] for info in ended]
+        ended = np.array(
+            [i for i in np.flatnonzero(dones) if "terminal_observation" in infos[i]], int
         )
-        for info, final in zip(ended, finals, strict=True):
-            info["terminal_observation"] = final
+        latents, finals = self.transform.batch(
+            observations, [infos[i]["terminal_observation"] for i in ended], ended
+        )
+        for i, final in zip(ended, finals, strict=True):
+            infos[i]["terminal_observation"] = final
         if self.intrinsic is not None:
-            rewards = self._add_bonus(self.intrinsic, rewards, dones, infos)
+            rewards = self._add_bonus(self.intrinsic, rewards, dones, infos, ended)
         return latents, rewards, dones, infos
 
     def _add_bonus(
-        self, intrinsic: IntrinsicRewards, rewards: Array, dones: Array, infos: list[dict[str, Any]]
+        self,
+        intrinsic: IntrinsicRewards,
+        rewards: Array,
+        dones: Array,
+        infos: list[dict[str, Any]],
+        ended: Array,
     ) -> Array:
         limits = np.array([info.get("TimeLimit.truncated", False) for info in infos], bool)
         truncated = dones & limits
-        step = (self._actions, dones & ~limits, truncated, np.flatnonzero(dones))
-        bonus = intrinsic.step(self.transform, *step)
+        step = (self._actions, dones & ~limits, truncated, ended)
+        bonus = intrinsic.step(self.transform, *step, ~intrinsic.lost(dones, ended))
         intrinsic.start(dones)
         for info, reward, own in zip(infos, rewards, bonus, strict=True):
             info["extrinsic_reward"], info["intrinsic_reward"] = float(reward), float(own)

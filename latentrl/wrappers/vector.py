@@ -9,6 +9,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
+from latentrl.data.contract import check_rewards
+from latentrl.data.environment import check_inside
 from latentrl.types import Array, Encoder, Novelty
 from latentrl.wrappers.encode import LatentTransform
 from latentrl.wrappers.intrinsic import IntrinsicRewards
@@ -29,10 +31,16 @@ class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
     ) -> None:
         """Wrap ``env``; arguments and errors as in ``wrap``."""
         super().__init__(env)
+        check_inside(env)
         self.transform = LatentTransform(encoder, env.single_observation_space, key)
-        self.intrinsic = None if novelty is None else IntrinsicRewards(novelty, env.num_envs)
+        self.intrinsic = (
+            None
+            if novelty is None
+            else IntrinsicRewards(novelty, env.num_envs, env.single_action_space)
+        )
         self._resets = np.zeros(env.num_envs, bool)
         """Environments whose next step is a reset (NEXT_STEP)."""
+        self._steps = 0
         self.single_observation_space = self.transform.space
         self.observation_space = batch_space(self.transform.space, env.num_envs)
 
@@ -52,24 +60,34 @@ class LatentVectorObservation(VectorWrapper[Any, Any, Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step, and encode all observations together with the terminal ones."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        self._steps += 1
+        check_rewards(rewards, f"at step {self._steps}")
         ended = final_indices(infos, terminated | truncated)
         finals = [infos["final_obs"][i] for i in ended]
-        latents, final_latents = self.transform.batch(observations, finals)
+        latents, final_latents = self.transform.batch(observations, finals, ended)
         if len(ended):
             infos = {**infos, "final_obs": np.full(self.num_envs, None, dtype=object)}
             for i, latent in zip(ended, final_latents, strict=True):
                 infos["final_obs"][i] = latent
         if self.intrinsic is not None:
             step = (np.asarray(actions), terminated, truncated, ended)
-            bonus = self.intrinsic.step(self.transform, *step, ~self._resets)
-            self._start_episodes(self.intrinsic, terminated | truncated, ended)
+            done = terminated | truncated
+            lost = self.intrinsic.lost(done, ended) if self._same_step else np.zeros_like(done)
+            bonus = self.intrinsic.step(self.transform, *step, ~(self._resets | lost))
+            self._start_episodes(self.intrinsic, done, ended, lost)
             rewards, infos = _with_bonus(rewards, bonus, infos)
         return latents, rewards, terminated, truncated, infos
 
-    def _start_episodes(self, intrinsic: IntrinsicRewards, done: Array, ended: Array) -> None:
+    @property
+    def _same_step(self) -> bool:
+        return bool(self.env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP)
+
+    def _start_episodes(
+        self, intrinsic: IntrinsicRewards, done: Array, ended: Array, lost: Array
+    ) -> None:
         # SAME_STEP: an ended environment has started its next episode in this step already.
         # NEXT_STEP: it starts in the next step, and this step has started those that ended before.
-        started = self._resets.copy()
+        started = self._resets | lost
         started[ended] = True
         intrinsic.start(started)
         if self.env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:

@@ -8,7 +8,7 @@ import pytest
 import agents.pretrain
 import latentrl as lrl
 from agents.pretrain import PretrainConfig, build_model, pretrain, write_images
-from agents.pretrain_config import completed
+from agents.pretrain_config import completed, fit_config
 from latentrl.data.frames import evenly_spaced
 from tests.agents.small import REACH
 
@@ -40,7 +40,7 @@ def test_nothing_to_resume():
 def test_flags_are_checked_before_frames_are_collected(tmp_path):
     cases = {
         "latent_dim is a number of values, at least 1; got 0": {"latent_dim": 0},
-        "epochs must be at least 1, got 0": {"epochs": 0},
+        "epochs must be at least 1 or None, got 0": {"epochs": 0},
         "frames must be at least 2, got 1": {"frames": 1},
         "device 'cuda:7' cannot be used here": {"device": "cuda:7"},
         "has vectors of 4 values, fewer than latent_dim=32; add --from-render": {
@@ -65,6 +65,17 @@ def test_the_defaults_of_an_environment_are_for_its_own_images():
     assert completed(PretrainConfig("KeyRooms-v0", epochs=3), None).steps is None
     mlp = completed(PretrainConfig("KeyRooms-v0", option=("backbone={name: mlp}",)), None)
     assert mlp.option == ("backbone={name: mlp}", "topk_weight=4.0")
+
+
+def test_training_is_open_ended_unless_its_length_is_given():
+    length = lambda **flags: fit_config(completed(PretrainConfig("PixelReach-v0", **flags), None))  # noqa: E731
+    default = length()
+    assert (default.epochs, default.steps, default.patience) == (None, None, 10)
+    assert default.total_steps(556) == 1500, "few distinct frames"
+    assert (length(epochs=3).epochs, length(epochs=3).patience) == (3, None)
+    car = fit_config(completed(PretrainConfig("CarRacing-v2"), None))
+    assert car.total_steps(17_700) == 8 * 139
+    assert (length(steps=7).steps, length(steps=7).patience) == (7, None)
 
 
 @pytest.fixture

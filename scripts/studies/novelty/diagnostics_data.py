@@ -85,7 +85,7 @@ def encoder(env_id: str, frames: int, steps: int | None, noise: float = 0.0) -> 
     """
     config = completed(PretrainConfig(env_id, frames=frames, steps=steps, device="cpu"), None)
     collected = collect_frames(config)
-    model = build_model(config, collected.space, from_environment=True)
+    model = build_model(config, collected.observation_space, from_environment=True)
     rng = np.random.default_rng(config.seed)
     if noise:
         chunks = [with_noise(chunk, noise, rng) for chunk in collected.batches(CHUNK)]

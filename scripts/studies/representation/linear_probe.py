@@ -92,7 +92,7 @@ def pretrain(config: PretrainConfig) -> Autoencoder:
     """Return the encoder of this pretraining, without its files."""
     config = completed(config, None)
     frames = collect_frames(config)
-    model = build_model(config, frames.space, from_environment=True)
+    model = build_model(config, frames.observation_space, from_environment=True)
     fit(model, frames.distinct(), fit_config(config), progress=False)
     return model
 

@@ -220,7 +220,7 @@ def test_a_policy_gets_the_observations(tmp_path: Path) -> None:
     frames = collect(vector_env(AutoresetMode.NEXT_STEP), 30, tmp_path, policy=policy, **QUIET)
     acted = ~frames.steps["final"]
     np.testing.assert_allclose(frames.steps["action"][acted, 1], frames[acted][:, 1])
-    assert frames.metadata["shards"][0]["policy"] == "function"
+    assert frames.metadata["shards"][0]["policy"] == "policy"
 
 
 def test_the_manifest_is_the_same_for_any_number_of_environments(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import latentrl as lrl
 from latentrl.novelty import FirstVisits, HashCounts, LatentHash, Product
-from latentrl.novelty.counters import EPISODIC_SLOTS, LifelongCounter
+from latentrl.novelty.counters import LifelongCounter
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 from tests.helpers import Clock, FakeEncoder
 from tests.latentrl.novelty.cases import reaching
@@ -62,11 +62,11 @@ def test_a_key_that_repeats_in_a_batch_counts_each_time():
     assert counter.distinct == 2
 
 
-def test_few_of_a_thousand_new_latents_count_as_known():
+def test_each_of_many_new_latents_in_an_episode_is_new():
     bonus = FirstVisits()
-    latents = np.random.default_rng(0).integers(0, 1000, (1000, 1, 4)).astype(np.float32)
-    missed = sum(bonus.step(reaching(latent))[0] == 0 for latent in latents)
-    assert missed / 1000 == pytest.approx(500 / EPISODIC_SLOTS, abs=0.02)
+    latents = np.unique(np.random.default_rng(0).integers(0, 1000, (3000, 4)), axis=0)[:, None]
+    assert all(bonus.step(reaching(latent.astype(np.float32)))[0] == 1 for latent in latents)
+    assert not any(bonus.step(reaching(latent.astype(np.float32)))[0] for latent in latents[:100])
 
 
 # Work that is done once.

@@ -12,7 +12,7 @@ import latentrl as lrl
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be at least 1 or None, got 0"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"steps": 0}, "steps must be at least 1 or None, got 0"),
         ({"patience": 0}, "patience must be at least 1 or None, got 0"),
@@ -26,3 +26,28 @@ import latentrl as lrl
 def test_config_is_checked(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lrl.FitConfig(**wrong)
+
+
+def test_few_frames_get_many_epochs() -> None:
+    config = lrl.FitConfig()
+    assert config.total_steps(556) == 1500  # 5 steps per epoch
+    assert config.total_steps(100_000) == 8 * 782
+    assert lrl.FitConfig(epochs=3).total_steps(556) == 15
+    assert lrl.FitConfig(epochs=3, steps=7).total_steps(556) == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "frames", "interval"),
+    [
+        ({}, 556, 50),  # epochs of 5 steps
+        ({}, 12_000, 94),  # an epoch is longer
+        ({"epochs": 8}, 556, 5),  # 40 steps in all
+        ({"epochs": 60}, 556, 15),
+        ({"steps": 3}, 556, 5),
+        ({"batch_size": 1}, 3, 51),
+    ],
+)
+def test_short_epochs_are_not_validated_each(
+    changes: dict[str, Any], frames: int, interval: int
+) -> None:
+    assert lrl.FitConfig(**changes).validation_interval(frames) == interval

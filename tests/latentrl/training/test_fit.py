@@ -15,6 +15,7 @@ from latentrl.training import fit, health
 from tests.latentrl.training.helpers import (
     BACKBONE,
     TOO_SHORT_TO_LEARN,
+    InterruptAt,
     Recorder,
     make_vae,
     run,
@@ -113,6 +114,13 @@ def test_steps_replace_epochs(vectors: Any) -> None:
     callback = Recorder()
     run(make_vae(), vectors, config=settings(epochs=100, steps=20), callbacks=[callback])
     assert callback.steps == [15, 20]
+
+
+def test_epochs_of_one_step_are_validated_after_several(vectors: Any) -> None:
+    callback = Recorder()
+    history = run(make_vae(), vectors[:70], config=settings(epochs=60), callbacks=[callback])
+    assert len(history.training) <= 64
+    assert callback.steps == [*range(3, 61, 3)]
 
 
 def test_beta_one_is_a_vae(vectors: Any) -> None:
@@ -235,6 +243,31 @@ def test_divergence_is_named(vectors: Any) -> None:
         FloatingPointError, match=r"not finite at step 15; lower learning_rate \(now 1e\+30\)"
     ):
         run(make_vae(), vectors, config=settings(learning_rate=1e30, gradient_clip=None))
+
+
+def test_divergence_is_noticed_within_an_epoch(vectors: Any, tmp_path: Path) -> None:
+    model, data = make_vae(), np.concatenate([vectors] * 2)
+    with pytest.raises(FloatingPointError, match="not finite at step 50; lower learning_rate"):
+        run(
+            model,
+            data,
+            config=settings(batch_size=4, learning_rate=1e30, gradient_clip=None),
+            path=tmp_path,
+        )
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert not (tmp_path / "last").exists()
+
+
+def test_a_diverged_run_is_not_saved_by_an_interruption(vectors: Any, tmp_path: Path) -> None:
+    model, config = make_vae(), settings(learning_rate=1e30, gradient_clip=None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            Autoencoder, "losses", lambda self, *args, at=InterruptAt(9): at(self, *args)
+        )
+        with pytest.raises(FloatingPointError, match="not finite at step 9"):
+            run(model, vectors, config=config, path=tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
 
 
 def test_schedule_ends_at_a_hundredth(vectors: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,197 @@
+"""Checks of what an environment returns: observations against their space, and finite rewards."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from latentrl.types import Array, describe_space
+
+TOLERANCE = 1e-3
+"""Fraction of a channel's range by which images may leave it; such values are clipped."""
+FIRST, EVERY = 8, 64
+"""The range is compared on the first ``FIRST`` calls, and then on each ``EVERY``-th."""
+
+
+class ObservationCheck:
+    """Compares batches of observations with their space, cheaply enough for every step.
+
+    Shape and kind of dtype are compared on every call, values on the first calls and then
+    regularly. Images have to lie within the bounds of their channels; the bounds of vectors are not
+    compared, because models standardise vectors by the data.
+    """
+
+    def __init__(self, space: spaces.Box, where: str) -> None:
+        """Compare with ``space``.
+
+        Args:
+            space: space of one observation.
+            where: subject of the messages, such as ``"the environment Pong-v5"``.
+        """
+        self.space, self.where = space, where
+        rows = tuple(range(min(len(space.shape), 2)))
+        self.low: Array = space.low.min(rows).astype(np.float64)
+        """Lowest value of each channel, ``(C,)``; of images without channels ``()``."""
+        self.high: Array = space.high.max(rows).astype(np.float64)
+        """Highest value of each channel, like ``low``."""
+        # The narrowest bounds: what lies within these lies within those of every channel.
+        self._inner = self.low.max(), self.high.min()
+        self._is_image = len(space.shape) >= 2
+        self._calls, self._warned = 0, False
+
+    def __call__(self, observations: Array) -> Array:
+        """Return the observations ``(B, *shape)`` to use: those given, cast or clipped if needed.
+
+        Raises:
+            ValueError: shape, dtype or values do not belong to the space.
+        """
+        array = np.asarray(observations)
+        if array.shape[1:] != self.space.shape:
+            raise ValueError(
+                f"{self.where} returned an observation of shape {array.shape[1:]}, its space "
+                f"declares {describe_space(self.space)}: declare the shape that it returns"
+            )
+        if array.dtype != self.space.dtype:
+            array = self._cast(array)
+        sampled = self._calls < FIRST or self._calls % EVERY == 0
+        if self._calls == 0:
+            self._warn_of_a_cast(array)
+        self._calls += 1
+        return self.compare(array) if sampled else array
+
+    def compare(self, observations: Array) -> Array:
+        """Compare all values ``(B, *shape)``; returns and raises as the call does."""
+        if not observations.size or self._holds_all(observations.dtype):
+            return observations
+        lowest, highest = observations.min(), observations.max()
+        if not np.isfinite([lowest, highest]).all():
+            raise ValueError(
+                f"{self.where} returned an observation with NaN or infinity: repair what computes "
+                "it, or replace such values, for example by numpy.nan_to_num"
+            )
+        # A whole batch is compared much faster than its channels, whose axis is the last.
+        if not self._is_image or (lowest >= self._inner[0] and highest <= self._inner[1]):
+            return observations
+        return self._compare_channels(observations)
+
+    def _holds_all(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether the bounds are those of the dtype, such as 0..255 of uint8."""
+        if dtype.kind not in "iu":
+            return False
+        limits = np.iinfo(dtype)
+        return bool(self._inner[0] <= limits.min and self._inner[1] >= limits.max)
+
+    def _cast(self, array: Array) -> Array:
+        declared = np.dtype(self.space.dtype)
+        numbers = "fiub" if declared.kind == "f" else "iub"
+        if array.dtype.kind not in numbers:
+            raise ValueError(
+                f"{self.where} returned {array.dtype} observations, its space declares "
+                f"{describe_space(self.space)}, and a cast would change them: declare the dtype "
+                f"that it returns, or return {declared}"
+            )
+        # Integers are compared before the cast: 256 would become 0.
+        return array if declared.kind == "f" else self.compare(array).astype(declared)
+
+    def _compare_channels(self, observations: Array) -> Array:
+        axes = tuple(range(1 + min(len(self.space.shape), 2)))
+        lowest = observations.min(axes).astype(np.float64)
+        highest = observations.max(axes).astype(np.float64)
+        beyond = np.maximum(self.low - lowest, highest - self.high)
+        excess = beyond > TOLERANCE * (self.high - self.low)
+        if excess.any():
+            self._refuse(lowest, highest, excess)
+        if not (beyond > 0).any():
+            return observations
+        self._warn(
+            f"{self.where} returned values that leave their bounds by up to {beyond.max():.1g}; "
+            "they are clipped"
+        )
+        clipped: Array = np.clip(observations, self.low, self.high).astype(observations.dtype)
+        return clipped
+
+    def _refuse(self, lowest: Array, highest: Array, excess: Array) -> None:
+        channel = int(np.argmax(excess))
+        found, declared = (
+            f"{low.flat[channel]:g} to {high.flat[channel]:g}"
+            for low, high in ((lowest, highest), (self.low, self.high))
+        )
+        which = f" in channel {channel}" if excess.size > 1 else ""
+        raise ValueError(
+            f"{self.where} returned values from {found}{which}, its space declares {declared}: "
+            "declare the range that it returns, or scale the observations"
+        )
+
+    def _warn_of_a_cast(self, array: Array) -> None:
+        """Warn where floats in 0..1 seem to have been cast to integers before they came here."""
+        wide = np.dtype(self.space.dtype).kind in "iu" and self.high.max() > 1 and self._is_image
+        if wide and array.size and array.max() == 1 and array.min() >= 0:
+            self._warn(
+                f"{self.where} returned only 0 and 1, its space declares up to "
+                f"{self.high.max():g}: if it draws floats in 0..1, a vector environment has cast "
+                "them; declare Box(0, 1, shape, numpy.float32)"
+            )
+
+    def _warn(self, message: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(message, UserWarning, stacklevel=4)
+
+
+class FinalCheck:
+    """Warns where the last observation of each episode is the first one of the next.
+
+    An environment that draws into one array overwrites its last observation when a vector
+    environment resets it in the same step; equal ones in the first ``ENDS`` episodes show it.
+    """
+
+    ENDS = 3
+
+    def __init__(self, where: str) -> None:
+        """Use ``where`` as the subject of the warning."""
+        self.where, self.left = where, self.ENDS
+
+    def __call__(self, finals: Array, firsts: Array) -> None:
+        """Compare observations ``(B, *shape)`` at ends of episodes with those that follow."""
+        if self.left <= 0 or not len(finals):
+            return
+        if any(
+            not np.array_equal(final, first) for final, first in zip(finals, firsts, strict=True)
+        ):
+            self.left = 0
+            return
+        self.left -= len(finals)
+        if self.left <= 0:
+            warnings.warn(
+                f"{self.where} returned the same observation at the end of each episode and at the "
+                "start of the next: if it draws into one array, return a copy of it from step",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def check_rewards(rewards: Array, where: str, first: int = 0) -> None:
+    """Check the rewards ``(n_envs,)`` of one step.
+
+    Args:
+        rewards: rewards of all environments, or of one.
+        where: which step, such as ``"at step 12"``.
+        first: number of the first environment.
+
+    Raises:
+        ValueError: a reward is NaN or infinite, or no number; the message has the number of its
+            environment.
+    """
+    try:
+        finite = np.isfinite(rewards)
+    except TypeError as error:
+        raise ValueError(f"a reward is a number, environment {first} returned {rewards}") from error
+    if not finite.all():
+        bad = int(np.argmin(finite))
+        raise ValueError(
+            f"environment {first + bad} returned the reward {np.asarray(rewards).flat[bad]} "
+            f"{where}: nothing can be learned from it; repair the reward where it is computed"
+        )

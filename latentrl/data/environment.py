@@ -1,0 +1,135 @@
+"""An environment whose steps and resets are checked where it returns them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+
+from latentrl.data.contract import ObservationCheck, check_rewards
+from latentrl.utils.environments import name_of
+
+NUMBERS = (int, float, np.number)
+OLD_API = (
+    "which is the interface of gym before 0.26: make it through Shimmy, "
+    'gymnasium.make("GymV21Environment-v0", env=env), or return what gymnasium.Env describes'
+)
+
+
+def checked(env: gym.Env[Any, Any], index: int = 0) -> gym.Env[Any, Any]:
+    """Check each step and reset of ``env`` from now on, and copy last observations of episodes.
+
+    Vector environments cast observations to the declared dtype, and keep the last observation of
+    an episode while the environment draws the first one of the next: here neither has happened.
+
+    Args:
+        env: the environment, which is changed in place.
+        index: number of the environment, for error messages.
+
+    Returns:
+        ``env``.
+
+    Raises:
+        TypeError: it is no ``gymnasium.Env``.
+    """
+    if not isinstance(env, gym.Env):
+        raise TypeError(
+            f"expected a gymnasium.Env, got {type(env).__module__}.{type(env).__name__}; make "
+            'environments of the package gym through Shimmy, gymnasium.make("GymV21Environment-v0",'
+            " env=env)"
+        )
+    if not isinstance(getattr(env.step, "__self__", None), CheckedSteps):
+        # Methods of the object, and not a wrapper: attributes of the environment stay where they
+        # are for vector environments that set them, and its spec stays as it is.
+        steps = CheckedSteps(env, index)
+        env.step, env.reset = steps.step, steps.reset  # type: ignore[method-assign]
+    return env
+
+
+def checked_maker(maker: Callable[[], gym.Env[Any, Any]], index: int) -> gym.Env[Any, Any]:
+    """Return what ``maker`` makes, checked; ``functools.partial`` makes a maker of it."""
+    return checked(maker(), index)
+
+
+def check_inside(host: Any) -> None:
+    """Check each environment that ``host``, a vector environment, steps in this process."""
+    envs = getattr(getattr(host, "unwrapped", host), "envs", ())
+    if isinstance(envs, VectorEnv):
+        check_inside(envs)
+    elif isinstance(envs, list | tuple):
+        for i, env in enumerate(envs):
+            if isinstance(env, gym.Env):
+                checked(env, i)
+
+
+class CheckedSteps:
+    """``step`` and ``reset`` of one environment, with checks of what they return."""
+
+    def __init__(self, env: gym.Env[Any, Any], index: int) -> None:
+        """Check ``env``, number ``index`` of its vector environment."""
+        self._step: MethodType | Callable[..., Any] = env.step
+        self._reset: MethodType | Callable[..., Any] = env.reset
+        self.index, self.steps = index, 0
+        self.where = f"the environment {name_of(env)}"
+        space = env.observation_space
+        parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
+        self.checks = {
+            key: ObservationCheck(part, f"{self.where}{key and f', key {key!r},'}")
+            for key, part in parts.items()
+            if isinstance(part, spaces.Box)
+        }
+
+    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+        """Reset, and check the first observation.
+
+        Raises:
+            ValueError: the observation does not belong to its space, or there is no info.
+        """
+        try:
+            result = self._reset(**arguments)
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            raise ValueError(
+                f"reset of {self.where} takes no seed or options, {OLD_API}"
+            ) from error
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
+            raise ValueError(f"reset of {self.where} returned no (observation, info), {OLD_API}")
+        return self._checked(result[0]), result[1]
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step, and check observation and reward.
+
+        Raises:
+            ValueError: the observation does not belong to its space, the reward is not finite, or
+                there are not five values.
+        """
+        result = self._step(action)
+        if len(result) != 5:
+            raise ValueError(f"step of {self.where} returned {len(result)} values, {OLD_API}")
+        observation, reward, terminated, truncated, info = result
+        self.steps += 1
+        if not (isinstance(reward, NUMBERS) and math.isfinite(reward)):
+            check_rewards(np.asarray(reward), f"at step {self.steps}", self.index)
+        observation = self._checked(observation)
+        if terminated or truncated:
+            # The reset that follows may draw into the same array.
+            observation = copy.deepcopy(observation)
+        return observation, reward, terminated, truncated, info
+
+    def _checked(self, observation: Any) -> Any:
+        if isinstance(observation, dict):
+            return {key: self._part(key, value) for key, value in observation.items()}
+        return self._part("", observation)
+
+    def _part(self, key: str, value: Any) -> Any:
+        if key not in self.checks:
+            return value
+        return self.checks[key](np.asarray(value)[None])[0]

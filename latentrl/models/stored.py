@@ -1,0 +1,67 @@
+"""Frames that are stored at the size at which the network takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from latentrl.data.frames import Frames
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import ImagePreprocessor, Preprocessing
+from latentrl.types import Array, space_to_json
+from latentrl.utils.settings import check_same_settings
+
+
+class StoredSize:
+    """Crop and resize of frames before they are stored; the network's inputs stay the same bits."""
+
+    def __init__(self, space: spaces.Box, config: Preprocessing) -> None:
+        """Store images of ``space``; errors as in ``ImagePreprocessor``."""
+        self.original, self.config = space, config
+        self.preprocess = ImagePreprocessor(space, config)
+        self.space = self.preprocess.stored_space or space
+        """Space of one stored frame; it keeps its colours, because luma has fractions."""
+
+    def __call__(self, observations: Array) -> Array:
+        """Return observations ``(B, H, W[, C])`` cropped and resized, ``(B, h, w[, C])``."""
+        writable = np.require(observations, requirements=["C", "W"])
+        resized = self.preprocess.resize(torch.from_numpy(writable)).permute(0, 2, 3, 1).numpy()
+        stored: Array = resized.reshape(-1, *self.space.shape).astype(self.space.dtype)
+        return stored
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the space of the original observations, crop and size, for the manifest."""
+        return {
+            "observation": space_to_json(self.original),
+            "crop": list(self.config.crop),
+            "size": list(self.preprocess.size),
+        }
+
+
+def check_stored(frames: Frames, model: Autoencoder) -> None:
+    """Check that frames, if they were cropped and resized, were so as the model does it.
+
+    Args:
+        frames: frames of the model's observation space.
+        model: the model that shall encode them.
+
+    Raises:
+        ValueError: crop or size differ.
+    """
+    if frames.space.shape == frames.observation_space.shape:
+        return
+    crop = frames.metadata["environment"]["stored"].get("crop")
+    shape, channels = frames.space.shape, model.observation_space.shape[2:]
+    check_same_settings(
+        {"crop": crop, "size": shape[:2], "channels": shape[2:]},
+        {
+            "crop": model.config.preprocessing.crop,
+            "size": model.preprocess.shape[1:],
+            "channels": channels,
+        },
+        "the frame store",
+        "build the model with the crop and size of the frames, or collect frames again",
+    )

@@ -1,0 +1,41 @@
+"""What identifies an environment: its id, its keyword arguments, and the version of its package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sys
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.vector import VectorEnv
+
+
+def name_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
+    """Return the id of ``env``, or the name of its class where it has none."""
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+
+
+def described(env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Return what a vector environment of ``env`` keeps in its metadata.
+
+    ``"environment"`` is what makes frames comparable, its id and keyword arguments in JSON;
+    ``"package"`` is package and version of its class, such as ``ale_py 0.11``, or None.
+    """
+    arguments = {} if env.spec is None else json.loads(json.dumps(env.spec.kwargs, default=_kind))
+    environment = {"id": name_of(env), **({"kwargs": arguments} if arguments else {})}
+    return {"environment": environment, "package": _package(env)}
+
+
+def _kind(value: Any) -> str:
+    # The text of an object has its address in it, which differs from process to process.
+    return type(value).__qualname__
+
+
+def _package(env: gym.Env[Any, Any]) -> str | None:
+    name = type(env.unwrapped).__module__.partition(".")[0]
+    try:
+        version: str | None = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        version = getattr(sys.modules.get(name), "__version__", None)
+    return version and f"{name} {version}"

@@ -1,0 +1,81 @@
+"""How processes start: which method is safe, and one thread in each worker."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from multiprocessing import connection
+
+GL_CONTEXTS = {
+    "libGL.so.1": "glXGetCurrentContext",
+    "libEGL.so.1": "eglGetCurrentContext",
+    "libOSMesa.so.8": "OSMesaGetCurrentContext",
+}
+"""Functions that return the current context, by library."""
+
+
+def start_method() -> str | None:
+    """Return the start method of workers: the user's choice, or the platform's if it is safe.
+
+    On Linux that is fork, with which scripts need no ``if __name__ == "__main__"``. A forked
+    process cannot use the graphics context of its parent, and hangs when it draws: forkserver
+    replaces fork where this process has one.
+    """
+    method = multiprocessing.get_start_method(allow_none=True)
+    if method is None and sys.platform == "linux":
+        method = "fork"
+    return "forkserver" if method == "fork" and has_gl_context() else method
+
+
+def has_gl_context() -> bool:
+    """Return whether this thread has a current OpenGL context (Linux)."""
+    return sys.platform == "linux" and any(map(_current, *zip(*GL_CONTEXTS.items(), strict=True)))
+
+
+def _current(library: str, function: str) -> bool:
+    try:  # a library that nobody has loaded stays so
+        current = getattr(ctypes.CDLL(library, os.RTLD_NOLOAD | os.RTLD_LAZY), function)
+    except (OSError, AttributeError):
+        return False
+    current.restype = ctypes.c_void_p
+    return bool(current())
+
+
+def use_one_thread() -> None:
+    """Let torch compute on one thread in this process, if it is imported.
+
+    A forked process inherits the state of its parent's thread pool but not the threads, and waits
+    for them for ever; and several workers with a pool each slow one another down.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def is_worker() -> bool:
+    """Return whether ``multiprocessing`` started this process."""
+    return multiprocessing.parent_process() is not None
+
+
+def become_worker() -> None:
+    """Leave the signals of the terminal to the main process, and end when it ends."""
+    # A terminal sends these to all its processes. The main one saves, and closes the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the handler that fork inherits
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=use_one_thread)

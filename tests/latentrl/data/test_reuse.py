@@ -1,0 +1,100 @@
+"""collect() prints what it reuses, and refuses frames of another origin."""
+
+from __future__ import annotations
+
+import functools
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from latentrl.data.collect import collect
+from latentrl.data.store import FrameWriter
+from tests.helpers import Clock
+
+MAKE = functools.partial(gym.make, "CartPole-v1")
+
+
+def first(path, **options):
+    return collect(MAKE, 20, path, n_envs=1, progress=False, **options)
+
+
+def test_reused_frames_are_counted(tmp_path, capsys):
+    collect(MAKE, 20, tmp_path, n_envs=1)
+    assert "reuses" not in capsys.readouterr().err
+    collect(MAKE, 15, tmp_path, n_envs=1)
+    assert f"{tmp_path}: reuses 15 frames, and collects none" in capsys.readouterr().err
+    collect(MAKE, 30, tmp_path, n_envs=2)
+    assert f"{tmp_path}: reuses 20 frames, and collects 10 more" in capsys.readouterr().err
+    collect(MAKE, 30, tmp_path, n_envs=1, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def left(observations):
+    return np.zeros(len(observations), int)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 3}, "has seed=0, the call has seed=3: use another path, or give the same to ext"),
+        ({"policy": "random"}, "has policy=brownian, the call has policy=random: use"),
+        ({"policy": left}, "has policy=brownian, the call has policy=left: use"),
+    ],
+)
+@pytest.mark.parametrize("frames", [10, 50])
+def test_frames_of_another_origin_are_refused(options, message, frames, tmp_path):
+    first(tmp_path)
+    with pytest.raises(ValueError, match=f"the frame store .* {message}"):
+        collect(MAKE, frames, tmp_path, n_envs=1, progress=False, **options)
+
+
+@pytest.mark.parametrize("n_envs", [1, 2])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            functools.partial(gym.make, "CartPole-v0"),
+            "id=CartPole-v1, the call has environment.id=CartPole-v0",
+        ),
+        (
+            functools.partial(gym.make, "CartPole-v1", sutton_barto_reward=True),
+            "kwargs.sutton_barto_reward=None, the call has .*kwargs.sutton_barto_reward=True",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*The environment CartPole-v0 is out of date")
+def test_another_version_or_keyword_is_refused(make, message, n_envs, tmp_path):
+    first(tmp_path)
+    with pytest.raises(ValueError, match=f"has environment.{message}.*: use another path"):
+        collect(make, 30, tmp_path, n_envs=n_envs, progress=False)
+
+
+def test_another_key_is_refused(tmp_path):
+    class Two(Clock):
+        def __init__(self):
+            super().__init__(keyed=True)
+            self.observation_space["other"] = self.observation_space["image"]
+
+        def _observe(self):
+            observation = super()._observe()
+            return {**observation, "other": observation["image"]}
+
+    collect(Two, 9, tmp_path, n_envs=1, key="image", progress=False)
+    with pytest.raises(ValueError, match="has key=image, the call has key=other: use another path"):
+        collect(Two, 9, tmp_path, n_envs=1, key="other", progress=False)
+
+
+def test_another_version_of_the_package_is_a_warning(tmp_path, monkeypatch):
+    first(tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0")
+    message = rf"were collected with gymnasium {gym.__version__}, this is gymnasium 99\.0; use"
+    with pytest.warns(UserWarning, match=message):
+        first(tmp_path)
+
+
+def test_stores_that_keep_no_origin_are_reused(tmp_path):
+    env = MAKE()
+    with FrameWriter(tmp_path, env.observation_space, env.action_space, {"id": "CartPole-v1"}) as w:
+        w.append(np.zeros((20, 4), np.float32), env=np.zeros(20, int), episode=np.zeros(20, int))
+    assert not first(tmp_path, seed=5)[:].any()
