@@ -23,13 +23,14 @@ from agents.pretrain_config import (
     fit_config,
     model_options,
     read_config,
+    read_data,
     run_name,
 )
 from agents.room import check_room
 from agents.runs import env_folder, new_run, newest_run
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
-from latentrl import Frames, History, Preprocessing, as_frames, collect, fit
+from latentrl import Frames, History, Preprocessing, collect, fit
 from latentrl.data.frames import evenly_spaced
 from latentrl.data.store import FORMAT
 from latentrl.models import MODELS, make
@@ -112,7 +113,7 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     path = _path_to_resume(config) if config.resume else config.out
     if config.resume and path:
         config = dataclasses.replace(read_config(path), resume=True, device=config.device)
-    data = as_frames(config.data) if config.data else None
+    data = read_data(config)
     config = completed(config, data)
     return config, path or new_run("vae", config.env, config.model), data
 
@@ -305,7 +306,7 @@ def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]
 
 
 def _path_to_resume(config: PretrainConfig) -> Path:
-    name = run_name(config, as_frames(config.data) if config.data else None)
+    name = run_name(config, read_data(config))
     path = config.out or newest_run("vae", name, FLAGS_FILE, f"{config.model}-*")
     if path is None or not (path / FLAGS_FILE).exists():
         raise FileNotFoundError(

@@ -11,8 +11,10 @@ import tyro
 from gymnasium import spaces
 
 from envs import defaults_for
-from latentrl import FitConfig, Frames
+from latentrl import FitConfig, Frames, as_frames
 from latentrl.cli.options import default_latent_dim, has_argument, parse_options
+from latentrl.data.images import IMAGE_SUFFIXES
+from latentrl.data.tables import TABLE_SUFFIXES
 from latentrl.models import MODELS
 from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import MIN_SIDE, is_image
@@ -22,7 +24,7 @@ PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
-SUFFIXES = (".gz", ".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp")
+SUFFIXES = (".gz", ".npy", ".npz", *IMAGE_SUFFIXES, *TABLE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,14 @@ class PretrainConfig:
     backend: str = "auto"
     """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
     data: Path | None = None
-    """Observations to use instead of collecting: a frame store, .npy, .npz, IDX (also .gz), or a
-    folder of images."""
+    """Observations to use instead of collecting: a frame store, .npy, .npz, IDX (also .gz), .csv,
+    .parquet, or a folder of images."""
+    array: str | None = None
+    """Name of the array in an .npz of several."""
+    window: int | None = None
+    """Cut one series (N,) or (N, D) into sequences of this many steps."""
+    stride: int = 1
+    """Steps from the start of one sequence to that of the next."""
     out: Path | None = None
     """Folder of the run; runs/vae/ENV/MODEL-N or runs/vae/DATA/MODEL-N if not given."""
     store_original: bool = False
@@ -87,6 +95,20 @@ class PretrainConfig:
     """Device of the model; auto is the GPU where there is one."""
     resume: bool = False
     """Resume the interrupted run in --out, or the newest one of this environment."""
+
+
+def read_data(config: PretrainConfig) -> Frames | None:
+    """Open the observations that the flags name; None where frames are collected."""
+    if config.data is None:
+        return None
+    return as_frames(config.data, array=config.array, window=config.window, stride=config.stride)
+
+
+def reading_flags(config: PretrainConfig) -> list[str]:
+    """Return the flags by which the data were read, for commands that read them again."""
+    array = [] if config.array is None else ["--array", config.array]
+    cut = ["--window", str(config.window), "--stride", str(config.stride)]
+    return array if config.window is None else [*array, *cut]
 
 
 def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:

@@ -136,7 +136,7 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
     Args:
         source: a Box, or a shape: ``(H, W, C)`` and ``(H, W)`` stand for uint8 images in 0..255,
-            ``(D,)`` for float32 vectors. Sequences ``(T, D)`` need their Box.
+            ``(D,)`` for float32 vectors. Sequences ``(T, D)`` need their Box, without bounds.
 
     Raises:
         TypeError: ``source`` is neither.
@@ -159,16 +159,45 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
 
 def space_to_json(space: spaces.Box) -> dict[str, Any]:
-    """Describe a Box in JSON: shape, dtype, and its lowest and highest bound if both are finite."""
-    low, high = float(np.min(space.low)), float(np.max(space.high))
-    bounds = [low, high] if np.isfinite([low, high]).all() else None
-    return {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name, "bounds": bounds}
+    """Describe a Box in JSON: shape, dtype, and its lowest and highest bounds if any are finite.
+
+    A bound is a number, or a list along the last axis where it differs there, with null for
+    infinite ones: RGB-D images have other bounds for depth than for colours.
+    """
+    bounds = [_bound_to_json(space.low, np.min), _bound_to_json(space.high, np.max)]
+    known = any(value is not None for bound in bounds for value in np.atleast_1d(bound))
+    described = {"shape": list(space.shape), "dtype": np.dtype(space.dtype).name}
+    return {**described, "bounds": bounds if known else None}
+
+
+def _bound_to_json(bound: Array, extreme: Callable[..., Array]) -> Any:
+    values = np.atleast_1d(extreme(bound, axis=tuple(range(bound.ndim - 1))))
+    listed = [float(value) if np.isfinite(value) else None for value in values.tolist()]
+    return listed[0] if len(set(listed)) == 1 else listed
 
 
 def space_from_json(data: dict[str, Any]) -> spaces.Box:
     """Rebuild the Box that ``space_to_json`` described."""
-    low, high = data["bounds"] or (-np.inf, np.inf)
-    return spaces.Box(low, high, tuple(data["shape"]), np.dtype(data["dtype"]).type)
+    shape = tuple(data["shape"])
+    dtype = np.dtype(data["dtype"])
+    low, high = (
+        _bound_from_json(bound, infinite, shape, dtype)
+        for bound, infinite in zip(data["bounds"] or (None, None), (-np.inf, np.inf), strict=True)
+    )
+    return spaces.Box(low, high, shape, dtype.type)
+
+
+def _bound_from_json(bound: Any, infinite: float, shape: tuple[int, ...], dtype: Any) -> Any:
+    values = [infinite if value is None else value for value in np.atleast_1d(bound)]
+    if len(values) == 1:
+        return values[0]
+    return np.broadcast_to(np.array(values, np.float64), shape).astype(dtype)
+
+
+def same_kind(space: spaces.Box, other: spaces.Box) -> bool:
+    """Return whether observations have one shape and one dtype, or floats of any precision."""
+    floats = space.dtype.kind == other.dtype.kind == "f"
+    return space.shape == other.shape and (floats or space.dtype == other.dtype)
 
 
 def describe_space(space: spaces.Space[Any]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.pretrain import PretrainConfig, Pretrained, pretrain
-from agents.pretrain_config import environment_of, kind, may_be_grey
+from agents.pretrain_config import environment_of, kind, may_be_grey, reading_flags
 from agents.runs import newest_run
 from latentrl import Autoencoder
 from latentrl.cli import suggestions
@@ -61,7 +61,7 @@ def next_commands(result: Pretrained) -> list[list[str]]:
         return [_train_command(env, result.path)]
     if data is None:
         return []
-    verbs = suggestions(result.model, result.path, data)
+    verbs = suggestions(result.model, result.path, data, reading_flags(result.config))
     return [["python", "scripts/autoencode.py", *words] for words in verbs]
 
 

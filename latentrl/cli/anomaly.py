@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, classes, in_batches, open_data
+from latentrl.cli.data import DataVerb, classes, in_batches
 from latentrl.data.frames import Frames
 from latentrl.latents.anomaly import AnomalyDetector, auroc
 from latentrl.models.autoencoder import Autoencoder
@@ -49,7 +49,7 @@ class Anomaly(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write maps.npy and scores.csv, in the same order, and anomalies.png."""
         at_least(1, count=self.count)
-        frames = open_data(self.data, model)
+        frames = self.read(self.data, model)
         anomalous = self._anomalous(frames)
         normal, scored = self._split(frames, anomalous, model)
         if self.normal is None:
@@ -93,7 +93,7 @@ class Anomaly(DataVerb):
         """Return the frames for calibration and the positions of those to score."""
         everything = np.arange(len(frames))
         if self.normal is not None:
-            return open_data(self.normal, model), everything
+            return self.read(self.normal, model), everything
         candidates = everything if anomalous is None else np.flatnonzero(~anomalous)
         drawn = np.random.default_rng(self.seed).permutation(candidates)
         drawn = drawn[: round(CALIBRATION * len(candidates))]

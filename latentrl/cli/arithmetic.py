@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, classes, open_data
+from latentrl.cli.data import DataVerb, classes
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
@@ -41,7 +41,7 @@ class Arithmetic(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write direction.npy, arithmetic.npy ``(count, strengths, *shape)`` and .png."""
         at_least(1, count=self.count, strength=len(self.strength))
-        frames = open_data(self.data, model)
+        frames = self.read(self.data, model)
         positive, negative = self._sides(frames, model)
         direction = generate.direction(model, positive, negative)
         base = negative if self.label is not None else frames
@@ -58,7 +58,7 @@ class Arithmetic(DataVerb):
 
     def _sides(self, frames: Frames, model: Autoencoder) -> tuple[Frames, Frames]:
         if self.positive and self.negative and self.label is None:
-            return open_data(self.positive, model), open_data(self.negative, model)
+            return self.read(self.positive, model), self.read(self.negative, model)
         if self.label is None or self.positive or self.negative:
             raise ValueError(
                 "name the property with --positive FILE and --negative FILE, or with --label N"

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentrl.cli.base import Metrics, Verb
 from latentrl.data.frames import Frames, as_frames
-from latentrl.data.readers import IMAGE_SUFFIXES, ImageFolder, open_source, read_labels
+from latentrl.data.images import IMAGE_SUFFIXES, ImageFolder
+from latentrl.data.readers import open_source, read_labels
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
 from latentrl.models.stored import check_stored
 from latentrl.training.health import Health, psnr
-from latentrl.types import Array, describe_space
+from latentrl.types import Array, describe_space, same_kind
 from latentrl.utils.progress import progress_bar
 
 BATCH = 256
@@ -31,20 +33,36 @@ class DataVerb(Verb):
     """A use of a model on observations."""
 
     data: Path
-    """Observations: a store, .npy, .npz, IDX (also .gz), an image, or a folder of images."""
+    """Observations: a store, .npy, .npz, IDX (also .gz), .csv, .parquet, an image, or a folder of
+    images."""
+    array: str | None = None
+    """Name of the array in an .npz of several."""
+    window: int | None = None
+    """Cut one series (N,) or (N, D) into sequences of this many steps."""
+    stride: int = 1
+    """Steps from the start of one sequence to that of the next."""
+
+    def read(self, path: Path, model: Autoencoder) -> Frames:
+        """Open observations at ``path`` by the flags; errors as in ``open_data``."""
+        return open_data(path, model, array=self.array, window=self.window, stride=self.stride)
 
 
-def open_data(path: Path, model: Autoencoder) -> Frames:
+def open_data(path: Path, model: Autoencoder, **reading: Any) -> Frames:
     """Open observations for ``model``; image files are converted to its size and colours.
+
+    Args:
+        path: the observations.
+        model: the model that takes them.
+        **reading: ``array``, ``window`` and ``stride`` of ``as_frames``.
 
     Raises:
         FileNotFoundError: the file is missing.
         ValueError: the observations do not belong to the model's observation space.
     """
     space = model.observation_space
-    frames = _images(path, model) or as_frames(path)
+    frames = _images(path, model) or as_frames(path, space=space, **reading)
     given = frames.observation_space
-    if given.shape != space.shape or given.dtype != space.dtype:
+    if not same_kind(given, space):
         raise ValueError(
             f"the model takes observations of {describe_space(space)}, "
             f"{path} holds {describe_space(given)}"
@@ -57,11 +75,13 @@ def _images(path: Path, model: Autoencoder) -> Frames | None:
     space = model.observation_space
     folder = path.is_dir() and not (path / "manifest.json").exists()
     files = folder or (path.exists() and path.suffix.lower() in IMAGE_SUFFIXES)
-    convertible = is_image(space) and space.dtype == np.uint8 and space.shape[2:] in ((), (3,))
-    if not (files and convertible):
+    if not (files and is_image(space)):
         return None
     source = open_source(path)
     assert isinstance(source, ImageFolder)
+    colours = ((),) if source.dtype == np.uint16 else ((), (3,))
+    if source.dtype != space.dtype or space.shape[2:] not in colours:
+        return None
     # A folder of images has no size of its own: each file is resized when it is read.
     source.size, source.greyscale = (space.shape[0], space.shape[1]), len(space.shape) == 2
     return Frames(space, [source], np.arange(len(source)), metadata={"source": str(path)})
@@ -78,7 +98,8 @@ def open_labels(path: Path, frames: Frames, column: int | None = None) -> Labels
     Raises:
         ValueError: there are more or fewer labels than frames, or there is no such column.
     """
-    labels = read_labels(path)
+    cut = "window" in frames.metadata and frames.metadata["source"] == str(path)
+    labels = None if cut else read_labels(path)  # sequences have no labels in their own series
     if labels is None:
         return None
     if len(labels) != len(frames):
@@ -164,10 +185,10 @@ def _network_units(model: Autoencoder, array: Array) -> Array:
     pre = model.preprocess
     scaled: Array
     if isinstance(pre, ImagePreprocessor):
-        scaled = array.astype(np.float32) / (pre.high - pre.low)
+        scaled = array.astype(np.float32) / (pre.high - pre.low).cpu().numpy()
     else:
         assert isinstance(pre, VectorPreprocessor)
-        scaled = array.astype(np.float32) / pre.std.cpu().numpy()
+        scaled = array / pre.std.cpu().numpy()
     return scaled
 
 

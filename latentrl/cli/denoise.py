@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, Errors, in_batches, open_data
+from latentrl.cli.data import DataVerb, Errors, in_batches
 from latentrl.cli.options import parse_value
 from latentrl.cli.reconstruct import pair_sheet
 from latentrl.data.frames import Frames, evenly_spaced
@@ -43,8 +43,8 @@ class Denoise(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write restored.npy, restored.png and, with --corrupt, corrupted.npy."""
         at_least(1, count=self.count)
-        data = open_data(self.data, model)
-        clean = data if self.corrupt else open_data(self.clean, model) if self.clean else None
+        data = self.read(self.data, model)
+        clean = data if self.corrupt else self.read(self.clean, model) if self.clean else None
         if clean is not None and len(clean) != len(data):
             raise ValueError(f"{self.clean} has {len(clean)} observations, {self.data} {len(data)}")
         corrupted = self._corrupted(data, model, output) if self.corrupt else data
@@ -151,4 +151,4 @@ def _scaled(model: Autoencoder, observations: Tensor) -> Tensor:
         return x.cpu()
     # The file of corrupted images keeps their full size; the network resizes it when restoring.
     images = observations if observations.ndim == 4 else observations[..., None]
-    return (images.permute(0, 3, 1, 2).float() - pre.low) / (pre.high - pre.low)
+    return pre.scale(images.permute(0, 3, 1, 2).to(model.device)).cpu()

@@ -11,9 +11,10 @@ import torch
 from torch import Generator
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, Errors, in_batches, map_all, open_data
+from latentrl.cli.data import DataVerb, Errors, in_batches, map_all
 from latentrl.data.frames import Frames, evenly_spaced
-from latentrl.data.readers import ImageFolder, open_source
+from latentrl.data.images import ImageFolder
+from latentrl.data.readers import open_source
 from latentrl.latents.restore import inpaint
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.corruptions import Cutout
@@ -42,7 +43,7 @@ class Inpaint(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write filled.npy, holes.npy and filled.png; errors are those inside the holes."""
         at_least(1, count=self.count)
-        frames = open_data(self.data, model)
+        frames = self.read(self.data, model)
         holes = self._read(model, len(frames)) if self.holes else missing_values(model, frames)
         holes = random_holes(model, len(frames), self.seed) if holes is None else holes
         errors = Errors(model)
@@ -77,7 +78,8 @@ def _read_holes(path: Path, model: Autoencoder) -> Array:
     source = open_source(path)
     if isinstance(source, ImageFolder):
         source.size, source.greyscale = (hole_shape(model)[0], hole_shape(model)[-1]), True
-        return source[np.arange(len(source))] > 127
+        half = np.iinfo(source.dtype).max // 2
+        return source[np.arange(len(source))] > half
     if source.dtype != np.bool_:
         raise ValueError(f"expected boolean holes, True in the holes; {path} holds {source.dtype}")
     return source

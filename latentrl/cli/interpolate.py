@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, open_data, positions
+from latentrl.cli.data import DataVerb, positions
 from latentrl.data.frames import Frames
 from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
@@ -41,7 +41,7 @@ class Interpolate(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write interpolations.npy ``(pairs, steps, *shape)``, .png and .gif."""
         at_least(2, steps=self.steps)
-        frames = open_data(self.data, model)
+        frames = self.read(self.data, model)
         starts, ends = self._pairs(frames)
         pairs = [(frames[a], frames[b]) for a, b in zip(starts, ends, strict=True)]
         decoded = self._decode(model, pairs, self.steps)

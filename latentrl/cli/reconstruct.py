@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, in_batches, open_data, reconstruction_metrics
+from latentrl.cli.data import DataVerb, in_batches, reconstruction_metrics
 from latentrl.data.frames import evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -28,7 +28,7 @@ class Reconstruct(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write reconstructions.npy and reconstructions.png."""
         at_least(1, count=self.count)
-        frames = open_data(self.data, model)
+        frames = self.read(self.data, model)
         decoded = in_batches(frames, "reconstructing", model.reconstruct)
         output.stream("reconstructions.npy", decoded, len(frames), model.preprocess.output_space)
         some = frames[evenly_spaced(len(frames), self.count)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, open_data, open_labels
+from latentrl.cli.data import DataVerb, open_labels
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.latents.index import HammingIndex, LatentIndex
 from latentrl.models.autoencoder import Autoencoder
@@ -45,9 +45,9 @@ class Search(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write neighbours.csv, neighbours.png and latents.npy (of binary models, codes.npy)."""
         at_least(1, count=self.count, k=self.k)
-        frames = open_data(self.data, model)
+        frames = self.read(self.data, model)
         index = _index(model, frames)
-        source = open_data(self.query, model) if self.query else frames
+        source = self.read(self.query, model) if self.query else frames
         chosen = evenly_spaced(len(source), self.count)
         queries = source[chosen]
         found = index.search(queries, self.k, exclude=None if self.query else chosen)

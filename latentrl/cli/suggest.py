@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from latentrl.models.autoencoder import Autoencoder
@@ -9,12 +10,20 @@ from latentrl.models.corruptions import Cutout
 from latentrl.models.heads import BinaryPosterior
 
 
-def suggestions(model: Autoencoder, path: Path, data: Path) -> list[list[str]]:
+def suggestions(
+    model: Autoencoder, path: Path, data: Path, reading: Sequence[str] = ()
+) -> list[list[str]]:
     """Return command lines, verb and flags, for a model saved in ``path`` and trained on ``data``.
 
     The first one reconstructs; the second one is what the model was trained for.
+
+    Args:
+        model: the model.
+        path: its folder.
+        data: its data.
+        reading: flags by which the data are read, such as ``--window 50``.
     """
-    flags = ["--model", str(path), "--data", str(data)]
+    flags = ["--model", str(path), "--data", str(data), *reading]
     if model.decoder is None:
         return [["search", *flags]]
     return [["reconstruct", *flags], *_special(model, flags)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
-from latentrl.cli.data import DataVerb, open_data, positions
+from latentrl.cli.data import DataVerb, positions
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
@@ -36,7 +36,7 @@ class Traverse(DataVerb):
         """Write traversals.npy, traversals.png and traversals.gif."""
         at_least(1, dimensions=self.dimensions)
         at_least(2, steps=self.steps)
-        start = self._start(model, open_data(self.data, model))
+        start = self._start(model, self.read(self.data, model))
         moved = generate.traverse(model, start, self.dimensions, self.steps)
         output.array("traversals.npy", moved)
         labels = Labels(self._names(model), ["1 %", *[""] * (self.steps - 2), "99 %"])

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from latentrl.data.checks import check_observations, space_of
+from latentrl.data.checks import check_observations, refuse_masked, space_of
+from latentrl.data.images import ImageFolder
 from latentrl.data.readers import Source, open_source
+from latentrl.data.series import cut_series
 from latentrl.data.store import (
     episode_numbers,
     has_store,
@@ -206,47 +208,87 @@ class Frames:
         return digest.hexdigest()[:16]
 
 
-def as_frames(source: Frames | Array | str | Path) -> Frames:
+def as_frames(
+    source: Frames | Array | str | Path,
+    *,
+    space: spaces.Box | None = None,
+    array: str | None = None,
+    window: int | None = None,
+    stride: int = 1,
+) -> Frames:
     """Open observations from an array or a path.
 
-    uint8 observations are images, ``(H, W)`` or ``(H, W, C)`` in 0..255. Floats of shape ``(D,)``
-    are vectors, ``(T, D)`` sequences and ``(H, W, C)`` images in [0, 1]; they are read as float32.
+    uint8 and uint16 observations are images, ``(H, W)`` or ``(H, W, C)`` in the range of the type.
+    Floats of shape ``(D,)`` are vectors, ``(T, D)`` sequences and ``(H, W, C)`` images in [0, 1].
 
     Args:
         source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
             ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is
-            not ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; an image; or
-            a folder of images and of folders of images, which ``ImageFolder`` resizes.
+            not ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; a table, CSV
+            or Parquet, whose rows are vectors; an image; or a folder of images and of folders of
+            images, which ``ImageFolder`` resizes.
+        space: space of one observation, for bounds that an array does not have; it is ignored where
+            shape or type differ.
+        array: name of the array in an ``.npz`` of several.
+        window: cut one series, ``(N,)`` or ``(N, D)``, into sequences of this length.
+        stride: steps from the start of one sequence to that of the next.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
         TypeError: ``source`` is none of these.
         ValueError: the data have a type or shape that observations cannot have.
     """
+    if isinstance(source, str | PathLike) and has_store(Path(source)):
+        source = Frames.open(source)
     if isinstance(source, Frames):
+        if array is not None or window is not None:
+            raise ValueError("array and window are for arrays and files of arrays, not for a store")
         return source
+    opened, where = _opened(source, array)
+    if window is None:
+        return _bare(opened, where, space)
+    return _windows(opened, where, window, stride)
+
+
+def _opened(source: Array | str | Path, array: str | None) -> tuple[Source, str]:
     if isinstance(source, np.ndarray):
-        return _bare(source, "an array")
-    if not isinstance(source, str | PathLike):
-        raise TypeError(
-            f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try np.asarray"
-        )
-    path = Path(source)
-    return Frames.open(path) if has_store(path) else _bare(open_source(path), str(path))
+        return source, "an array"
+    if isinstance(source, str | PathLike):
+        return open_source(source, array), str(source)
+    raise TypeError(
+        f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try np.asarray"
+    )
 
 
-def _bare(source: Source, where: str) -> Frames:
-    space = space_of(source, where)
+def _bare(source: Source, where: str, space: spaces.Box | None) -> Frames:
+    space = space_of(source, where, space)
     return Frames(space, [source], np.arange(len(source)), metadata={"source": where})
 
 
-def check_learnable(frames: Frames) -> None:
+def _windows(source: Source, where: str, window: int, stride: int) -> Frames:
+    refuse_masked(source, where)
+    cut = cut_series(source, window, stride, where)
+    # One episode, because windows that overlap must not lie on both sides of a split.
+    episodes = np.zeros(len(cut), int)
+    metadata = {"source": where, "window": window, "stride": stride}
+    return Frames(space_of(cut, where), [cut], episodes, metadata=metadata)
+
+
+def check_learnable(frames: Frames, bounds: spaces.Box | None = None) -> None:
     """Check that a model can learn from ``frames``; reads each observation at most once.
 
+    Args:
+        frames: the observations.
+        bounds: space of images, whose bounds they have to keep; None compares none.
+
     Raises:
-        ValueError: some observation contains NaN or infinity, or all are equal.
+        ValueError: some observation contains NaN or infinity, or leaves its bounds, all are equal,
+            or an image file is damaged.
     """
     if len(frames) < 2:
         return  # too few for ``Frames.split``, whose message is the better one
+    for source in frames._sources:
+        if isinstance(source, ImageFolder):
+            source.verify()
     size = math.prod(frames.space.shape) * np.dtype(frames.space.dtype).itemsize
-    check_observations(frames.batches(max(1, CHUNK_BYTES // size)), len(frames))
+    check_observations(frames.batches(max(1, CHUNK_BYTES // size)), len(frames), bounds)

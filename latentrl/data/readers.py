@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
 
 from latentrl.data.array_files import archive_names, read_array
+from latentrl.data.images import IMAGE_SUFFIXES, ImageFolder, image_files, warn_of_other_files
 from latentrl.data.store import has_store
+from latentrl.data.tables import TABLE_SUFFIXES, read_table, read_table_labels
 from latentrl.types import Array
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-IMAGE_FORMATS = ("PNG", "JPEG", "BMP")
-"""Formats that Pillow may decode; for some others it starts other programs."""
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B")
-"""Pillow's names of the pixel formats without colour."""
-MAX_SIDE = 256
-"""Largest height or width in pixels of the images of a folder."""
-SAMPLED_FILES = 256
-"""Number of files whose headers decide size and colour."""
+OTHER_SUFFIXES = IMAGE_SUFFIXES + TABLE_SUFFIXES
+"""Files that are recognised by their names."""
 LABEL_ARRAYS = ("factors", "labels")
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, array: str | None = None) -> Source:
     """Open the observations in a file or in a folder of images, as ``as_frames`` describes.
+
+    Args:
+        path: the file or folder.
+        array: name of the array in an ``.npz`` of several.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
+        ImportError: the file is a table, and pandas is missing.
         ValueError: the file is damaged or of another kind.
+
+    Warns:
+        UserWarning: a folder holds files of other kinds.
     """
     path = Path(path)
+    names = None if path.is_dir() or _is_one_of(path, OTHER_SUFFIXES) else archive_names(path)
+    if names is not None:
+        return read_array(path, _chosen(names, array, path))
+    if array is not None:
+        raise ValueError(f"{path} is no .npz of several arrays: omit the name {array!r}")
     if path.is_dir():
-        return ImageFolder(image_files(path))
-    if path.suffix.lower() in IMAGE_SUFFIXES and path.exists():
+        images = ImageFolder(image_files(path))
+        warn_of_other_files(path)
+        return images
+    if _is_one_of(path, IMAGE_SUFFIXES):
         return ImageFolder([path])
-    names = archive_names(path)
-    return read_array(path) if names is None else read_array(path, _observations_of(names, path))
+    return read_table(path) if _is_one_of(path, TABLE_SUFFIXES) else read_array(path)
 
 
-def _observations_of(names: list[str], path: Path) -> str:
+def _is_one_of(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes and path.exists()
+
+
+def _chosen(names: list[str], array: str | None, path: Path) -> str:
     others = [name for name in names if name not in LABEL_ARRAYS]
-    if "observations" not in names and len(others) != 1:
-        raise ValueError(
-            f"{path} holds {', '.join(names) or 'nothing'}; name the array to use 'observations'"
-        )
-    return "observations" if "observations" in names else others[0]
+    default = "observations" if "observations" in names else others[0] if others else None
+    if array in names:
+        return str(array)
+    if array is None and default is not None and (default == "observations" or len(others) == 1):
+        return default
+    wrong = "" if array is None else f", no {array!r}"
+    raise ValueError(
+        f"{path} holds {', '.join(names) or 'nothing'}{wrong}; choose one by "
+        "as_frames(path, array=NAME), on the command line --array NAME"
+    )
 
 
 def read_labels(path: str | Path) -> NDArray[np.int64] | None:
@@ -58,8 +72,9 @@ def read_labels(path: str | Path) -> NDArray[np.int64] | None:
     Args:
         path: an ``.npz`` with an array ``factors`` or, failing that, ``labels``; an ``.npy`` or IDX
             file of whole numbers; IDX images with a label file beside them under MNIST's names
-            (``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``); or a folder with one
-            sub-folder per class. Classes are numbered in the order of their names.
+            (``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``); a table with a column
+            ``labels`` or ``label``; or a folder with one sub-folder per class. Classes are numbered
+            in the order of their names.
 
     Returns:
         None for observations without labels, as in a store or in a folder without sub-folders.
@@ -71,8 +86,11 @@ def read_labels(path: str | Path) -> NDArray[np.int64] | None:
     path = Path(path)
     if path.is_dir():
         return None if has_store(path) else _labels_of_folder(path)
-    if path.suffix.lower() in IMAGE_SUFFIXES and path.exists():
+    if _is_one_of(path, IMAGE_SUFFIXES):
         return None
+    if _is_one_of(path, TABLE_SUFFIXES):
+        labels = read_table_labels(path)
+        return None if labels is None else _as_labels(labels, f"the label column of {path}")
     names = archive_names(path)
     return _labels_of_file(path) if names is None else _labels_of_archive(path, names)
 
@@ -113,107 +131,6 @@ def _as_labels(array: Array, where: str) -> NDArray[np.int64]:
             "expected whole numbers: classes (N,) or factors (N, F)"
         )
     return array.astype(np.int64)
-
-
-class ImageFolder:
-    """Images in files of any size, decoded on access and resized to one size.
-
-    That size is the median height and the median width of up to 256 evenly spaced files, shrunk in
-    proportion until neither exceeds 256 pixels. If all of those files are greyscale, the images are
-    ``(H, W)``, otherwise RGB ``(H, W, 3)``; all are uint8 in 0..255. Transparency is dropped, and
-    photographs are rotated by the orientation in their EXIF record.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        """Read the headers of up to 256 files for size and colour.
-
-        Raises:
-            ValueError: one of those files is not an image.
-        """
-        self.paths = list(paths)
-        # Both ends are sampled, so that a folder of two kinds of image is found to be one.
-        sample = np.linspace(0, len(paths) - 1, min(len(paths), SAMPLED_FILES)).astype(int)
-        headers = [_read_header(self.paths[i]) for i in sample]
-        self.greyscale = all(grey for *_, grey in headers)
-        self.size = _common_size(np.array([size for *size, _ in headers]))
-        self.shape = (len(self.paths), *self.size, *(() if self.greyscale else (3,)))
-        self.dtype = np.dtype(np.uint8)
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.paths)
-
-    def __getitem__(self, indices: Any) -> Array:
-        """Return the images at ``indices``, ``(B, H, W)`` or ``(B, H, W, 3)``.
-
-        Raises:
-            ValueError: a file is not an image; the message names it.
-        """
-        return np.stack(
-            [_decode(self.paths[i], self.size, self.greyscale) for i in np.atleast_1d(indices)]
-        )
-
-
-def image_files(folder: Path) -> list[Path]:
-    """List the images in ``folder`` and below it, sorted, without hidden files and folders.
-
-    Raises:
-        ValueError: there are none.
-    """
-    below = (
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    )
-    names = sorted(name for name in below if not any(part.startswith(".") for part in name.parts))
-    if not names:
-        found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-        raise ValueError(
-            f"{folder} holds neither a frame store nor images ({', '.join(IMAGE_SUFFIXES)}), "
-            f"but {found}"
-        )
-    return [folder / name for name in names]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            yield image
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
-
-
-def _read_header(path: Path) -> tuple[int, int, bool]:
-    with _opened(path) as image:
-        # Orientations 5 to 8 exchange height and width.
-        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        width, height = reversed(image.size) if turned else image.size
-        return height, width, image.mode in GREY_MODES
-
-
-def _common_size(sizes: Array) -> tuple[int, int]:
-    median = np.median(sizes, axis=0)
-    height, width = (median * min(1.0, MAX_SIDE / median.max())).round().clip(1)
-    return int(height), int(width)
-
-
-def _decode(path: Path, size: tuple[int, int], greyscale: bool) -> Array:
-    height, width = size
-    with _opened(path) as image:
-        # JPEG decodes at a half, a quarter or an eighth, where that is still large enough.
-        image.draft(None, (max(size), max(size)))
-        plain = _eight_bits(ImageOps.exif_transpose(image)).convert("L" if greyscale else "RGB")
-        if plain.size != (width, height):
-            plain = plain.resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(plain)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    # Pillow's own conversion of 16 bits to 8 clips at 255 and does not scale.
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGBA") if image.mode in ("P", "PA") else image
 
 
 Source = Array | ImageFolder

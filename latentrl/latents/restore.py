@@ -90,7 +90,7 @@ def _blank(model: Autoencoder) -> Array:
     """Value that preprocessing scales to 0, which is what corruptions put into a hole."""
     preprocess = model.preprocess
     if isinstance(preprocess, ImagePreprocessor):
-        return np.array(preprocess.low)
+        return np.array(preprocess.low.cpu().numpy())
     assert isinstance(preprocess, VectorPreprocessor)
     mean = preprocess.mean.round() if preprocess.integral else preprocess.mean
     blank: Array = mean.cpu().numpy()
@@ -146,7 +146,7 @@ def _noise_level(model: Autoencoder) -> float:
 
 def _changes_pixels(model: Autoencoder) -> bool:
     config = model.config.preprocessing
-    resized = model.preprocess.output_space.shape != model.observation_space.shape
+    resized = model.preprocess.output_shape != model.observation_space.shape
     return any(config.crop) or config.greyscale or resized
 
 
@@ -164,7 +164,6 @@ def _scale(model: Autoencoder) -> Array:
     """Divisor of each value in preprocessing."""
     preprocess = model.preprocess
     if isinstance(preprocess, ImagePreprocessor):
-        return np.array(preprocess.high - preprocess.low, np.float32)
+        return (preprocess.high - preprocess.low).cpu().numpy()
     assert isinstance(preprocess, VectorPreprocessor)
-    std: Array = preprocess.std.cpu().numpy()
-    return std
+    return preprocess.std.float().cpu().numpy()

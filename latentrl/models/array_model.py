@@ -150,10 +150,10 @@ class ArrayModel(nn.Module):
         nll = -self.likelihood.log_prob(self(x)[2].float(), x)
         if nll.ndim < 4:
             return nll
-        return nll.permute(0, 2, 3, 1).reshape(-1, *self.preprocess.output_space.shape)
+        return nll.permute(0, 2, 3, 1).reshape(-1, *self.preprocess.output_shape)
 
     def _restore(self, x: Tensor) -> Tensor:
-        dtype = torch.from_numpy(np.empty(0, self.preprocess.output_space.dtype)).dtype
+        dtype = torch.from_numpy(np.empty(0, self.observation_space.dtype)).dtype
         return self.preprocess.inverse(x).to(dtype)
 
     def _map_observations(self, function: TensorMap, observations: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from latentrl.data.bounds import TOLERANCE, describe_outside, fraction_outside
+from latentrl.data.checks import refuse_masked
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array, describe_space
 
@@ -59,6 +62,7 @@ def check_observations(observations: Array, space: spaces.Box) -> Array:
     Raises:
         ValueError: shape, dtype or values do not belong to the space.
     """
+    refuse_masked(observations, "the observations")
     array = np.asarray(observations)
     _check_shape(array, space)
     if np.issubdtype(space.dtype, np.integer):
@@ -69,12 +73,7 @@ def check_observations(observations: Array, space: spaces.Box) -> Array:
             )
         return array
     array = _finite(array, "observations")
-    if is_image(space) and array.size and not _within(array, space):
-        raise ValueError(
-            f"images of {describe_space(space)} lie in [{space.low.min():g}, "
-            f"{space.high.max():g}], these go from {array.min():g} to {array.max():g}"
-        )
-    return array
+    return _within(array.astype(np.float32, copy=False), space) if is_image(space) else array
 
 
 def check_latents(latents: Array, latent_dim: int) -> Array:
@@ -86,7 +85,7 @@ def check_latents(latents: Array, latent_dim: int) -> Array:
     array = np.asarray(latents)
     if array.ndim not in (1, 2) or array.shape[-1] != latent_dim:
         raise ValueError(f"expected latents of shape (B, {latent_dim}), got {array.shape}")
-    return _finite(array, "latents")
+    return _finite(array, "latents").astype(np.float32, copy=False)
 
 
 def _check_shape(array: Array, space: spaces.Box) -> None:
@@ -98,8 +97,24 @@ def _check_shape(array: Array, space: spaces.Box) -> None:
         )
 
 
-def _within(array: Array, space: spaces.Box) -> bool:
-    return bool(array.min() >= space.low.min() and array.max() <= space.high.max())
+def _within(images: Array, space: spaces.Box) -> Array:
+    """Return images within the bounds of their channels, clipped where they leave them a little."""
+    batch = images.reshape(-1, *space.shape)
+    outside = fraction_outside(batch, space).max(initial=0)
+    if outside > TOLERANCE:
+        raise ValueError(
+            f"images of {describe_space(space)} {describe_outside(batch, space)}: scale them to "
+            "that range"
+        )
+    if outside == 0:
+        return images
+    warnings.warn(
+        f"images of {describe_space(space)} {describe_outside(batch, space)}: they are clipped",
+        UserWarning,
+        stacklevel=6,
+    )
+    clipped: Array = np.clip(images, space.low, space.high).astype(images.dtype)
+    return clipped
 
 
 def _finite(array: Array, what: str) -> Array:
@@ -107,4 +122,7 @@ def _finite(array: Array, what: str) -> Array:
         raise ValueError(f"expected numbers, got {what} of dtype {array.dtype}")
     if not np.isfinite(array).all():
         raise ValueError(f"{what} contain NaN or infinity")
-    return array.astype(np.float32, copy=False)
+    # Times in seconds since 1970 need their digits until the mean is subtracted.
+    return array.astype(
+        np.float32 if np.can_cast(array.dtype, np.float32) else np.float64, copy=False
+    )

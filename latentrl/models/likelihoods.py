@@ -43,8 +43,9 @@ class Bernoulli:
     outputs_per_value = 1
 
     def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
-        """Return minus the binary cross-entropy in nats."""
-        return -F.binary_cross_entropy_with_logits(outputs, x, reduction="none")
+        """Return minus the binary cross-entropy in nats; ``x`` is clipped to [0, 1]."""
+        # Images that are scaled by the data leave [0, 1] where others use a wider range.
+        return -F.binary_cross_entropy_with_logits(outputs, x.clamp(0, 1), reduction="none")
 
     def mean(self, outputs: Tensor) -> Tensor:
         """Return the probabilities."""

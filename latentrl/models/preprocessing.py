@@ -12,6 +12,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentrl.models.channels import declared_range, finite_range, range_of, resized_space
 from latentrl.types import Array, describe_space
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_CHANNELS = 12
 MIN_SIDE, MAX_SIDE = 8, 256
+CONSTANT_SCALE, CONSTANT_LIMIT = 1e-3, 10.0
+"""Scale of a constant value as a fraction of its magnitude, and its largest standard score."""
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -55,8 +58,18 @@ class Preprocessing:
 
 
 def is_image(space: spaces.Box) -> bool:
-    """Return whether observations are images, ``(H, W)`` uint8 or ``(H, W, C)``."""
-    return len(space.shape) == 3 or (len(space.shape) == 2 and space.dtype == np.uint8)
+    """Return whether observations are images: ``(H, W, C)``, or ``(H, W)`` by the rule below.
+
+    Two axes are an image where the values are uint8, or where both sides have 8 pixels or more and
+    all values share one finite range, as in ``Box(0, 255, (32, 32))``. Otherwise they are a
+    sequence ``(T, D)``: one without bounds, or with bounds that differ between its D values.
+    """
+    if len(space.shape) != 2:
+        return len(space.shape) == 3
+    low, high = space.low.min(), space.high.max()
+    one_range = bool((space.low == low).all() and (space.high == high).all())
+    finite = bool(np.isfinite([low, high]).all())
+    return space.dtype == np.uint8 or (one_range and finite and min(space.shape) >= MIN_SIDE)
 
 
 def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
@@ -85,11 +98,16 @@ class Preprocessor(nn.Module):
 
     shape: tuple[int, ...]
     """Shape of one network input: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
-    output_space: spaces.Box
-    """Space of the arrays that ``inverse`` returns: the observation space, cropped and resized."""
+    output_shape: tuple[int, ...]
+    """Shape of one array that ``inverse`` returns: of an observation, cropped and resized."""
     stored_space: spaces.Box | None = None
     """Space of frames that ``collect`` stores cropped and resized, which ``forward`` takes, too;
     None where that would not make them smaller."""
+
+    @property
+    def output_space(self) -> spaces.Box:
+        """Space of the arrays that ``inverse`` returns."""
+        raise NotImplementedError
 
     def fit(self, sample: Array) -> None:
         """Compute the statistics of a sample ``(B, *observation_shape)`` of the data."""
@@ -100,7 +118,16 @@ class Preprocessor(nn.Module):
 
 
 class ImagePreprocessor(Preprocessor):
-    """Crop, resize, greyscale, then scale to [0, 1] with channels first."""
+    """Crop, resize, scale each channel from its range to [0, 1], greyscale; channels first.
+
+    The range is that of the observation space. ``fit`` takes the range of the data in its place
+    where the space has no finite bounds, or where the data use less than a tenth of it.
+    """
+
+    low: Tensor
+    """Value of each channel that scales to 0, ``(C,)``."""
+    high: Tensor
+    """Value of each channel that scales to 1, ``(C,)``."""
 
     def __init__(self, space: spaces.Box, config: Preprocessing) -> None:
         """Compute the sizes.
@@ -122,21 +149,47 @@ class ImagePreprocessor(Preprocessor):
             raise ValueError(
                 f"images go through the network at {MIN_SIDE} to {MAX_SIDE} pixels a side, not "
                 f"{self.size[0]}x{self.size[1]}; set size, for example size=(64, 64), or, for "
-                "sequences (T, D), give their Box of float32"
+                "sequences (T, D), give their Box of float32 without bounds"
             )
         self.resizes = self.size != cropped
         if math.prod(self.size) < height * width:  # so that the shapes differ
             self.stored_space = resized_space(space, self.size)
         self.shape = (1 if config.greyscale else channels, *self.size)
-        self.low, self.high = _bounds(space)
-        out_shape = self.size if len(space.shape) == 2 else (*self.size, self.shape[0])
-        self.output_space = spaces.Box(self.low, self.high, out_shape, space.dtype.type)
+        self.output_shape = self.size if len(space.shape) == 2 else (*self.size, self.shape[0])
+        self.dtype = space.dtype
         self.integral = np.issubdtype(space.dtype, np.integer)
+        self.declared = declared_range(space)
+        low, high = finite_range(*self.declared)
+        self.register_buffer("low", torch.as_tensor(low, dtype=torch.float32))
+        self.register_buffer("high", torch.as_tensor(high, dtype=torch.float32))
+
+    @property
+    def output_space(self) -> spaces.Box:
+        """Space of the arrays that ``inverse`` returns, with the range that scales to [0, 1]."""
+        low, high = (
+            np.broadcast_to(bound.cpu().numpy(), self.output_shape[:2] + self.shape[:1])
+            .reshape(self.output_shape)
+            .astype(self.dtype)
+            for bound in self._range(self.shape[0])
+        )
+        return spaces.Box(low, high, dtype=self.dtype.type)
+
+    def fit(self, sample: Array) -> None:
+        """Take the range of the data where the declared one is infinite or ten times too wide.
+
+        Args:
+            sample: images ``(B, H, W[, C])`` of any height and width.
+
+        Warns:
+            UserWarning: a channel is scaled by the data.
+        """
+        low, high = range_of(sample, self.declared)
+        self.low.copy_(torch.as_tensor(low))
+        self.high.copy_(torch.as_tensor(high))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, H, W[, C])`` in environment units to ``(B, C, h, w)`` in [0, 1]."""
-        x = self.resize(observations)
-        x = (x.float() - self.low) / (self.high - self.low)
+        """Map ``(B, H, W[, C])`` in environment units to ``(B, C, h, w)``, the range to [0, 1]."""
+        x = self.scale(self.resize(observations))
         if self.config.greyscale:
             x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return x
@@ -152,6 +205,14 @@ class ImagePreprocessor(Preprocessor):
         x = x[:, self.rows, self.columns].permute(0, 3, 1, 2)
         return self._interpolate(x) if self.resizes else x
 
+    def scale(self, x: Tensor) -> Tensor:
+        """Scale images ``(B, C, h, w)`` of any size, the range of each channel to [0, 1]."""
+        count, channels, height, width = x.shape
+        # Whole rows of pixels are several times faster than a last axis of three channels.
+        rows = x.float().permute(0, 2, 3, 1).flatten(2)
+        rows = (rows - self.low.repeat(width)).div_((self.high - self.low).repeat(width))
+        return rows.reshape(count, height, width, channels).permute(0, 3, 1, 2)
+
     def _interpolate(self, x: Tensor) -> Tensor:
         # The uint8 kernel is much faster on the CPU and does not exist on CUDA. It rounds columns
         # and then rows half up, and so does the float path: where images shrink they differ in 1
@@ -165,61 +226,83 @@ class ImagePreprocessor(Preprocessor):
         return x
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Map ``(B, C, h, w)`` in [0, 1] to ``(B, h, w, C)`` in the environment's range."""
-        x = x.clamp(0, 1).permute(0, 2, 3, 1) * (self.high - self.low) + self.low
+        """Map ``(B, C, h, w)`` in [0, 1] to ``(B, h, w, C)`` in the range of each channel."""
+        low, high = self._range(x.shape[1])
+        x = x.clamp(0, 1).permute(0, 2, 3, 1) * (high - low) + low
         x = x.round() if self.integral else x
-        return x.squeeze(-1) if len(self.output_space.shape) == 2 else x
+        return x.squeeze(-1) if len(self.output_shape) == 2 else x
+
+    def _range(self, channels: int) -> tuple[Tensor, Tensor]:
+        """Lowest and highest value of each of ``channels``, ``(channels,)``; of luma, of all."""
+        if channels == len(self.low):
+            return self.low, self.high
+        return self.low.min(0, keepdim=True)[0], self.high.max(0, keepdim=True)[0]
 
 
 class VectorPreprocessor(Preprocessor):
     """Standardise each of D values by its mean and standard deviation in the training data.
 
-    All steps of a sequence ``(T, D)`` share the D statistics.
+    All steps of a sequence ``(T, D)`` share the D statistics. The mean is subtracted in float64:
+    in float32 a time in seconds since 1970 has a resolution of two minutes.
     """
 
     mean: Tensor
+    """Mean of each value, float64 ``(D,)``."""
     std: Tensor
+    """Standard deviation of each value, float64 ``(D,)``; of a constant one see ``fit``."""
+    limit: Tensor
+    """Largest magnitude of each standard score, ``(D,)``: infinite but for constant values."""
 
     def __init__(self, space: spaces.Box) -> None:
         """Set mean 0 and standard deviation 1, until ``fit``."""
         super().__init__()
-        self.shape = space.shape
-        self.output_space = space
+        self.shape = self.output_shape = space.shape
+        self.space = space
         self.integral = np.issubdtype(space.dtype, np.integer)
-        self.register_buffer("mean", torch.zeros(space.shape[-1]))
-        self.register_buffer("std", torch.ones(space.shape[-1]))
+        width = space.shape[-1]
+        self.register_buffer("mean", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("std", torch.ones(width, dtype=torch.float64))
+        self.register_buffer("limit", torch.full((width,), torch.inf))
+
+    @property
+    def output_space(self) -> spaces.Box:
+        """The observation space."""
+        return self.space
 
     def fit(self, sample: Array) -> None:
-        """Compute mean and standard deviation; constant values keep a scale of 1."""
-        # float64: a mean far from 0 would cancel most digits of the variance.
-        rows = sample.reshape(-1, sample.shape[-1])
-        std = rows.std(0, dtype=np.float64)
-        self.mean.copy_(torch.as_tensor(rows.mean(0, dtype=np.float64)))
-        self.std.copy_(torch.as_tensor(np.where(std < 1e-8, 1.0, std)))
+        """Compute mean and standard deviation.
+
+        A value that varies by no more than its rounding is constant. Its scale is a thousandth of
+        its magnitude (of 0: of the median standard deviation of the others), so that any movement
+        that matters shows; its standard score is limited to 10, so that the network bears it.
+        """
+        rows = sample.reshape(-1, sample.shape[-1]).astype(np.float64)
+        # Differences from the first row are exact, where sums of large values would be rounded.
+        differences = rows - rows[0]
+        mean, std = rows[0] + differences.mean(0), differences.std(0)
+        precision = np.finfo(sample.dtype).eps if sample.dtype.kind == "f" else 0
+        constant = std <= precision * np.abs(rows).max(0)
+        others = np.median(std[~constant]) if not constant.all() else 1.0
+        unit = CONSTANT_SCALE * np.where(mean == 0, others, np.abs(mean))
+        self.mean.copy_(torch.as_tensor(mean))
+        self.std.copy_(torch.as_tensor(np.where(constant, unit, std)))
+        self.limit.copy_(torch.as_tensor(np.where(constant, CONSTANT_LIMIT, np.inf)))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores."""
-        return (observations.float() - self.mean) / self.std
+        """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores, float32."""
+        scores = ((observations.double() - self.mean) / self.std).float()
+        return scores.clamp(-self.limit, self.limit)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Map standard scores to environment units; integers are rounded and clipped."""
-        x = x * self.std + self.mean
+        """Map standard scores to environment units, float64; integers are rounded and clipped."""
+        x = x.double() * self.std + self.mean
         if not self.integral:
             return x
-        return x.round().clamp(
-            float(self.output_space.low.min()), float(self.output_space.high.max())
-        )
-
-
-def resized_space(space: spaces.Box, size: tuple[int, int]) -> spaces.Box:
-    """Return the space of images of ``space`` after a crop and a resize to ``size``."""
-    shape = (*size, *space.shape[2:])
-    low, high = np.broadcast_to(space.low.min((0, 1)), shape), space.high.max((0, 1))
-    return spaces.Box(low, np.broadcast_to(high, shape), dtype=space.dtype.type)
+        return x.round().clamp(float(self.space.low.min()), float(self.space.high.max()))
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:
-    if channels > MAX_CHANNELS and space.shape[0] <= MAX_CHANNELS:
+    if _is_channels_first(space.shape):
         raise ValueError(
             f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): "
             "transpose the observations"
@@ -230,11 +313,8 @@ def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> 
         raise ValueError(f"greyscale needs 3 colour channels, these images have {channels}")
 
 
-def _bounds(space: spaces.Box) -> tuple[float, float]:
-    low, high = float(np.min(space.low)), float(np.max(space.high))
-    if not np.isfinite([low, high]).all() or high <= low:
-        raise ValueError(
-            f"images need finite bounds to be scaled to [0, 1], got low={low:g}, high={high:g}; "
-            "give the Box its true range, for example Box(0, 255, shape, np.uint8)"
-        )
-    return low, high
+def _is_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether ``shape`` is no ``(H, W, C)`` that a network takes, but is one as ``(C, H, W)``."""
+    if len(shape) != 3 or shape[0] > MAX_CHANNELS or min(shape[1:]) < MIN_SIDE:
+        return False
+    return shape[0] < MIN_SIDE or shape[2] > MAX_CHANNELS

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from latentrl.data.frames import Frames, as_frames, check_learnable, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import check_stored
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
@@ -17,13 +18,15 @@ from latentrl.training.health import ACTIVE_VARIANCE, store_statistics
 from latentrl.training.pca import fit_pca
 from latentrl.training.resume import PREREQUISITE, RESUME_FILE
 from latentrl.training.trainer import Trainer
-from latentrl.types import Array, describe_space
+from latentrl.types import Array, describe_space, same_kind
 from latentrl.utils.device import pick_device
 
 CONSTANT_VARIANCE = 1e-8
 """A deterministic latent that varies less is constant; unlike a posterior's its scale is free."""
 PREPROCESSING_SAMPLE = 50_000
 """Most frames that the statistics of preprocessing are computed from."""
+PREPROCESSING_BYTES = 2**26
+"""Most bytes of them."""
 
 
 @dataclass
@@ -79,9 +82,9 @@ def fit(
     Warns:
         UserWarning: the latents have collapsed: none varies with the observation.
     """
-    frames = as_frames(frames)
+    frames = as_frames(frames, space=model.observation_space)
     _check_space(model, frames)
-    check_learnable(frames)
+    check_learnable(frames, model.observation_space if is_image(model.observation_space) else None)
     if resume and path is None:
         raise ValueError("resume=True needs the path of the run to resume")
     folder = None if path is None else Path(path)
@@ -131,7 +134,7 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
 
 def _check_space(model: Autoencoder, frames: Frames) -> None:
     expected, given = model.observation_space, frames.observation_space
-    if given.shape != expected.shape or given.dtype != expected.dtype:
+    if not same_kind(given, expected):
         raise ValueError(
             f"the model takes observations of {describe_space(expected)}, "
             f"these frames are {describe_space(given)}"
@@ -140,8 +143,8 @@ def _check_space(model: Autoencoder, frames: Frames) -> None:
 
 
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:
-    if len(model.preprocess.shape) < 3:  # images are scaled by their bounds, not by statistics
-        model.preprocess.fit(training[evenly_spaced(len(training), PREPROCESSING_SAMPLE)])
+    count = min(PREPROCESSING_SAMPLE, max(1, PREPROCESSING_BYTES // training[:1].nbytes))
+    model.preprocess.fit(training[evenly_spaced(len(training), count)])
 
 
 def _warn_of_collapse(model: Autoencoder) -> None:

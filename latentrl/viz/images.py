@@ -23,15 +23,15 @@ TILE = 96
 COLOURS = 256
 
 
-def to_rgb(images: Array, low: float = 0, high: float = 255) -> Array:
+def to_rgb(images: Array, low: float | Array = 0, high: float | Array = 255) -> Array:
     """Convert a batch of images to uint8 RGB, ``(B, H, W, 3)``.
 
     Of four channels the first three are taken, of stacked frames the last three, of two the first.
 
     Args:
         images: ``(B, H, W)`` or ``(B, H, W, C)``.
-        low: value of black.
-        high: value of white.
+        low: value of black, of all channels or ``(C,)``.
+        high: value of white, likewise.
 
     Raises:
         ValueError: ``images`` is not a batch of images.
@@ -51,7 +51,7 @@ def to_rgb(images: Array, low: float = 0, high: float = 255) -> Array:
 def model_images(model: Autoencoder, images: Array) -> Array:
     """Convert images in the units of the model's environment to uint8 RGB, ``(B, H, W, 3)``."""
     space = model.preprocess.output_space
-    return to_rgb(images, float(space.low.min()), float(space.high.max()))
+    return to_rgb(images, space.low.min((0, 1)), space.high.max((0, 1)))
 
 
 def grid(rows: Sequence[Sequence[Array] | Array]) -> Array:

@@ -26,19 +26,22 @@ def test_float_arrays_are_vectors_sequences_or_images(
 ) -> None:
     array = np.random.default_rng(0).random((3, *shape)).astype(dtype)
     frames = lrl.as_frames(array)
-    assert frames.space == space
-    np.testing.assert_array_equal(frames[:], array.astype(np.float32))
-
-
-@pytest.mark.parametrize("shape", [(16, 24), (16, 24, 1), (16, 24, 3)])
-def test_uint8_arrays_are_images(shape: tuple[int, ...]) -> None:
-    assert lrl.as_frames(np.zeros((3, *shape), np.uint8)).space == spaces.Box(
-        0, 255, shape, np.uint8
+    keeps = dtype is np.float64 and len(shape) < 3  # images are scaled, and need no more digits
+    assert frames.space.dtype == (np.float64 if keeps else np.float32)
+    assert frames.space == spaces.Box(
+        space.low, space.high, dtype=np.dtype(frames.space.dtype).type
     )
+    np.testing.assert_array_equal(frames[:], array.astype(frames.space.dtype))
+
+
+@pytest.mark.parametrize(("dtype", "high"), [(np.uint8, 255), (np.uint16, 65535)])
+@pytest.mark.parametrize("shape", [(16, 24), (16, 24, 1), (16, 24, 3)])
+def test_unsigned_arrays_are_images(shape: tuple[int, ...], dtype: Any, high: int) -> None:
+    assert lrl.as_frames(np.zeros((3, *shape), dtype)).space == spaces.Box(0, high, shape, dtype)
 
 
 EXPECTED = (
-    r"expected uint8 images \(N, H, W\) or \(N, H, W, C\), or floats: vectors \(N, D\), "
+    r"expected uint8 or uint16 images \(N, H, W\) or \(N, H, W, C\), or floats: vectors \(N, D\), "
     r"sequences \(N, T, D\) or images"
 )
 
@@ -50,7 +53,7 @@ EXPECTED = (
         (np.zeros((5, 0)), r"an array of shape \(5, 0\) is empty"),
         (
             np.zeros(5),
-            rf"an array holds float64 of shape \(5,\): {EXPECTED} .*; a single .*array\[None",
+            rf"an array holds float64 of shape \(5,\): {EXPECTED} .*; one long series is cut",
         ),
         (
             np.zeros((2, 2, 2, 2, 2), np.float32),
@@ -63,7 +66,7 @@ EXPECTED = (
         ),
         (
             np.full((2, 16, 16, 3), 200.0),
-            r"must lie in \[0, 1\], those of an array go from 200 to 200; .* use uint8",
+            r"must lie in \[0, 1\], those of an array go from 200 to 200; .* use uint8, or fit a",
         ),
         (
             np.full((2, 16, 16, 3), -0.5),
@@ -95,6 +98,18 @@ EXPECTED = (
 def test_other_arrays_are_refused(array: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lrl.as_frames(array)
+
+
+def test_masked_values_are_refused_wherever_they_enter() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    masked = np.ma.masked_less(values, -1)
+    message = rf"{masked.mask.sum()} values are masked; replace them by array.filled"
+    with pytest.raises(ValueError, match=f"an array: {message}"):
+        lrl.as_frames(masked)
+    model = lrl.ae((4,), latent_dim=2)
+    with pytest.raises(ValueError, match=f"the observations: {message}"):
+        model.encode(masked)
+    np.testing.assert_array_equal(lrl.as_frames(np.ma.masked_array(values))[:], values)
 
 
 @pytest.fixture

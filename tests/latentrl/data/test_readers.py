@@ -129,6 +129,7 @@ def test_other_arrays_are_no_labels(array: Any, found: str, tmp_path: Path) -> N
 def test_label_files_are_no_observations(tmp_path: Path) -> None:
     path = write(tmp_path / "train-labels-idx1-ubyte", idx(np.zeros(9, np.uint8)))
     with pytest.raises(
-        ValueError, match=r"labels-idx1-ubyte holds labels, not observations: expected uint8 images"
+        ValueError,
+        match=r"labels-idx1-ubyte holds labels, not observations: expected uint8 or uint16",
     ):
         lrl.as_frames(path)

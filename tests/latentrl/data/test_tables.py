@@ -1,0 +1,153 @@
+"""CSV and Parquet: numbers, headers, separators, labels, and what is no number."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import latentrl as lrl
+from latentrl.data import read_labels
+from tests.latentrl.data.writers import write
+
+VALUES = np.random.default_rng(0).normal(1.7e9, 1, (20, 3))
+NAMES = ["time", "flow", "heat"]
+
+
+def table(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame(VALUES, columns=NAMES).assign(**columns)
+
+
+def read(path: Path) -> Any:
+    return lrl.as_frames(path)[:]
+
+
+@pytest.mark.parametrize("header", ["", "time{0}flow{0}heat"])
+@pytest.mark.parametrize(
+    ("suffix", "separator"), [("csv", ","), ("csv", ";"), ("tsv", "\t"), ("csv", " "), ("CSV", ",")]
+)
+def test_csv_is_read_to_the_last_digit(
+    suffix: str, separator: str, header: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"values.{suffix}"
+    np.savetxt(path, VALUES, "%.17g", separator, header=header.format(separator), comments="")
+    if not header:  # savetxt writes an empty line in its place
+        write(path, path.read_bytes().lstrip(b"\n"))
+    frames = lrl.as_frames(path)
+    assert frames.space.dtype == np.float64
+    np.testing.assert_array_equal(frames[:], VALUES)
+
+
+def test_a_byte_order_mark_belongs_to_no_value(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"\xef\xbb\xbf1,2\n3,4\n")
+    assert read(path).tolist() == [[1, 2], [3, 4]]
+
+
+def test_one_column_is_one_value(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.csv", b"x\n1\n2.5\n")).tolist() == [[1], [2.5]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "Int64", "bool"])
+def test_parquet_is_read(dtype: str, tmp_path: Path) -> None:
+    more = pd.Series(np.arange(20) % 2).astype(dtype)
+    table(more=more).to_parquet(tmp_path / "a.parquet")
+    expected = np.column_stack([VALUES, np.arange(20) % 2])
+    np.testing.assert_array_equal(read(tmp_path / "a.parquet"), expected)
+
+
+def test_the_index_of_a_frame_is_no_observation(tmp_path: Path) -> None:
+    table().set_index(pd.RangeIndex(20) * 7 % 20).to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(read(tmp_path / "a.parquet"), VALUES)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["label", "labels"])
+def test_a_column_of_labels_is_apart(name: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    labelled = table(**{name: np.arange(20) % 4})
+    labelled.to_csv(path, index=False) if kind == "csv" else labelled.to_parquet(path)
+    assert read(path).shape == (20, 3)
+    labels = read_labels(path)
+    assert labels is not None
+    assert labels.tolist() == [*range(4)] * 5
+    table().to_csv(tmp_path / "without.csv", index=False)
+    assert read_labels(tmp_path / "without.csv") is None
+
+
+def test_labels_are_whole_numbers(tmp_path: Path) -> None:
+    table(label="cat").to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(ValueError, match=r"the label column of .*a.csv holds .*, not labels"):
+        read_labels(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_of_text_are_named(kind: str, tmp_path: Path) -> None:
+    path, broken = tmp_path / f"a.{kind}", table(state=["1", "2.5", "off", "on"] * 5)
+    broken.to_csv(path, index=False) if kind == "csv" else broken.to_parquet(path)
+    message = r"column 'state' of .* holds .*, not numbers, first 'off' in row 2: convert the"
+    with pytest.raises(ValueError, match=message):
+        lrl.as_frames(path)
+
+
+def test_columns_of_dates_are_named(tmp_path: Path) -> None:
+    table(day=pd.Timestamp("2026-01-02")).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"column 'day' of .* holds datetime64.*'2026-01-02"):
+        lrl.as_frames(tmp_path / "a.parquet")
+
+
+def test_missing_values_are_named_and_not_learned(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b"a,b\n1,2\n3,4\n5,\n7,NA\n")
+    with pytest.warns(
+        UserWarning, match="2 values are missing in .*, first in row 2, column 'b': fill them"
+    ):
+        frames = lrl.as_frames(path)
+    with pytest.raises(ValueError, match="first in observation 2"):
+        lrl.fit(lrl.ae((2,), latent_dim=1), frames, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "No columns to parse"),
+        (b"a,b\n", "it has no rows"),
+        (b"a,b\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
+        (b"\xff\xfe,2\n", "can't decode byte"),
+        (b",".join([b"1"] * 10_001), "it has over 10,000 columns: save such"),
+    ],
+)
+def test_damaged_tables_are_named(data: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"a.csv cannot be read: .*{message}"):
+        lrl.as_frames(write(tmp_path / "a.csv", data))
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.9])
+def test_truncated_parquet_is_named(fraction: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table().to_parquet(path)
+    data = path.read_bytes()
+    with pytest.raises(ValueError, match=r"a.parquet cannot be read: "):
+        lrl.as_frames(write(path, data[: int(fraction * len(data))]))
+
+
+def test_runs_that_decompress_to_gigabytes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latentrl.data.array_files.DECODED_BYTES", 2**12)
+    pd.DataFrame({"a": np.zeros(2**20)}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"bytes decompress to 8,388,608, which data hardly do"):
+        lrl.as_frames(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(("missing", "kind"), [("pandas", "csv"), ("pyarrow.parquet", "parquet")])
+def test_missing_packages_are_named(
+    missing: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / f"a.{kind}", b"1,2\n3,4\n")
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=r"needs p.*: pip install 'latentrl\[tables\]', or") as e:
+        lrl.as_frames(path)
+    assert e.value.name is None, "the command line shows no traceback of it"
