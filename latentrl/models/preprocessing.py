@@ -12,7 +12,7 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentrl.models.channels import declared_range, finite_range, range_of
+from latentrl.models.channels import declared_range, finite_range, range_of, resized_space
 from latentrl.models.vectors import Preprocessor, VectorPreprocessor
 from latentrl.types import Array, describe_space
 
@@ -212,13 +212,6 @@ class ImagePreprocessor(Preprocessor):
         if channels == len(self.low):
             return self.low, self.high
         return self.low.min(0, keepdim=True)[0], self.high.max(0, keepdim=True)[0]
-
-
-def resized_space(space: spaces.Box, size: tuple[int, int]) -> spaces.Box:
-    """Return the space of images of ``space`` after a crop and a resize to ``size``."""
-    shape = (*size, *space.shape[2:])
-    low, high = np.broadcast_to(space.low.min((0, 1)), shape), space.high.max((0, 1))
-    return spaces.Box(low, np.broadcast_to(high, shape), dtype=space.dtype.type)
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:
