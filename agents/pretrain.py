@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     """
     config, path, data = _planned(config)
     _check(config, path, data)
+    if config.resume:
+        print(f"resumes the run in {path}", file=sys.stderr)
     with _removed_if_nothing_was_trained(path):
         write_json(path / FLAGS_FILE, as_json(config))
         start = time.perf_counter()

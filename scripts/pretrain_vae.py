@@ -34,8 +34,9 @@ def report(result: Pretrained) -> None:
     if may_be_grey(result.frames):
         print("read as sequences; for grey images add a channel axis, array[..., None]")
     if epochs:
-        best = min(epochs, key=lambda row: row["validation/loss"])
-        print(f"validation: {', '.join(_metrics(model, best))}")
+        best, last = min(epochs, key=lambda row: row["validation/loss"]), epochs[-1]["step"]
+        steps = f" after {best['step']:,.0f} of {last:,.0f} gradient steps" if last else ""
+        print(f"validation{steps}: {', '.join(_metrics(model, best))}")
     for image in result.images:
         print(f"  {image}")
     print("next:")

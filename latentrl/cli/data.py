@@ -15,8 +15,9 @@ from latentrl.data.frames import Frames, as_frames
 from latentrl.data.images import IMAGE_SUFFIXES, ImageFolder
 from latentrl.data.readers import open_source, read_labels
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
+from latentrl.models.preprocessing import ImagePreprocessor, is_image
 from latentrl.models.stored import check_stored
+from latentrl.models.vectors import VectorPreprocessor
 from latentrl.training.health import Health, psnr
 from latentrl.types import Array, describe_space, same_kind
 from latentrl.utils.progress import progress_bar

@@ -18,7 +18,8 @@ from latentrl.data.readers import open_source
 from latentrl.latents.restore import inpaint
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.corruptions import Cutout
-from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor, is_image
+from latentrl.models.preprocessing import ImagePreprocessor, is_image
+from latentrl.models.vectors import VectorPreprocessor
 from latentrl.types import Array
 from latentrl.viz.figures import Figure
 from latentrl.viz.images import model_images

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def read_array(path: Path, name: str | None = None) -> Array:
             return _read_archive(path, name)
         if magic == NUMPY:
             with path.open("rb") as file:
-                _read_numpy_header(file)
+                _check_numpy_header(file, path.stat().st_size)
             return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
         if magic.startswith(GZIP):
             return _read_gzip(path)
@@ -111,17 +112,13 @@ def _read_archive(path: Path, name: str) -> Array:
         entry = archive.getinfo(f"{name}.npy")
         check_decoded_size(entry.file_size, path)
         with archive.open(entry) as file:
-            size = _read_numpy_header(file)
-        if size != entry.file_size:
-            raise ValueError(
-                f"truncated or damaged: {name!r} takes {size} bytes, it has {entry.file_size}"
-            )
+            _check_numpy_header(file, entry.file_size)
         with archive.open(entry) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
-def _read_numpy_header(file: IO[bytes]) -> int:
-    """Size in bytes of the array that a header describes, with the header."""
+def _check_numpy_header(file: IO[bytes], size: int) -> None:
+    """Raise ``ValueError`` where a header describes no array of a file of ``size`` bytes."""
     version = np.lib.format.read_magic(file)
     # Later versions have headers of up to 4 GiB, for types of many named fields.
     if version != (1, 0):
@@ -129,7 +126,12 @@ def _read_numpy_header(file: IO[bytes]) -> int:
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError("its values are Python objects, which are not loaded")
-    return file.tell() + math.prod(shape) * dtype.itemsize
+    start = file.seek(0, os.SEEK_CUR)
+    expected = start + math.prod(shape) * dtype.itemsize
+    if size != expected:
+        raise ValueError(
+            f"truncated or damaged: {dtype} {shape} takes {expected} bytes, there are {size}"
+        )
 
 
 def _read_gzip(path: Path) -> Array:

@@ -100,8 +100,8 @@ def refuse_masked(source: object, where: str) -> None:
     masked = int(np.ma.getmaskarray(source).sum()) if isinstance(source, np.ma.MaskedArray) else 0
     if masked:
         raise ValueError(
-            f"{where} has {masked} masked values: replace them by array.filled(value), or keep the "
-            "complete rows by array[~array.mask.any(axis=1)].data"
+            f"{where}: {masked} values are masked; replace them by array.filled(value), or keep "
+            "the complete rows by array[~array.mask.any(axis=1)].data"
         )
 
 

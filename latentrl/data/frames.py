@@ -110,7 +110,8 @@ class Frames:
     def observation_space(self) -> spaces.Box:
         """Space of the environment's observations, before any crop and resize by ``collect``."""
         stored = self.metadata.get("environment", {}).get("stored")
-        return self.space if stored is None else space_from_json(stored["observation"])
+        described = stored.get("observation") if isinstance(stored, dict) else None
+        return self.space if described is None else space_from_json(described)
 
     @property
     def episodes(self) -> Array:

@@ -43,7 +43,7 @@ def check_origin(path: Path, origin: dict[str, Any], frames: int, show: bool) ->
     stored = Frames.open(path)
     for shard in stored.metadata["shards"]:
         saved = {name: shard.get(name, value) for name, value in origin.items()}
-        remedy = "use another path, or give the same to extend or reuse its frames"
+        remedy = "use another path, give the same to extend or reuse its frames, or remove it"
         check_same_settings(
             _for_users(saved), _for_users(origin), f"the frame store {path}", remedy
         )

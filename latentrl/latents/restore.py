@@ -11,7 +11,8 @@ from latentrl.models.arrays import chunks
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import is_single
 from latentrl.models.corruptions import GaussianNoise
-from latentrl.models.preprocessing import ImagePreprocessor, VectorPreprocessor
+from latentrl.models.preprocessing import ImagePreprocessor
+from latentrl.models.vectors import VectorPreprocessor
 from latentrl.types import Array
 
 

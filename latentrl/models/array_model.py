@@ -14,7 +14,7 @@ from latentrl.models.config import AutoencoderConfig
 from latentrl.models.heads import Head
 from latentrl.models.likelihoods import Likelihood
 from latentrl.models.losses import Reconstruction
-from latentrl.models.preprocessing import Preprocessor
+from latentrl.models.vectors import Preprocessor
 from latentrl.types import Array
 
 TensorMap = Callable[[Tensor], Tensor]

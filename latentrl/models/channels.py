@@ -72,3 +72,10 @@ def _warn(channel: int, declared: Bounds, used: Bounds) -> None:
         UserWarning,
         stacklevel=4,
     )
+
+
+def resized_space(space: spaces.Box, size: tuple[int, int]) -> spaces.Box:
+    """Return the space of images of ``space`` after a crop and a resize to ``size``."""
+    shape = (*size, *space.shape[2:])
+    low, high = np.broadcast_to(space.low.min((0, 1)), shape), space.high.max((0, 1))
+    return spaces.Box(low, np.broadcast_to(high, shape), dtype=space.dtype.type)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from latentrl.models.channels import declared_range, finite_range, range_of
+from latentrl.models.channels import declared_range, finite_range, range_of, resized_space
+from latentrl.models.vectors import Preprocessor, VectorPreprocessor
 from latentrl.types import Array, describe_space
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 MAX_CHANNELS = 12
 MIN_SIDE, MAX_SIDE = 8, 256
-CONSTANT_SCALE, CONSTANT_LIMIT = 1e-3, 10.0
-"""Scale of a constant value as a fraction of its magnitude, and its largest standard score."""
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -91,30 +90,6 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
             "crop, size and greyscale are for images; these observations are vectors or sequences"
         )
     return VectorPreprocessor(space)
-
-
-class Preprocessor(nn.Module):
-    """A map from a batch of raw observations to network inputs; ``inverse`` maps back."""
-
-    shape: tuple[int, ...]
-    """Shape of one network input: ``(C, H, W)``, ``(T, D)`` or ``(D,)``."""
-    output_shape: tuple[int, ...]
-    """Shape of one array that ``inverse`` returns: of an observation, cropped and resized."""
-    stored_space: spaces.Box | None = None
-    """Space of frames that ``collect`` stores cropped and resized, which ``forward`` takes, too;
-    None where that would not make them smaller."""
-
-    @property
-    def output_space(self) -> spaces.Box:
-        """Space of the arrays that ``inverse`` returns."""
-        raise NotImplementedError
-
-    def fit(self, sample: Array) -> None:
-        """Compute the statistics of a sample ``(B, *observation_shape)`` of the data."""
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """Map network outputs ``(B, *shape)`` to the environment's units."""
-        raise NotImplementedError
 
 
 class ImagePreprocessor(Preprocessor):
@@ -237,74 +212,6 @@ class ImagePreprocessor(Preprocessor):
         if channels == len(self.low):
             return self.low, self.high
         return self.low.min(0, keepdim=True)[0], self.high.max(0, keepdim=True)[0]
-
-
-class VectorPreprocessor(Preprocessor):
-    """Standardise each of D values by its mean and standard deviation in the training data.
-
-    All steps of a sequence ``(T, D)`` share the D statistics. The mean is subtracted in float64:
-    in float32 a time in seconds since 1970 has a resolution of two minutes.
-    """
-
-    mean: Tensor
-    """Mean of each value, float64 ``(D,)``."""
-    std: Tensor
-    """Standard deviation of each value, float64 ``(D,)``; of a constant one see ``fit``."""
-    limit: Tensor
-    """Largest magnitude of each standard score, ``(D,)``: infinite but for constant values."""
-
-    def __init__(self, space: spaces.Box) -> None:
-        """Set mean 0 and standard deviation 1, until ``fit``."""
-        super().__init__()
-        self.shape = self.output_shape = space.shape
-        self.space = space
-        self.integral = np.issubdtype(space.dtype, np.integer)
-        width = space.shape[-1]
-        self.register_buffer("mean", torch.zeros(width, dtype=torch.float64))
-        self.register_buffer("std", torch.ones(width, dtype=torch.float64))
-        self.register_buffer("limit", torch.full((width,), torch.inf))
-
-    @property
-    def output_space(self) -> spaces.Box:
-        """The observation space."""
-        return self.space
-
-    def fit(self, sample: Array) -> None:
-        """Compute mean and standard deviation.
-
-        A value that varies by no more than its rounding is constant. Its scale is a thousandth of
-        its magnitude (of 0: of the median standard deviation of the others), so that any movement
-        that matters shows; its standard score is limited to 10, so that the network bears it.
-        """
-        # Two passes in float64: a mean far from 0 would cancel most digits of the variance.
-        rows = sample.reshape(-1, sample.shape[-1]).astype(np.float64)
-        mean, std = rows.mean(0), rows.std(0)
-        precision = np.finfo(sample.dtype).eps if sample.dtype.kind == "f" else 0
-        constant = std <= precision * np.abs(rows).max(0)
-        others = np.median(std[~constant]) if not constant.all() else 1.0
-        unit = CONSTANT_SCALE * np.where(mean == 0, others, np.abs(mean))
-        self.mean.copy_(torch.as_tensor(mean))
-        self.std.copy_(torch.as_tensor(np.where(constant, unit, std)))
-        self.limit.copy_(torch.as_tensor(np.where(constant, CONSTANT_LIMIT, np.inf)))
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores, float32."""
-        scores = ((observations.double() - self.mean) / self.std).float()
-        return scores.clamp(-self.limit, self.limit)
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """Map standard scores to environment units, float64; integers are rounded and clipped."""
-        x = x.double() * self.std + self.mean
-        if not self.integral:
-            return x
-        return x.round().clamp(float(self.space.low.min()), float(self.space.high.max()))
-
-
-def resized_space(space: spaces.Box, size: tuple[int, int]) -> spaces.Box:
-    """Return the space of images of ``space`` after a crop and a resize to ``size``."""
-    shape = (*size, *space.shape[2:])
-    low, high = np.broadcast_to(space.low.min((0, 1)), shape), space.high.max((0, 1))
-    return spaces.Box(low, np.broadcast_to(high, shape), dtype=space.dtype.type)
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:

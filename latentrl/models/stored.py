@@ -53,10 +53,15 @@ def check_stored(frames: Frames, model: Autoencoder) -> None:
     """
     if frames.space.shape == frames.observation_space.shape:
         return
-    stored = frames.metadata["environment"]["stored"]
+    crop = frames.metadata["environment"]["stored"].get("crop")
+    shape, channels = frames.space.shape, model.observation_space.shape[2:]
     check_same_settings(
-        {name: stored.get(name) for name in ("crop", "size")},
-        {"crop": model.config.preprocessing.crop, "size": model.preprocess.shape[1:]},
+        {"crop": crop, "size": shape[:2], "channels": shape[2:]},
+        {
+            "crop": model.config.preprocessing.crop,
+            "size": model.preprocess.shape[1:],
+            "channels": channels,
+        },
         "the frame store",
         "build the model with the crop and size of the frames, or collect frames again",
     )

@@ -117,6 +117,7 @@ class Trainer:
             state = f"{row['validation/loss']:.1f} nats, {row['active_units']:.0f} active units"
             bar.set_postfix_str(f"validation {state}", refresh=False)
             self._save_progress()
+        bar.total = self.progress.step  # an early stop is an end
 
     def _until_validation(self) -> Iterator[Array]:
         """Yield the positions of the frames of each step up to the next validation."""

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.preprocessing import VectorPreprocessor, is_image
+from latentrl.models.preprocessing import is_image
+from latentrl.models.vectors import VectorPreprocessor
 from latentrl.types import Array
 from latentrl.viz.figures import (
     CYCLE,

@@ -73,6 +73,8 @@ def test_training_is_open_ended_unless_its_length_is_given():
     assert (default.epochs, default.steps, default.patience) == (None, None, 10)
     assert default.total_steps(556) == 1500, "few distinct frames"
     assert (length(epochs=3).epochs, length(epochs=3).patience) == (3, None)
+    car = fit_config(completed(PretrainConfig("CarRacing-v2"), None))
+    assert car.total_steps(17_700) == 8 * 139
     assert (length(steps=7).steps, length(steps=7).patience) == (7, None)
 
 

@@ -14,6 +14,7 @@ from latentrl.types import (
     Transitions,
     as_space,
     describe_space,
+    same_kind,
     space_from_json,
     space_to_json,
 )
@@ -64,6 +65,11 @@ def test_the_layout_of_an_encoder_without_one_is_a_vector() -> None:
     assert LatentLayout.of(Grid()) is Grid.latent_layout
 
 
+def along_last_axis(low: list[float], high: list[float], shape: Any, dtype: Any) -> spaces.Box:
+    bounds = (np.broadcast_to(np.array(bound, dtype), shape) for bound in (low, high))
+    return spaces.Box(*bounds, dtype=dtype)
+
+
 @pytest.mark.parametrize(
     "space",
     [
@@ -72,6 +78,10 @@ def test_the_layout_of_an_encoder_without_one_is_a_vector() -> None:
         spaces.Box(-np.inf, np.inf, (8,), np.float64),
         spaces.Box(-128, 127, (20, 20), np.int8),
         spaces.Box(-np.inf, np.inf, (12, 4), np.float32),
+        spaces.Box(0, np.inf, (8, 8, 1), np.float32),
+        along_last_axis([0, 0, -1, -np.inf], [255, 1, 10, np.inf], (16, 16, 4), np.float32),
+        along_last_axis([0, 0], [255, 7], (16, 16, 2), np.uint8),
+        along_last_axis([-4.8, -np.inf], [4.8, np.inf], (2,), np.float64),
         spaces.Box(-np.inf, np.inf, (3,), np.int64),
         spaces.Box(0, 2**64 - 1, (2,), np.uint64),
         spaces.Box(-1, 1, (), np.float32),
@@ -134,6 +144,19 @@ def test_shapes_mean_images_or_vectors() -> None:
     assert as_space((64, 64, 3)) == spaces.Box(0, 255, (64, 64, 3), np.uint8)
     assert as_space((64, 64)) == spaces.Box(0, 255, (64, 64), np.uint8)
     assert as_space([8]) == spaces.Box(-np.inf, np.inf, (8,), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (spaces.Box(-1, 1, (8,), np.float64), True),
+        (spaces.Box(-1, 1, (9,), np.float32), False),
+        (spaces.Box(0, 255, (8,), np.uint8), False),
+    ],
+)
+def test_floats_of_any_precision_are_one_kind(other: spaces.Box, same: bool) -> None:
+    assert same_kind(as_space((8,)), other) is same
+    assert same_kind(other, other)
 
 
 def test_spaces_are_named_by_shape_and_dtype() -> None:

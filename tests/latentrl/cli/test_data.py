@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import latentrl as lrl
 from latentrl.cli.data import Errors, positions
-from tests.latentrl.cli.helpers import IMAGES, fit_and_save, read_metrics
+from tests.latentrl.cli.helpers import IMAGES, fit_and_save, read_metrics, read_rows
 
 
 def test_image_files_are_resized_to_the_model(models, tmp_path, use):
@@ -55,3 +55,44 @@ def test_positions_count_from_both_ends():
     assert positions([0, 4, -1], frames) == [0, 4, 4]
     with pytest.raises(ValueError, match="there is no observation -6: the data has 5, from 0"):
         positions([-6], frames)
+
+
+def test_a_series_is_cut_for_a_model_of_sequences(others, tmp_path, use):
+    series = np.random.default_rng(0).normal(size=(60, 2))
+    np.savetxt(tmp_path / "series.csv", series, delimiter=",")
+    flags = ["--data", tmp_path / "series.csv", "--window", 10, "--stride", 5, "--out", tmp_path]
+    use("reconstruct", others / "sequences", *flags)
+    assert np.load(tmp_path / "reconstructions.npy").shape == (11, 10, 2)
+    np.save(tmp_path / "series.npy", series)
+    use("search", others / "sequences", *flags, "--data", tmp_path / "series.npy", "--k", 1)
+    assert len(read_rows(tmp_path / "neighbours.csv")) == 8, "as many queries as are shown"
+    error = use("reconstruct", others / "sequences", *flags[:2], "--out", tmp_path, fails=True)
+    assert "the model takes observations of (10, 2) float32, " in error
+
+
+def test_one_array_of_several_is_selected(others, tmp_path, use):
+    vectors = np.random.default_rng(0).normal(size=(20, 7))
+    np.savez(tmp_path / "two.npz", first=vectors, second=vectors[:5])
+    flags = ["--data", tmp_path / "two.npz", "--out", tmp_path]
+    use("reconstruct", others / "vectors", *flags, "--array", "second")
+    assert np.load(tmp_path / "reconstructions.npy").shape == (5, 7)
+    error = use("reconstruct", others / "vectors", *flags, fails=True)
+    assert error.endswith(
+        "holds first, second; choose one by as_frames(path, array=NAME), on the "
+        "command line --array NAME\n"
+    )
+
+
+def test_files_of_16_bits_are_resized_to_the_model(tmp_path, use):
+    rows, columns = np.mgrid[:16, :16]
+    depth = (rows * np.arange(1, 41)[:, None, None] * 80 + columns).astype(np.uint16)
+    fit_and_save(lrl.pca, depth, tmp_path / "model", latent_dim=2)
+    Image.fromarray(np.kron(depth[3], np.ones((3, 3), np.uint16))).save(tmp_path / "large.png")
+    flags = ["--data", tmp_path / "large.png", "--out", tmp_path]
+    use("reconstruct", tmp_path / "model", *flags)
+    restored = np.load(tmp_path / "reconstructions.npy")
+    assert restored.dtype == np.uint16
+    assert np.abs(restored[0].astype(int) - depth[3]).mean() < 500
+    Image.fromarray(IMAGES[0]).save(tmp_path / "grey.png")
+    flags[1] = tmp_path / "grey.png"
+    assert "(8, 8) uint8" in use("reconstruct", tmp_path / "model", *flags, fails=True)

@@ -25,3 +25,9 @@ def test_suggested_commands_run(name, models, tmp_path, use):
     assert (verb, flag) == (SECOND[name], "--model")
     use(verb, model, *rest, "--out", tmp_path)
     assert list(tmp_path.glob("*.npy"))
+
+
+def test_suggested_commands_read_the_data_as_training_did(models):
+    model, data = lrl.load(models / "vae"), models / "digits.npz"
+    lines = suggestions(model, models / "vae", data, ["--window", "50"])
+    assert lines[0][-2:] == ["--window", "50"]

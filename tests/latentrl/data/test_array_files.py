@@ -42,6 +42,22 @@ def test_archives_of_several_unnamed_arrays_are_refused(
         open_source(tmp_path / "two.npz")
 
 
+def test_one_array_of_several_is_chosen_by_name(tmp_path: Path) -> None:
+    arrays = {name: np.full((3, 4), i, np.float32) for i, name in enumerate("abc")}
+    np.savez(tmp_path / "three.npz", **arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(lrl.as_frames(tmp_path / "three.npz", array=name)[:], array)
+    with pytest.raises(
+        ValueError, match=r"three.npz holds a, b, c, no 'd'; choose one by .*array="
+    ):
+        lrl.as_frames(tmp_path / "three.npz", array="d")
+    np.save(tmp_path / "one.npy", arrays["a"])
+    with pytest.raises(
+        ValueError, match=r"one.npy is no .npz of several arrays: omit the name 'a'"
+    ):
+        lrl.as_frames(tmp_path / "one.npy", array="a")
+
+
 @pytest.mark.parametrize("name", ["objects.npy", "objects.npz"])
 def test_pickled_arrays_are_refused(name: str, tmp_path: Path) -> None:
     save = np.save if name.endswith("npy") else np.savez

@@ -100,6 +100,18 @@ def test_other_arrays_are_refused(array: Any, message: str) -> None:
         lrl.as_frames(array)
 
 
+def test_masked_values_are_refused_wherever_they_enter() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    masked = np.ma.masked_less(values, -1)
+    message = rf"{masked.mask.sum()} values are masked; replace them by array.filled"
+    with pytest.raises(ValueError, match=f"an array: {message}"):
+        lrl.as_frames(masked)
+    model = lrl.ae((4,), latent_dim=2)
+    with pytest.raises(ValueError, match=f"the observations: {message}"):
+        model.encode(masked)
+    np.testing.assert_array_equal(lrl.as_frames(np.ma.masked_array(values))[:], values)
+
+
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """``check_learnable`` reads three vectors of eight float32 values at a time."""

@@ -179,3 +179,91 @@ def test_folders_without_images(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.mp4", b"")
     with pytest.raises(ValueError, match=rf"{message}a.mp4, b.mp4, c.mp4, d.mp4, e.mp4$"):
         image_files(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "tiff", "webp", "gif", "bmp"])
+def test_other_formats_are_read(suffix: str, images: Any, tmp_path: Path) -> None:
+    options = {"lossless": True} if suffix == "webp" else {}
+    grey = images[0, ..., :1].repeat(3, -1)  # which the palette of a GIF holds
+    save_image(tmp_path / f"0.{suffix}", grey, **options)
+    np.testing.assert_array_equal(lrl.as_frames(tmp_path)[0], grey)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_files_of_16_bits_keep_them(suffix: str, tmp_path: Path) -> None:
+    depth = np.arange(32 * 24, dtype=np.uint16).reshape(32, 24) * 80 + 3
+    for i in range(3):
+        save_image(tmp_path / f"{i}.{suffix}", depth + i)
+    frames = lrl.as_frames(tmp_path)
+    assert frames.space == spaces.Box(0, 65535, (32, 24), np.uint16)
+    np.testing.assert_array_equal(frames[:], depth + np.arange(3, dtype=np.uint16)[:, None, None])
+
+
+def test_files_of_16_bits_are_resized_in_16_bits(tmp_path: Path) -> None:
+    for i, size in enumerate([16, 16, 32]):
+        ramp = np.linspace(0, 60_000, size).astype(np.uint16)
+        save_image(tmp_path / f"{i}.png", np.tile(ramp[:, None], (1, size)))
+    small, _, large = lrl.as_frames(tmp_path)[:].astype(int)
+    assert np.abs(large - small).max() < 2_500
+    assert np.abs(np.diff(large[:, 0])[1:-1] - np.diff(small[:, 0])[1:-1]).max() < 200
+
+
+def test_files_of_8_and_of_16_bits_are_told_apart(tmp_path: Path) -> None:
+    for i in range(9):
+        save_image(tmp_path / f"{i}.png", gradient())
+    save_image(tmp_path / "9.png", gradient().astype(np.uint16) * 257)
+    with pytest.raises(ValueError, match=r"9.png has 16 bits, .*0.png has 8: keep images of one"):
+        lrl.as_frames(tmp_path)
+    folder = ImageFolder(image_files(tmp_path)[:9])
+    folder.paths.append(tmp_path / "9.png")  # as a file that is not among the sampled ones
+    with pytest.raises(ValueError, match=r"9.png cannot be read as an image: .* not 8 bits"):
+        folder.verify()
+
+
+def test_float_images_are_refused(tmp_path: Path) -> None:
+    save_image(tmp_path / "0.tif", gradient().astype(np.float32))
+    with pytest.raises(ValueError, match=r"0.tif .*: its pixels are floats: save such images as"):
+        lrl.as_frames(tmp_path)
+
+
+@pytest.mark.parametrize("value", [-1, 70_000])
+def test_integers_that_do_not_fit_16_bits_are_refused(value: int, tmp_path: Path) -> None:
+    save_image(tmp_path / "0.tif", np.full((16, 16), value, np.int32))
+    with pytest.raises(ValueError, match=r"0.tif .*: its values do not fit 16 bits"):
+        lrl.as_frames(tmp_path)[0]
+
+
+def test_files_of_several_images_are_counted_aloud(tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.roll(gradient(), i)) for i in range(3)]
+    pages[0].save(tmp_path / "0.gif", save_all=True, append_images=pages[1:])
+    with pytest.warns(UserWarning, match="0.gif hold several images, of which the first is read"):
+        frames = lrl.as_frames(tmp_path)
+    np.testing.assert_array_equal(frames[0], np.asarray(pages[0].convert(frames_mode(frames))))
+
+
+def frames_mode(frames: Any) -> str:
+    return "L" if len(frames.space.shape) == 2 else "RGB"
+
+
+def test_colours_of_16_bits_are_counted_aloud(tmp_path: Path) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "0.png"), gradient(3).astype(np.uint16) * 257)
+    with pytest.warns(UserWarning, match="0.png have colours of 16 bits, of which 8 are read"):
+        assert lrl.as_frames(tmp_path).space.dtype == np.uint8
+
+
+def test_damaged_images_are_named_before_training(images: Any, tmp_path: Path) -> None:
+    paths = [save_image(tmp_path / f"{i:03}.png", images[i % 50]) for i in range(300)]
+    data = paths[250].read_bytes()
+    write(paths[250], data[: len(data) // 2])
+    model = lrl.ae((32, 32, 3), latent_dim=2)
+    with pytest.raises(ValueError, match=r"250.png cannot be read as an image: "):
+        lrl.fit(model, tmp_path, callbacks=[no_training()], progress=False)
+
+
+def no_training() -> Any:
+    def on_epoch_end(*_: Any) -> None:
+        raise AssertionError("trained")
+
+    return type("NoTraining", (), {"on_epoch_end": staticmethod(on_epoch_end)})()

@@ -61,7 +61,7 @@ def test_files_are_cut_too(tmp_path: Path) -> None:
         (SERIES[None], {"window": 5}, r"\(N,\) or \(N, D\); .* of shape \(1, 50, 3\): omit the"),
         (np.array(["a"] * 9), {"window": 5}, r"one series of numbers, .* holds <U1"),
         (np.array(3.0, np.float32), {"window": 1}, r"holds float32 of shape \(\)"),
-        (np.ma.masked_less(SERIES, 0), {"window": 5}, "an array has .* masked values"),
+        (np.ma.masked_less(SERIES, 0), {"window": 5}, "an array: .* values are masked"),
     ],
 )
 def test_other_arrays_are_refused(series: Any, options: dict[str, int], message: str) -> None:

@@ -10,7 +10,8 @@ import torch
 from gymnasium import spaces
 from PIL import Image
 
-from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+from latentrl.models.preprocessing import Preprocessing, is_image, make_preprocessor
+from latentrl.types import space_from_json, space_to_json
 
 
 def box(*shape: int, low: float = 0, high: float = 255, dtype: Any = np.uint8) -> spaces.Box:
@@ -129,11 +130,108 @@ def test_two_axes_of_bytes_are_an_image_and_of_floats_a_sequence() -> None:
     assert make_preprocessor(unbounded, Preprocessing()).shape == (20, 16)
 
 
+def vectors_in(dtype: Any, *columns: Any) -> tuple[Any, Any]:
+    """Return vectors of these columns and the preprocessor that was fitted to them."""
+    vectors = np.stack(columns, axis=1).astype(dtype)
+    space = box(len(columns), low=-np.inf, high=np.inf, dtype=dtype)
+    preprocess = make_preprocessor(space, Preprocessing())
+    preprocess.fit(vectors)
+    return vectors, preprocess
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-10, 1e-3, 1e12])
+def test_every_unit_is_standardised(scale: float) -> None:
+    steps = np.random.default_rng(0).normal(size=500)
+    vectors, preprocess = vectors_in(np.float32, steps, steps * scale)
+    x = preprocess(torch.from_numpy(vectors))
+    np.testing.assert_allclose(x[:, 1], x[:, 0], atol=1e-5)
+    np.testing.assert_allclose(preprocess.inverse(x).numpy(), vectors, rtol=1e-5, atol=scale * 1e-6)
+
+
+@pytest.mark.parametrize("offset", [-5.0, 1.7e9, 1e12])
+def test_a_large_offset_keeps_its_variation_in_float64(offset: float) -> None:
+    seconds = np.random.default_rng(0).normal(size=500)
+    vectors, preprocess = vectors_in(np.float64, seconds + offset, seconds)
+    x = preprocess(torch.from_numpy(vectors))
+    assert x.dtype == torch.float32
+    np.testing.assert_allclose(x[:, 0], x[:, 1], atol=3e-4)
+    np.testing.assert_allclose(preprocess.inverse(x).numpy(), vectors, atol=3e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "moved"), [(5.0, 5.06), (-4e-10, -4.1e-10), (0.0, 0.5), (3e8, 3.1e8)]
+)
+def test_a_constant_value_that_moves_gets_a_large_score_with_a_limit(
+    value: float, moved: float
+) -> None:
+    steps = np.random.default_rng(0).normal(size=500)
+    vectors, preprocess = vectors_in(np.float64, steps, np.full(500, value))
+    np.testing.assert_allclose(preprocess(torch.from_numpy(vectors))[:, 1], 0, atol=1e-6)
+    scores = preprocess(torch.tensor([[0.0, moved], [99.0, 1e30]], dtype=torch.float64))
+    assert abs(scores[0, 1]) == 10
+    assert scores[1, 1] == 10
+    assert scores[1, 0] > 90, "the others have no limit"
+    restored = preprocess.inverse(torch.zeros(1, 2))
+    np.testing.assert_allclose(restored[0, 1], value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_noise_of_rounding_is_constant(dtype: Any) -> None:
+    rounded = np.where(np.arange(500) % 2, dtype(0.3), np.nextafter(dtype(0.3), dtype(1)))
+    _, preprocess = vectors_in(dtype, np.arange(500), rounded)
+    assert preprocess.constant.tolist() == [False, True]
+
+
+def test_vectors_that_are_all_constant_have_a_scale() -> None:
+    _, preprocess = vectors_in(np.float32, np.zeros(5), np.zeros(5))
+    assert preprocess.std.tolist() == [1e-3, 1e-3]
+
+
 def test_integers_are_rounded_and_clipped() -> None:
     preprocess = make_preprocessor(box(4), Preprocessing())
     assert preprocess.inverse(torch.tensor([[-7.0, 1.6, 254.7, 300.0]])).tolist() == [
         [0, 2, 255, 255]
     ]
+
+
+def per_value(*highs: float, steps: int) -> spaces.Box:
+    top = np.tile(np.array(highs, np.float32), (steps, 1))
+    return spaces.Box(-top, top, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("space", "image"),
+    [
+        (box(32, 32, dtype=np.float32), True),
+        (box(8, 40, low=-1, high=1, dtype=np.float32), True),
+        (box(480, 640, high=65535, dtype=np.uint16), True),
+        (box(4, 4), True),  # of bytes in every size, for a message about the size
+        (box(32, 32, 3, low=-np.inf, high=np.inf, dtype=np.float32), True),
+        (box(32, 32, low=-np.inf, high=np.inf, dtype=np.float32), False),
+        (box(32, 32, high=np.inf, dtype=np.float32), False),
+        (box(4, 32, low=-1, high=1, dtype=np.float32), False),
+        (box(32, 7, low=-1, high=1, dtype=np.float32), False),
+        (per_value(*range(1, 10), steps=32), False),
+        (box(32), False),
+        (box(4, 3, 32, 32), False),
+    ],
+)
+def test_two_axes_with_one_finite_range_are_an_image(space: spaces.Box, image: bool) -> None:
+    assert is_image(space) is image
+    assert is_image(space_from_json(space_to_json(space))) is image, "for a model, too"
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 32, 32), (4, 84, 84), (12, 84, 84), (7, 9, 20)])
+def test_channels_first_images_are_recognised(shape: tuple[int, ...]) -> None:
+    for size in (None, (64, 64)):
+        with pytest.raises(ValueError, match=r"look channels-first; latentrl takes \(H, W, C\)"):
+            make_preprocessor(box(*shape), Preprocessing(size=size))
+
+
+@pytest.mark.parametrize("shape", [(84, 84, 16), (5, 20, 3), (2, 2, 2), (64, 64, 64)])
+def test_other_shapes_do_not_look_channels_first(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"pixels a side|images have 1 to 12 channels"):
+        make_preprocessor(box(*shape), Preprocessing())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""Data of the user's own that pretraining reads: arrays of archives, series, tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from agents.pretrain_config import PretrainConfig, read_data, reading_flags, run_name
+
+
+def test_flags_choose_an_array_and_cut_a_series(tmp_path: Path) -> None:
+    series = np.random.default_rng(0).normal(size=(40, 3))
+    np.savez(tmp_path / "two.npz", a=series, b=series[:, 0])
+    config = PretrainConfig(data=tmp_path / "two.npz", array="b", window=8, stride=4)
+    frames = read_data(config)
+    assert frames is not None
+    np.testing.assert_array_equal(frames[1][:, 0], series[4:12, 0])
+    assert reading_flags(config) == ["--array", "b", "--window", "8", "--stride", "4"]
+
+
+def test_data_need_no_flags(tmp_path: Path) -> None:
+    (tmp_path / "sensors.csv").write_text("a,b\n1,2\n3,4\n", encoding="utf-8")
+    config = PretrainConfig(data=tmp_path / "sensors.csv")
+    frames = read_data(config)
+    assert frames is not None
+    assert frames[:].tolist() == [[1, 2], [3, 4]]
+    assert reading_flags(config) == []
+    assert run_name(config, frames) == "sensors"
+    assert read_data(PretrainConfig()) is None
