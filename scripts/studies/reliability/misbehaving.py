@@ -157,8 +157,8 @@ def _wrong(kind: Kind, host: str, stage: Stage) -> str:
     if not kind.works and stage.name in kind.refused_by:
         return f"{stage.name} accepted it"
     # The warning of a worker goes to its own standard error.
-    heard = stage.name == "collect" and host in IN_PROCESS
-    return f"{stage.name} did not warn" if kind.warns and heard else ""
+    needed = stage.name == "collect" and host in IN_PROCESS
+    return f"{stage.name} did not warn" if kind.warns and needed else ""
 
 
 def _described(stage: Stage) -> str:
