@@ -15,6 +15,8 @@ import gymnasium as gym
 import tyro
 import yaml
 
+from latentrl.utils.signals import orderly_interrupts
+
 Config = TypeVar("Config")
 
 USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError, gym.error.Error)
@@ -45,7 +47,7 @@ def run(
             called after plugins have registered theirs.
         main: the command; its docstring is the description in ``--help``.
         bare: flags that may stand without a value, and the value they then have.
-        interrupt_hint: text to print after Ctrl-C, which exits with 130.
+        interrupt_hint: text to print after Ctrl-C, SIGTERM or SIGHUP, which exit with 130.
         joined: flags of several values that may be repeated; the values add up.
     """
     sys.path.insert(0, str(Path.cwd()))  # for plugins and for environments named module:Class
@@ -56,7 +58,8 @@ def run(
         kind: Any = config() if inspect.isfunction(config) else config
         arguments = _joined(_valued(arguments, bare or {}), joined)
         flags = tyro.cli(kind, description=f"{main.__doc__}{HELP}", args=arguments)
-        main(flags)
+        with orderly_interrupts():
+            main(flags)
     except USER_ERRORS as error:
         _fail(error)
     except ImportError as error:

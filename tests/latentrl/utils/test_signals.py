@@ -1,13 +1,16 @@
-"""Ctrl-C is delayed to a safe point and is never lost."""
+"""Ctrl-C, SIGTERM and SIGHUP are delayed to a safe point and are never lost."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from latentrl.utils.signals import held_interrupts
+from latentrl.utils.signals import ENDING, held_interrupts, orderly_interrupts
+from tests.helpers import ROOT
 
 
 def press() -> None:
@@ -61,3 +64,70 @@ def test_other_threads_hold_nothing_back() -> None:
     thread.start()
     thread.join()
     assert done == ["step"]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_of_schedulers_interrupt_once_as_ctrl_c_does(number) -> None:
+    before = [signal.getsignal(each) for each in ENDING]
+    saved = []
+    with pytest.raises(KeyboardInterrupt), orderly_interrupts():
+        try:
+            signal.raise_signal(number)
+        finally:
+            for again in ENDING:
+                signal.raise_signal(again)
+            saved.append("whole")
+    assert saved == ["whole"]
+    assert [signal.getsignal(each) for each in ENDING] == before
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_of_schedulers_are_held_until_the_safe_point(number) -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), orderly_interrupts():
+        try:
+            with held_interrupts() as raise_held:
+                signal.raise_signal(number)
+                done.append("step")
+                raise_held()
+        finally:
+            signal.raise_signal(number)  # the first one started the saving
+            done.append("saved")
+    assert done == ["step", "saved"]
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with orderly_interrupts(), held_interrupts():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        assert signal.signal(signal.SIGHUP, before) is signal.SIG_IGN
+
+
+def test_other_threads_keep_the_handlers() -> None:
+    inside = []
+
+    def work() -> None:
+        with orderly_interrupts():
+            inside.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_a_worker_leaves_ctrl_c_to_the_main_process_and_ends_by_sigterm() -> None:
+    script = (
+        "import signal\n"
+        "from latentrl.utils import signals\n"
+        "with signals.orderly_interrupts():\n"
+        "    signals.leave_interrupts_to_the_main_process()\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    signal.raise_signal(signal.SIGHUP)\n"
+        "    print('alive', flush=True)\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "alive\n")
