@@ -21,7 +21,7 @@ QUIET = {"progress": False}
 
 
 class Scaled(gym.Wrapper):
-    """A clock whose images are scaled and declared as told."""
+    """A clock whose images are scaled, and of another declared range."""
 
     def __init__(self, scale, high, dtype, returned=None):
         super().__init__(Clock(side=8))

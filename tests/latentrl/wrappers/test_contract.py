@@ -8,8 +8,10 @@ import os
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnvWrapper
@@ -105,6 +107,34 @@ class Silence:
 
     def update(self, transitions):
         pass
+
+
+ALGORITHMS = {
+    "PPO": lambda venv: PPO("MlpPolicy", venv, n_steps=16, batch_size=8, device="cpu"),
+    "DQN": lambda venv: DQN(
+        "MlpPolicy", venv, learning_starts=4, train_freq=1, buffer_size=99, device="cpu"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["Dummy", "Subproc", "GymnasiumVecEnv", "in_workers"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_nothing_is_learned_from_a_bad_reward(algorithm, name):
+    makers = [functools.partial(Rewarding, i, np.nan) for i in range(N)]
+    host = HOSTS[name](makers)
+    host = GymnasiumVecEnv(host) if name == "in_workers" else host
+    model = ALGORITHMS[algorithm](lrl.wrap(host, FakeEncoder()))
+    with pytest.raises(ValueError, match="environment 1 returned the reward nan at step 3: "):
+        model.learn(100)
+    model.env.close()
+    assert all(torch.isfinite(value).all() for value in model.policy.state_dict().values())
+
+
+@pytest.mark.parametrize("name", ["Dummy", "GymnasiumVecEnv"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_agents_learn_without_terminal_observations(algorithm, name):
+    model = ALGORITHMS[algorithm](lrl.wrap(LOSSY[name](), FakeEncoder()))
+    assert model.learn(64).num_timesteps >= 64
 
 
 def floats(high):
@@ -269,6 +299,18 @@ class Dying(Clock):
         if (self.time, self.ident) == (2, 1):
             self.fail()
         return super().step(action)
+
+
+def test_a_worker_of_sb3_that_dies_in_a_reset_is_named():
+    venv = lrl.wrap(HOSTS["Subproc"]([DyingInReset] * N), FakeEncoder())
+    with pytest.raises(WorkerError, match="environment 0 is lost: its process ended with exit cod"):
+        venv.reset()
+    venv.close()
+
+
+class DyingInReset(Clock):
+    def reset(self, **_):
+        os._exit(1)
 
 
 def test_a_dead_worker_of_sb3_is_named_and_closed():
