@@ -16,7 +16,6 @@ WELL_KNOWN = {
     "gym-pusht": r"gym_pusht/",
     "gymnasium-robotics": r"(Fetch|Hand|AdroitHand|AntMaze_|PointMaze_|FrankaKitchen)\w*-",
     "highway-env": r"(highway|intersection|merge|parking|racetrack|roundabout)-",
-    "minigrid": r"BabyAI-",
     "miniworld": r"MiniWorld-",
     "panda-gym": r"Panda\w+-",
 }
