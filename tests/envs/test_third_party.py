@@ -96,7 +96,9 @@ def test_vectors_find_the_package_too(install: Install) -> None:
 )
 def test_other_packages_are_not_imported(package: str, requires: str, install: Install) -> None:
     install(package, requires=requires, code="raise SystemExit('imported')")
-    with pytest.raises(ValueError, match=r"Name the package whose .*: package:KartRace-v0$"):
+    with pytest.raises(
+        ValueError, match=r"the package that registers it, write package:KartRace-v0$"
+    ):
         make_by_name("KartRace-v0")
 
 
