@@ -16,7 +16,6 @@ WELL_KNOWN = {
     "gym-pusht": r"gym_pusht/",
     "gymnasium-robotics": r"(Fetch|Hand|AdroitHand|AntMaze_|PointMaze_|FrankaKitchen)\w*-",
     "highway-env": r"(highway|intersection|merge|parking|racetrack|roundabout)-",
-    "minigrid": r"BabyAI-",
     "miniworld": r"MiniWorld-",
     "panda-gym": r"Panda\w+-",
 }
@@ -59,7 +58,7 @@ def advice(env_id: str) -> str:
     for package, pattern in WELL_KNOWN.items():
         if re.match(pattern, env_id) and not _is_installed(_module(package)):
             return f"If it is that of {package}: pip install {package}"
-    return f"Name the package whose import registers it: package:{env_id}"
+    return f"To import the package that registers it, write package:{env_id}"
 
 
 def _well_known(env_id: str) -> Iterator[str]:

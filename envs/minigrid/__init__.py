@@ -24,7 +24,7 @@ def refuse(env_id: str) -> str | None:
 register_family(
     EnvFamily(
         "minigrid",
-        prefixes=("MiniGrid-",),
+        prefixes=("MiniGrid-", "BabyAI-"),
         # Not the brownian policy, which keeps a discrete action for several steps: the agent would
         # turn on the spot, or pick up what it has picked up.
         defaults=EnvDefaults(

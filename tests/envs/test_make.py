@@ -101,7 +101,7 @@ def test_slow_environments_step_in_workers():
 
 
 class NoMode(Clock):
-    """A clock that takes a render mode and forgets it."""
+    """A clock that takes a render mode and drops it."""
 
     def __init__(self, render_mode=None):
         super().__init__()

@@ -96,7 +96,9 @@ def test_vectors_find_the_package_too(install: Install) -> None:
 )
 def test_other_packages_are_not_imported(package: str, requires: str, install: Install) -> None:
     install(package, requires=requires, code="raise SystemExit('imported')")
-    with pytest.raises(ValueError, match=r"Name the package whose .*: package:KartRace-v0$"):
+    with pytest.raises(
+        ValueError, match=r"the package that registers it, write package:KartRace-v0$"
+    ):
         make_by_name("KartRace-v0")
 
 
@@ -142,12 +144,8 @@ def test_well_known_packages_that_are_missing(
     assert advice(env_id) == f"If it is that of {package}: pip install {package}"
 
 
-@pytest.mark.parametrize(
-    ("env_id", "package"),
-    [("BabyAI-GoToRedBall-v0", "minigrid"), ("BreakoutNoFrameskip-v4", "ale_py")],
-)
-def test_well_known_packages_that_are_installed(env_id: str, package: str) -> None:
-    pytest.importorskip(package)
-    env = make_by_name(env_id)
-    assert env.spec.id == env_id
+def test_well_known_packages_that_are_installed() -> None:
+    pytest.importorskip("ale_py")
+    env = make_by_name("BreakoutNoFrameskip-v4")
+    assert env.spec.id == "BreakoutNoFrameskip-v4"
     env.close()

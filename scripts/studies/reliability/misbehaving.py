@@ -33,7 +33,7 @@ from latentrl.data.environment import checked_maker
 from latentrl.utils.workers import in_workers
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from scripts.studies.reliability.strange import HOSTS, KINDS, Kind, Ordinary
-from scripts.studies.reliability.strange.kinds import IN_PROCESS, MAIN
+from scripts.studies.reliability.strange.kinds import IN_PROCESS, IN_WORKERS, MAIN
 
 __all__ = ["ALGORITHMS", "HOSTS", "KINDS", "Kind", "Outcome", "outcome"]
 
@@ -146,7 +146,9 @@ def _wrong(kind: Kind, host: str, stage: Stage) -> str:
     if stage.error:
         if not kind.refused:
             return f"{stage.name} failed"
-        if not re.search(kind.refused, stage.error):
+        # SB3's workers print what an environment raised, and end.
+        lost = kind.own_error and host == "subproc" and "is lost: its process" in stage.error
+        if not lost and not re.search(kind.refused, stage.error):
             return f"{stage.name} failed with another message than {kind.refused!r}"
         # SB3 refuses spaces by assertions.
         clear = stage.clear or kind.own_error or stage.error.startswith("AssertionError")
@@ -157,8 +159,8 @@ def _wrong(kind: Kind, host: str, stage: Stage) -> str:
     if not kind.works and stage.name in kind.refused_by:
         return f"{stage.name} accepted it"
     # The warning of a worker goes to its own standard error.
-    heard = stage.name == "collect" and host in IN_PROCESS
-    return f"{stage.name} did not warn" if kind.warns and heard else ""
+    needed = stage.name == "collect" and host in IN_PROCESS
+    return f"{stage.name} did not warn" if kind.warns and needed else ""
 
 
 def _described(stage: Stage) -> str:
@@ -241,7 +243,7 @@ def _source(kind: Kind, host: str) -> tuple[Any, int | None]:
         return make_vector(Environment(kind.path), 2), None
     if host in MODES:
         return _vector(kind, host), None
-    return kind.make, 2 if host in ("workers", "async") else 1
+    return kind.make, 2 if host in IN_WORKERS else 1
 
 
 @contextlib.contextmanager

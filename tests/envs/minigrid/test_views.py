@@ -31,6 +31,7 @@ WANDER = np.array([0.15, 0.15, 0.4, 0.1, 0.05, 0.15])
 EVERY = [
     env_id for env_id in gym.registry if env_id.startswith("MiniGrid-") and "WFC" not in env_id
 ]
+BABYAI = ["BabyAI-GoToRedBall-v0", "BabyAI-UnlockPickup-v0", "BabyAI-KeyCorridorS4R3-v0"]
 
 
 def biased_action(env, rng):
@@ -102,7 +103,7 @@ def test_frames_rewards_and_ends_equal_minigrids(env_id):
     assert EVENTS[env_id] <= compare(env_id, 3, 300)
 
 
-@pytest.mark.parametrize("env_id", EVERY)
+@pytest.mark.parametrize("env_id", [*EVERY, *BABYAI])
 def test_every_task_has_minigrids_frames(env_id):
     compare(env_id, 1, 20)
 

@@ -13,7 +13,7 @@ from scripts.studies.reliability.strange.kinds import CHECKED, SIDE, Ordinary, k
 IMAGE = (SIDE, SIDE, 3)
 OTHER_DTYPE = r"(returned|expected) \w+ observations|Cannot cast"
 OTHER_SHAPE = r"shape"
-OUTSIDE = r"its space declares|bounds|these go from"
+OUTSIDE = r"space declares|bounds|these go from"
 
 
 def terminal_observations_are_kept(frames: Any) -> bool:
@@ -67,6 +67,16 @@ class RoundedAbove(Ordinary):
 
     def observe(self, image: Array) -> Any:
         return (image * np.float32(1.000001 / 255)).astype(np.float32)
+
+
+@kind(refused=OUTSIDE)
+class OutsideLate(Ordinary):
+    """Floats up to 2 in a space of 0..1 from the tenth step on."""
+
+    observation_space = spaces.Box(0, 1, IMAGE, np.float32)
+
+    def observe(self, image: Array) -> Any:
+        return (image / 255 * (1 if self.steps < 10 else 2)).astype(np.float32)
 
 
 @kind(refused="NaN|infinity")

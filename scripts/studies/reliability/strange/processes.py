@@ -10,7 +10,6 @@ from typing import Any
 
 from scripts.studies.reliability.strange.kinds import (
     CHECKED,
-    IN_WORKERS,
     OURS,
     Ordinary,
     in_worker,
@@ -24,7 +23,7 @@ _OWNER: list[int] = []
 """Process that made the first context."""
 
 
-@kind(refused=DEAD, own_error=True, hosts=IN_WORKERS)
+@kind(refused=DEAD, own_error=True, hosts=(*OURS, "subproc"))
 class Dies(Ordinary):
     """The 15th step ends the process."""
 
@@ -34,7 +33,7 @@ class Dies(Ordinary):
         return 1.0
 
 
-@kind(refused=DEAD, own_error=True, hosts=IN_WORKERS)
+@kind(refused=DEAD, own_error=True, hosts=(*OURS, "subproc"))
 class Killed(Ordinary):
     """The 15th step kills the process by SIGKILL."""
 
