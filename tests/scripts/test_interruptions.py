@@ -135,7 +135,8 @@ def test_training_is_resumed(algo, tmp_path, monkeypatch):
     assert [folder.name for folder in path.parent.iterdir()] == [path.name]
 
 
-def test_ctrl_c_reaches_workers_and_saves(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_reach_workers_and_save(number, tmp_path):
     (tmp_path / "my_line.py").write_text(CUSTOM)
     save_random_encoder(tmp_path, (16, 16, 3), "my_line:Line")
     train_agent = ROOT / "scripts" / "train_agent.py"
@@ -154,7 +155,7 @@ def test_ctrl_c_reaches_workers_and_saves(tmp_path):
         deadline = time.monotonic() + 60
         while not (path / "best" / "agent.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         _, err = process.communicate(timeout=30)
     finally:
         if process.poll() is None:
