@@ -135,7 +135,14 @@ def test_training_is_resumed(algo, tmp_path, monkeypatch):
     assert [folder.name for folder in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_signals_reach_workers_and_save(number, tmp_path):
     (tmp_path / "my_line.py").write_text(CUSTOM)
     save_random_encoder(tmp_path, (16, 16, 3), "my_line:Line")
