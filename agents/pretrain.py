@@ -23,7 +23,7 @@ from agents.pretrain_config import (
     read_config,
     run_name,
 )
-from agents.runs import env_folder, new_run, newest_run
+from agents.runs import LOCK_FILE, env_folder, locked, make_run, new_run, newest_run
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, as_frames, collect, fit
@@ -86,7 +86,9 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     """
     config, path, data = _planned(config)
     _check(config, path, data)
-    with _removed_if_nothing_was_trained(path):
+    if config.out is None and not config.resume:
+        path = make_run("vae", config.env, config.model)  # of two at once each makes its own
+    with locked(path), _removed_if_nothing_was_trained(path):
         write_json(path / FLAGS_FILE, as_json(config))
         start = time.perf_counter()
         frames = data or collect_frames(config)
@@ -132,7 +134,7 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
 @contextlib.contextmanager
 def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
     """Remove a new run's folder if the frames are refused before the first gradient step."""
-    existed = path.exists()
+    existed = any(file.name != LOCK_FILE for file in path.iterdir())
     resumed = (path / FLAGS_FILE).exists()
     try:
         yield
