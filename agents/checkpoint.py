@@ -180,8 +180,7 @@ def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict
     tensors, notes = read_tensors(file, "agent")
     notes = decode(dict[str, Any], notes, f"the header of {file}")
     _check_format(folder, decode(int, notes.get("format"), f"format in {file}"))
-    if name := name_not_finite(tensors):
-        raise ValueError(f"{folder} holds NaN or infinity in {name}: use another checkpoint")
+    _check_finite(tensors, folder)
     try:
         config = AgentConfig.from_json(decode(dict[str, Any], notes.get("config"), "its config"))
         check_stamp(notes)
@@ -190,6 +189,15 @@ def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict
     except ValueError as error:
         raise ValueError(f"{file} describes no agent: {error}") from error
     return config, tensors, notes
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor], folder: Path) -> None:
+    try:
+        name = name_not_finite(tensors)
+    except NotImplementedError as error:  # PyTorch does little with numbers of 8 bits
+        raise ValueError(f"{folder} holds numbers of a kind that no agent has: {error}") from error
+    if name is not None:
+        raise ValueError(f"{folder} holds NaN or infinity in {name}: use another checkpoint")
 
 
 def _check_format(folder: Path, version: int) -> None:
@@ -236,7 +244,7 @@ def restore(
         state = read_part(folder, notes, "novelty")[0]
         try:
             novelty.load_state_dict(state)
-        except (LookupError, RuntimeError, TypeError, AttributeError) as error:
+        except NOT_BUILT as error:
             raise ValueError(
                 f"the bonus in {folder} does not fit {novelty.bonus.name}: {error}"
             ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -98,30 +97,3 @@ def check_tensors(
     for name in others:
         if name.endswith((".var", ".count")) and bool((others[name] < 0).any()):
             raise ValueError(f"{where} holds a negative value in {name!r}")
-    names = {name for name in tensors if name.startswith(OPTIMIZER)}
-    for part in model._get_torch_save_params()[0]:
-        optimizer = recursive_getattr(model, part)
-        if isinstance(optimizer, torch.optim.Optimizer):
-            prefix = f"{OPTIMIZER}{part}/"
-            own = _below(tensors, prefix)
-            names -= {f"{prefix}{name}" for name in own}
-            _check_optimizer(own, optimizer, f"{where} ({part})")
-    if names:
-        raise ValueError(f"{where} has a tensor of no use, {min(names)!r}")
-
-
-def _check_optimizer(
-    state: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer, where: str
-) -> None:
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    fields: dict[int, set[str]] = {}
-    for name, value in state.items():
-        match = re.fullmatch(r"(\d{1,9})\.(\w+)", name)
-        index = int(match[1]) if match else len(parameters)
-        if match is None or index >= len(parameters):
-            raise ValueError(f"{where} has a tensor of no use, {name!r}")
-        if value.shape not in ((), parameters[index].shape) or not value.is_floating_point():
-            raise ValueError(f"{where} holds {name!r} in a shape that its parameter has not")
-        fields.setdefault(index, set()).add(match[2])
-    if any(names != set.union(*fields.values()) for names in fields.values()):
-        raise ValueError(f"{where} lacks a part of the optimizer's state")

@@ -27,7 +27,7 @@ from agents.pretrain_config import (
     run_name,
 )
 from agents.room import check_room
-from agents.runs import env_folder, new_run, newest_run
+from agents.runs import LOCK_FILE, env_folder, locked, make_run, new_run, newest_run
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, collect, fit
@@ -93,7 +93,9 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     _check(config, path, data)
     if config.resume:
         print(f"resumes the run in {path}", file=sys.stderr)
-    with _removed_if_nothing_was_trained(path):
+    if config.out is None and not config.resume:
+        path = make_run("vae", config.env, config.model)  # of two at once each makes its own
+    with locked(path), _removed_if_nothing_was_trained(path):
         write_json(path / FLAGS_FILE, as_json(config))
         start = time.perf_counter()
         frames = data or collect_frames(config)
@@ -140,7 +142,7 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
 @contextlib.contextmanager
 def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
     """Remove a new run's folder if the frames are refused before the first gradient step."""
-    existed = path.exists()
+    existed = any(file.name != LOCK_FILE for file in path.iterdir())
     resumed = (path / FLAGS_FILE).exists()
     try:
         yield

@@ -82,7 +82,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             yield
         finally:  # inside the lock: afterwards the folder may be another process's
-            if os.listdir(path) == [LOCK_FILE]:
+            if path.exists() and os.listdir(path) == [LOCK_FILE]:
                 (path / LOCK_FILE).unlink()
                 path.rmdir()
     finally:

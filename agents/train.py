@@ -203,7 +203,7 @@ class _Run:
         """Return what follows training, however that ended; saving needs no environment."""
         return [
             lambda: self.save("last"),
-            self.model.logger.close,
+            lambda: self.model.logger.close(),
             self.venv.close,
             self.validation.close,
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,14 +172,15 @@ def _describe(tensor: Tensor) -> str:
 
 
 def load_shared(path: str | Path, device: str = "auto") -> Autoencoder:
-    """Load a model once per process: one object per file, until the file changes."""
-    file = Path(path).resolve() / WEIGHTS
-    stamp = file.stat().st_mtime_ns if file.exists() else 0
-    return _load_cached(str(path), device, stamp)
+    """Load a model once per process: one object per file, until its content changes."""
+    file = Path(path) / WEIGHTS
+    # Neither path nor time identify a file: the path may be relative, and a copy keeps the time.
+    content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    return _load_cached(str(path), device, content)
 
 
 @functools.lru_cache(maxsize=8)
-def _load_cached(path: str, device: str, stamp: int) -> Autoencoder:  # noqa: ARG001 - a key
+def _load_cached(path: str, device: str, content: str) -> Autoencoder:  # noqa: ARG001 - a key
     return load(path, device)
 
 

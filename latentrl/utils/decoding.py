@@ -63,8 +63,9 @@ def decode(annotation: Any, value: Any, where: str) -> Any:
         return _decode_limited(arguments, value, where)
     if origin in (Union, types.UnionType):
         return _decode_union(arguments, value, where)
-    if dataclasses.is_dataclass(origin):
-        return _decode_fields(origin, value, where)
+    if isinstance(origin, type) and dataclasses.is_dataclass(origin):
+        # A caller in Python may give the dataclass itself where a file has a mapping.
+        return value if isinstance(value, origin) else _decode_fields(origin, value, where)
     if origin in CONTAINERS:
         return CONTAINERS[origin](arguments, value, where)
     if not _fits(origin, arguments, value):

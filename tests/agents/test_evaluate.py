@@ -8,26 +8,28 @@ import os
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.vector import SyncVectorEnv
 from stable_baselines3.common.vec_env import VecMonitor
 
 import agents.evaluate
 import latentrl as lrl
-from agents.checkpoint import build, save_agent
+from agents.checkpoint import WEIGHTS, build, read_agent, save_agent
 from agents.evaluate import (
     TEST_SEED,
-    Evaluation,
     actor,
     evaluate_agent,
     evaluate_random,
     load_for_evaluation,
     make_test_envs,
-    play,
 )
+from agents.play import Evaluation, play
 from agents.train_config import TRAINING_SEEDS
 from agents.validation import VALIDATION_SEED
 from agents.venv import build_venv, newest_frames
 from envs import Environment, make_env
+from envs.pixel_reach import PixelReach
+from latentrl.utils.io import write_tensors
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from tests.agents.small import CONTINUOUS, REACH, make_venv, save_run, small_config
 from tests.helpers import Clock, same
@@ -159,6 +161,45 @@ def test_envpool_evaluation_starts_with_its_own_seed(tmp_path, monkeypatch):
     reference = EnvPoolVectorEnv("CarRacing-v2", 2, seed=4321)
     assert same(first[0], reference.reset()[0])
     reference.close()
+
+
+class Diagonal(PixelReach):
+    """Takes six actions."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.action_space = spaces.Discrete(6)
+
+
+class Small(Clock):
+    """Has smaller images than the agents of these tests observe."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(side=16, render_mode=render_mode)
+        self.action_space = spaces.Discrete(4)
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ("Diagonal", r"takes actions of Discrete\(4\), .*Diagonal has Discrete\(6\): evaluate it"),
+        ("Small", r"takes observations of \(32, 32, 3\) uint8, .* gives \(16, 16, 3\) uint8"),
+    ],
+)
+def test_an_environment_with_other_spaces_is_refused(env, message, encoder, tmp_path, monkeypatch):
+    run = save_run(tmp_path / "run", encoder)
+    monkeypatch.setattr(agents.evaluate, "play", None)
+    with pytest.raises(ValueError, match=message):
+        evaluate_agent(run, 2, env=f"tests.agents.test_evaluate:{env}")
+
+
+def test_an_agent_without_a_record_of_its_actions_is_compared_by_its_weights(encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    _, tensors, notes = read_agent(run / "best")
+    del notes["action_space"]
+    write_tensors(run / "best" / WEIGHTS, tensors, {"agent": notes})
+    with pytest.raises(ValueError, match=r"action_net.bias. as \(4,\) .* needs \(6,\)"):
+        evaluate_agent(run, 2, env="tests.agents.test_evaluate:Diagonal")
 
 
 def test_no_episodes(encoder, tmp_path):

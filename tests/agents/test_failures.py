@@ -42,7 +42,7 @@ def last_of(env, algo):
 @pytest.mark.parametrize("algo", ["ppo", "dqn", "qrdqn"])
 def test_a_reward_that_is_not_finite_ends_training_and_poisons_no_checkpoint(algo, name, encoder):
     env = f"tests.agents.failing:{name}"
-    message = r"environment 0 returned the reward (nan|-inf) at step 41: an agent cannot learn"
+    message = r"environment 0 returned the reward (nan|-inf) at step 41: "
     with pytest.raises(ValueError, match=message):
         failing_train(encoder, env, algo)
     _, tensors, _ = read_agent(last_of(env, algo))

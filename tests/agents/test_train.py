@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from gymnasium import spaces
 
 import latentrl as lrl
 from agents.algorithms import ALGORITHMS, find_algorithm
@@ -14,6 +17,7 @@ from agents.runs import locked
 from agents.train import describe_agent, describe_hyperparameters, train
 from agents.train_config import TrainConfig
 from envs import Environment
+from envs.pixel_reach import PixelReach
 from latentrl.novelty import BONUSES
 from tests.agents.small import CASES, REACH, small_config, tiny_train
 
@@ -71,6 +75,32 @@ def test_an_agent_acts_in_the_environment_of_its_encoder():
     model.metadata["data"] = metadata
     environment = describe_agent(TrainConfig("CartPole-v1"), model).environment
     assert environment == Environment("CartPole-v1", frame_skip=3, render_size=24)
+
+
+class Choices(PixelReach):
+    """Takes a tuple of actions."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.action_space = spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)])
+
+
+def test_actions_that_no_algorithm_takes(encoder):
+    message = (
+        "ppo needs Box or Discrete or MultiDiscrete or MultiBinary actions, .*:Choices has Tuple.*"
+        "; no algorithm takes these; make them one of the spaces .*dqn: Discrete;.*sac: Box"
+    )
+    with pytest.raises(ValueError, match=message):
+        describe_agent(TrainConfig("tests.agents.test_train:Choices"), encoder)
+
+
+def test_episodes_of_several_environments_are_no_training_frequency(encoder):
+    words = ("train_freq:[1,episode]",)
+    flags = TrainConfig("PixelReach-v0", algo="dqn", n_envs=2, hyperparams=words)
+    with pytest.raises(ValueError, match=r"train_freq counts episodes, .* got 2: add --n-"):
+        describe_agent(flags, encoder)
+    alone = describe_agent(replace(flags, n_envs=1), encoder)
+    assert alone.hyperparameters["train_freq"] == [1, "episode"]
 
 
 # Runs on disk

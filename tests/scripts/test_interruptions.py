@@ -136,7 +136,15 @@ def test_training_is_resumed(algo, tmp_path, monkeypatch):
     assert [folder.name for folder in path.parent.iterdir()] == [path.name]
 
 
-def test_ctrl_c_reaches_workers_and_saves(tmp_path):
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
+def test_signals_reach_workers_and_save(number, tmp_path):
     (tmp_path / "my_line.py").write_text(CUSTOM)
     save_random_encoder(tmp_path, (16, 16, 3), "my_line:Line")
     train_agent = ROOT / "scripts" / "train_agent.py"
@@ -155,7 +163,7 @@ def test_ctrl_c_reaches_workers_and_saves(tmp_path):
         deadline = time.monotonic() + 60
         while not (path / "best" / "agent.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         _, err = process.communicate(timeout=30)
     finally:
         if process.poll() is None:

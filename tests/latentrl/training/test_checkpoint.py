@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import stat
@@ -220,15 +221,27 @@ def test_only_whole_names_are_prefixes() -> None:
     assert strip_prefixes("submodule.weight") == "submodule.weight"
 
 
-def test_shared_models_are_one_object_until_the_file_changes(
-    fitted: lrl.Autoencoder, folder: Path
+def test_shared_models_are_one_object_until_the_content_changes(
+    fitted: lrl.Autoencoder, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = load_shared(folder, "cpu")
+    file = folder / "model.safetensors"
+    first, times = load_shared(folder, "cpu"), (file.stat().st_atime_ns, file.stat().st_mtime_ns)
     assert load_shared(str(folder), "cpu") is first
-    lrl.save(fitted, folder)
-    assert load_shared(folder, "cpu") is not first
+    os.utime(file)
+    assert load_shared(folder, "cpu") is first
+    other = copy.deepcopy(fitted)
+    other.latent_mean += 1
+    lrl.save(other, folder)
+    os.utime(file, ns=times)
+    assert same_weights(load_shared(folder, "cpu"), other)
     with pytest.raises(FileNotFoundError, match="no model at"):
         load_shared(folder / "nowhere")
+    # The same relative path leads to another file from another folder.
+    lrl.save(fitted, folder / "inside" / folder.name)
+    monkeypatch.chdir(folder.parent)
+    assert same_weights(load_shared(folder.name, "cpu"), other)
+    monkeypatch.chdir(folder / "inside")
+    assert same_weights(load_shared(folder.name, "cpu"), fitted)
 
 
 def test_devices() -> None:

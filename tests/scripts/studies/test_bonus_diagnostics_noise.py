@@ -136,7 +136,7 @@ def test_an_agent_trains_on_noisy_frames(tmp_path, monkeypatch):
         "gamma": 0.99,
         "policy_kwargs": {"net_arch": [8]},
     }
-    monkeypatch.setattr("agents.train.read_defaults", lambda *_: dict(small))
+    monkeypatch.setattr("agents.describe.read_defaults", lambda *_: dict(small))
     monkeypatch.chdir(tmp_path)
     trained_on, encoded, fit = [], [], diagnostics_data.fit
 
