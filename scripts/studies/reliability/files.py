@@ -141,8 +141,9 @@ class Reader:
             return type(error).__name__, f"{error} {_place(error)}"
         if found == (self.folder / f"{each.name}.digest").read_text():
             return "equal", ""
-        silent = change.refused or (each.checked and not change.edit)
-        return ("loads silently" if silent else "other values"), ""
+        cut = change.cut and not each.open_ended
+        damaged = each.checked and not change.edit
+        return ("loads silently" if change.refused or cut or damaged else "other values"), ""
 
 
 def _ran_out(error: BaseException | None) -> bool:

@@ -54,6 +54,8 @@ class Format:
     """Whether damage to any byte has to be found: the format has checksums."""
     optional: bool = False
     """Whether a file may be absent."""
+    open_ended: bool = False
+    """Whether a file that ends early may be a whole one."""
 
 
 def _interrupt(*_: Any) -> None:
@@ -230,6 +232,7 @@ def _formats() -> list[Format]:
                 lambda folder, suffix=suffix, write=write: write(folder / f"data.{suffix}"),  # type: ignore[misc]
                 _frames_in(f"data.{suffix}"),
                 "*",
+                open_ended=suffix == "csv",
             )
             for suffix, write in arrays.items()
         ),
