@@ -20,7 +20,8 @@ class Reliability(Experiments):
     """Reliability: files, processes and environments that fail.
 
     No outcome of any part may be wrong: nothing may be lost, end in a crash or be silently other
-    than it should be.
+    than it should be. `--count` shortens a part, and `--case` repeats the one case that a wrong
+    outcome was printed with.
     """
 
     name = "reliability"

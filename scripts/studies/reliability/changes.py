@@ -37,6 +37,8 @@ class Change:
     """Whether checksums hold afterwards: the result may be a valid file with other contents."""
     refused: bool = False
     """Whether only an error is right, whatever the format."""
+    cut: bool = False
+    """Whether the end of the file is missing."""
 
 
 Changer = Callable[[Path, np.random.Generator], Change]
@@ -66,7 +68,7 @@ def truncate(file: Path, rng: np.random.Generator) -> Change:
     """Cut the file off."""
     length = int(rng.integers(file.stat().st_size))
     os.truncate(file, length)
-    return Change(f"cut to {length} bytes")
+    return Change(f"cut to {length} bytes", cut=True)
 
 
 def append(file: Path, rng: np.random.Generator) -> Change:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,21 @@ CONFIGS = {
     "evaluate_agent": "EvaluateConfig",
 }
 """Classes of the flags, by script."""
+
+
+@dataclass(frozen=True)
+class NoFlags:
+    """The flags of a command without flags."""
+
+
+def as_command(function: Callable[[], object]) -> None:
+    """Call a function with the signals, errors and exit statuses of a script."""
+    sys.argv = ["command"]
+
+    def main(_: NoFlags) -> None:
+        function()
+
+    run(NoFlags, main)
 
 
 def call(name: str, *arguments: Any) -> None:

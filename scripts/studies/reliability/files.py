@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from scripts.studies.core import FOLDER, Study, Table
@@ -36,7 +37,8 @@ SECONDS = 5.0
 """Limit of the time of the processor."""
 HANG = 30.0
 """Seconds after which a process without an answer is killed."""
-REFUSALS = (ValueError, FileNotFoundError, TypeError)
+REFUSALS = (ValueError, FileNotFoundError, TypeError, gym.error.Error)
+"""Errors that name a mistake; Gymnasium has one for an unknown environment."""
 RIGHT = ("refused", "equal", "other values")
 RESTART = 250
 """Files after which a worker is replaced, so that memory that it keeps does not add up."""
@@ -141,8 +143,9 @@ class Reader:
             return type(error).__name__, f"{error} {_place(error)}"
         if found == (self.folder / f"{each.name}.digest").read_text():
             return "equal", ""
-        silent = change.refused or (each.checked and not change.edit)
-        return ("loads silently" if silent else "other values"), ""
+        cut = change.cut and not each.open_ended
+        damaged = each.checked and not change.edit
+        return ("loads silently" if change.refused or cut or damaged else "other values"), ""
 
 
 def _ran_out(error: BaseException | None) -> bool:
@@ -208,9 +211,10 @@ def study(extent: Extent) -> Study:
     those of other formats, by FIFOs, links and sparse files of 64 GiB; JSON fields are deleted,
     renamed, nested or set to other types and to huge or negative numbers, tensors are reshaped,
     removed or not finite, headers declare other sizes, with valid checksums. Right is a
-    `ValueError`, `FileNotFoundError` or `TypeError`, or a result, within 5 s and 1 GiB; a format
-    with checksums must refuse all damage. A crash of the interpreter is counted, because the files
-    are read in processes of their own.
+    `ValueError`, `FileNotFoundError` or `TypeError`, Gymnasium's error for an unknown environment,
+    or a result, within 5 s of the processor and 1 GiB; a format with checksums must refuse all
+    damage. A crash of the interpreter is counted, because the files are read in processes of their
+    own.
     """
     folder = FOLDER.resolve() / "reliability" / "files"
     with single_thread():

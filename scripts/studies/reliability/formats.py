@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import gzip
 import importlib
 import os
@@ -54,6 +55,8 @@ class Format:
     """Whether damage to any byte has to be found: the format has checksums."""
     optional: bool = False
     """Whether a file may be absent."""
+    open_ended: bool = False
+    """Whether a file that ends early may be a whole one."""
 
 
 def _interrupt(*_: Any) -> None:
@@ -142,6 +145,10 @@ def _frames_in(name: str) -> Callable[[Path], list[Array]]:
     return lambda folder: _frames_of(folder / name)
 
 
+def _written_to(name: str, write: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda folder: write(folder / name)
+
+
 def _write_idx(path: Path, open_file: Callable[..., Any] = open) -> None:
     images = noise_images()[..., 0]
     header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in images.shape)
@@ -196,7 +203,7 @@ def _formats() -> list[Format]:
     runs = [
         Format(
             f"run of {name}, {use}",
-            lambda folder, name=name: _write_run(name, folder),  # type: ignore[misc]
+            functools.partial(_write_run, name),
             read,
             targets,
             checked=True,
@@ -227,9 +234,10 @@ def _formats() -> list[Format]:
         *(
             Format(
                 f".{suffix}",
-                lambda folder, suffix=suffix, write=write: write(folder / f"data.{suffix}"),  # type: ignore[misc]
+                _written_to(f"data.{suffix}", write),
                 _frames_in(f"data.{suffix}"),
                 "*",
+                open_ended=suffix == "csv",
             )
             for suffix, write in arrays.items()
         ),

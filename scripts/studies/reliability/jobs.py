@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from latentrl.data.store import FrameWriter, has_store
 from latentrl.training.resume import RESUME_FILE, has_progress
 from latentrl.training.trainer import Trainer
 from latentrl.utils.io import read_tensors
-from scripts.studies.reliability.command_line import call
+from scripts.studies.reliability.command_line import as_command, call
 from scripts.studies.reliability.files import digest
 from scripts.studies.reliability.problems import (
     PRETRAIN_FRAMES,
@@ -84,7 +85,7 @@ def _after(owner: type, name: str, amount: Callable[..., int]) -> None:
 
 
 def _collect(n_envs: int) -> None:
-    lrl.collect(Counting, COLLECTED, STORE, n_envs=n_envs, progress=False)
+    as_command(lambda: lrl.collect(Counting, COLLECTED, STORE, n_envs=n_envs, progress=False))
 
 
 def _collected() -> int:
@@ -97,8 +98,8 @@ def _collected() -> int:
 
 def _fit() -> None:
     config = fit_config(steps=STEPS)
-    resume = has_progress(MODEL)
-    lrl.fit(small_model(), noise_images(), config, path=MODEL, resume=resume, progress=False)
+    options = {"path": MODEL, "resume": has_progress(MODEL), "progress": False}
+    as_command(lambda: lrl.fit(small_model(), noise_images(), config, **options))
 
 
 def _fitted(folder: Path) -> int:
@@ -162,8 +163,10 @@ def _first_frames() -> str:
 
 
 JOBS = (
-    Job("collect", COLLECTED, lambda: _collect(1), _collected, _first_frames),
-    Job("collect, 2 workers", COLLECTED, lambda: _collect(2), _collected, _first_frames),
+    *(
+        Job(name, COLLECTED, functools.partial(_collect, n_envs), _collected, _first_frames)
+        for name, n_envs in (("collect", 1), ("collect, 2 workers", 2))
+    ),
     Job("fit", STEPS, _fit, lambda: _fitted(MODEL), lambda: _encoded(MODEL)),
     Job(
         "pretrain_vae.py",

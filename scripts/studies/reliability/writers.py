@@ -63,36 +63,33 @@ class Writers:
         self.log = folder / "log"
         self.warmed: set[str] = set()
 
-    def _empty_folder(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        os.chdir(self.folder)
-
     def pair(self, number: int) -> Pair:
         """Run the pair of this number and look at what both left."""
         kind = kind_of(number)
-        rng = np.random.default_rng([self.seed, number])
-        make, check = KINDS[kind]
-        self._empty_folder()
-        writes = list(make(rng))
         if kind not in self.warmed:
             self.warmed.add(kind)
-            warm(writes[0])
-            self._empty_folder()
-            writes = list(make(rng))
-        gate = FORK.Barrier(2)
+            warm(self._writes(kind, number)[0])
+        gate, writes = FORK.Barrier(2), self._writes(kind, number)
         processes = [start(_at_once, gate, write, log=self.log) for write in writes]
         ended = [ended_within(process, LIMIT) for process in processes]
         codes = [process.exitcode for process in processes]
-        if not all(ended):
-            return Pair(kind, 0, f"a writer still runs after {LIMIT:.0f} s")
-        if set(codes) - {0, REFUSED} or codes == [REFUSED] * 2:
-            return Pair(kind, codes.count(REFUSED), f"exit statuses {codes}: {self._last()}")
+        wrong = self._wrong(KINDS[kind][1], codes) if all(ended) else "a writer does not end"
+        return Pair(kind, codes.count(REFUSED), wrong)
+
+    def _writes(self, kind: str, number: int) -> list[Write]:
+        """Return the writers of a pair, in an empty folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        os.chdir(self.folder)
+        return list(KINDS[kind][0](np.random.default_rng([self.seed, number])))
+
+    def _wrong(self, check: Check, codes: list[int]) -> str:
+        if set(codes) - {0, REFUSED} or 0 not in codes:
+            return f"exit statuses {codes}: {self._last()}"
         try:
-            wrong = check(codes.count(0))
+            return check(codes.count(0)) or _left_behind(self.folder)
         except Exception as error:
-            wrong = f"{type(error).__name__}: {error}"
-        return Pair(kind, codes.count(REFUSED), wrong or _left_behind(self.folder))
+            return f"{type(error).__name__}: {error}"
 
     def _last(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()

@@ -99,6 +99,7 @@ def test_verdicts(act, verdict, toy):
         (EDIT, True, "other values"),
         (REFUSED, True, "loads silently"),
         (REFUSED, False, "loads silently"),
+        (Change("cut", cut=True), False, "loads silently"),
     ],
 )
 def test_what_has_to_be_refused(change, checked, verdict, toy):

@@ -29,7 +29,6 @@ def pair(monkeypatch, folder, *whats, check=lambda succeeded: ""):
 
     monkeypatch.setattr(writers, "KINDS", {"collect": (make, check)})
     monkeypatch.setattr(writers, "warm", lambda function: None)
-    monkeypatch.setattr(writers, "LIMIT", 5)
     monkeypatch.chdir(folder)  # restored after the test
     return Writers(folder / "work", 0).pair(1)
 
@@ -50,16 +49,7 @@ def test_pairs(whats, refused, wrong, tmp_path, monkeypatch):
 
 def test_a_hang_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(writers, "LIMIT", 0.2)
-    whats = ("a", "hang")
-
-    def make(rng):
-        return (functools.partial(write, what) for what in whats)
-
-    monkeypatch.setattr(writers, "KINDS", {"collect": (make, lambda succeeded: "")})
-    monkeypatch.setattr(writers, "warm", lambda function: None)
-    monkeypatch.chdir(tmp_path)
-    found = Writers(tmp_path / "work", 0).pair(1)
-    assert found.wrong == "a writer still runs after 0 s"
+    assert pair(monkeypatch, tmp_path, "a", "hang").wrong == "a writer does not end"
 
 
 def test_what_is_left_is_checked_with_the_number_of_successes(tmp_path, monkeypatch):
@@ -70,12 +60,23 @@ def test_what_is_left_is_checked_with_the_number_of_successes(tmp_path, monkeypa
 
 
 def test_nine_in_ten_pairs_collect(tmp_path, monkeypatch):
-    kinds = []
     monkeypatch.setattr(writers.Writers, "pair", lambda self, number: Pair("collect", 0, ""))
     assert len(list(writers._reported(Extent(30), Writers(tmp_path, 0)))) == 30
     kinds = [writers.kind_of(number) for number in range(60)]
     assert kinds.count("collect") == 54
     assert set(kinds) == KINDS.keys()
+
+
+def test_amounts_depend_on_seed_and_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def amounts(seed, number):
+        return [
+            write.args[1] for write in Writers(tmp_path / "work", seed)._writes("collect", number)
+        ]
+
+    assert amounts(0, 7) == amounts(0, 7)
+    assert len({*amounts(0, 7), *amounts(1, 7), *amounts(0, 8)}) > 3
 
 
 def test_wrong_pairs_are_printed(tmp_path, monkeypatch, capsys):
