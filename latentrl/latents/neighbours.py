@@ -112,8 +112,9 @@ class References:
         Raises:
             ValueError: fewer than 3 observations differ.
         """
-        held = all_features(model, _sample(model, held_out, limit, seed))
-        seen = all_features(model, _sample(model, training, limit - len(held[0]), seed))
+        limit = min(limit, MAX_VALUES // _width(model, held_out))
+        held = all_features(model, _sample(held_out, max(1, limit // 2), seed))
+        seen = all_features(model, _sample(training, max(1, limit - len(held[0])), seed))
         inputs, latents = (np.concatenate(parts) for parts in zip(held[:2], seen[:2], strict=True))
         scales = np.array([_deviation(inputs), _deviation(latents)])
         # Equal references would have a distance of 0 from one another, and no local scale.
@@ -184,9 +185,12 @@ def nearest(vectors: Array, references: Array, itself: bool = False) -> tuple[Ar
     return means, positions
 
 
-def _sample(model: Autoencoder, frames: Frames, limit: int, seed: int) -> Frames:
-    width = sum(part.shape[1] for part in features(model, frames[:1])[:2])
-    count = max(1, min(len(frames), limit, MAX_VALUES // width))
+def _width(model: Autoencoder, frames: Frames) -> int:
+    inputs, latents, _ = features(model, frames[:1])
+    return int(inputs.shape[1] + latents.shape[1])
+
+
+def _sample(frames: Frames, count: int, seed: int) -> Frames:
     drawn = np.random.default_rng(seed).permutation(len(frames))[:count]
     return frames.subset(np.sort(drawn))
 
