@@ -157,8 +157,8 @@ class AnomalyDetector(OutlierEstimator):
 
         After ``fit`` it is the sum of standard scores: twice that of the distance from the nearest
         references, that of the distance relative to theirs, and that of the reconstruction, which
-        a model without a decoder lacks. Without references it is -log p(x | z) at the posterior mean
-        z, a density of the scaled observation in nats, which can be negative.
+        a model without a decoder lacks. Without references it is -log p(x | z) at the posterior
+        mean z, a density of the scaled observation in nats, which can be negative.
 
         Args:
             observations: an array ``(B, *observation_shape)`` or one without ``B``, Frames or a
