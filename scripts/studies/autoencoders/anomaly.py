@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,7 +75,7 @@ def study_of_vectors() -> Study:
     """Anomaly detection in vectors and sequences, compared with scikit-learn and PyOD.
 
     Malignant among benign tumours, of 30 measurements each, which are standardised; and sequences
-    of two waves that have a spike, another frequency or a constant stretch. Five random splits
+    of two waves that have a spike, another frequency or a constant stretch. Three random splits
     each; the detector has the default model.
     """
     rows: list[Row] = []
@@ -118,7 +119,8 @@ def _result(fold: Fold, detector: AnomalyDetector) -> Result:
 
 def _random(training: Array, detector: AnomalyDetector) -> Autoencoder:
     torch.manual_seed(0)
-    model = random(detector.require_model().observation_space, 32, backbone={"name": "mlp"})
+    space = detector.require_model().observation_space
+    model = random(space, min(32, math.prod(space.shape)), backbone={"name": "mlp"})
     fit(model, training, CONFIG, progress=False)
     return model
 
