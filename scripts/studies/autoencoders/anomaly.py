@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from latentrl import AnomalyDetector, Autoencoder, FitConfig, ae, auroc, fit, random
-from latentrl.latents.conformal import conformal_threshold
+from latentrl.latents.conformal import conformal_threshold, needed_for
 from latentrl.types import Array
 from latentrl.viz.images import anomalies
 from scripts.studies.autoencoders.anomaly_baselines import baselines, nearest_neighbour
@@ -113,7 +113,8 @@ def _result(fold: Fold, detector: AnomalyDetector) -> Result:
     areas["random encoder, 1 neighbour"] = auroc(scorer(encode(mixed)), truth)
     for name, scorer in baselines(training).items():
         areas[name] = auroc(scorer(vectors), truth)
-    alarms = {rate: _false_alarms(detector, fold.normal, rate) for rate in RATES}
+    rates = [rate for rate in RATES if needed_for(rate) <= len(fold.normal) // 2]
+    alarms = {rate: _false_alarms(detector, fold.normal, rate) for rate in rates}
     return Result(areas, alarms)
 
 
@@ -142,7 +143,10 @@ def _least_likely(detector: AnomalyDetector, fold: Fold) -> Array:
 
 def _report(name: str, results: Sequence[Result]) -> tuple[list[Row], Table]:
     areas = {key: np.array([result.areas[key] for result in results]) for key in results[0].areas}
-    alarms = {rate: 100 * np.array([r.alarms[rate] for r in results]) for rate in RATES}
+    alarms = {
+        rate: 100 * np.array([result.alarms[rate] for result in results])
+        for rate in results[0].alarms
+    }
     rows = [_area_row(name, areas), *(_alarm_row(name, *item) for item in alarms.items())]
     return rows, _area_table(name, areas)
 
