@@ -30,6 +30,7 @@ class Autoencoders(Experiments):
     parts = {
         "anomaly_digits": anomaly.study_of_digits,
         "anomaly_mnist": anomaly.study_of_mnist,
+        "anomaly_vectors": anomaly.study_of_vectors,
         "arithmetic": arithmetic.study,
         "denoising": denoising.study,
         "elbo": elbo.study,
