@@ -84,7 +84,7 @@ class Anomaly(DataVerb):
             raise ValueError(
                 f"--false-alarm-rate {self.false_alarm_rate:g} needs at least {needed} normal "
                 f"observations to set the threshold, got {count}: give more by --normal, or raise "
-                f"--false-alarm-rate to {1 / (count + 1):.3g} or more"
+                "--false-alarm-rate"
             )
 
     def _detector(self, model: Autoencoder, normal: Frames) -> AnomalyDetector:
@@ -93,10 +93,9 @@ class Anomaly(DataVerb):
                 model, false_alarm_rate=self.false_alarm_rate, seed=self.seed
             )
             return detector.fit(self.read(self.training, model), calibration=normal)
-        saved = has_detector(self.model)
-        detector = (
-            AnomalyDetector.load(self.model, self.device) if saved else AnomalyDetector(model)
-        )
+        detector = AnomalyDetector(model)
+        if has_detector(self.model):
+            detector = AnomalyDetector.load(self.model, self.device)
         return detector.calibrate(normal, self.false_alarm_rate)
 
     def _anomalous(self, frames: Frames) -> Array | None:

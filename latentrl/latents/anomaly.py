@@ -101,16 +101,17 @@ class AnomalyDetector(OutlierEstimator):
             ValueError: there are too few observations for the false-alarm rate or to learn from,
                 or they do not belong to the model's observation space.
         """
-        normal = as_frames(as_vectors(observations))
         needed = needed_for(self.false_alarm_rate)
-        held_out = calibration
-        if held_out is None:
+        normal = as_frames(as_vectors(observations))
+        if calibration is None:
             check_enough(len(normal) // 2, self.false_alarm_rate)
             normal, held_out = normal.split(max(CALIBRATION, needed / len(normal)), self.seed)
+        else:
+            held_out = as_frames(as_vectors(calibration))
+        check_enough(len(held_out), self.false_alarm_rate)
         model, training, validation = self._model_and_split(normal)
-        self.references = References.fit(
-            model, training, validation, self.max_references, self.seed
-        )
+        limit = self.max_references
+        self.references = References.fit(model, training, validation, limit, self.seed)
         return self.calibrate(held_out)
 
     def _model_and_split(self, normal: Frames) -> tuple[Autoencoder, Frames, Frames]:
@@ -154,10 +155,10 @@ class AnomalyDetector(OutlierEstimator):
     def score(self, observations: Observations) -> Array:
         """Score of each observation, high for anomalies.
 
-        After ``fit`` it is the sum of three standard scores: of the distance from the nearest
-        references, of that distance relative to theirs, and of the reconstruction; a model without
-        a decoder has the first two. Without references it is -log p(x | z) at the posterior mean
-        z, a density of the scaled observation in nats, which can be negative.
+        After ``fit`` it is the sum of standard scores: twice that of the distance from the nearest
+        references, that of the distance relative to theirs, and that of the reconstruction, which
+        a model without a decoder lacks. Without references it is -log p(x | z) at the posterior
+        mean z, a density of the scaled observation in nats, which can be negative.
 
         Args:
             observations: an array ``(B, *observation_shape)`` or one without ``B``, Frames or a

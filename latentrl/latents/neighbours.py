@@ -27,6 +27,10 @@ ROWS = 256
 """Vectors whose distances from all references are computed at once."""
 TINY = 1e-3
 """Distance that is added to all, in units of the median distance between references."""
+LATENTS = 0.5
+"""Standard deviation of the latents beside inputs of 1."""
+WEIGHTS = np.array([2, 1, 1])
+"""Weights of the standard scores of distance, relative distance and reconstruction."""
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles that give the scale of a term, which a few outliers do not change."""
 BETWEEN = 3.29
@@ -79,13 +83,13 @@ class References:
     The terms are the logarithm of the distance from the nearest references (Ramaswamy et al. 2000),
     the same relative to the distances of these references from one another, as in the local outlier
     factor (Breunig et al. 2000), and the negative log-likelihood of the reconstruction. Distances
-    are Euclidean, of inputs and latents side by side, each scaled to a total variance of 1.
+    are Euclidean, of inputs and latents side by side, scaled to standard deviations of 1 and 0.5.
     """
 
     vectors: Array
     """Scaled inputs and latents of the references, float32 ``(N, width)``, all different."""
     scales: Array
-    """Standard deviation of the inputs and that of the latents, float64 ``(2,)``."""
+    """Divisors of the inputs and of the latents, float64 ``(2,)``."""
     own: Array
     """Logarithm of each reference's distance from its nearest others, float64 ``(N,)``."""
     tiny: float
@@ -112,10 +116,11 @@ class References:
         Raises:
             ValueError: fewer than 3 observations differ.
         """
-        held = all_features(model, _sample(model, held_out, limit, seed))
-        seen = all_features(model, _sample(model, training, limit - len(held[0]), seed))
+        limit = min(limit, MAX_VALUES // _width(model, held_out))
+        held = all_features(model, _sample(held_out, max(1, limit // 2), seed))
+        seen = all_features(model, _sample(training, max(1, limit - len(held[0])), seed))
         inputs, latents = (np.concatenate(parts) for parts in zip(held[:2], seen[:2], strict=True))
-        scales = np.array([_deviation(inputs), _deviation(latents)])
+        scales = np.array([_deviation(inputs), _deviation(latents) / LATENTS])
         # Equal references would have a distance of 0 from one another, and no local scale.
         vectors = np.unique(_joined(inputs, latents, scales), axis=0)
         if len(vectors) < 3:
@@ -141,8 +146,9 @@ class References:
         return np.stack(terms, 1)
 
     def score(self, model: Autoencoder, batch: Array) -> Array:
-        """Sum of the standard scores of the terms, float64 ``(B,)``: high for anomalies."""
-        scores: Array = ((self.terms(*features(model, batch)) - self.centre) / self.width).sum(1)
+        """Weighted sum of the standard scores of the terms, float64 ``(B,)``."""
+        standard = (self.terms(*features(model, batch)) - self.centre) / self.width
+        scores: Array = standard @ WEIGHTS[: len(self.centre)]
         return scores
 
 
@@ -184,9 +190,12 @@ def nearest(vectors: Array, references: Array, itself: bool = False) -> tuple[Ar
     return means, positions
 
 
-def _sample(model: Autoencoder, frames: Frames, limit: int, seed: int) -> Frames:
-    width = sum(part.shape[1] for part in features(model, frames[:1])[:2])
-    count = max(1, min(len(frames), limit, MAX_VALUES // width))
+def _width(model: Autoencoder, frames: Frames) -> int:
+    inputs, latents, _ = features(model, frames[:1])
+    return int(inputs.shape[1] + latents.shape[1])
+
+
+def _sample(frames: Frames, count: int, seed: int) -> Frames:
     drawn = np.random.default_rng(seed).permutation(len(frames))[:count]
     return frames.subset(np.sort(drawn))
 

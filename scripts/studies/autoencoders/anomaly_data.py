@@ -13,7 +13,7 @@ from latentrl.types import Array
 
 MOST = 1100
 """Most held-out normal images of a fold."""
-SPLITS = 5
+SPLITS = 3
 """Random splits of the data that are not digits."""
 STEPS = 32
 """Length of a wave, which has two values per step."""

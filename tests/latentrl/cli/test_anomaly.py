@@ -134,7 +134,7 @@ def test_worst_step_of_sequences(others, tmp_path, use):
         (
             "digits.npz",
             "--false-alarm-rate 0.01 needs at least 99 normal observations to set the threshold, "
-            "got 60: give more by --normal, or raise --false-alarm-rate to 0.0164 or more",
+            "got 60: give more by --normal, or raise --false-alarm-rate",
         ),
         ("digits.npz --anomalous-label 11", "the labels mark 0 of 300 observations as anomalies"),
         ("one.npy --anomalous-label 1", "one.npy has no labels: omit --anomalous-label, or give"),

@@ -11,7 +11,8 @@ from gymnasium import spaces
 
 import latentrl as lrl
 from latentrl.latents.anomaly import default_model
-from latentrl.utils.io import write_tensors
+from latentrl.latents.detector_files import DETECTOR, NOTE
+from latentrl.utils.io import read_tensors, write_tensors
 
 QUICK = lrl.FitConfig(steps=60, batch_size=32, precision="float32", device="cpu")
 
@@ -122,6 +123,8 @@ def test_wrong_calls_of_fit_are_refused_before_training(vectors: Any) -> None:
         match=r"0\.01 needs at least 99 normal .* got 50: give more of them, or raise false_alarm",
     ):
         lrl.AnomalyDetector().fit(vectors[:100])
+    with pytest.raises(ValueError, match=r"needs at least 99 normal observations .* got 30"):
+        lrl.AnomalyDetector().fit(vectors, calibration=vectors[:30])
     with pytest.raises(ValueError, match="must lie between 0 and 1, got 7"):
         lrl.AnomalyDetector(false_alarm_rate=7).fit(vectors)
 
@@ -163,9 +166,6 @@ def test_edited_files_of_detectors_are_refused(
     detector: lrl.AnomalyDetector,
     tmp_path: Any,
 ) -> None:
-    from latentrl.latents.detector_files import DETECTOR, NOTE
-    from latentrl.utils.io import read_tensors
-
     detector.save(tmp_path)
     tensors, note = read_tensors(tmp_path / DETECTOR, NOTE)
     for name, value in change.items():
