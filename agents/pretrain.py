@@ -185,6 +185,7 @@ def describe(config: PretrainConfig) -> Environment:
         frame_skip=config.frame_skip or defaults.frame_skip,
         render_size=(config.size or defaults.size or 64) if config.from_render else None,
         key=config.key,
+        max_episode_steps=config.max_episode_steps,
     )
 
 
@@ -226,6 +227,8 @@ def _store_name(config: PretrainConfig, environment: Environment, resize: Stored
         name += f"-render{environment.render_size}"
     if environment.key:
         name += f"-{environment.key}"
+    if environment.max_episode_steps:
+        name += f"-limit{environment.max_episode_steps}"
     if resize is None:
         return name
     height, width = resize.space.shape[:2]

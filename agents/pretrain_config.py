@@ -73,6 +73,8 @@ class PretrainConfig:
     """Key of a Dict observation space to encode."""
     frame_skip: int | None = None
     """Environment frames per timestep; the environment's default if not given."""
+    max_episode_steps: int | None = None
+    """Timesteps after which an episode is truncated; if not given, the environment ends it."""
     backend: str = "auto"
     """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
     data: Path | None = None

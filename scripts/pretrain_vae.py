@@ -58,19 +58,21 @@ def next_commands(result: Pretrained) -> list[list[str]]:
     env = environment_of(result.frames)
     data = result.config.data
     if env is not None:
-        return [_train_command(env, result.path)]
+        return [_train_command(env, result)]
     if data is None:
         return []
     verbs = suggestions(result.model, result.path, data, reading_flags(result.config))
     return [["python", "scripts/autoencode.py", *words] for words in verbs]
 
 
-def _train_command(env: str, path: Path) -> list[str]:
+def _train_command(env: str, result: Pretrained) -> list[str]:
     words = ["python", "scripts/train_agent.py", "--latent"]
     if env != "CarRacing-v2":  # the default
         words += ["--env", env]
-    if newest_run("vae", env, "model.safetensors") != path:
-        words += ["--vae", str(path)]
+    if newest_run("vae", env, "model.safetensors") != result.path:
+        words += ["--vae", str(result.path)]
+    if result.config.max_episode_steps:
+        words += ["--max-episode-steps", str(result.config.max_episode_steps)]
     return words
 
 

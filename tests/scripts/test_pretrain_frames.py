@@ -57,6 +57,22 @@ def test_frames_that_are_reused_are_counted(folder):
     assert len(stores(folder)) == 2
 
 
+def test_a_time_limit_cuts_episodes_and_has_a_store_of_its_own(folder):
+    succeed(folder, "pretrain_vae", *LINE)
+    limited = succeed(folder, "pretrain_vae", *LINE, "--max-episode-steps", 2)
+    assert "reuses" not in limited.err
+    assert "--max-episode-steps 2" in limited.out.splitlines()[-1]
+    own, cut = (lrl.Frames.open(path) for path in stores(folder))
+    assert own.times.max() > cut.times.max() == 2
+    assert cut.metadata["environment"]["max_episode_steps"] == 2
+
+
+def test_a_time_limit_is_at_least_one_timestep(folder):
+    done = script(folder, "pretrain_vae", *LINE, "--max-episode-steps", 0)
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith("error: max_episode_steps must be at least 1")
+
+
 def test_frames_of_another_policy_are_refused(folder):
     succeed(folder, "pretrain_vae", *LINE)
     (store,) = stores(folder)
