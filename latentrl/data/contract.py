@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from latentrl.data.bounds import (
+    TOLERANCE,
+    clip,
+    describe_outside,
+    fraction_outside,
+    holds_all_values,
+)
 from latentrl.types import Array, describe_space
 
-TOLERANCE = 1e-3
-"""Fraction of a channel's range by which images may leave it; such values are clipped."""
 FIRST, EVERY = 8, 64
 """The range is compared on the first ``FIRST`` calls, and then on each ``EVERY``-th."""
 
@@ -32,13 +36,7 @@ class ObservationCheck:
             where: subject of the messages, such as ``"the environment Pong-v5"``.
         """
         self.space, self.where = space, where
-        rows = tuple(range(min(len(space.shape), 2)))
-        self.low: Array = space.low.min(rows).astype(np.float64)
-        """Lowest value of each channel, ``(C,)``; of images without channels ``()``."""
-        self.high: Array = space.high.max(rows).astype(np.float64)
-        """Highest value of each channel, like ``low``."""
-        # The narrowest bounds: what lies within these lies within those of every channel.
-        self._inner = self.low.max(), self.high.min()
+        self._free = holds_all_values(space)
         self._is_image = len(space.shape) >= 2
         self._calls, self._warned = 0, False
 
@@ -64,25 +62,14 @@ class ObservationCheck:
 
     def compare(self, observations: Array) -> Array:
         """Compare all values ``(B, *shape)``; returns and raises as the call does."""
-        if not observations.size or self._holds_all(observations.dtype):
+        if not observations.size or (self._free and observations.dtype == self.space.dtype):
             return observations
-        lowest, highest = observations.min(), observations.max()
-        if not np.isfinite([lowest, highest]).all():
+        if not np.isfinite([observations.min(), observations.max()]).all():
             raise ValueError(
                 f"{self.where} returned an observation with NaN or infinity: repair what computes "
                 "it, or replace such values, for example by numpy.nan_to_num"
             )
-        # A whole batch is compared much faster than its channels, whose axis is the last.
-        if not self._is_image or (lowest >= self._inner[0] and highest <= self._inner[1]):
-            return observations
-        return self._compare_channels(observations)
-
-    def _holds_all(self, dtype: np.dtype[Any]) -> bool:
-        """Return whether the bounds are those of the dtype, such as 0..255 of uint8."""
-        if dtype.kind not in "iu":
-            return False
-        limits = np.iinfo(dtype)
-        return bool(self._inner[0] <= limits.min and self._inner[1] >= limits.max)
+        return self._within(observations) if self._is_image else observations
 
     def _cast(self, array: Array) -> Array:
         declared = np.dtype(self.space.dtype)
@@ -96,42 +83,26 @@ class ObservationCheck:
         # Integers are compared before the cast: 256 would become 0.
         return array if declared.kind == "f" else self.compare(array).astype(declared)
 
-    def _compare_channels(self, observations: Array) -> Array:
-        axes = tuple(range(1 + min(len(self.space.shape), 2)))
-        lowest = observations.min(axes).astype(np.float64)
-        highest = observations.max(axes).astype(np.float64)
-        beyond = np.maximum(self.low - lowest, highest - self.high)
-        excess = beyond > TOLERANCE * (self.high - self.low)
-        if excess.any():
-            self._refuse(lowest, highest, excess)
-        if not (beyond > 0).any():
-            return observations
-        self._warn(
-            f"{self.where} returned values that leave their bounds by up to {beyond.max():.1g}; "
-            "they are clipped"
-        )
-        clipped: Array = np.clip(observations, self.low, self.high).astype(observations.dtype)
-        return clipped
-
-    def _refuse(self, lowest: Array, highest: Array, excess: Array) -> None:
-        channel = int(np.argmax(excess))
-        found, declared = (
-            f"{low.flat[channel]:g} to {high.flat[channel]:g}"
-            for low, high in ((lowest, highest), (self.low, self.high))
-        )
-        which = f" in channel {channel}" if excess.size > 1 else ""
-        raise ValueError(
-            f"{self.where} returned values from {found}{which}, its space declares {declared}: "
-            "declare the range that it returns, or scale the observations"
-        )
+    def _within(self, images: Array) -> Array:
+        outside = fraction_outside(images, self.space).max()
+        if outside == 0:
+            return images
+        problem = f"{self.where} returned values that {describe_outside(images, self.space)}"
+        if outside > TOLERANCE:
+            raise ValueError(
+                f"{problem}: declare the range that it returns, or scale the observations"
+            )
+        self._warn(f"{problem}: they are clipped")
+        return clip(images, self.space)
 
     def _warn_of_a_cast(self, array: Array) -> None:
         """Warn where floats in 0..1 seem to have been cast to integers before they came here."""
-        wide = np.dtype(self.space.dtype).kind in "iu" and self.high.max() > 1 and self._is_image
+        high = self.space.high.max()
+        wide = np.dtype(self.space.dtype).kind in "iu" and high > 1 and self._is_image
         if wide and array.size and array.max() == 1 and array.min() >= 0:
             self._warn(
                 f"{self.where} returned only 0 and 1, its space declares up to "
-                f"{self.high.max():g}: if it draws floats in 0..1, a vector environment has cast "
+                f"{high:g}: if it draws floats in 0..1, a vector environment has cast "
                 "them; declare Box(0, 1, shape, numpy.float32)"
             )
 

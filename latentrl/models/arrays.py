@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from latentrl.data.bounds import TOLERANCE, describe_outside, fraction_outside
+from latentrl.data.bounds import TOLERANCE, clip, describe_outside, fraction_outside
 from latentrl.data.checks import refuse_masked
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array, describe_space
@@ -113,8 +113,7 @@ def _within(images: Array, space: spaces.Box) -> Array:
         UserWarning,
         stacklevel=6,
     )
-    clipped: Array = np.clip(images, space.low, space.high).astype(images.dtype)
-    return clipped
+    return clip(images, space)
 
 
 def _finite(array: Array, what: str) -> Array:

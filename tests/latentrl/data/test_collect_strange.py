@@ -46,10 +46,10 @@ class Scaled(gym.Wrapper):
     [
         (
             (1, 1, np.float32),
-            "returned values from [0-9]+ to [0-9]+ in channel 2, its .* 0 to 1: d",
+            "go from [0-9]+ to [0-9]+ in channel 2, their .* 0 to 1: d",
         ),
         ((1 / 255, 255, np.uint8, np.float32), r"returned float32 observations, .* \(8, 8, 3\) ui"),
-        ((200, 10_000, np.uint16), r"returned values from .* in channel 2, its .* declares 0 to 1"),
+        ((200, 10_000, np.uint16), r"go from .* in channel 2, their .* declares 0 to 1"),
     ],
 )
 def test_observations_outside_their_space_are_refused(options, message, n_envs, tmp_path):
@@ -60,7 +60,7 @@ def test_observations_outside_their_space_are_refused(options, message, n_envs, 
 @pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv])
 def test_a_users_own_vector_environment_is_checked(kind, tmp_path):
     envs = kind([functools.partial(Scaled, 1, 1, np.float32)] * 2)
-    with pytest.raises(ValueError, match=r"returned values from .* its space declares 0 to 1"):
+    with pytest.raises(ValueError, match=r"values that go from .* their space declares 0 to 1"):
         collect(envs, 40, tmp_path, **QUIET)
     envs.close()
 

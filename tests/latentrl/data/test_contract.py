@@ -37,9 +37,13 @@ def test_observations_of_the_space_are_returned_as_they_are():
 @pytest.mark.parametrize(
     ("check", "array", "message"),
     [
-        (check_of(), images(17), "returned values from 17 to 17 in channel 0, its .* 0 to 1: decl"),
-        (check_of(), images(-0.5), "values from -0.5 to -0.5 in channel 0, its space declares 0 "),
-        (check_of(0, 40, (4, 4)), images(41, (1, 4, 4)), "values from 41 to 41, its .* 0 to 40"),
+        (
+            check_of(),
+            images(17),
+            "go from 17 to 17 in channel 0, their .* 0 to 1: decl",
+        ),
+        (check_of(), images(-0.5), "go from -0.5 to -0.5 in channel 0, their space declares 0 "),
+        (check_of(0, 40, (4, 4)), images(41, (1, 4, 4)), "go from 41 to 41, their .* 0 to 40"),
         (check_of(0, 9, dtype=np.uint16), images(10, dtype=np.uint16), "10 to 10 .* 0 to 9"),
         (check_of(0, 255, dtype=np.uint8), images(256, dtype=np.int64), "from 256 to 256 in chan"),
         (check_of(0, 255, dtype=np.uint8), images(0.5), r"returned float32 .* \(4, 4, 3\) uint8, "),
@@ -65,9 +69,16 @@ def test_each_channel_has_its_own_bounds():
     rgbd[..., :3] = 250
     assert check(rgbd) is rgbd
     with pytest.raises(
-        ValueError, match="from 250 to 250 in channel 3, its space declares 0 to 10"
+        ValueError, match="from 250 to 250 in channel 3, their space declares 0 to 10"
     ):
         check(images(250, (1, 4, 4, 4)))
+
+
+def test_bounds_on_one_side_hold():
+    check = check_of(0, np.inf)
+    assert check(images(1e9)).max() == 1e9
+    with pytest.raises(ValueError, match=r"go from -5 to -5 in channel 0, .* declares 0 to inf"):
+        check(images(-5))
 
 
 def test_integers_are_cast_to_the_declared_dtype_where_they_fit():
@@ -80,14 +91,14 @@ def test_a_value_just_outside_is_clipped_with_one_warning():
     check = check_of(0, 50)
     array = images(50)
     array[0, 1, 2, 0] = 50.00001
-    with pytest.warns(UserWarning, match=f"^{WHERE} returned .* by up to 1e-05; they are clipped$"):
+    with pytest.warns(UserWarning, match=f"^{WHERE} returned .* to 50.00001 .*: they are clipped$"):
         clipped = check(array)
     assert clipped.max() == 50
     assert clipped.dtype == np.float32
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert check(array).max() == 50
-    with pytest.raises(ValueError, match=r"values from 50 to 50\.1 in channel 0"):
+    with pytest.raises(ValueError, match=r"values that go from 50 to 50\.1 in channel 0"):
         array[0, 1, 2, 0] = 50.1
         check(array)
 
