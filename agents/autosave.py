@@ -9,11 +9,15 @@ from pathlib import Path
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+SAVING = 10
+"""Time from one save to the next, in durations of the save, up to as many times the minutes."""
+
 
 class SaveByClock(BaseCallback):
     """Saves the last checkpoint between two rollouts, every few minutes.
 
     A machine that fails, or a job that is stopped before its first validation, loses no more.
+    After a save that takes long, as that of a large replay buffer does, the next one comes later.
     """
 
     def __init__(self, minutes: float, last: Path, save: Callable[[str], None]) -> None:
@@ -30,13 +34,15 @@ class SaveByClock(BaseCallback):
         self.save = save
 
     def _on_training_start(self) -> None:
-        self._saved = time.monotonic()
+        self._next = time.monotonic() + self.seconds
 
     def _on_rollout_start(self) -> None:
         check_weights(self.model, self.last)
-        if time.monotonic() >= self._saved + self.seconds:
+        start = time.monotonic()
+        if start >= self._next:
             self.save("last")
-            self._saved = time.monotonic()
+            end = time.monotonic()
+            self._next = end + max(self.seconds, SAVING * min(end - start, self.seconds))
 
     def _on_step(self) -> bool:
         return True

@@ -98,7 +98,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     with locked(path), _removed_if_nothing_was_trained(path):
         write_json(path / FLAGS_FILE, as_json(config))
         start = time.perf_counter()
-        frames = data or collect_frames(config)
+        frames = collect_frames(config) if data is None else data
         collected = time.perf_counter()
         space = frames.observation_space
         model = build_model(config, space, from_environment=_from_environment(data))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig
-from latentrl.types import describe_space
+from latentrl.types import describe_space, space_from_json
 from latentrl.utils.decoding import decode
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import (
@@ -28,8 +28,8 @@ from latentrl.utils.io import (
     write_tensors,
 )
 
-FORMAT = 2
-"""Version of the file; 2 names components by their specs and has ``reconstruction``."""
+FORMAT, OLDEST = 3, 2
+"""Version that is written, with a range of each channel of images, and the oldest that is read."""
 WEIGHTS = "model.safetensors"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -94,7 +94,7 @@ def load(
     tensors, notes = read_tensors(path / WEIGHTS, "latentrl")
     description = _read_description(notes, path)
     weights = {strip_prefixes(name): tensor for name, tensor in tensors.items()}
-    model = _build(description.config, weights, str(path / WEIGHTS))
+    model = _build(description, weights, str(path / WEIGHTS))
     model.metadata, model.source = dict(description.metadata), str(path)
     if observation_space is not None:
         check_observation_space(model, observation_space)
@@ -113,28 +113,40 @@ def _read_description(notes: Any, path: Path) -> Description:
 
 
 def _check_format(path: Path, version: int) -> None:
-    if version < FORMAT:
+    if version < OLDEST:
         raise ValueError(
             f"{path} has model format {version}, written by latentrl 0.2 or older: train it again"
         )
     if version > FORMAT:
         raise ValueError(
-            f"{path} has model format {version}, this version reads {FORMAT}: update latentrl"
+            f"{path} has model format {version}, this version reads up to {FORMAT}: update latentrl"
         )
 
 
-def _build(config: Mapping[str, Any], weights: Mapping[str, Tensor], where: str) -> Autoencoder:
+def _build(description: Description, weights: Mapping[str, Tensor], where: str) -> Autoencoder:
     try:
-        decoded = AutoencoderConfig.from_json(config)
+        decoded = AutoencoderConfig.from_json(description.config)
         # Without memory, until the tensors of the file are known to be those of this config.
         with torch.device("meta"):
             expected = Autoencoder(decoded).state_dict()
     except ValueError as error:
         raise ValueError(f"{where} describes no model: {error}") from error
+    if description.format == OLDEST:
+        weights = {**weights, **_lacking(weights, space_from_json(decoded.space))}
     check_weights(weights, expected, where)
     model = Autoencoder(decoded)
     model.load_state_dict(weights)
     return model
+
+
+def _lacking(weights: Mapping[str, Tensor], space: spaces.Box) -> dict[str, Tensor]:
+    """Return the buffers that format 2 lacks: all channels had one range, and no value a limit."""
+    mean = weights.get("preprocess.mean")
+    if mean is not None:
+        return {"preprocess.constant": torch.zeros_like(mean, dtype=torch.bool)}
+    channels = (*space.shape, 1)[2]
+    bounds = {"low": float(space.low.min()), "high": float(space.high.max())}
+    return {f"preprocess.{name}": torch.full((channels,), bounds[name]) for name in bounds}
 
 
 def check_weights(

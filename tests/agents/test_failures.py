@@ -117,6 +117,23 @@ def test_the_last_checkpoint_is_saved_by_the_clock(monkeypatch):
     assert saved == [1010.0, 1029.0, 1031.0, "last", 1050.0, 1062.0, "last"]
 
 
+def test_a_save_that_takes_long_puts_the_next_one_off(monkeypatch):
+    saved, now = [], [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def save(name):
+        saved.append(name)
+        now[0] += 20
+
+    callback = SaveByClock(0.5, Path("last"), save)
+    callback.model = SimpleNamespace(policy=torch.nn.Linear(1, 1))
+    callback._on_training_start()
+    for now[0] in (31.0, 31.0 + 20 + 199, 31.0 + 20 + 201):
+        callback._on_rollout_start()
+        saved.append(now[0])
+    assert saved == ["last", 51.0, 250.0, "last", 272.0]
+
+
 class Killed(BaseException):
     """Ends a training at once: a killed process saves nothing."""
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+from gymnasium import spaces
 
+from agents.pretrain import pretrain
 from agents.pretrain_config import PretrainConfig, read_data, reading_flags, run_name
+from latentrl.data.store import FrameWriter
+
+SPACE = spaces.Box(0, 255, (16, 16, 3), np.uint8)
 
 
 def test_flags_choose_an_array_and_cut_a_series(tmp_path: Path) -> None:
@@ -28,3 +34,11 @@ def test_data_need_no_flags(tmp_path: Path) -> None:
     assert reading_flags(config) == []
     assert run_name(config, frames) == "sensors"
     assert read_data(PretrainConfig()) is None
+
+
+def test_a_store_without_frames_is_not_filled(tmp_path: Path) -> None:
+    with FrameWriter(tmp_path / "empty", SPACE, spaces.Discrete(2), {"id": "PixelReach-v0"}):
+        pass
+    with pytest.raises(ValueError, match="need at least 2 frames, got 0"):
+        pretrain(PretrainConfig(data=tmp_path / "empty", size=16, out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

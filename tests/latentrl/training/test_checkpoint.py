@@ -152,11 +152,15 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
         lrl.load(tmp_path)
 
 
+ADDED = ("low", "high", "constant")
+"""Buffers of preprocessing that format 2 lacks."""
+
+
 @pytest.mark.parametrize(
     ("version", "message"),
     [
         (1, "model format 1, written by latentrl 0.2 or older: train it again"),
-        (3, "has model format 3, this version reads 2: update latentrl"),
+        (4, "has model format 4, this version reads up to 3: update latentrl"),
     ],
 )
 def test_other_formats_are_refused(
@@ -171,6 +175,22 @@ def test_other_formats_are_refused(
         lrl.save(fitted, folder)
     with pytest.raises(ValueError, match=message):
         lrl.load(folder)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (5,)])
+def test_models_of_format_2_are_loaded(
+    shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = lrl.ae(spaces.Box(0, 200, shape, np.float32), latent_dim=2, backbone="mlp")
+    state = model.state_dict()
+    kept = {name: value for name, value in state.items() if name.split(".")[-1] not in ADDED}
+    with monkeypatch.context() as other:
+        other.setattr(checkpoint, "FORMAT", 2)
+        other.setattr(model, "state_dict", lambda: kept)
+        lrl.save(model, tmp_path)
+    assert len(kept) < len(state)
+    loaded = lrl.load(tmp_path, device="cpu").state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
