@@ -29,6 +29,8 @@ def kind_of(make: type, refused: str = "", **changes: object) -> Kind:
         "collected": None,
         "learned": None,
         "vector": None,
+        "key": None,
+        "length": Ordinary.length,
     }
     return Kind(make.__name__, make, refused, **{**usual, **changes})
 
