@@ -19,8 +19,6 @@ from scripts.studies.reliability.command_line import ROOT
 from scripts.studies.reliability.extent import Extent, wrong_row
 from scripts.studies.reliability.processes import single_thread
 
-FEW = 3
-"""A kind with more hosts than this has one algorithm in each, in turn; others have all."""
 SOURCES = ("latentrl", "agents", "envs", "scripts/studies/reliability")
 """Folders of the code on which an outcome depends."""
 
@@ -56,7 +54,7 @@ def combinations() -> list[tuple[Any, str, str]]:
         for number, kind in enumerate(module.KINDS.values())
         for turn, host in enumerate(kind.hosts, number)
         for algorithm in (
-            algorithms if len(kind.hosts) <= FEW else [algorithms[turn % len(algorithms)]]
+            algorithms if len(kind.hosts) == 1 else [algorithms[turn % len(algorithms)]]
         )
     ]
 
