@@ -151,8 +151,14 @@ def as_space(source: spaces.Space[Any] | Sequence[int]) -> spaces.Box:
 
     Raises:
         TypeError: ``source`` is neither.
+        ValueError: an axis of it has no values.
     """
     if isinstance(source, spaces.Box):
+        if 0 in source.shape:
+            raise ValueError(
+                f"observations of {describe_space(source)} hold no values: each axis of a space "
+                "has a size of at least 1"
+            )
         return source
     if isinstance(source, spaces.Space):
         raise TypeError(

@@ -14,10 +14,12 @@ from latentrl.data.bounds import (
     fraction_outside,
     holds_all_values,
 )
-from latentrl.types import Array, describe_space
+from latentrl.types import Array, as_space, describe_space
 
 FIRST, EVERY = 8, 64
 """The range is compared on the first ``FIRST`` calls, and then on each ``EVERY``-th."""
+LARGEST_REWARD = float(np.finfo(np.float32).max)
+"""Largest reward that is finite as float32, in which frame stores and agents keep rewards."""
 
 
 class ObservationCheck:
@@ -34,8 +36,11 @@ class ObservationCheck:
         Args:
             space: space of one observation.
             where: subject of the messages, such as ``"the environment Pong-v5"``.
+
+        Raises:
+            ValueError: the space holds no values.
         """
-        self.space, self.where = space, where
+        self.space, self.where = as_space(space), where
         self._free = holds_all_values(space)
         self._is_image = len(space.shape) >= 2
         self._calls, self._warned = 0, False
@@ -153,11 +158,12 @@ def check_rewards(rewards: Array, where: str, first: int = 0) -> None:
         first: number of the first environment.
 
     Raises:
-        ValueError: a reward is NaN or infinite, or no number; the message has the number of its
-            environment.
+        ValueError: a reward is NaN, infinite, as float32 at least, or no number; the message has
+            the number of its environment.
     """
     try:
-        finite = np.isfinite(rewards)
+        # NaN compares as False.
+        finite = np.asarray(np.abs(rewards) <= LARGEST_REWARD)
     except TypeError as error:
         raise ValueError(f"a reward is a number, environment {first} returned {rewards}") from error
     if not finite.all():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
@@ -13,10 +12,11 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
-from latentrl.data.contract import ObservationCheck, check_rewards
+from latentrl.data.contract import LARGEST_REWARD, ObservationCheck, check_rewards
 from latentrl.utils.environments import name_of
 
 NUMBERS = (int, float, np.number)
+ENDS = (bool, np.bool_, int)
 OLD_API = (
     "which is the interface of gym before 0.26: make it through Shimmy, "
     'gymnasium.make("GymV21Environment-v0", env=env), or return what gymnasium.Env describes'
@@ -79,6 +79,7 @@ class CheckedSteps:
         self.index, self.steps = index, 0
         self.where = f"the environment {name_of(env)}"
         space = env.observation_space
+        self.keys = space.spaces.keys() if isinstance(space, spaces.Dict) else None
         parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
         self.checks = {
             key: ObservationCheck(part, f"{self.where}{key and f', key {key!r},'}")
@@ -108,16 +109,19 @@ class CheckedSteps:
         """Step, and check observation and reward.
 
         Raises:
-            ValueError: the observation does not belong to its space, the reward is not finite, or
-                there are not five values.
+            ValueError: the observation does not belong to its space, the reward is not finite, an
+                end is no bool, or there are not five values, of which the last is a dict.
         """
         result = self._step(action)
         if not isinstance(result, tuple | list) or len(result) != 5:
             values = f"{len(result)} values" if isinstance(result, tuple | list) else f"{result!r}"
             raise ValueError(f"step of {self.where} returned {values}, {OLD_API}")
         observation, reward, terminated, truncated, info = result
+        if not isinstance(info, dict):
+            raise ValueError(f"step of {self.where} returned the info {info!r}: return a dict")
+        terminated, truncated = self._end(terminated), self._end(truncated)
         self.steps += 1
-        if not (isinstance(reward, NUMBERS) and math.isfinite(reward)):
+        if not (isinstance(reward, NUMBERS) and abs(reward) <= LARGEST_REWARD):
             reward = self._number(reward)
         observation = self._checked(observation)
         if terminated or truncated:
@@ -133,10 +137,27 @@ class CheckedSteps:
             raise ValueError(f"a reward is a number, environment {self.index} returned {reward}")
         return float(values.item())
 
+    def _end(self, value: Any) -> Any:
+        """Check whether an episode ends, and return it without axes."""
+        if isinstance(value, ENDS):
+            return value
+        if np.size(value) != 1 or np.asarray(value).dtype.kind not in "biuf":
+            raise ValueError(
+                f"step of {self.where} returned {value!r} for the end of an episode: return a bool "
+                "for terminated and one for truncated"
+            )
+        return bool(np.asarray(value).item())
+
     def _checked(self, observation: Any) -> Any:
-        if isinstance(observation, dict):
-            return {key: self._part(key, value) for key, value in observation.items()}
-        return self._part("", observation)
+        if self.keys is None:
+            return self._part("", observation)
+        if not isinstance(observation, dict) or self.keys - observation.keys():
+            found = ", ".join(observation) if isinstance(observation, dict) else "no Dict"
+            raise ValueError(
+                f"{self.where} returned {found}, its space declares a Dict of "
+                f"{', '.join(self.keys)}: return a value for each key"
+            )
+        return {key: self._part(key, value) for key, value in observation.items()}
 
     def _part(self, key: str, value: Any) -> Any:
         if key not in self.checks:

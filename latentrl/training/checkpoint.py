@@ -15,6 +15,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from latentrl.data.bounds import channel_bounds
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig
 from latentrl.types import describe_space, space_from_json
@@ -218,15 +219,14 @@ def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
 
 
 def _same(expected: spaces.Box, space: spaces.Box) -> bool:
+    if expected.shape != space.shape or expected.dtype != space.dtype:
+        return False
     # Bounds scale images. Vectors are scaled by the data, and arrays of them have no bounds.
-    images = len(space.shape) >= 2 and np.isfinite([*_bounds(expected), *_bounds(space)]).all()
-    same_bounds = not images or _bounds(expected) == _bounds(space)
-    return expected.shape == space.shape and expected.dtype == space.dtype and same_bounds
-
-
-def _bounds(space: spaces.Box) -> tuple[float, float]:
-    return float(space.low.min()), float(space.high.max())
+    bounds = np.array([channel_bounds(expected), channel_bounds(space)])
+    images = len(space.shape) >= 2 and np.isfinite(bounds).all()
+    return not images or bool((bounds[0] == bounds[1]).all())
 
 
 def _range(space: spaces.Box) -> str:
-    return "[{:g}, {:g}]".format(*_bounds(space))
+    ranges = [f"[{low:g}, {high:g}]" for low, high in zip(*channel_bounds(space), strict=True)]
+    return ", ".join(ranges if len(set(ranges)) > 1 else ranges[:1])

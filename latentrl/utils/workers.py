@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import multiprocessing
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -132,8 +133,10 @@ class _Errors:
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
+        self.failed = False
 
     def put(self, entry: tuple[int, type[BaseException], BaseException, str]) -> None:
+        self.failed = True
         self.pipe.send(Failure.of(entry[2], entry[3]))
 
 
@@ -160,8 +163,13 @@ def _work(index: int, maker: Any, pipe: Connection, parent_pipe: Connection, *re
         pipe.send(Failure.of(error, traceback.format_exc()))
         return
     errors: Any = _Errors(pipe)
-    with contextlib.suppress(ConnectionError):  # the parent is gone
+    try:
         _async_worker(index, lambda: env, pipe, parent_pipe, shared_memory, errors, *others)
+    except ConnectionError:  # the parent is gone
+        return
+    except Exception as error:  # of closing, which the parent does not wait for
+        if not errors.failed:
+            sys.stderr.write(f"environment {index}: close raised {error!r}\n")
 
 
 def _answer(function: Callable[[], Any], pipe: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Whole jobs with misbehaving environments: collect, fit, wrap and train, under a time limit."""
+"""Whole jobs with misbehaving environments: collect, fit, wrap, train, play; with a time limit."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ import gymnasium as gym
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
 import latentrl as lrl
 from agents.algorithms import find_algorithm
+from agents.evaluate import actor
+from agents.play import play
 from agents.venv import build_monitored
 from envs import Environment, make_vector
 from latentrl.data.environment import checked_maker
 from latentrl.utils.workers import in_workers
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from scripts.studies.reliability.strange import HOSTS, KINDS, Kind, Ordinary
-from scripts.studies.reliability.strange.kinds import IN_PROCESS, IN_WORKERS, MAIN
+from scripts.studies.reliability.strange.kinds import IN_PROCESS, IN_WORKERS, LIMIT, MAIN
 
 __all__ = ["ALGORITHMS", "HOSTS", "KINDS", "Kind", "Outcome", "outcome"]
 
@@ -48,7 +51,7 @@ MODES = {
     "sync_disabled": AutoresetMode.DISABLED,
 }
 USER_ERRORS = (ValueError, TypeError, FileNotFoundError, gym.error.Error)
-FRAMES, TIMESTEPS = 60, 96
+FRAMES, TIMESTEPS, EPISODES = 60, 64, 2
 ANSWER_SECONDS = 5.0
 """Seconds that a worker may take for an answer; the default, two minutes, is too long for a job."""
 ORPHAN_SECONDS = 5.0
@@ -57,7 +60,7 @@ ORPHAN_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a job: collect and fit, or wrap and train."""
+    """One part of a job: collect and fit, or wrap, train and play."""
 
     name: str
     """What was done."""
@@ -81,7 +84,7 @@ class Outcome:
     """Wall time."""
 
 
-def outcome(kind: Kind, host: str, algorithm: str, seconds: float = 60.0) -> Outcome:
+def outcome(kind: Kind, host: str, algorithm: str, seconds: float = 120.0) -> Outcome:
     """Run a job in a process of its own and judge what becomes of it.
 
     Args:
@@ -221,6 +224,8 @@ def _stage(name: str, work: Callable[[], None]) -> Stage:
 
 def _untrained(kind: Kind) -> lrl.Autoencoder:
     space = getattr(kind.make, "observation_space", None)
+    if kind.key is not None and isinstance(space, spaces.Dict):
+        space = space[kind.key]
     if not isinstance(space, spaces.Box):
         space = Ordinary.observation_space
     return lrl.beta_vae(space, latent_dim=2)
@@ -229,11 +234,11 @@ def _untrained(kind: Kind) -> lrl.Autoencoder:
 def _collect(kind: Kind, host: str, path: Path) -> lrl.Autoencoder:
     env, n_envs = _source(kind, host)
     with contextlib.nullcontext() if callable(env) else _closed(env):
-        frames = lrl.collect(env, FRAMES, path, n_envs=n_envs, progress=False)
+        frames = lrl.collect(env, FRAMES, path, n_envs=n_envs, key=kind.key, progress=False)
     if kind.collected is not None and not kind.collected(frames):
         raise AssertionError("the collected frames are not those of the environment")
     model = lrl.beta_vae(frames.space, latent_dim=2)
-    lrl.fit(model, frames, lrl.FitConfig(steps=4, batch_size=16, device="cpu"), progress=False)
+    lrl.fit(model, frames, lrl.FitConfig(steps=2, batch_size=16, device="cpu"), progress=False)
     return model
 
 
@@ -274,17 +279,32 @@ def _vector(kind: Kind, host: str) -> Any:
 
 
 def _train(kind: Kind, host: str, algorithm: str, model: lrl.Autoencoder) -> None:
-    if host == "env":
-        env: Any = lrl.wrap(kind.make(), model)
-    elif host == "scripts":
-        env = lrl.wrap(build_monitored(Environment(kind.path), n_envs=2, seed=0), model)
-    elif host in ("dummy", "subproc"):
-        env = lrl.wrap(_vector(kind, host), model)
-    else:
-        env = GymnasiumVecEnv(lrl.wrap(_vector(kind, host), model))
+    env = _wrapped(kind, host, model)
     with _closed(env):
         cls = find_algorithm(algorithm).cls
-        agent = cls("MlpPolicy", env, device="cpu", **ALGORITHMS[algorithm]).learn(TIMESTEPS)
+        policy = "MlpPolicy" if kind.key is None else "MultiInputPolicy"
+        agent = cls(policy, env, device="cpu", **ALGORITHMS[algorithm]).learn(TIMESTEPS)
+        _check_agent(kind, agent)
+        # Only these have a monitor already.
+        played = agent.env if host in ("env", "scripts") else VecMonitor(agent.env)
+        lengths = play(played, actor(agent, True), EPISODES, limit=LIMIT).lengths
+    if lengths != [kind.length] * EPISODES:
+        raise AssertionError(f"episodes of {lengths} timesteps in place of {kind.length}")
+
+
+def _wrapped(kind: Kind, host: str, model: lrl.Autoencoder) -> Any:
+    """Return the environments that an agent takes, with latents of ``model``."""
+    wrap = functools.partial(lrl.wrap, encoder=model, key=kind.key)
+    if host == "env":
+        return wrap(kind.make())
+    if host == "scripts":
+        return wrap(build_monitored(Environment(kind.path), n_envs=2, seed=0))
+    if host in ("dummy", "subproc"):
+        return wrap(_vector(kind, host))
+    return GymnasiumVecEnv(wrap(_vector(kind, host)))
+
+
+def _check_agent(kind: Kind, agent: BaseAlgorithm) -> None:
     if not all(torch.isfinite(values).all() for values in agent.policy.state_dict().values()):
         raise AssertionError("the weights of the agent are not finite")
     if kind.learned is not None and not kind.learned(agent):

@@ -150,6 +150,20 @@ def test_rewards_that_are_not_finite_are_named(bad):
     check_rewards(rewards[:2], "at step 40")
 
 
+@pytest.mark.parametrize("bad", [1e39, -3.5e38])
+def test_rewards_that_float32_does_not_hold_are_infinite(bad):
+    with pytest.raises(
+        ValueError, match=r"^environment 1 returned the reward -?[13].*e\+3[89] at step 2"
+    ):
+        check_rewards(np.array([3.4e38, bad]), "at step 2")
+
+
+@pytest.mark.parametrize("shape", [(0,), (8, 0, 3)])
+def test_a_space_holds_values(shape):
+    with pytest.raises(ValueError, match="hold no values: each axis of a space has a size"):
+        ObservationCheck(spaces.Box(0, 1, shape, np.float32), WHERE)
+
+
 @pytest.mark.parametrize("bad", [None, "a"])
 def test_rewards_are_numbers(bad):
     with pytest.raises(ValueError, match=f"a reward is a number, environment 1 returned {bad}"):

@@ -1,4 +1,4 @@
-"""Rewards of one value in an array, steps that return nothing, and errors while closing."""
+"""Rewards and ends in arrays, steps and Dicts that lack values, and errors while closing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import latentrl as lrl
 from latentrl.data.environment import checked
@@ -66,3 +67,57 @@ def test_an_error_of_closing_hides_no_other(tmp_path) -> None:
 
     with pytest.raises(RuntimeError, match="no fuel"):
         lrl.collect(Fails, 10, tmp_path / "frames", n_envs=1, progress=False)
+
+
+class Ends(Clock):
+    """A clock whose steps return one value as ``terminated``, and one info."""
+
+    def __init__(self, end: Any, info: Any = None) -> None:
+        super().__init__()
+        self.end, self.info = end, {} if info is None else info
+
+    def step(self, action: Any) -> Any:
+        observation, reward, _, truncated, _ = super().step(action)
+        return observation, reward, self.end, truncated, self.info
+
+
+@pytest.mark.parametrize("end", [np.array([True]), np.ones((1, 1)), np.array(1), np.bool_(1), 1])
+def test_ends_lose_their_axes(end: Any) -> None:
+    env = checked(Ends(end))
+    env.reset(seed=0)
+    result = env.step(0)[2]
+    assert np.ndim(result) == 0
+    assert bool(result) is True
+
+
+@pytest.mark.parametrize("end", [None, "no", np.zeros(2, bool), []])
+def test_other_ends_are_named(end: Any) -> None:
+    env = checked(Ends(end))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="for the end of an episode: return a bool for terminated"):
+        env.step(0)
+
+
+def test_infos_are_dicts() -> None:
+    env = checked(Ends(False, "fine"))
+    env.reset(seed=0)
+    with pytest.raises(
+        ValueError, match=r"step of .* Ends returned the info 'fine': return a dict"
+    ):
+        env.step(0)
+
+
+@pytest.mark.parametrize(
+    ("observation", "found"), [({"a": 1}, "a"), ({}, ""), (np.zeros(2), "no Dict")]
+)
+def test_dicts_have_all_keys(observation: Any, found: str) -> None:
+    class Keys(Clock):
+        def __init__(self) -> None:
+            super().__init__()
+            self.observation_space = spaces.Dict(a=spaces.Discrete(2), b=spaces.Discrete(2))
+
+        def reset(self, **options: Any) -> Any:
+            return observation, {}
+
+    with pytest.raises(ValueError, match=f"Keys returned {found}, its space declares a Dict of a,"):
+        checked(Keys()).reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import multiprocessing
@@ -152,6 +153,23 @@ def test_closing_neither_hangs_nor_raises(fail):
     envs.step_async(np.zeros(N, int))  # and its answers are never read
     envs.close(timeout=0.3)
     assert not any(process.is_alive() for process in envs.processes)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_error_of_closing_is_one_line_and_comes_after_no_other(fails, capfd):
+    class Closes(Failing):
+        def step(self, action):
+            return 1 / 0 if fails else super().step(action)
+
+    envs = in_workers(
+        [lambda i=i: Closes(i, "close", lambda: raise_(OSError("stuck"))) for i in (0, 1)]
+    )
+    with pytest.raises(WorkerError, match="division") if fails else contextlib.nullcontext():
+        run(envs)
+    envs.close()
+    error = capfd.readouterr().err
+    assert "Traceback" not in error
+    assert ("environment 1: close raised OSError('stuck')" in error) is not fails
 
 
 def _make_and_die(queue):

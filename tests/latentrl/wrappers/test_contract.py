@@ -153,6 +153,19 @@ def test_the_bounds_of_the_encoder_are_those_of_the_environment_in_every_host(na
     assert len(play(lrl.wrap(floats(2), model))) == 5
 
 
+def test_the_bounds_are_compared_by_channel():
+    def env(*highs):
+        high = np.broadcast_to(np.array(highs, np.float32), (16, 16, 3))
+        space = spaces.Box(np.zeros_like(high), high, dtype=np.float32)
+        return gym.wrappers.TransformObservation(Clock(side=16), lambda _: high / 2, space)
+
+    model = lrl.pca(env(255, 255, 10).observation_space, latent_dim=2)
+    message = r"\[0, 255\], \[0, 255\], \[0, 10\], .* gives .*\[0, 10\], \[0, 255\], \[0, 255\]"
+    with pytest.raises(ValueError, match=message):
+        lrl.wrap(env(10, 255, 255), model)
+    assert lrl.wrap(env(255, 255, 10), model).reset()[0].shape == (2,)
+
+
 class OneArray(Clock):
     """A clock that draws into one array."""
 

@@ -1,6 +1,13 @@
 """Environments that misbehave, each in one way, and the outcome that is right for each."""
 
-from scripts.studies.reliability.strange import episodes, interfaces, observations, processes
+from scripts.studies.reliability.strange import (
+    episodes,
+    formats,
+    interfaces,
+    observations,
+    processes,
+    wrapped,
+)
 from scripts.studies.reliability.strange.kinds import HOSTS, KINDS, Kind, Ordinary
 
 __all__ = [
@@ -9,7 +16,9 @@ __all__ = [
     "Kind",
     "Ordinary",
     "episodes",
+    "formats",
     "interfaces",
     "observations",
     "processes",
+    "wrapped",
 ]

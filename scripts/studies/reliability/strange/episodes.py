@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from scripts.studies.reliability.strange.kinds import CHECKED, HOSTS, Ordinary, kind
+from scripts.studies.reliability.strange.kinds import CHECKED, HOSTS, LIMIT, Ordinary, kind
 from scripts.studies.reliability.strange.observations import terminal_observations_are_kept
 
 LATE = 20
@@ -141,14 +141,14 @@ def NoTerminalObservation() -> gym.Env[Any, Any]:
     return Ordinary()
 
 
-@kind(collected=lambda frames: frames.times.max() == 1)
+@kind(collected=lambda frames: frames.times.max() == 1, length=1)
 class OneStep(Ordinary):
     """Episodes of one step."""
 
     length = 1
 
 
-@kind()
+@kind(length=LIMIT)
 class Endless(Ordinary):
     """Episodes that never end."""
 

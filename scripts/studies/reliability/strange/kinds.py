@@ -14,6 +14,8 @@ from gymnasium import spaces
 from latentrl.types import Array
 
 SIDE = 16
+LIMIT = 20
+"""Timesteps of the longest episode of an evaluation."""
 IN_PROCESS = ("env", "sync", "sync_same_step", "sync_disabled", "dummy")
 OURS = ("workers", "scripts")
 CHECKED = (*IN_PROCESS, *OURS)
@@ -118,6 +120,10 @@ class Kind:
     """Whether the trained agent is right; None does not look at it."""
     vector: Callable[[Any], Any] | None
     """Wrapper of the vector environment; None leaves it."""
+    key: str | None
+    """Key of the observations of a Dict."""
+    length: int
+    """Timesteps of each episode of the trained agent."""
 
     @property
     def path(self) -> str:
@@ -146,6 +152,8 @@ def kind(
     collected: Callable[[Any], bool] | None = None,
     learned: Callable[[Any], bool] | None = None,
     vector: Callable[[Any], Any] | None = None,
+    key: str | None = None,
+    length: int = Ordinary.length,
 ) -> Callable[[Maker], Maker]:
     """Return a decorator that adds a class, or a function, to ``KINDS``; arguments as in ``Kind``.
 
@@ -156,7 +164,7 @@ def kind(
         name = make.__name__
         done = not refused if works is None else works
         wrong = (refused, refused_by, done)
-        checks = (hosts, collected, learned, vector)
+        checks = (hosts, collected, learned, vector, key, length)
         KINDS[name] = Kind(name, make, *wrong, warns, own_error, *checks)
         return make
 
