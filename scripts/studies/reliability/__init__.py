@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scripts.studies.core import STUDIES, Part
+from scripts.studies.core import STUDIES, Part, Result
 from scripts.studies.experiments import Experiments
 from scripts.studies.reliability import environments, files, kills, soak, writers
 from scripts.studies.reliability.extent import Extent, Measured
+from scripts.studies.reliability.record import record_of
 
 COUNTS = {"files": 5_000, "kills": 200, "writers": 100, "environments": 10_000, "soak": 1_200}
 """Cases of each part, at most; seconds of the soak."""
@@ -21,7 +22,7 @@ class Reliability(Experiments):
 
     No outcome of any part may be wrong: nothing may be lost, end in a crash or be silently other
     than it should be. `--count` shortens a part, and `--case` repeats the one case that a wrong
-    outcome was printed with.
+    outcome was printed with. A part that was interrupted continues; `--fresh` starts it again.
     """
 
     name = "reliability"
@@ -43,4 +44,8 @@ class Reliability(Experiments):
     def bound(self, name: str) -> Part:
         """Return the part with the extent that the flags give."""
         count = COUNTS[name] if self.count is None else self.count
+        if self.fresh:
+            record_of(name, self.seed).unlink(missing_ok=True)
+            # An interrupted run leaves no old result that the next one would take for its own.
+            Result(self.name, name).file.unlink(missing_ok=True)
         return functools.partial(self.parts[name], Extent(count, self.seed, self.case))
