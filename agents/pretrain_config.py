@@ -224,7 +224,7 @@ def read_config(path: Path) -> PretrainConfig:
     where = f"the flags in {file}"
     saved = decode(Mapping[str, Any], read_json(file), where)
     given = {name: decode(str | None, saved.get(name), f"{name} of {where}") for name in PATHS}
-    paths = {name: Path(value) for name, value in given.items() if value}
+    paths: dict[str, Any] = {name: Path(value) for name, value in given.items() if value}
     # Runs from before the flag have frames of the original size.
     config: PretrainConfig = decode(PretrainConfig, {"store_original": True, **saved}, where)
     return dataclasses.replace(config, **paths)

@@ -10,6 +10,7 @@ from scripts.studies.experiments import Experiments
 from scripts.studies.reliability import environments, files, kills, soak, writers
 from scripts.studies.reliability.extent import Extent, Measured
 from scripts.studies.reliability.record import record_of
+from scripts.studies.report import print_study
 
 COUNTS = {"files": 5_000, "kills": 200, "writers": 100, "environments": 10_000, "soak": 1_200}
 """Cases of each part, at most; seconds of the soak."""
@@ -41,10 +42,18 @@ class Reliability(Experiments):
     case: int | None = None
     """The one case to run, by the number that a wrong outcome was printed with."""
 
+    def run(self) -> None:
+        """Run the parts without a result and print all results; a single case leaves none."""
+        if self.case is None:
+            super().run()
+            return
+        for name in self.chosen():
+            print_study(self.parts[name], self.bound(name)())
+
     def bound(self, name: str) -> Part:
         """Return the part with the extent that the flags give."""
         count = COUNTS[name] if self.count is None else self.count
-        if self.fresh:
+        if self.fresh and self.case is None:
             record_of(name, self.seed).unlink(missing_ok=True)
             # An interrupted run leaves no old result that the next one would take for its own.
             Result(self.name, name).file.unlink(missing_ok=True)
