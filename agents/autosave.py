@@ -1,4 +1,4 @@
-"""Checkpoints by the clock, and the end of a training whose weights are not finite."""
+"""Ends of a training: checkpoints by the clock, interruptions, weights that are not finite."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+
+from latentrl.utils.signals import held_interrupts
 
 SAVING = 10
 """Time from one save to the next, in durations of the save, up to as many times the minutes."""
@@ -46,6 +49,19 @@ class SaveByClock(BaseCallback):
 
     def _on_step(self) -> bool:
         return True
+
+
+class OrderlyLogger(Logger):
+    """A logger that finishes what it writes before an interruption acts.
+
+    TensorBoard writes by a thread, which an interruption in its queue would leave waiting for ever,
+    and the training that closes it as well.
+    """
+
+    def dump(self, step: int = 0) -> None:
+        """Write all recorded values."""
+        with held_interrupts():
+            super().dump(step)
 
 
 def check_weights(model: BaseAlgorithm, last: Path, cause: BaseException | None = None) -> None:

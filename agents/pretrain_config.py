@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +19,15 @@ from latentrl.data.tables import TABLE_SUFFIXES
 from latentrl.models import MODELS
 from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import MIN_SIDE, is_image
+from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
 
 PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
+PATHS = ("data", "out")
+"""Flags that name a file or a folder."""
 SUFFIXES = (".gz", ".npy", ".npz", *IMAGE_SUFFIXES, *TABLE_SUFFIXES)
 
 
@@ -212,20 +216,20 @@ def fit_config(config: PretrainConfig) -> FitConfig:
 
 
 def read_config(path: Path) -> PretrainConfig:
-    """Read the flags of the run in ``path``."""
-    saved = read_json(path / "pretraining.json")
-    paths = {name: Path(saved[name]) for name in ("data", "out") if saved[name]}
-    crop = None if saved["crop"] is None else tuple(saved["crop"])
+    """Read the flags of the run in ``path``.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        ValueError: the file is damaged, or holds other flags or other types.
+    """
+    file = path / "pretraining.json"
+    where = f"the flags in {file}"
+    saved = decode(Mapping[str, Any], read_json(file), where)
+    given = {name: decode(str | None, saved.get(name), f"{name} of {where}") for name in PATHS}
+    paths: dict[str, Any] = {name: Path(value) for name, value in given.items() if value}
     # Runs from before the flag have frames of the original size.
-    return PretrainConfig(
-        **{
-            "store_original": True,
-            **saved,
-            **paths,
-            "crop": crop,
-            "option": tuple(saved.get("option", ())),
-        }
-    )
+    config: PretrainConfig = decode(PretrainConfig, {"store_original": True, **saved}, where)
+    return dataclasses.replace(config, **paths)
 
 
 def as_json(config: PretrainConfig) -> dict[str, Any]:

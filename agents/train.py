@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger, make_output_format
+from stable_baselines3.common.logger import make_output_format
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
-from agents.autosave import SaveByClock, check_weights
+from agents.autosave import OrderlyLogger, SaveByClock, check_weights
 from agents.bonuses import make_novelty
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
@@ -208,12 +208,12 @@ class _Run:
             self.validation.close,
         ]
 
-    def _logger(self) -> Logger:
+    def _logger(self) -> OrderlyLogger:
         suffix = f"-{self.model.num_timesteps:09d}"  # a resumed run writes a table of its own
         formats = [
             make_output_format(kind, str(self.path), suffix) for kind in ("tensorboard", "csv")
         ]
-        return Logger(str(self.path), formats)
+        return OrderlyLogger(str(self.path), formats)
 
     def _callbacks(self) -> list[BaseCallback]:
         skip = self.agent.environment.frame_skip

@@ -85,16 +85,17 @@ def collect(
         origin = origin_of(envs, policy, seed, key)
         existing = check_origin(path, origin, frames, progress) if has_store(path) else 0
         if existing < frames:
-            # Each call that extends a store gets a seed of its own, and so new episodes.
-            shard_seed = int(np.random.SeedSequence([seed, existing]).generate_state(1)[0] >> 1)
-            chosen = _build_policy(policy, envs.action_space, shard_seed)
             check = ObservationCheck(space, f"the environment {environment['id']}")
             with (
                 progress_bar(frames, existing, "collecting", "frame", progress) as bar,
                 FrameWriter(
-                    path, stored, envs.single_action_space, environment, seed=shard_seed, **origin
+                    path, stored, envs.single_action_space, environment, **origin
                 ) as writer,
             ):
+                # Each shard has a seed of its own, and so other episodes: no writer shares its
+                # number, not even one that collects with the same seed at the same time.
+                shard_seed = _shard_seed(seed, writer.number)
+                chosen = _build_policy(policy, envs.action_space, shard_seed)
                 run = _Collection(envs, chosen, writer, key, check, resize)
                 run.run(frames - existing, shard_seed, bar)
     except BaseException:
@@ -117,6 +118,10 @@ def _make_vector(
     envs = SyncVectorEnv(makers)
     envs.metadata = {**envs.metadata, **described(envs.envs[0])}
     return envs
+
+
+def _shard_seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
 
 
 def _build_policy(

@@ -130,7 +130,8 @@ def check_same(
 class FrameWriter:
     """Appends one shard to a store; a kill at any moment loses at most the last batch.
 
-    Several writers may append to one store at the same time, each to a shard of its own.
+    Several writers may append to one store at the same time, each to a shard of its own, which
+    ``number`` names.
     """
 
     def __init__(
@@ -164,7 +165,8 @@ class FrameWriter:
         self._dtype = space.dtype
         self._layout = Layout(path, space, step_dtype(manifest["action"]))
         self._origin = origin
-        self._name, self._files = _new_shard(self._layout, origin)
+        self.number, self._files = _new_shard(self._layout, origin)
+        self._name = _name_of(self.number)
         self._frames = 0
         self._crc32 = dict.fromkeys(KINDS, 0)
 
@@ -240,11 +242,15 @@ def _check_format(path: Path) -> None:
         )
 
 
-def _new_shard(layout: Layout, origin: Mapping[str, Any]) -> tuple[str, dict[str, FileIO]]:
+def _name_of(number: int) -> str:
+    return f"{number:03d}"
+
+
+def _new_shard(layout: Layout, origin: Mapping[str, Any]) -> tuple[int, dict[str, FileIO]]:
     description = _to_bytes(dataclasses.asdict(ShardDescription(origin)))
     number = 0
     while True:
-        name = f"{number:03d}"
+        name = _name_of(number)
         try:  # exclusively, so that two writers at once get a shard each
             files = {
                 kind: layout.path(name, f"{kind}.bin").open("xb", buffering=0) for kind in KINDS
@@ -254,7 +260,7 @@ def _new_shard(layout: Layout, origin: Mapping[str, Any]) -> tuple[str, dict[str
             continue
         # Last: a shard that has a description has both files, and a kill before leaves no shard.
         write_new(layout.path(name, "json"), description)
-        return name, files
+        return number, files
 
 
 def _to_bytes(data: Any) -> bytes:

@@ -15,7 +15,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.training.checkpoint import check_weights
 from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from latentrl.utils.decoding import decode
-from latentrl.utils.io import read_tensors, write_tensors
+from latentrl.utils.io import name_not_finite, read_tensors, write_tensors
 from latentrl.utils.settings import check_same_settings
 
 RESUME_FILE = "resume.safetensors"
@@ -73,7 +73,8 @@ def read_progress(
         The progress, the best weights so far, and the running sums of the losses.
 
     Raises:
-        ValueError: there is nothing to resume, or the run has another recipe.
+        ValueError: there is nothing to resume, the file is damaged or not finite, or the run has
+            another recipe.
     """
     file = folder / RESUME_FILE
     if not file.exists():
@@ -94,6 +95,9 @@ def read_progress(
     best = _below(tensors, "best.")
     for state in (weights, best):
         check_weights(state, model.state_dict(), str(file))
+    broken = name_not_finite(tensors)
+    if broken is not None:
+        raise ValueError(f"{file} cannot be used: {broken!r} has values that are not finite")
     model.load_state_dict(weights)
     load_optimizer_tensors(optimizer, tensors)
     return progress, best, sums

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from multiprocessing import connection
+from typing import Any
 
 GL_CONTEXTS = {
     "libGL.so.1": "glXGetCurrentContext",
@@ -16,6 +17,9 @@ GL_CONTEXTS = {
     "libOSMesa.so.8": "OSMesaGetCurrentContext",
 }
 """Functions that return the current context, by library."""
+
+TERM_SECONDS = 60.0
+"""Seconds that a worker lives on after SIGTERM: the main process may save within them."""
 
 
 def start_method() -> str | None:
@@ -61,13 +65,24 @@ def is_worker() -> bool:
 
 
 def become_worker() -> None:
-    """Leave the signals of the terminal to the main process, and end when it ends."""
-    # A terminal sends these to all its processes. The main one saves, and closes the workers.
+    """Leave signals to the main process, and end when it ends.
+
+    SIGTERM, as schedulers and ``Process.terminate`` send it, acts after ``TERM_SECONDS``.
+    """
+    # Terminals and schedulers send these to all processes of a job. The main one saves, and closes
+    # the workers, which it may need until then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the handler that fork inherits
+    # A function, because a program that an environment starts inherits what is ignored.
+    signal.signal(signal.SIGTERM, _end_later)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_later(*_: Any) -> None:
+    end = threading.Timer(TERM_SECONDS, os._exit, [1])
+    end.daemon = True
+    end.start()
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.util import Finalize
 from typing import Any
 
 import gymnasium as gym
@@ -103,6 +104,8 @@ class WorkerVectorEnv(AsyncVectorEnv[Any, Any]):
             WorkerPipe(pipe, process, i, self.timeout)  # type: ignore[misc]
             for i, (pipe, process) in enumerate(zip(self.parent_pipes, self.processes, strict=True))
         ]
+        # At the exit, before the workers get SIGTERM, which acts late, and are waited for.
+        Finalize(self, stop_workers, (self.processes, self.parent_pipes, 0.0), exitpriority=0)
         try:
             super()._check_spaces()  # type: ignore[no-untyped-call]
         except BaseException:

@@ -18,7 +18,7 @@ from latentrl.utils.progress import progress_bar
 from latentrl.viz import images
 from latentrl.viz.figures import can_draw
 from latentrl.viz.novelty_map import RecentStates, novelty_map
-from latentrl.viz.tensorboard import SHOWN, add_image
+from latentrl.viz.tensorboard import SHOWN, add_image, add_scalar
 from latentrl.wrappers.intrinsic import IntrinsicRewards
 from latentrl.wrappers.sb3 import LatentVecEnv
 
@@ -73,8 +73,11 @@ class EnvFrameCurves(BaseCallback):
         writer, episodes = summary_writer(self), self.model.ep_info_buffer
         if writer is not None and episodes:
             mean = float(np.mean([episode["r"] for episode in episodes]))
-            writer.add_scalar(
-                "rollout/ep_rew_mean_per_env_frame", mean, self.num_timesteps * self.frame_skip
+            add_scalar(
+                writer,
+                "rollout/ep_rew_mean_per_env_frame",
+                mean,
+                self.num_timesteps * self.frame_skip,
             )
 
 

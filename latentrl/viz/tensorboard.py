@@ -17,6 +17,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.health import Health
 from latentrl.types import Array
+from latentrl.utils.signals import held_interrupts
 from latentrl.viz import images
 
 SHOWN = 8
@@ -27,12 +28,19 @@ IMAGE_INTERVAL = 1.1
 """Ratio of the steps at two image summaries; epochs of few steps would fill the disk."""
 
 
+def add_scalar(writer: SummaryWriter, tag: str, value: float, step: int) -> None:
+    """Add a value to a curve, before an interruption acts."""
+    with held_interrupts():  # the writer's thread would wait for ever for a queue left half locked
+        writer.add_scalar(tag, value, step)  # type: ignore[no-untyped-call]
+
+
 def add_image(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> None:
     """Add an encoded PNG or GIF to the image summaries; TensorBoard plays GIFs."""
     # SummaryWriter.add_video needs moviepy and writes nothing without it; a GIF in an image works.
     image = Summary.Image(encoded_image_string=encoded, colorspace=3)
     summary = Summary(value=[Summary.Value(tag=tag, image=image)])
-    writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
+    with held_interrupts():
+        writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
 
 
 def add_hyperparameters(
@@ -44,8 +52,9 @@ def add_hyperparameters(
         for key, value in values.items()
     }
     # SummaryWriter.add_hparams writes to a subfolder, a run of its own; these go to this run.
-    for summary in hparams(shown, dict.fromkeys(curves, 0.0)):  # type: ignore[no-untyped-call]
-        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+    with held_interrupts():
+        for summary in hparams(shown, dict.fromkeys(curves, 0.0)):  # type: ignore[no-untyped-call]
+            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
 class TensorBoardCallback:

@@ -153,6 +153,8 @@ def edit_notes(file: Path, rng: np.random.Generator) -> Change:
 def edit_tensors(file: Path, rng: np.random.Generator) -> Change:
     """Edit one tensor of a safetensors file, and write valid checksums."""
     tensors, notes = read_safetensors(file)
+    if not tensors:
+        return edit_notes(file, rng)
     name = sorted(tensors)[int(rng.integers(len(tensors)))]
     tensor = tensors.pop(name)
     edit, edits = "", _tensor_edits(name, tensor)

@@ -19,6 +19,7 @@ from scripts.studies.reliability.changes import (
     edit_json,
     edit_notes,
     edit_tensors,
+    overwrite,
 )
 
 SHAPES: tuple[tuple[int, ...], ...] = (
@@ -142,6 +143,8 @@ def safetensors_header(file: Path, rng: np.random.Generator) -> Change:
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     names = sorted(name for name in header if name != "__metadata__")
+    if not names:
+        return overwrite(file, rng)
     entry = header[names[int(rng.integers(len(names)))]]
     key = ("shape", "dtype", "data_offsets")[int(rng.integers(3))]
     entry[key] = {

@@ -32,6 +32,7 @@ from scripts.studies.reliability.processes import (
     status,
     warm,
 )
+from scripts.studies.reliability.record import recorded
 
 SECONDS = 5.0
 """Limit of the time of the processor."""
@@ -127,7 +128,9 @@ class Reader:
             return edits[int(rng.integers(len(edits)))](file, rng)
         if kind < 0.6:
             change = changes.special(file, rng)
-            return Change(change.text) if each.optional and "deleted" in change.text else change
+            # Among images other folders, and so one in place of an image, are as good as none.
+            gone = each.optional and change.text.endswith(("deleted", "a folder"))
+            return Change(change.text) if gone else change
         if kind < 0.65:
             return changes.link_outside(file, self.folder / "outside")
         if kind < 0.7:
@@ -188,16 +191,21 @@ def outcomes(extent: Extent, folder: Path, names: Sequence[str]) -> Iterator[Out
         failures = {name: sampler(name) for name in names}
     for name, answer in failures.items():
         if failure := answer.ended or answer.value:
-            yield Outcome(name, "the intact sample", "the intact sample is refused", failure)
+            refused = Outcome(name, "the intact sample", "the intact sample is refused", failure)
+            yield _reported(extent, refused)
     readable = [name for name in names if failures[name] == Answer("")]
     warm(functools.partial(reader.read_samples, readable))
     with contextlib.closing(Worker(reader.read, HANG, GIB)) as worker:
-        for number in extent.numbers():
+
+        def run(number: int) -> Outcome:
             if number % RESTART == RESTART - 1:
                 worker.close()
             name = readable[number % len(readable)]
             answer = worker(name, number)
-            yield answer.value or _died(folder, name, number, answer.ended)
+            found = answer.value or _died(folder, name, number, answer.ended)
+            return _reported(extent, found)
+
+        yield from recorded("files", extent, Outcome, run)
 
 
 def _died(folder: Path, name: str, number: int, ended: str) -> Outcome:
@@ -218,8 +226,7 @@ def study(extent: Extent) -> Study:
     """
     folder = FOLDER.resolve() / "reliability" / "files"
     with single_thread():
-        found = [_reported(extent, each) for each in outcomes(extent, folder, list(FORMATS))]
-    return summary(found)
+        return summary(list(outcomes(extent, folder, list(FORMATS))))
 
 
 def _reported(extent: Extent, each: Outcome) -> Outcome:

@@ -29,6 +29,7 @@ from scripts.studies.reliability.processes import (
     wait,
     warm,
 )
+from scripts.studies.reliability.record import recorded
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 LIMIT = 60.0
@@ -190,12 +191,14 @@ def study(extent: Extent) -> Study:
 
 
 def _reported(extent: Extent, stopper: Stopper) -> Iterator[Stop]:
-    for number in extent.numbers():
+    def run(number: int) -> Stop:
         stop = stopper.stop(number)
         if stop.wrong:
             text = f"{stop.job}, {stop.signal} at {stop.reached}: {stop.wrong}"
             extent.report("kills", number, text)
-        yield stop
+        return stop
+
+    return recorded("kills", extent, Stop, run)
 
 
 def summary(found: Sequence[Stop]) -> Study:

@@ -27,6 +27,7 @@ from scripts.studies.reliability.problems import (
     train_flags,
 )
 from scripts.studies.reliability.processes import FORK, ended_within, single_thread, start, warm
+from scripts.studies.reliability.record import recorded
 
 LIMIT = 60.0
 """Seconds in which both writers end."""
@@ -211,11 +212,13 @@ def study(extent: Extent) -> Study:
 
 
 def _reported(extent: Extent, writers: Writers) -> Iterator[Pair]:
-    for number in extent.numbers():
+    def run(number: int) -> Pair:
         pair = writers.pair(number)
         if pair.wrong:
             extent.report("writers", number, f"{pair.kind}: {pair.wrong}")
-        yield pair
+        return pair
+
+    return recorded("writers", extent, Pair, run)
 
 
 def summary(found: Sequence[Pair]) -> Study:

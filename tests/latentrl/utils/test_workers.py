@@ -205,13 +205,42 @@ def test_workers_end_with_their_parent_even_in_the_middle_of_a_step():
     assert not any(map(is_running, workers))
 
 
-def test_signals_of_the_terminal_are_the_parents():
+def test_signals_of_the_whole_job_are_the_parents():
     envs = in_workers([Clock] * N)
     for process in envs.processes:
-        for number in (signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             os.kill(process.pid, number)
     run(envs)
     envs.close()
+
+
+def test_a_terminated_worker_ends_later(monkeypatch):
+    monkeypatch.setattr(processes, "TERM_SECONDS", 0.1)
+    envs = in_workers([Clock])
+    envs.processes[0].terminate()
+    envs.processes[0].join(10)
+    assert envs.processes[0].exitcode == 1
+    envs.close()
+
+
+def _make_and_end(queue):
+    envs = in_workers([Clock] * N)
+    queue.put([process.pid for process in envs.processes])
+    queue.close()
+    queue.join_thread()
+    multiprocessing.util._exit_function()  # with the workers open, as at the end of a script
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
+def test_workers_that_nobody_closes_do_not_delay_the_end():
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    parent = context.Process(target=_make_and_end, args=(queue,))
+    parent.start()
+    workers = queue.get(timeout=20)
+    parent.join(20)
+    assert parent.exitcode == 0
+    assert not any(map(is_running, workers))
 
 
 class Recorded(Clock):

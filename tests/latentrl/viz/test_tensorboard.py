@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import latentrl as lrl
-from latentrl.viz.tensorboard import RESULTS, SHOWN, TensorBoardCallback, sample_for_images
+from latentrl.viz.tensorboard import (
+    RESULTS,
+    SHOWN,
+    TensorBoardCallback,
+    add_scalar,
+    sample_for_images,
+)
 
 CONFIG = lrl.FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32")
 
@@ -121,3 +128,21 @@ def test_frames_for_images_are_evenly_spaced(images: Any) -> None:
     np.testing.assert_array_equal(sample_for_images(frames), images[12:200:25])
     assert len(sample_for_images(lrl.as_frames(images[:3]))) == 3
     assert len(sample_for_images(frames)) == SHOWN
+
+
+class Interrupted:
+    """A writer in whose middle Ctrl-C comes."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+
+    def add_scalar(self, *values: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        self.written.append(values)
+
+
+def test_a_value_is_written_before_an_interruption_acts() -> None:
+    writer: Any = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        add_scalar(writer, "loss", 2.0, 7)
+    assert writer.written == [("loss", 2.0, 7)]
