@@ -185,7 +185,8 @@ class _Collection:
         )
         if done.any():
             ended = np.flatnonzero(done)
-            self._write(self._terminal(following, infos, ended), env=ended, final=done[ended])
+            finals = self._terminal(before, following, infos, ended)
+            self._write(finals, env=ended, final=done[ended])
         return self._start_episodes(following, done)
 
     def _select(self, observations: Any) -> Array:
@@ -199,7 +200,9 @@ class _Collection:
         self.writer.append(frames, episode=self.episodes[fields["env"]], **fields)
         self.room -= len(fields["env"])
 
-    def _terminal(self, following: Any, infos: dict[str, Any], ended: Array) -> Array:
+    def _terminal(
+        self, before: Array, following: Any, infos: dict[str, Any], ended: Array
+    ) -> Array:
         """Last observations of the episodes that ended, ``(B, *shape)``."""
         if self.mode != AutoresetMode.SAME_STEP:
             return self.check(self._select(following))[ended]
@@ -210,7 +213,7 @@ class _Collection:
                 "where an episode ended; use autoreset mode NEXT_STEP"
             )
         finals = self.check(np.stack([self._select(infos["final_obs"][i]) for i in ended]))
-        self.check_finals(finals, self._select(following)[ended])
+        self.check_finals(self._select(observations)[ended], finals, self._select(following)[ended])
         return finals
 
     def _start_episodes(self, observations: Any, done: Array) -> tuple[Any, Array]:

@@ -122,6 +122,7 @@ class FinalCheck:
 
     An environment that draws into one array overwrites its last observation when a vector
     environment resets it in the same step; equal ones in the first ``ENDS`` episodes show it.
+    An observation that equals the one before its step shows nothing: the images may be all alike.
     """
 
     ENDS = 3
@@ -130,12 +131,19 @@ class FinalCheck:
         """Use ``where`` as the subject of the warning."""
         self.where, self.left = where, self.ENDS
 
-    def __call__(self, finals: Array, firsts: Array) -> None:
-        """Compare observations ``(B, *shape)`` at ends of episodes with those that follow."""
+    def __call__(self, before: Array, finals: Array, firsts: Array) -> None:
+        """Compare observations at the ends of episodes with those around, all ``(B, *shape)``.
+
+        Args:
+            before: observations before the last step of each episode.
+            finals: observations after it.
+            firsts: first observations of the episodes that follow.
+        """
         if self.left <= 0 or not len(finals):
             return
         if any(
-            not np.array_equal(final, first) for final, first in zip(finals, firsts, strict=True)
+            not np.array_equal(final, first) or np.array_equal(final, last)
+            for last, final, first in zip(before, finals, firsts, strict=True)
         ):
             self.left = 0
             return

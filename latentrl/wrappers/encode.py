@@ -103,7 +103,7 @@ class LatentTransform:
         extra = [self._frames(final)[None] for final in finals]
         all_frames = self._checked(np.concatenate([frames, *extra]) if extra else frames)
         frames = all_frames[:count]
-        self._check_finals(all_frames[count:], frames[ended])
+        self._check_finals(self.last_frames[ended], all_frames[count:], frames[ended])
         latents = self.encoder.encode(all_frames)
         self.last_frames, self.last_latents = frames, latents[:count]
         self._finals = all_frames[count:], latents[count:]

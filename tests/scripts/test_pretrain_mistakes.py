@@ -109,7 +109,7 @@ WRONG = [
     (
         [*IMAGES, "--option", "backbone={name: mlp, hidden: [a]}"],
         noise(20, 8, 8),
-        "beta_vae cannot be built with backbone=",
+        "item 0 of hidden of backbone 'mlp' is a whole number, got 'a'",
     ),
     (
         [*IMAGES, "--model", "sparse_ae", "--option", "prior=l3"],

@@ -128,16 +128,20 @@ def test_floats_that_a_vector_environment_has_cast_show_in_the_first_batch():
 
 
 def test_finals_that_are_always_the_next_first_observation_are_reported_once():
-    check, firsts = FinalCheck(WHERE), images(0.25)
-    check(firsts, firsts)
-    check(firsts[:0], firsts[:0])
+    check, firsts, before = FinalCheck(WHERE), images(0.25), images(0.5)
+    check(before, firsts, firsts)
+    check(before[:0], firsts[:0], firsts[:0])
     with pytest.warns(UserWarning, match=f"{WHERE} returned the same .* return a copy of it from"):
-        check(firsts, firsts)
-    check(firsts, firsts)
-    other = FinalCheck(WHERE)
-    other(images(0.75), firsts)
+        check(before, firsts, firsts)
+    check(before, firsts, firsts)
+
+
+@pytest.mark.parametrize("final", [0.75, 0.25])
+def test_an_end_of_its_own_and_images_that_are_all_alike_are_no_reason_to_warn(final):
+    check, firsts = FinalCheck(WHERE), images(0.25)
+    check(images(final), images(final), firsts)
     for _ in range(5):
-        other(firsts, firsts)
+        check(images(0.5), firsts, firsts)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -37,7 +37,7 @@ def left(observations):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": 3}, "has seed=0, the call has seed=3: use another path, or give the same to ext"),
+        ({"seed": 3}, "has seed=0, the call has seed=3: use another path, give the same to extend"),
         ({"policy": "random"}, "has policy=brownian, the call has policy=random: use"),
         ({"policy": left}, "has policy=brownian, the call has policy=left: use"),
     ],

@@ -105,7 +105,7 @@ def test_training_closes_the_gap() -> None:
             evidence(truth, torch.from_numpy(x[:500])),
         )
     )
-    assert own - 0.03 < bound < own
+    assert own - 0.04 < bound < own
     assert bound == pytest.approx(best, abs=0.03)
 
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from latentrl.utils.signals import ENDING, held_interrupts, orderly_interrupts
+
+
+@pytest.fixture(autouse=True)
+def default_handlers() -> Iterator[None]:
+    """Signals as in a new terminal: nohup ignores SIGHUP, which orderly interrupts respect."""
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def press() -> None:
