@@ -213,7 +213,7 @@ class _Collection:
                 "where an episode ended; use autoreset mode NEXT_STEP"
             )
         finals = self.check(np.stack([self._select(infos["final_obs"][i]) for i in ended]))
-        self.check_finals(self._select(observations)[ended], finals, self._select(following)[ended])
+        self.check_finals(before[ended], finals, self._select(following)[ended])
         return finals
 
     def _start_episodes(self, observations: Any, done: Array) -> tuple[Any, Array]:
