@@ -26,21 +26,18 @@ from agents.pretrain_config import (
     read_data,
     run_name,
 )
-from agents.room import check_room
+from agents.pretrain_images import write_images
+from agents.room import check_room, store_name
 from agents.runs import LOCK_FILE, env_folder, locked, make_run, new_run, newest_run
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, collect, fit
-from latentrl.data.frames import evenly_spaced
-from latentrl.data.store import FORMAT
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.models.stored import StoredSize
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
-from latentrl.utils.io import write_bytes, write_json
-from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
+from latentrl.utils.io import write_json
 from latentrl.viz.tensorboard import TensorBoardCallback
 from latentrl.wrappers.gymnasium_vecenv import CLOSE_TIMEOUT
 
@@ -55,8 +52,6 @@ __all__ = [
 ]
 
 ENVS_TO_COLLECT = 16
-IMAGES = 8
-"""Held-out frames in the images beside a model."""
 FLAGS_FILE = "pretraining.json"
 
 
@@ -201,7 +196,7 @@ def collect_frames(config: PretrainConfig) -> Frames:
         space = _box(config, envs.single_observation_space)
         stored = _stored_preprocessing(config, space)
         resize = None if stored is None else stored.stored(space)
-        path = env_folder("frames", config.env) / _store_name(config, environment, resize)
+        path = env_folder("frames", config.env) / store_name(environment, config.seed, resize)
         check_room(path, config.frames, space if resize is None else resize.space)
         return collect(
             envs,
@@ -219,21 +214,6 @@ def _stored_preprocessing(config: PretrainConfig, space: spaces.Box) -> Preproce
     if config.store_original or not is_image(space):
         return None
     return _preprocessing(config, defaults_for(config.env))
-
-
-def _store_name(config: PretrainConfig, environment: Environment, resize: StoredSize | None) -> str:
-    name = f"format{FORMAT}-skip{environment.frame_skip}-seed{config.seed}"
-    if environment.render_size:
-        name += f"-render{environment.render_size}"
-    if environment.key:
-        name += f"-{environment.key}"
-    if environment.max_episode_steps:
-        name += f"-limit{environment.max_episode_steps}"
-    if resize is None:
-        return name
-    height, width = resize.space.shape[:2]
-    crop = "".join(f".{pixels}" for pixels in resize.config.crop)
-    return f"{name}-crop{crop}-{height}x{width}"
 
 
 def build_model(config: PretrainConfig, space: spaces.Box, from_environment: bool) -> Autoencoder:
@@ -283,31 +263,6 @@ def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path)
             resume=config.resume and has_progress(path),
             callbacks=[tensorboard],
         )
-
-
-def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]:
-    """Write reconstructions and traversals of held-out frames beside the model.
-
-    Args:
-        model: a fitted model.
-        held_out: the validation frames that ``fit`` used.
-        path: folder of the model.
-
-    Returns:
-        The files; none for observations that are not images and for models without a decoder.
-    """
-    if model.decoder is None or not is_image(model.observation_space):
-        return []
-    observations = held_out[evenly_spaced(len(held_out), IMAGES)]
-    start = observations[representative_index(model, observations)]
-    images = {
-        "reconstructions.png": png(reconstructions(model, observations)),
-        "traversals.png": png(traversal(model, start)),
-        "traversals.gif": traversal_gif(model, start),
-    }
-    for name, data in images.items():
-        write_bytes(path / name, data)
-    return [path / name for name in images]
 
 
 def _path_to_resume(config: PretrainConfig) -> Path:

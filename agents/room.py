@@ -1,4 +1,4 @@
-"""Size of the frames on disk, before they are collected."""
+"""Name and size of the frames on disk, before they are collected."""
 
 from __future__ import annotations
 
@@ -10,11 +10,35 @@ from pathlib import Path
 import numpy as np
 from gymnasium import spaces
 
+from envs import Environment
 from latentrl import Frames
-from latentrl.data.store import has_store
+from latentrl.data.store import FORMAT, has_store
+from latentrl.models.stored import StoredSize
 
 RECORD_BYTES = 64
 """More than the record of one step takes, beside the observation."""
+
+
+def store_name(environment: Environment, seed: int, resize: StoredSize | None) -> str:
+    """Return the name of a store, which differs wherever its frames would.
+
+    Args:
+        environment: the environment that is collected.
+        seed: seed of the collection.
+        resize: how frames are cropped and resized; None keeps their size.
+    """
+    name = f"format{FORMAT}-skip{environment.frame_skip}-seed{seed}"
+    if environment.render_size:
+        name += f"-render{environment.render_size}"
+    if environment.key:
+        name += f"-{environment.key}"
+    if environment.max_episode_steps:
+        name += f"-limit{environment.max_episode_steps}"
+    if resize is None:
+        return name
+    height, width = resize.space.shape[:2]
+    crop = "".join(f".{pixels}" for pixels in resize.config.crop)
+    return f"{name}-crop{crop}-{height}x{width}"
 
 
 def check_room(path: Path, frames: int, space: spaces.Box) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 import agents.pretrain
 import latentrl as lrl
-from agents.pretrain import PretrainConfig, build_model, pretrain, write_images
+from agents.pretrain import PretrainConfig, build_model, pretrain
 from agents.pretrain_config import completed, fit_config
+from agents.pretrain_images import IMAGES, write_images
 from latentrl.data.frames import evenly_spaced
 from tests.agents.small import REACH
 
@@ -85,7 +86,7 @@ def tiny_run(monkeypatch):
     write = write_images
 
     def recorded(model, held_out, path):
-        drawn.append(held_out[evenly_spaced(len(held_out), agents.pretrain.IMAGES)])
+        drawn.append(held_out[evenly_spaced(len(held_out), IMAGES)])
         return write(model, held_out, path)
 
     monkeypatch.setattr(agents.pretrain, "write_images", recorded)
@@ -98,7 +99,7 @@ def test_images_show_frames_that_training_never_had(tiny_run):
     training = {frame.tobytes() for frame in result.history.training[:]}
     assert len(training) == len(result.history.training)
     assert len(training) + len(result.history.validation) < len(result.frames), "none was equal"
-    assert len(shown) == agents.pretrain.IMAGES
+    assert len(shown) == IMAGES
     assert not {frame.tobytes() for frame in shown} & training
     assert [image.name for image in result.images] == [
         "reconstructions.png",

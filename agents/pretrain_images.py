@@ -1,0 +1,40 @@
+"""Images beside a pretrained model: reconstructions and traversals of held-out frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latentrl import Frames
+from latentrl.data.frames import evenly_spaced
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import is_image
+from latentrl.utils.io import write_bytes
+from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
+
+IMAGES = 8
+"""Held-out frames in the images beside a model."""
+
+
+def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]:
+    """Write reconstructions and traversals of held-out frames beside the model.
+
+    Args:
+        model: a fitted model.
+        held_out: the validation frames that ``fit`` used.
+        path: folder of the model.
+
+    Returns:
+        The files; none for observations that are not images and for models without a decoder.
+    """
+    if model.decoder is None or not is_image(model.observation_space):
+        return []
+    observations = held_out[evenly_spaced(len(held_out), IMAGES)]
+    start = observations[representative_index(model, observations)]
+    images = {
+        "reconstructions.png": png(reconstructions(model, observations)),
+        "traversals.png": png(traversal(model, start)),
+        "traversals.gif": traversal_gif(model, start),
+    }
+    for name, data in images.items():
+        write_bytes(path / name, data)
+    return [path / name for name in images]
