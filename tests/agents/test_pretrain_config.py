@@ -39,6 +39,8 @@ def test_runs_from_before_a_flag_have_its_default(tmp_path):
         ({"from_render": 1e30}, "from_render of .* is true or false, got"),
         ({"crop": [1, 2]}, "crop of .* has 4 items, got"),
         ({"data": 3}, "data of .* is a string, got 3"),
+        ({"data": "x" * 5_000}, "data of .* is no path: File name too long"),
+        ({"out": "a\0b"}, "out of .* is no path: embedded null byte"),
         ({"unheard": 1}, "unknown field 'unheard' in the flags"),
     ],
 )
