@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,11 +226,23 @@ def read_config(path: Path) -> PretrainConfig:
     file = path / "pretraining.json"
     where = f"the flags in {file}"
     saved = decode(Mapping[str, Any], read_json(file), where)
-    given = {name: decode(str | None, saved.get(name), f"{name} of {where}") for name in PATHS}
-    paths: dict[str, Any] = {name: Path(value) for name, value in given.items() if value}
+    paths: dict[str, Any] = {
+        name: _decode_path(saved.get(name), f"{name} of {where}") for name in PATHS
+    }
     # Runs from before the flag have frames of the original size.
     config: PretrainConfig = decode(PretrainConfig, {"store_original": True, **saved}, where)
     return dataclasses.replace(config, **paths)
+
+
+def _decode_path(value: Any, where: str) -> Path | None:
+    name = decode(str | None, value, where)
+    try:
+        os.stat(name or ".")
+    except FileNotFoundError:
+        pass  # a folder to be written, or data that are named where they are read
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{where} is no path: {getattr(error, 'strerror', error)}") from error
+    return Path(name) if name else None
 
 
 def as_json(config: PretrainConfig) -> dict[str, Any]:

@@ -178,7 +178,11 @@ def open_shards(layout: Layout, listed: Sequence[Mapping[str, Any]] | None) -> l
 
 
 def _in_folder(layout: Layout) -> Iterator[tuple[str, ShardDescription]]:
-    names = (path.stem for path in layout.folder.glob("*.json"))
+    names = {path.stem for path in layout.folder.glob("*.json")}
+    # Frames whose description was lost are an error, not fewer frames; a writer that was killed
+    # before it had one wrote no frames.
+    files = layout.folder.glob("*.observations.bin")
+    names |= {path.name.partition(".")[0] for path in files if path.lstat().st_size}
     for name in sorted((name for name in names if NAME.fullmatch(name)), key=int):
         path = layout.existing(name, "json")
         description: ShardDescription = decode(ShardDescription, read_json(path), str(path))

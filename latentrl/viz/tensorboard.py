@@ -31,7 +31,7 @@ IMAGE_INTERVAL = 1.1
 def add_scalar(writer: SummaryWriter, tag: str, value: float, step: int) -> None:
     """Add a value to a curve, before an interruption acts."""
     with held_interrupts():  # the writer's thread would wait for ever for a queue left half locked
-        writer.add_scalar(tag, value, step)  # type: ignore[no-untyped-call]
+        writer.add_scalar(tag, value, step)
 
 
 def add_image(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> None:

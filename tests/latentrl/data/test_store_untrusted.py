@@ -178,3 +178,16 @@ def test_observations_that_could_not_be_read_are_not_written(
     with pytest.raises(ValueError, match=r"positive sizes and up to 100 values, got \[10, 11\]"):
         FrameWriter(tmp_path / "store", space, spaces.Discrete(2), {})
     assert not (tmp_path / "store").exists()
+
+
+def test_frames_without_their_description_are_an_error(tmp_path: Path) -> None:
+    for number in range(2):
+        with FrameWriter(tmp_path, SPACE, spaces.Discrete(3), {"id": "Test-v0"}) as writer:
+            writer.append(np.full((4, 2), number, np.float32))
+    (tmp_path / "000.observations.bin").rename(tmp_path / "kept")
+    (tmp_path / "000.json").unlink()
+    (tmp_path / "000.observations.bin").touch()  # as a writer that was killed at once leaves it
+    assert len(Frames.open(tmp_path)) == 4
+    (tmp_path / "kept").replace(tmp_path / "000.observations.bin")
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*000\.json"):
+        Frames.open(tmp_path)

@@ -13,6 +13,7 @@ import latentrl as lrl
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.training import trainer
 from latentrl.training.resume import RESUME_FILE
+from latentrl.utils.io import read_tensors, write_tensors
 from tests.latentrl.training.helpers import (
     BACKBONE,
     TOO_SHORT_TO_LEARN,
@@ -128,3 +129,14 @@ def test_solved_models_resume_to_the_same(vectors: Any, tmp_path: Path) -> None:
     run(first, vectors, path=tmp_path)
     run(again, vectors, path=tmp_path, resume=True)
     assert same_bits(first, again)
+
+
+@pytest.mark.parametrize("kind", ["optimizer.0.exp_avg", "model.", "best."])
+def test_states_that_are_not_finite_are_refused(kind: str, vectors: Any, tmp_path: Path) -> None:
+    run(make_vae(), vectors, path=tmp_path)
+    tensors, notes = read_tensors(tmp_path / RESUME_FILE, "progress")
+    name = next(name for name in sorted(tensors) if name.startswith(kind))
+    tensors[name] = torch.full_like(tensors[name], torch.nan)
+    write_tensors(tmp_path / RESUME_FILE, tensors, {"progress": notes})
+    with pytest.raises(ValueError, match=r"cannot be used: .* has values that are not finite"):
+        run(make_vae(), vectors, resume=True, path=tmp_path)

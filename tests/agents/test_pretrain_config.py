@@ -1,0 +1,50 @@
+"""Flags of a pretraining run that are read again: their types are those of the flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from agents.pretrain_config import PretrainConfig, as_json, read_config
+
+FLAGS = PretrainConfig(
+    env="A-v0", option=("weight=0.5",), crop=(1, 2, 3, 4), data=Path("data.npy"), beta=0.5
+)
+
+
+def write(folder, **changes):
+    (folder / "pretraining.json").write_text(json.dumps({**as_json(FLAGS), **changes}))
+
+
+def test_flags_are_read_as_they_were(tmp_path):
+    write(tmp_path)
+    assert read_config(tmp_path) == FLAGS
+
+
+def test_runs_from_before_a_flag_have_its_default(tmp_path):
+    flags = {"env": "A-v0", "out": "here"}
+    (tmp_path / "pretraining.json").write_text(json.dumps(flags))
+    expected = PretrainConfig(env="A-v0", out=Path("here"))
+    assert read_config(tmp_path) == dataclasses.replace(expected, store_original=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"env": [None]}, r"env of the flags in .*pretraining\.json is a string, got"),
+        ({"option": [7]}, "item 0 of option of the flags .* is a string, got 7"),
+        ({"from_render": 1e30}, "from_render of .* is true or false, got"),
+        ({"crop": [1, 2]}, "crop of .* has 4 items, got"),
+        ({"data": 3}, "data of .* is a string, got 3"),
+        ({"data": "x" * 5_000}, "data of .* is no path: File name too long"),
+        ({"out": "a\0b"}, "out of .* is no path: embedded null byte"),
+        ({"unheard": 1}, "unknown field 'unheard' in the flags"),
+    ],
+)
+def test_other_types_are_refused(changes, message, tmp_path):
+    write(tmp_path, **changes)
+    with pytest.raises(ValueError, match=message):
+        read_config(tmp_path)
