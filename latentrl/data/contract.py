@@ -104,7 +104,10 @@ class ObservationCheck:
         """Warn where floats in 0..1 seem to have been cast to integers before they came here."""
         high = self.space.high.max()
         wide = np.dtype(self.space.dtype).kind in "iu" and high > 1 and self._is_image
-        if wide and array.size and array.max() == 1 and array.min() >= 0:
+        if not (wide and array.size and array.max() == 1 and array.min() >= 0):
+            return
+        axes = tuple(range(1, array.ndim))
+        if (array.max(axes) > array.min(axes)).any():  # both values within one image
             self._warn(
                 f"{self.where} returned only 0 and 1, its space declares up to "
                 f"{high:g}: if it draws floats in 0..1, a vector environment has cast "
@@ -121,15 +124,19 @@ class FinalCheck:
     """Warns where the last observation of each episode is the first one of the next.
 
     An environment that draws into one array overwrites its last observation when a vector
-    environment resets it in the same step; equal ones in the first ``ENDS`` episodes show it.
-    An observation that equals the one before its step shows nothing: the images may be all alike.
+    environment resets it in the same step. Equal ones in the first ``ENDS`` episodes show it where
+    episodes start differently. Where all start alike, an episode may return to its start, and it
+    takes ``MANY_ENDS``. One that equals the observation before its step shows nothing.
     """
 
-    ENDS = 3
+    ENDS, MANY_ENDS = 3, 32
 
     def __init__(self, where: str) -> None:
         """Use ``where`` as the subject of the warning."""
-        self.where, self.left = where, self.ENDS
+        self.where = where
+        self._ends: int | None = 0
+        self._first: Array | None = None
+        self._varied = False
 
     def __call__(self, before: Array, finals: Array, firsts: Array) -> None:
         """Compare observations at the ends of episodes with those around, all ``(B, *shape)``.
@@ -139,16 +146,19 @@ class FinalCheck:
             finals: observations after it.
             firsts: first observations of the episodes that follow.
         """
-        if self.left <= 0 or not len(finals):
+        if self._ends is None or not len(finals):
             return
         if any(
             not np.array_equal(final, first) or np.array_equal(final, last)
             for last, final, first in zip(before, finals, firsts, strict=True)
         ):
-            self.left = 0
+            self._ends = None
             return
-        self.left -= len(finals)
-        if self.left <= 0:
+        self._ends += len(finals)
+        self._first = firsts[0].copy() if self._first is None else self._first
+        self._varied |= any(not np.array_equal(first, self._first) for first in firsts)
+        if self._ends >= (self.ENDS if self._varied else self.MANY_ENDS):
+            self._ends = None
             warnings.warn(
                 f"{self.where} returned the same observation at the end of each episode and at the "
                 "start of the next: if it draws into one array, return a copy of it from step",

@@ -128,12 +128,20 @@ def test_floats_that_a_vector_environment_has_cast_show_in_the_first_batch():
 
 
 def test_finals_that_are_always_the_next_first_observation_are_reported_once():
-    check, firsts, before = FinalCheck(WHERE), images(0.25), images(0.5)
-    check(before, firsts, firsts)
+    check, before, firsts = FinalCheck(WHERE), images(0.5), images(0.25)
     check(before[:0], firsts[:0], firsts[:0])
-    with pytest.warns(UserWarning, match=f"{WHERE} returned the same .* return a copy of it from"):
-        check(before, firsts, firsts)
     check(before, firsts, firsts)
+    with pytest.warns(UserWarning, match=f"{WHERE} returned the same .* return a copy of it from"):
+        check(before, images(0.75), images(0.75))
+    check(before, firsts, firsts)
+
+
+def test_episodes_that_all_start_alike_may_end_there_a_few_times():
+    check, before, firsts = FinalCheck(WHERE), images(0.5), images(0.25)
+    for _ in range(FinalCheck.MANY_ENDS // 2 - 1):
+        check(before, firsts, firsts)
+    with pytest.warns(UserWarning, match=f"{WHERE} returned the same "):
+        check(before, firsts, firsts)
 
 
 @pytest.mark.parametrize("final", [0.75, 0.25])
