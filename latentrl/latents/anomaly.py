@@ -155,11 +155,10 @@ class AnomalyDetector(OutlierEstimator):
     def score(self, observations: Observations) -> Array:
         """Score of each observation, high for anomalies.
 
-        After ``fit`` it is the sum of three standard scores: of the distance from the nearest
-        references, of the distance from a local linear combination of them, and of the model's
-        reconstruction, which a model without a decoder lacks. Without references it is
-        -log p(x | z) at the posterior mean z, a density of the scaled observation in nats, which
-        can be negative.
+        After ``fit`` it is the sum of standard scores: twice that of the distance from the nearest
+        references, that of the distance relative to theirs, and that of the reconstruction, which
+        a model without a decoder lacks. Without references it is -log p(x | z) at the posterior
+        mean z, a density of the scaled observation in nats, which can be negative.
 
         Args:
             observations: an array ``(B, *observation_shape)`` or one without ``B``, Frames or a

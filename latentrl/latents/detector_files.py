@@ -18,7 +18,7 @@ FORMAT = 1
 """Version of the file."""
 DETECTOR = "detector.safetensors"
 NOTE = "latentrl_anomaly_detector"
-ARRAYS = ("vectors", "scales", "centre", "width")
+ARRAYS = ("vectors", "scales", "own", "centre", "width")
 """Arrays of ``References`` in the file; a detector without references has none of them."""
 
 
@@ -78,6 +78,6 @@ def _check(file: Path, arrays: dict[str, Array], tiny: Any) -> None:
     if not whole or not all(np.isfinite(array).all() for array in arrays.values()):
         raise ValueError(f"{file} is damaged: expected finite arrays {', '.join(ARRAYS)}")
     vectors, terms = arrays["vectors"], len(arrays["centre"])
-    shapes = {"scales": (2,), "width": (terms,), "centre": (terms,)}
+    shapes = {"own": (len(vectors),), "scales": (2,), "width": (terms,), "centre": (terms,)}
     if vectors.ndim != 2 or any(arrays[name].shape != shape for name, shape in shapes.items()):
         raise ValueError(f"{file} is damaged: its arrays do not fit one another")

@@ -17,22 +17,20 @@ from latentrl.types import Array
 
 NEAREST = 3
 """Nearest references whose mean distance counts."""
-SURROUNDING = 40
-"""Nearest references that an observation is reconstructed from."""
-RIDGE = 0.3
-"""Regularisation of the weights of that reconstruction, in units of the mean squared offset."""
+SURROUNDING = 10
+"""Nearest references whose own distances are the local scale."""
 SIDE = 10
 """Most rows and columns of an image that distances are computed from."""
 MAX_VALUES = 10_000_000
 """Most values of all references together, 40 MB."""
 ROWS = 256
 """Vectors whose distances from all references are computed at once."""
-BLOCK_VALUES = 2_000_000
-"""Values of references around a block of vectors that are held at once, 16 MB."""
 TINY = 1e-3
 """Distance that is added to all, in units of the median distance between references."""
 LATENTS = 0.5
 """Standard deviation of the latents beside inputs of 1."""
+WEIGHTS = np.array([2, 1, 1])
+"""Weights of the standard scores of distance, relative distance and reconstruction."""
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles that give the scale of a term, which a few outliers do not change."""
 BETWEEN = 3.29
@@ -83,16 +81,17 @@ class References:
     """Normal observations that others are compared with, and the scales of the terms of a score.
 
     The terms are the logarithm of the distance from the nearest references (Ramaswamy et al. 2000),
-    the logarithm of the distance from the point that a combination of the references around makes
-    (locally linear embedding: Roweis & Saul 2000), and the negative log-likelihood of the model's
-    reconstruction. Distances are Euclidean, of inputs and latents side by side, scaled to standard
-    deviations of 1 and 0.5.
+    the same relative to the distances of these references from one another, as in the local outlier
+    factor (Breunig et al. 2000), and the negative log-likelihood of the reconstruction. Distances
+    are Euclidean, of inputs and latents side by side, scaled to standard deviations of 1 and 0.5.
     """
 
     vectors: Array
     """Scaled inputs and latents of the references, float32 ``(N, width)``, all different."""
     scales: Array
     """Divisors of the inputs and of the latents, float64 ``(2,)``."""
+    own: Array
+    """Logarithm of each reference's distance from its nearest others, float64 ``(N,)``."""
     tiny: float
     """Distance that is added to all, so that their logarithms are finite."""
     centre: Array
@@ -132,26 +131,24 @@ class References:
         # Each one is left out of its own neighbours, as a new observation is none of them.
         distances, surrounding = nearest(vectors, vectors, itself=True)
         tiny = TINY * float(np.median(distances))
-        residuals = local_residuals(vectors, vectors, surrounding)
-        terms = [np.log(distances + tiny), np.log(residuals + tiny)]
-        terms += [] if held[2] is None else [held[2]]
+        own = np.log(distances + tiny)
+        terms = [own, own - own[surrounding].mean(1)] + ([] if held[2] is None else [held[2]])
         low, centre, high = np.array([np.quantile(term, LEVELS) for term in terms]).T
         width = np.where(high > low, (high - low) / BETWEEN, 1.0)
-        return cls(vectors, scales, tiny, centre, width)
+        return cls(vectors, scales, own, tiny, centre, width)
 
     def terms(self, inputs: Array, latents: Array, nll: Array | None) -> Array:
         """Terms of observations with these ``features``, float64 ``(B, terms)``."""
-        vectors = _joined(inputs, latents, self.scales)
-        distances, surrounding = nearest(vectors, self.vectors)
-        residuals = local_residuals(vectors, self.vectors, surrounding)
-        terms = [np.log(distances + self.tiny), np.log(residuals + self.tiny)]
-        terms += [] if nll is None else [nll]
+        distances, surrounding = nearest(_joined(inputs, latents, self.scales), self.vectors)
+        distance = np.log(distances + self.tiny)
+        relative = distance - self.own[surrounding].mean(1)
+        terms = [distance, relative] if nll is None else [distance, relative, nll]
         return np.stack(terms, 1)
 
     def score(self, model: Autoencoder, batch: Array) -> Array:
-        """Sum of the standard scores of the terms, float64 ``(B,)``."""
+        """Weighted sum of the standard scores of the terms, float64 ``(B,)``."""
         standard = (self.terms(*features(model, batch)) - self.centre) / self.width
-        scores: Array = standard.sum(1)
+        scores: Array = standard @ WEIGHTS[: len(self.centre)]
         return scores
 
 
@@ -191,38 +188,6 @@ def nearest(vectors: Array, references: Array, itself: bool = False) -> tuple[Ar
         means[start : start + ROWS] = np.sort(distances, axis=1)[:, :NEAREST].mean(1)
         positions[start : start + ROWS] = at
     return means, positions
-
-
-def local_residuals(vectors: Array, references: Array, around: Array) -> Array:
-    """Distance of each vector from its reconstruction by the references around it.
-
-    The weights of the references minimise the squared distance under a ridge penalty and sum to 1
-    (Saul & Roweis 2003, section 5). A vector between its neighbours has a small residual even where
-    all of them are far.
-
-    Args:
-        vectors: ``(B, width)``.
-        references: ``(N, width)``.
-        around: positions of the references around each vector, ``(B, k)``.
-
-    Returns:
-        float64 ``(B,)``.
-    """
-    residuals = np.empty(len(vectors))
-    count = around.shape[1]
-    rows = max(1, BLOCK_VALUES // (count * vectors.shape[1]))
-    for start in range(0, len(vectors), rows):
-        block = slice(start, start + rows)
-        centres = vectors[block, None].astype(np.float64)
-        offsets = references[around[block]].astype(np.float64) - centres
-        gram = offsets @ offsets.transpose(0, 2, 1)
-        ridge = RIDGE * np.trace(gram, axis1=1, axis2=2) / count
-        # A vector that equals all references around it has a gram of zeros and any weights.
-        gram += np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(count)
-        weights = np.linalg.solve(gram, np.ones((*gram.shape[:2], 1)))
-        weights /= weights.sum(1, keepdims=True)
-        residuals[block] = np.linalg.norm((weights * offsets).sum(1), axis=1)
-    return residuals
 
 
 def _width(model: Autoencoder, frames: Frames) -> int:

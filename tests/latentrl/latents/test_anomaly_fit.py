@@ -79,7 +79,7 @@ def test_fit_trains_a_copy_and_holds_out_a_fifth(images: Any) -> None:
 def test_the_default_model_compresses_eight_values_to_one() -> None:
     assert default_model(spaces.Box(0, 255, (8, 8), np.uint8)).latent_dim == 8
     assert default_model(spaces.Box(-1, 1, (3,), np.float32)).latent_dim == 1
-    model = default_model(spaces.Box(-np.inf, np.inf, (50, 30), np.float32))
+    model = default_model(spaces.Box(-1, 1, (50, 30), np.float32))
     assert model.latent_dim == 32
     assert model.config.backbone == {"name": "mlp"}
 
@@ -153,7 +153,7 @@ def test_a_detector_without_references_is_saved_too(
     ("change", "message"),
     [
         ({"vectors": torch.full((5, 11), torch.nan)}, "damaged: expected finite arrays vectors"),
-        ({"width": torch.zeros(2)}, "damaged: its arrays do not fit one another"),
+        ({"own": torch.zeros(2)}, "damaged: its arrays do not fit one another"),
         ({"width": None}, "damaged: expected finite arrays"),
         ({"format": 9}, "is not of format 1: fit and save the detector again"),
         ({"settings": {"threshold": 1}}, "damaged: expected the settings false_alarm_rate, max"),
