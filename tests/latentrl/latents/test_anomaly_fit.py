@@ -79,7 +79,7 @@ def test_fit_trains_a_copy_and_holds_out_a_fifth(images: Any) -> None:
 def test_the_default_model_compresses_eight_values_to_one() -> None:
     assert default_model(spaces.Box(0, 255, (8, 8), np.uint8)).latent_dim == 8
     assert default_model(spaces.Box(-1, 1, (3,), np.float32)).latent_dim == 1
-    model = default_model(spaces.Box(-1, 1, (50, 30), np.float32))
+    model = default_model(spaces.Box(-np.inf, np.inf, (50, 30), np.float32))
     assert model.latent_dim == 32
     assert model.config.backbone == {"name": "mlp"}
 
