@@ -43,6 +43,7 @@ class ObservationCheck:
         self.space, self.where = as_space(space), where
         self._free = holds_all_values(space)
         self._is_image = len(space.shape) >= 2
+        self._binary, self._both_values = self._is_image, False
         self._calls, self._warned = 0, False
 
     def __call__(self, observations: Array) -> Array:
@@ -60,8 +61,8 @@ class ObservationCheck:
         if array.dtype != self.space.dtype:
             array = self._cast(array)
         sampled = self._calls < FIRST or self._calls % EVERY == 0
-        if self._calls == 0:
-            self._warn_of_a_cast(array)
+        if self._calls < FIRST:
+            self._watch_for_a_cast(array)
         self._calls += 1
         return self.compare(array) if sampled else array
 
@@ -100,14 +101,19 @@ class ObservationCheck:
         self._warn(f"{problem}: they are clipped")
         return clip(images, self.space)
 
-    def _warn_of_a_cast(self, array: Array) -> None:
-        """Warn where floats in 0..1 seem to have been cast to integers before they came here."""
+    def _watch_for_a_cast(self, array: Array) -> None:
+        """Warn where floats in 0..1 seem to have been cast to integers before they came here.
+
+        All of the first calls have to hold only 0 and 1, and one image both of them: a single dark
+        frame shows nothing.
+        """
         high = self.space.high.max()
-        wide = np.dtype(self.space.dtype).kind in "iu" and high > 1 and self._is_image
-        if not (wide and array.size and array.max() == 1 and array.min() >= 0):
+        if not (self._binary and np.dtype(self.space.dtype).kind in "iu" and high > 1):
             return
+        self._binary = bool(array.min(initial=0) >= 0 and array.max(initial=0) <= 1)
         axes = tuple(range(1, array.ndim))
-        if (array.max(axes) > array.min(axes)).any():  # both values within one image
+        self._both_values |= bool((array.max(axes, initial=0) > array.min(axes, initial=1)).any())
+        if self._binary and self._both_values and self._calls == FIRST - 1:
             self._warn(
                 f"{self.where} returned only 0 and 1, its space declares up to "
                 f"{high:g}: if it draws floats in 0..1, a vector environment has cast "

@@ -96,7 +96,10 @@ class Frames:
 
     def __getitem__(self, index: Any) -> Array:
         """Return a fresh array of the observations at ``index``: an int, a slice or an array."""
-        chosen = self.indices[index]
+        return self._read(self.indices[index])
+
+    def _read(self, chosen: Any) -> Array:
+        """Return the observations at positions in the sources, an int or an array."""
         flat = np.atleast_1d(chosen)
         out = np.empty((len(flat), *self.space.shape), self.space.dtype)
         # One indexing operation per source, whatever the order of the indices.
@@ -127,6 +130,23 @@ class Frames:
         times = np.empty(len(order), np.int64)
         times[order] = np.arange(len(order)) - np.repeat(starts, lengths)
         return times[self.indices]
+
+    @cached_property
+    def _before(self) -> Array:
+        """Position of the observation before each one of the sources; its own where it is first."""
+        order = np.argsort(self._episodes, kind="stable")
+        follows = np.diff(self._episodes[order], prepend=-1) == 0
+        before = np.arange(len(order))
+        before[order[follows]] = order[np.flatnonzero(follows) - 1]
+        return before
+
+    def previous(self, index: Any) -> Array:
+        """Return the observations one step before those at ``index``, as indexing does.
+
+        The first observation of an episode is its own predecessor, and so are bare observations,
+        which have no order. A predecessor need not be in this view.
+        """
+        return self._read(self._before[self.indices[index]])
 
     @property
     def steps(self) -> Array:

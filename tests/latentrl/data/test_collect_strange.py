@@ -13,6 +13,7 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from latentrl.data.collect import collect
+from latentrl.data.contract import FIRST
 from latentrl.data.frames import Frames
 from latentrl.utils.pipes import WorkerError
 from tests.helpers import Clock
@@ -68,7 +69,7 @@ def test_a_users_own_vector_environment_is_checked(kind, tmp_path):
 def test_a_cast_in_a_users_own_workers_shows(tmp_path):
     envs = AsyncVectorEnv([functools.partial(Scaled, 1 / 200, 255, np.uint8, np.float32)] * 2)
     with pytest.warns(UserWarning, match="returned only 0 and 1, its space declares up to 255"):
-        collect(envs, 10, tmp_path, seed=4, **QUIET)
+        collect(envs, 2 * FIRST, tmp_path, seed=4, **QUIET)
     envs.close()
 
 

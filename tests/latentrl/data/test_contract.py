@@ -117,14 +117,26 @@ def refuses(check, array):
     return False
 
 
-def test_floats_that_a_vector_environment_has_cast_show_in_the_first_batch():
+def repeat(check, *batches):
+    for call in range(FIRST):
+        check(batches[call % len(batches)])
+
+
+def test_floats_that_a_vector_environment_has_cast_show_in_the_first_batches():
     zeros_and_ones = np.random.default_rng(0).integers(0, 2, (2, 4, 4, 3), np.uint8)
+    dark = images(0, dtype=np.uint8)
     with pytest.warns(UserWarning, match=f"{WHERE} returned only 0 and 1, its .* up to 200: if"):
-        check_of(0, 200, dtype=np.uint8)(zeros_and_ones)
-    check_of(0, 1, dtype=np.uint8)(zeros_and_ones)  # masks that are declared so
-    later = check_of(0, 255, dtype=np.uint8)
-    later(images(0, dtype=np.uint8))
-    later(zeros_and_ones)
+        repeat(check_of(0, 200, dtype=np.uint8), dark, zeros_and_ones)
+    repeat(check_of(0, 1, dtype=np.uint8), zeros_and_ones)  # masks that are declared so
+
+
+def test_dark_first_images_are_no_cast():
+    zeros_and_ones = np.random.default_rng(0).integers(0, 2, (2, 4, 4, 3), np.uint8)
+    repeat(check_of(0, 255, dtype=np.uint8), zeros_and_ones, images(2, dtype=np.uint8))
+    repeat(check_of(0, 255, dtype=np.uint8), images(0, dtype=np.uint8), images(1, dtype=np.uint8))
+    late = check_of(0, 255, dtype=np.uint8)
+    repeat(late, images(9, dtype=np.uint8))
+    repeat(late, zeros_and_ones)
 
 
 def test_finals_that_are_always_the_next_first_observation_are_reported_once():

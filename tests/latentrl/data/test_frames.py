@@ -56,6 +56,22 @@ def test_times_count_within_episodes_of_the_whole_store() -> None:
     assert frames.subset(np.array([7, 2, 5])).times.tolist() == [3, 1, 1]
 
 
+def test_previous_observations_are_those_of_the_episode_in_the_whole_store() -> None:
+    episodes = np.array([0, 1, 0, 0, 2, 1, 2, 0])
+    values = np.arange(8, dtype=np.float32)[:, None]
+    space = spaces.Box(0, 9, (1,), np.float32)
+    frames = Frames(space, [values[:3], values[3:]], episodes)
+    assert frames.previous(np.arange(8))[:, 0].tolist() == [0, 1, 0, 2, 4, 1, 4, 3]
+    assert frames.subset(np.array([7, 2, 4])).previous(slice(None))[:, 0].tolist() == [3, 0, 4]
+    assert frames.previous(7).tolist() == [3]
+
+
+def test_bare_observations_are_their_own_predecessors() -> None:
+    values = np.arange(5, dtype=np.float32)[:, None]
+    frames = lrl.as_frames(values)
+    np.testing.assert_array_equal(frames.previous(slice(None)), values)
+
+
 @pytest.mark.parametrize(
     "index",
     [0, -1, 5, slice(2, 9), slice(None, None, -2), np.array([11, 0, 3, 3]), np.arange(12) % 3 == 0],
