@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from latentrl.models import checks
 from latentrl.models.array_model import ArrayModel
 from latentrl.models.backbones import BACKBONES, Backbone, Shape, default_backbone
-from latentrl.models.backbones.base import hold_unit_columns
+from latentrl.models.backbones.base import Offset, hold_unit_columns
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.corruptions import CORRUPTIONS, corrupt
 from latentrl.models.heads import HEADS, GaussianPosterior, Posterior
@@ -112,6 +112,27 @@ class Autoencoder(ArrayModel):
         return issubclass(self.head.posterior, GaussianPosterior)
 
     @property
+    def needs_changes(self) -> bool:
+        """Whether a term of the loss uses which values have changed since the previous step."""
+        return any(loss.needs_changes for loss in self.loss_terms)
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether the networks work on the difference from a mean observation."""
+        return any(isinstance(module, Offset) for module in self.encoder.modules())
+
+    @torch.no_grad()
+    def centre(self, mean: Tensor) -> None:
+        """Set the mean observation from which centred networks take the difference.
+
+        Args:
+            mean: mean of scaled observations, ``(*preprocess.shape)``.
+        """
+        _set_offset(self.encoder, -mean)
+        if self.decoder is not None:
+            _set_offset(self.decoder, self.likelihood.outputs_for(mean[None])[0])
+
+    @property
     def beta_norm(self) -> float | None:
         """The KL term's weight per value and dimension, beta M / N; None without a KL term."""
         # Higgins et al. 2017, section 4.2: what makes betas of different sizes comparable.
@@ -163,7 +184,13 @@ class Autoencoder(ArrayModel):
         return corrupt(self.corruptions, x, generator)
 
     def losses(
-        self, x: Tensor, inputs: Tensor, mask: Tensor | None, noise: Tensor | None, step: int
+        self,
+        x: Tensor,
+        inputs: Tensor,
+        mask: Tensor | None,
+        noise: Tensor | None,
+        step: int,
+        changed: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Batch]:
         """Return the named terms whose sum is the loss, in nats per observation.
 
@@ -175,6 +202,8 @@ class Autoencoder(ArrayModel):
             noise: standard normal ``(2, B, latent_dim)`` from ``sample_noise``; None decodes the
                 encoder's mean.
             step: gradient steps done, for terms with a schedule.
+            changed: where ``x`` differs from the previous observations, as ``changed_values``
+                returns it; None where no term needs it.
 
         Returns:
             The terms, the reconstruction first, and the batch that they were computed from.
@@ -184,9 +213,8 @@ class Autoencoder(ArrayModel):
         outputs = self.require_decoder()(z).float()
         extra = _fixed_noise(z) if noise is None else noise[1]
         nll = self.reconstruction.nll(self.likelihood, outputs, x)
-        batch = Batch(
-            x, inputs, mask, posterior, z, outputs, nll, self.encoder, self.head, extra, step
-        )
+        networks = (self.encoder, self.head)
+        batch = Batch(x, inputs, mask, posterior, z, outputs, nll, *networks, extra, step, changed)
         terms = {"reconstruction": nll.flatten(1).sum(1).mean()}
         for spec, loss in zip(self.config.losses, self.loss_terms, strict=True):
             terms[spec["name"]] = loss(batch)
@@ -204,6 +232,12 @@ class Autoencoder(ArrayModel):
 def _widened(shape: Shape, factor: int) -> Shape:
     axis = channel_axis(len(shape) + 1) - 1
     return tuple(size * factor if i == axis else size for i, size in enumerate(shape))
+
+
+def _set_offset(network: nn.Module, value: Tensor) -> None:
+    for module in network.modules():
+        if isinstance(module, Offset):
+            module.offset.copy_(value)
 
 
 def _fixed_noise(z: Tensor) -> Tensor:

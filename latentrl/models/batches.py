@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from latentrl.data.frames import Frames, as_frames
 from latentrl.models.arrays import chunks
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.losses.change import changed_values
 from latentrl.types import Array
 
 Observations = Frames | Array | str | Path
@@ -43,3 +45,21 @@ def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) ->
     """Yield frames in order as scaled tensors ``(B, *preprocess.shape)`` on the model's device."""
     for batch in frames.batches(batch_size):
         yield model.preprocess(torch.from_numpy(batch).to(model.device))
+
+
+def changed_since(model: Autoencoder, x: Tensor, frames: Frames, index: Any) -> Tensor | None:
+    """Return where scaled ``frames[index]`` differ from the frames one step earlier.
+
+    Args:
+        model: the model that takes ``x``.
+        x: the scaled frames ``(B, *preprocess.shape)``.
+        frames: frames that have an order within their episodes.
+        index: their positions, a slice or an array.
+
+    Returns:
+        Bool that broadcasts to ``x``; None where no term of the model's loss needs it.
+    """
+    if not model.needs_changes:
+        return None
+    previous = torch.from_numpy(frames.previous(index)).to(x.device, non_blocking=True)
+    return changed_values(x, model.preprocess(previous))

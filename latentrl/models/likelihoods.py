@@ -31,6 +31,9 @@ class Likelihood(Protocol):
     def std(self, outputs: Tensor) -> Tensor:
         """Return the standard deviation, in the units of ``x``, ``(B, *shape)``."""
 
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """Return outputs whose mean is ``mean``, ``(B, *shape)`` in the units of ``x``."""
+
 
 LIKELIHOODS: Registry[Likelihood] = Registry("likelihood")
 
@@ -55,6 +58,10 @@ class Bernoulli:
         """Return sqrt(p (1 - p))."""
         mean = outputs.sigmoid()
         return (mean * (1 - mean)).sqrt()
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """Return the logits of ``mean``, which is clipped to [0.01, 0.99]."""
+        return mean.logit(eps=0.01)
 
 
 @LIKELIHOODS.register("gaussian")
@@ -92,6 +99,10 @@ class GaussianLikelihood(nn.Module):
     def std(self, outputs: Tensor) -> Tensor:
         """Return sigma for every value."""
         return self.log_sigma.exp().expand_as(outputs)
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """Return ``mean`` unchanged."""
+        return mean
 
 
 @LIKELIHOODS.register("diagonal_gaussian")
@@ -138,6 +149,10 @@ class DiagonalGaussian:
         """Return the floor plus the softplus of the second half."""
         free = outputs.chunk(2, dim=channel_axis(outputs.ndim))[1]
         return self.floor + F.softplus(free + self.shift)
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """Return ``mean``, and zeros, which stand for the initial standard deviation."""
+        return torch.cat([mean, torch.zeros_like(mean)], channel_axis(mean.ndim))
 
 
 def channel_axis(ndim: int) -> int:

@@ -41,6 +41,7 @@ def beta_vae(
     gamma: float = 100.0,
     capacity_steps: int = 10_000,
     topk_weight: float = 0.0,
+    change_weight: float = 0.0,
     **options: Unpack[ModelOptions],
 ) -> Autoencoder:
     """beta-VAE (Higgins et al. 2017), or its capacity form (Burgess et al. 2018, arXiv:1804.03599).
@@ -55,6 +56,8 @@ def beta_vae(
         capacity_steps: gradient steps over which C rises from 0 to ``capacity``.
         topk_weight: additional weight of the 2 % of each observation's values that are
             reconstructed worst: for small objects that a sum over pixels hides.
+        change_weight: additional weight of the pixels that changed since the previous observation:
+            for small objects that move.
         **options: ``ModelOptions`` as in ``ae``.
     """
     losses: list[Spec] = [{"name": "kl", "beta": beta, "free_bits": free_bits}]
@@ -63,6 +66,8 @@ def beta_vae(
         losses = [{"name": "capacity", "gamma": gamma, **schedule}]
     if topk_weight:
         losses.append({"name": "topk", "weight": topk_weight})
+    if change_weight:
+        losses.append({"name": "change", "weight": change_weight})
     return build("beta_vae", space, latent_dim, options, head=GAUSSIAN, losses=losses)
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from latentrl.data.frames import Frames, as_frames, check_learnable, evenly_spaced
+import torch
+
+from latentrl.data.frames import CHUNK, Frames, as_frames, check_learnable, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import check_stored
@@ -144,7 +146,12 @@ def _check_space(model: Autoencoder, frames: Frames) -> None:
 
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:
     count = min(PREPROCESSING_SAMPLE, max(1, PREPROCESSING_BYTES // training[:1].nbytes))
-    model.preprocess.fit(training[evenly_spaced(len(training), count)])
+    sample = training[evenly_spaced(len(training), count)]
+    model.preprocess.fit(sample)
+    if model.is_centred:
+        parts = (torch.from_numpy(sample[i : i + CHUNK]) for i in range(0, len(sample), CHUNK))
+        total = sum(model.preprocess(x.to(model.device)).sum(0, dtype=torch.float64) for x in parts)
+        model.centre((total / len(sample)).float())
 
 
 def _warn_of_collapse(model: Autoencoder) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentrl.data.frames import Frames
 from latentrl.models.autoencoder import QUANTILES, Autoencoder
-from latentrl.models.batches import scaled_batches
+from latentrl.models.batches import changed_since, scaled_batches
 from latentrl.models.heads import GaussianPosterior, Posterior
 from latentrl.types import Array
 
@@ -121,9 +121,12 @@ def _measure(
     model.eval()
     sums = torch.zeros(4, dtype=torch.float64)
     of_inputs, of_clean = LatentStatistics(), LatentStatistics()
+    done = 0
     for x in scaled_batches(model, frames):
         inputs, mask = inputs_of(x)
-        terms, batch = model.losses(x, inputs, mask, None, step)
+        changed = changed_since(model, x, frames, slice(done, done + len(x)))
+        terms, batch = model.losses(x, inputs, mask, None, step, changed)
+        done += len(x)
         loss = torch.stack(list(terms.values())).sum()
         fidelity = _fidelity(model.likelihood.mean(batch.outputs), x)
         sums += len(x) * torch.stack([loss, terms["reconstruction"], *fidelity]).double().cpu()

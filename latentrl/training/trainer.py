@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentrl.data.frames import Frames
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import changed_since
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
@@ -139,10 +140,11 @@ class Trainer:
         model, step = self.model.train(), self.progress.step
         observations = torch.from_numpy(self.training[indices]).to(model.device, non_blocking=True)
         x = model.preprocess(observations).contiguous(memory_format=_layout(observations))
+        changed = self._changed(x, indices)
         self.generator.manual_seed(_step_seed(self.config.seed, step))
         inputs, mask, noise = model.sample_noise(x, self.generator)
         with self.autocast():
-            terms = self.terms(x, inputs, mask, noise, step)
+            terms = self.terms(x, inputs, mask, noise, step, changed)
         loss = torch.stack(list(terms.values())).sum()
         self._set_learning_rate(step)
         gradient_step(loss, self.optimizer, self.config.gradient_clip)
@@ -152,10 +154,19 @@ class Trainer:
         self.progress.step += 1
         self.progress.summed += 1
 
+    def _changed(self, x: Tensor, indices: Array) -> Tensor | None:
+        return changed_since(self.model, x, self.training, indices)
+
     def _terms(
-        self, x: Tensor, inputs: Tensor, mask: Tensor | None, noise: Tensor, step: int
+        self,
+        x: Tensor,
+        inputs: Tensor,
+        mask: Tensor | None,
+        noise: Tensor,
+        step: int,
+        changed: Tensor | None,
     ) -> dict[str, Tensor]:
-        return self.model.losses(x, inputs, mask, noise, step)[0]
+        return self.model.losses(x, inputs, mask, noise, step, changed)[0]
 
     def _set_learning_rate(self, step: int) -> None:
         scale = 1.0

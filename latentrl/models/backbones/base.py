@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,6 +66,21 @@ class UnitLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, inputs)`` to ``(B, outputs)``."""
         return F.linear(x, self.columns, self.bias)
+
+
+class Offset(nn.Module):
+    """Adds a constant of the data to each input; zero until ``Autoencoder.centre`` sets it."""
+
+    offset: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        """Make the constant for inputs ``(B, *shape)``."""
+        super().__init__()
+        self.register_buffer("offset", torch.zeros(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x + offset``."""
+        return x + self.offset
 
 
 def hold_unit_columns(decoder: nn.Module) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -45,13 +45,7 @@ class Conv(Backbone):
     def decoder(self, latent_dim: int, shape: Shape) -> nn.Module:
         """Return the layers of ``encoder`` in reverse; odd sizes are restored exactly."""
         sizes, widths = self._plan(shape)
-        layers: list[nn.Module] = []
-        for small, large, before, after in _upwards(sizes, widths):
-            # A stride of 2 maps sizes 2n and 2n + 1 to the same n; the output padding adds the
-            # row or column that the encoder dropped.
-            padding = (large[0] - 2 * small[0], large[1] - 2 * small[1])
-            deconvolution = nn.ConvTranspose2d(before, after, 4, 2, 1, output_padding=padding)
-            layers += [deconvolution, nn.ReLU()]
+        layers = upwards(sizes, widths, nn.ReLU)
         flat = widths[-1] * math.prod(sizes[-1])
         return nn.Sequential(
             nn.Linear(latent_dim, self.hidden),
@@ -68,14 +62,38 @@ class Conv(Backbone):
                 f"backbone 'conv' is for images (C, H, W), not inputs of shape {shape}; "
                 f"use '{default_backbone(shape)['name']}'"
             )
-        channels, height, width = shape
-        depth = max(1, int(math.log2(min(height, width) / 4)))
-        sizes = [(height >> level, width >> level) for level in range(depth + 1)]
-        widths = [self.channels[min(level, len(self.channels) - 1)] for level in range(depth)]
-        return sizes, [channels, *widths]
+        depth = max(1, int(math.log2(min(shape[1:]) / 4)))
+        return halvings(shape, depth, self.channels)
 
 
-def _upwards(
-    sizes: list[tuple[int, int]], widths: list[int]
-) -> Iterator[tuple[tuple[int, int], tuple[int, int], int, int]]:
-    return zip(sizes[:0:-1], sizes[-2::-1], widths[:0:-1], widths[-2::-1], strict=True)
+def halvings(
+    shape: Shape, depth: int, channels: Sequence[int]
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return heights and widths, and numbers of channels, of an image that is halved repeatedly.
+
+    Args:
+        shape: the image's ``(C, H, W)``.
+        depth: number of halvings.
+        channels: channels after each; the last repeats where there are more halvings.
+    """
+    sizes = [(shape[1] >> level, shape[2] >> level) for level in range(depth + 1)]
+    widths = [channels[min(level, len(channels) - 1)] for level in range(depth)]
+    return sizes, [shape[0], *widths]
+
+
+def upwards(
+    sizes: Sequence[tuple[int, int]], widths: Sequence[int], activation: type[nn.Module]
+) -> list[nn.Module]:
+    """Return layers that undo ``halvings``, each with an activation after it."""
+    layers: list[nn.Module] = []
+    for level in range(len(sizes) - 1, 0, -1):
+        small, large = sizes[level], sizes[level - 1]
+        # A stride of 2 maps sizes 2n and 2n + 1 to the same n; the output padding adds the
+        # row or column that the encoder dropped.
+        padding = (large[0] - 2 * small[0], large[1] - 2 * small[1])
+        before, after = widths[level], widths[level - 1]
+        layers += [
+            nn.ConvTranspose2d(before, after, 4, 2, 1, output_padding=padding),
+            activation(),
+        ]
+    return layers

@@ -1,6 +1,6 @@
 """Terms of the loss, in nats per observation: the reconstruction, and penalties added to it."""
 
-from latentrl.models.losses import disentanglement, kl, latent
+from latentrl.models.losses import change, disentanglement, kl, latent
 from latentrl.models.losses.base import LOSSES, Batch, Loss
 from latentrl.models.losses.reconstruction import RECONSTRUCTIONS, Reconstruction
 
@@ -10,6 +10,7 @@ __all__ = [
     "Batch",
     "Loss",
     "Reconstruction",
+    "change",
     "disentanglement",
     "kl",
     "latent",

@@ -38,6 +38,9 @@ class Batch:
     """Standard normal ``(B, latent_dim)``, independent of ``z``, for terms that sample."""
     step: int
     """Gradient steps done."""
+    changed: Tensor | None = None
+    """Where ``x`` differs from the previous observation of its episode, bool that broadcasts to
+    ``x``; None where no term needs it."""
 
 
 class Loss(ABC):
@@ -49,6 +52,8 @@ class Loss(ABC):
 
     needs: ClassVar[type[Posterior]] = Posterior
     """Kind of posterior that the term is defined for; ``Posterior`` is any."""
+    needs_changes: ClassVar[bool] = False
+    """Whether the term uses ``Batch.changed``."""
 
     @property
     def allows_overcomplete(self) -> bool:

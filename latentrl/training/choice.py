@@ -1,0 +1,90 @@
+"""The default encoder of images, chosen from measurements on the frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from latentrl.data.frames import Frames, evenly_spaced
+from latentrl.models.backbones.spatial import Spatial
+from latentrl.models.losses.change import changed_values
+from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+
+SAMPLE = 2_048
+"""Most frames that are measured."""
+BATCH = 128
+BUSY = 0.2
+"""Fraction of changing pixels above which a cell gets ``BUSY_CHANNELS``."""
+CHANNELS, BUSY_CHANNELS = 4, 8
+LARGEST_WEIGHT = 100.0
+"""Largest weight of changing pixels: fewer than one in a hundred are not weighted up to half."""
+BETA = 0.1
+TOPK_WEIGHT = 4.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Arguments of ``beta_vae`` for some frames, and why."""
+
+    arguments: Mapping[str, Any]
+    """Arguments by name: ``latent_dim``, ``beta``, ``backbone``, and the weight of a loss term."""
+    reason: str
+    """The measurements and what follows from them, as one sentence."""
+
+
+def choose(frames: Frames, preprocessing: Preprocessing) -> Choice:
+    """Choose latent size and weighting of a beta-VAE with a latent grid, from the frames.
+
+    The weight of changing pixels makes them count as much as all pixels together. A cell of the
+    grid has more channels where much of the image changes in a step. Frames without an order, or
+    in which nothing changes, get a weight on the values that are reconstructed worst.
+
+    Args:
+        frames: images.
+        preprocessing: crop and size of the images that the network takes.
+    """
+    space = frames.observation_space
+    fraction = change_fraction(frames, preprocessing)
+    channels = BUSY_CHANNELS if fraction > BUSY else CHANNELS
+    rows, columns = grid_of(space, preprocessing)
+    arguments = {
+        "latent_dim": rows * columns * channels,
+        "beta": BETA,
+        "backbone": {"name": "spatial"},
+    }
+    grid = f"{rows} x {columns} cells of {channels} values"
+    if not fraction:
+        weight = {"topk_weight": TOPK_WEIGHT}
+        return Choice({**arguments, **weight}, f"no order of the frames is known: {grid}")
+    weight = {"change_weight": round(min(LARGEST_WEIGHT, 1 / fraction), 1)}
+    reason = (
+        f"{100 * fraction:.2g} % of the pixels change in a step: {grid}, and changing pixels "
+        f"weigh {1 + weight['change_weight']:g} times as much as others"
+    )
+    return Choice({**arguments, **weight}, reason)
+
+
+def grid_of(space: spaces.Box, preprocessing: Preprocessing) -> tuple[int, int]:
+    """Return rows and columns of the latent grid for images of ``space``."""
+    return Spatial().grid(make_preprocessor(space, preprocessing).shape)
+
+
+@torch.inference_mode()
+def change_fraction(frames: Frames, preprocessing: Preprocessing) -> float:
+    """Return the fraction of pixels that differ from the frame one step earlier, of a sample."""
+    preprocess = make_preprocessor(frames.observation_space, preprocessing)
+    chosen = evenly_spaced(len(frames), SAMPLE)
+    preprocess.fit(frames[chosen])
+    changed = 0.0
+    for part in np.array_split(chosen, math.ceil(len(chosen) / BATCH)):
+        x, previous = (
+            preprocess(torch.from_numpy(images)) for images in (frames[part], frames.previous(part))
+        )
+        changed += float(changed_values(x, previous).float().mean()) * len(part)
+    return changed / len(chosen)
