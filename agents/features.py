@@ -1,4 +1,4 @@
-"""A features extractor for latents that are laid out as a grid of cells."""
+"""Features extractors for latents that are laid out as a grid of cells."""
 
 from __future__ import annotations
 
@@ -8,6 +8,48 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from latentrl.types import LatentLayout
+
+
+class GridFeatures(BaseFeaturesExtractor):
+    """Features of a latent grid by two convolutions, which use what lies beside what.
+
+    All cells share the weights of the convolutions. Observations are ``stack`` latents, each with
+    or without its episodic count, as for ``CellFeatures``. Counts pass through unchanged.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        layout: LatentLayout,
+        stack: int = 1,
+        width: int = 32,
+    ) -> None:
+        """Make the convolutions; arguments as for ``CellFeatures``.
+
+        Args:
+            observation_space: the agent's observations.
+            layout: the latents' grid of cells and channels.
+            stack: latents in one observation.
+            width: channels of each convolution.
+        """
+        assert layout.grid is not None
+        rows, columns = ((side + 1) // 2 for side in layout.grid)
+        counts = observation_space.shape[0] // stack - layout.latent_dim
+        super().__init__(observation_space, width * rows * columns + stack * counts)
+        self.layout, self.stack = layout, stack
+        self.network = nn.Sequential(
+            nn.Conv2d(stack * layout.channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return the features of the grid, then the counts, ``(B, features_dim)``."""
+        latents, counts = split_counts(observations, self.layout, self.stack)
+        grid = latents.reshape(len(latents), -1, *(self.layout.grid or ()))
+        return torch.cat([self.network(grid), counts.flatten(1)], 1)
 
 
 class CellFeatures(BaseFeaturesExtractor):
@@ -50,9 +92,22 @@ class CellFeatures(BaseFeaturesExtractor):
     def forward(self, observations: Tensor) -> Tensor:
         """Return the features of all cells, then the counts, ``(B, features_dim)``."""
         layout = self.layout
-        stacked = observations.reshape(len(observations), self.stack, -1)
-        latents, counts = stacked.tensor_split([layout.latent_dim], 2)
+        latents, counts = split_counts(observations, layout, self.stack)
         # Channels come first in a latent: (B, stack, channels, cells), as a convolution leaves it.
-        cells = latents.reshape(*stacked.shape[:2], layout.channels, layout.cells).transpose(2, 3)
+        cells = latents.reshape(*latents.shape[:2], layout.channels, layout.cells).transpose(2, 3)
         features = self.network(cells)  # (B, stack, cells, width)
         return torch.cat([features.flatten(1), counts.flatten(1)], 1)
+
+
+def split_counts(observations: Tensor, layout: LatentLayout, stack: int) -> tuple[Tensor, Tensor]:
+    """Return the latents ``(B, stack, latent_dim)`` and counts ``(B, stack, 0 or 1)``."""
+    stacked = observations.reshape(len(observations), stack, -1)
+    latents, counts = stacked.tensor_split([layout.latent_dim], 2)
+    return latents, counts
+
+
+FEATURES: dict[str, type[GridFeatures] | type[CellFeatures]] = {
+    "grid_features": GridFeatures,
+    "cell_features": CellFeatures,
+}
+"""Features extractors of latent grids by their names in ``policy_kwargs``."""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
+from agents.pretrain_choice import is_open, with_choice
 from agents.pretrain_config import (
     PretrainConfig,
     as_json,
@@ -32,6 +33,7 @@ from agents.runs import LOCK_FILE, env_folder, locked, make_run, new_run, newest
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, collect, fit
+from latentrl.cli.options import default_latent_dim
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -96,6 +98,8 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         frames = collect_frames(config) if data is None else data
         collected = time.perf_counter()
         space = frames.observation_space
+        config = _with_encoder(config, frames)
+        write_json(path / FLAGS_FILE, as_json(config))
         model = build_model(config, space, from_environment=_from_environment(data))
         history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
@@ -113,6 +117,13 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     data = read_data(config)
     config = completed(config, data)
     return config, path or new_run("vae", config.env, config.model), data
+
+
+def _with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:
+    """Choose the encoder of an environment's frames where no flag does."""
+    if environment_of(frames) is None or not is_open(config, frames.observation_space):
+        return config
+    return with_choice(config, frames, _preprocessing(config, defaults_for(config.env)))
 
 
 def _from_environment(data: Frames | None) -> bool:
@@ -151,11 +162,11 @@ def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
 
 def _observation_space(config: PretrainConfig) -> spaces.Box:
     space = _box(config, probe(describe(config), config.backend)[0])
-    assert config.latent_dim is not None
-    if len(space.shape) == 1 and space.shape[0] < config.latent_dim:
+    latent_dim = config.latent_dim or default_latent_dim(config.model)
+    if len(space.shape) == 1 and space.shape[0] < latent_dim:
         raise ValueError(
             f"{config.env} has vectors of {space.shape[0]} values, fewer than "
-            f"latent_dim={config.latent_dim}; add --from-render to learn from rendered images, or "
+            f"latent_dim={latent_dim}; add --from-render to learn from rendered images, or "
             "a smaller --latent-dim"
         )
     return space

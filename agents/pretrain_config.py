@@ -52,8 +52,9 @@ class PretrainConfig:
     learning_rate: float | None = None
     """Initial learning rate of Adam; if not given, the environment's default or 1e-3."""
     latent_dim: int | None = None
-    """Values of a latent; if not given, the default of the environment or of the model, and on data
-    of your own at most half as many as an observation has."""
+    """Values of a latent; if not given, the default of the environment, a choice from the frames
+    (beta_vae on images) or the model's default, and on data of your own at most half as many as an
+    observation has. Any value, such as 32, gives a beta_vae one vector for the whole image."""
     beta: float | None = None
     """Weight of the KL divergence, or of the total correlation of a beta_tcvae; if not given, the
     default of the environment or of the model."""
@@ -123,12 +124,10 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     bare = None if data is None or environment_of(data) else data
     if bare is None and config.model == "beta_vae":
         config = _with_environment_defaults(config, run_name(config, data))
-    latent_dim = default_latent_dim(config.model, None if bare is None else bare.space)
-    return dataclasses.replace(
-        config,
-        env=run_name(config, data),
-        latent_dim=latent_dim if config.latent_dim is None else config.latent_dim,
-    )
+    latent_dim = config.latent_dim
+    if latent_dim is None and bare is not None:
+        latent_dim = default_latent_dim(config.model, bare.space)
+    return dataclasses.replace(config, env=run_name(config, data), latent_dim=latent_dim)
 
 
 def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainConfig:

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from agents.algorithms.base import AlgorithmSpec, Hyperparameters
-from agents.features import CellFeatures
+from agents.features import FEATURES
 from envs.names import registered_id
 from latentrl.cli.options import parse_value
 from latentrl.types import LatentLayout
@@ -30,7 +30,7 @@ OF_THE_POLICY_BY_BUILD = (
     *("self", "observation_space", "action_space", "lr_schedule", "use_sde"),
     *("features_extractor_class", "features_extractor_kwargs"),
 )
-OF_CELL_FEATURES_BY_BUILD = ("self", "observation_space", "layout", "stack")
+OF_FEATURES_BY_BUILD = ("self", "observation_space", "layout", "stack")
 UNTUNED: Hyperparameters = {"n_envs": 8, "timesteps": 500_000, "gamma": 0.99}
 """Defaults that a YAML file may replace; training needs them, and SB3's constructor lacks two."""
 NEEDED: dict[str, Any] = {
@@ -127,11 +127,11 @@ def check_names(hyperparameters: Hyperparameters, spec: AlgorithmSpec, latent: b
     policy = inspect.signature(spec.policy_class(policy_name(latent)).__init__).parameters
     known = [key for key in policy if key not in OF_THE_POLICY_BY_BUILD]
     policy_kwargs = hyperparameters.get("policy_kwargs") or {}
-    _refuse_unknown(f"policy_kwargs of {name}", policy_kwargs, [*known, "cell_features"])
-    cell_features = policy_kwargs.get("cell_features") or {}
-    cells = inspect.signature(CellFeatures.__init__).parameters
-    known = [key for key in cells if key not in OF_CELL_FEATURES_BY_BUILD]
-    _refuse_unknown("cell_features", cell_features, known)
+    _refuse_unknown(f"policy_kwargs of {name}", policy_kwargs, [*known, *FEATURES])
+    for features, extractor in FEATURES.items():
+        parameters = inspect.signature(extractor.__init__).parameters
+        known = [key for key in parameters if key not in OF_FEATURES_BY_BUILD]
+        _refuse_unknown(features, policy_kwargs.get(features) or {}, known)
 
 
 def check_kinds(hyperparameters: Mapping[str, Any], spec: AlgorithmSpec) -> None:
@@ -205,10 +205,11 @@ def constructor_arguments(
     policy = dict(arguments.get("policy_kwargs") or {})
     if "activation_fn" in policy:
         policy["activation_fn"] = _activation(policy["activation_fn"])
-    cell_features = policy.pop("cell_features", None)
-    if cell_features is not None and layout.grid is not None:
-        policy["features_extractor_class"] = CellFeatures
-        policy["features_extractor_kwargs"] = {"layout": layout, "stack": stack, **cell_features}
+    for name, extractor in FEATURES.items():
+        options = policy.pop(name, None)
+        if options is not None and layout.grid is not None:
+            policy["features_extractor_class"] = extractor
+            policy["features_extractor_kwargs"] = {"layout": layout, "stack": stack, **options}
     return {**arguments, "policy_kwargs": policy}
 
 

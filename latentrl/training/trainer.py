@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.data.frames import Frames
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import changed_since
 from latentrl.training.callbacks import FitCallback
@@ -30,6 +30,8 @@ LAST = "last"
 """Subfolder of the newest model, beside the best one."""
 FINITE_INTERVAL = 50
 """Gradient steps between two checks that the loss is finite, beside those of each validation."""
+VALIDATION_FRAMES = 1_024
+"""Most held-out frames of one validation: more would take longer than the steps between two."""
 
 
 class Trainer:
@@ -45,7 +47,8 @@ class Trainer:
         callbacks: Sequence[FitCallback],
     ) -> None:
         """Prepare to train ``model`` in place; arguments as in ``fit``."""
-        self.model, self.training, self.validation = model, training, validation
+        self.model, self.training = model, training
+        self.validation = validation.subset(evenly_spaced(len(validation), VALIDATION_FRAMES))
         self.config, self.path, self.callbacks = config, path, callbacks
         self.steps_per_epoch = config.steps_per_epoch(len(training))
         self.total = config.total_steps(len(training))

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 import latentrl as lrl
 from agents.checkpoint import build
-from agents.features import CellFeatures
+from agents.features import CellFeatures, GridFeatures
 from envs import Environment
 from latentrl.types import LatentLayout
 from tests.agents.small import make_venv, small_config
@@ -49,6 +49,23 @@ def test_the_cells_are_those_of_the_layout():
     features = CellFeatures(space, LAYOUT, width=WIDTH)
     expected = features.network(torch.from_numpy(LAYOUT.split(latents))).flatten(1)
     torch.testing.assert_close(features(torch.from_numpy(latents)), expected)
+
+
+@pytest.mark.parametrize("stack", [1, 3])
+@pytest.mark.parametrize("counts", [0, 1])
+def test_convolutions_take_stacked_channels_of_the_grid(stack, counts):
+    torch.manual_seed(0)
+    layout = LatentLayout((5, 4), 2)
+    size = layout.latent_dim + counts
+    space = spaces.Box(-np.inf, np.inf, (stack * size,), np.float32)
+    features = GridFeatures(space, layout, stack, WIDTH)
+    x = torch.randn(6, stack * size)
+    latents = [x[:, i * size : i * size + layout.latent_dim] for i in range(stack)]
+    grid = torch.cat([latent.view(6, 2, 5, 4) for latent in latents], 1)
+    rest = [x[:, i * size + layout.latent_dim : (i + 1) * size] for i in range(stack)]
+    expected = torch.cat([features.network(grid), *rest], 1)
+    torch.testing.assert_close(features(x), expected)
+    assert features(x).shape == (6, features.features_dim)
 
 
 @pytest.mark.parametrize("algo", ["ppo", "dqn", "qrdqn"])

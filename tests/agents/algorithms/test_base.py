@@ -113,7 +113,7 @@ def test_ppo_has_state_dependent_exploration_where_actions_are_continuous(encode
         assert ("log_std_init" in config.hyperparameters["policy_kwargs"]) == gsde
         model = build(config, make_venv(config, encoder))
         assert model.use_sde == gsde
-        assert isinstance(model.policy.mlp_extractor.policy_net[1], torch.nn.GELU)
+        assert isinstance(model.policy.mlp_extractor.policy_net[1], torch.nn.ReLU)
 
 
 def test_hyperparameters_that_an_algorithm_cannot_be_built_with(encoder):

@@ -36,7 +36,8 @@ def test_the_longest_prefix_wins():
     assert room["policy_kwargs"]["cell_features"] == {"width": 8, "rectified": False}
     assert door["policy_kwargs"]["cell_features"] == {"width": 8}
     pixels = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", latent=False)
-    assert pixels["n_steps"] == 512
+    assert pixels["n_steps"] == 128
+    assert read_defaults(PPO, "CarRacing-v2", latent=False)["n_steps"] == 512
 
 
 @pytest.mark.parametrize("name", ["minigrid:MiniGrid-LockedRoom-v0", "a.b:MiniGrid-LockedRoom-v0"])

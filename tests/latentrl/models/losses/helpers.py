@@ -35,7 +35,7 @@ def make_model(
 
 
 def terms_and_gradient(model: Autoencoder) -> tuple[dict[str, Tensor], Tensor]:
-    terms, _ = model.losses(X, INPUTS, MASK, NOISE, step=0)
+    terms, _ = model.losses(X, INPUTS, MASK, NOISE, step=0, changed=MASK)
     torch.stack(list(terms.values())).sum().backward()
     gradients = [p.grad.flatten() for p in model.encoder.parameters() if p.grad is not None]
     return terms, torch.cat(gradients)

@@ -1,0 +1,47 @@
+"""The encoder that a pretraining run chooses from its frames, where no flag says which."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Any
+
+from gymnasium import spaces
+
+from agents.pretrain_config import PretrainConfig
+from latentrl import Frames, Preprocessing
+from latentrl.models.preprocessing import is_image
+from latentrl.training.choice import choose
+
+CHOSEN = ("latent_dim", "beta", "likelihood")
+"""Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
+BATCH_SIZE, LEARNING_RATE = 64, 3e-3
+"""Training of a chosen encoder; flags and the environment's defaults take precedence."""
+
+
+def is_open(config: PretrainConfig, space: spaces.Box) -> bool:
+    """Return whether the flags leave the encoder of images to the choice.
+
+    One of ``--latent-dim``, ``--beta``, ``--likelihood`` and ``--option``, or a default of the
+    environment, decides for the model function's own network.
+    """
+    given = config.option or any(getattr(config, name) is not None for name in CHOSEN)
+    return config.model == "beta_vae" and not given and is_image(space)
+
+
+def with_choice(
+    config: PretrainConfig, frames: Frames, preprocessing: Preprocessing
+) -> PretrainConfig:
+    """Return the flags with the chosen encoder filled in, and print the reason."""
+    choice = choose(frames, preprocessing)
+    print(f"encoder: {choice.reason}", file=sys.stderr)
+    own = {name: value for name, value in choice.arguments.items() if name not in CHOSEN}
+    fields: dict[str, Any] = {name: choice.arguments.get(name) for name in CHOSEN}
+    return dataclasses.replace(
+        config,
+        option=tuple(f"{name}={json.dumps(value)}" for name, value in own.items()),
+        batch_size=config.batch_size or BATCH_SIZE,
+        learning_rate=config.learning_rate or LEARNING_RATE,
+        **fields,
+    )

@@ -1,0 +1,66 @@
+"""The encoder that is chosen from frames, beside measurements in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+import latentrl as lrl
+from latentrl.data.frames import Frames
+from latentrl.models import beta_vae
+from latentrl.training.choice import change_fraction, choose
+
+PLAIN = lrl.Preprocessing()
+
+
+def frames_with(moving: int, side: int = 64, count: int = 30) -> Frames:
+    """One episode in which the first ``moving`` rows of each image alternate."""
+    images = np.full((count, side, side, 3), 100, np.uint8)
+    images[::2, :moving] = 180
+    return Frames(spaces.Box(0, 255, images.shape[1:], np.uint8), [images], np.zeros(count, int))
+
+
+@pytest.mark.parametrize("moving", [1, 8, 64])
+def test_the_fraction_of_changing_pixels(moving: int) -> None:
+    frames = frames_with(moving)
+    images = frames[:].astype(int)
+    differs = (np.abs(np.diff(images, axis=0)) > 0.02 * 255).any(-1)
+    expected = differs.sum() / (len(frames) * 64 * 64)  # the first frame changes nothing
+    assert change_fraction(frames, PLAIN) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("moving", "latent_dim", "weight"), [(2, 256, 33.1), (64, 512, 1.0), (0, 256, None)]
+)
+def test_rare_changes_weigh_more_and_busy_images_get_more_channels(
+    moving: int, latent_dim: int, weight: Any
+) -> None:
+    choice = choose(frames_with(moving), PLAIN)
+    assert choice.arguments["latent_dim"] == latent_dim
+    assert choice.arguments.get("change_weight") == weight
+    assert ("topk_weight" in choice.arguments) == (weight is None)
+    model = beta_vae((64, 64, 3), **choice.arguments)
+    assert model.latent_layout.grid == (8, 8)
+
+
+def test_the_reason_names_measurements_and_consequences() -> None:
+    reason = choose(frames_with(2), PLAIN).reason
+    assert reason == (
+        "3 % of the pixels change in a step: 8 x 8 cells of 4 values, and changing pixels weigh "
+        "34.1 times as much as others"
+    )
+
+
+def test_the_grid_is_that_of_the_resized_image() -> None:
+    choice = choose(frames_with(4, side=120), lrl.Preprocessing(size=(32, 32)))
+    assert choice.arguments["latent_dim"] == 4 * 64
+
+
+def test_frames_without_an_order() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 32, 32, 3), np.uint8)
+    choice = choose(lrl.as_frames(images), PLAIN)
+    assert "no order of the frames is known" in choice.reason
+    assert "change_weight" not in choice.arguments
