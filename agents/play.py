@@ -126,6 +126,7 @@ def play(
         bar.set_postfix_str(f"{step * n:,} timesteps", refresh=False)
         for env, reward, done, info in zip(played, rewards, dones, infos, strict=True):
             bar.update(env.add(float(reward), info["episode"] if done else None, limit))
+    bar.update(sum(env.left for env in played))
     counted = _counted(played, episodes)
     return Evaluation(
         [episode.total for episode in counted],

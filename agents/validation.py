@@ -133,6 +133,7 @@ class ValidationCallback(BaseCallback):
     def _play(
         self, model: BaseAlgorithm, policy: Policy, episodes: int, first: int, bar: tqdm[None]
     ) -> Evaluation:
+        bar.set_description(f"validating, {policy} policy", refresh=False)
         self.spec.prepare_evaluation(model)
         act = actor(model, policy == "deterministic")
         venv = self._environments(VALIDATION_SEED + first)
@@ -140,10 +141,10 @@ class ValidationCallback(BaseCallback):
 
     def _warn(self) -> None:
         warnings.warn(
-            f"validation ends after {self.budget:,} timesteps, half of those between two "
-            "validations: episodes that have not ended count with their return so far, or not at "
-            "all; train longer between validations (--timesteps, --eval-every), lower "
-            "--eval-episodes, or end episodes by --max-episode-steps",
+            f"a validation of {self.budget:,} timesteps is too short for its episodes: those that "
+            "have not ended count with their return so far, or not at all; train longer between "
+            "validations (--timesteps, --eval-every), lower --eval-episodes, or end episodes by "
+            "--max-episode-steps",
             UserWarning,
             stacklevel=2,
         )

@@ -107,16 +107,23 @@ def test_a_budget_that_suffices_changes_nothing():
     assert results[0] == results[1]
 
 
-def test_validation_of_an_endless_episode(encoder, monkeypatch):
+def test_validation_of_endless_episodes_takes_its_budget_and_no_more(encoder, monkeypatch):
     monkeypatch.setattr(TimeLimit, "step", lambda env, action: env.env.step(action))
-    step = PixelReach.step
-    endless = lambda env, action: (*step(env, action)[:2], False, False, {})  # noqa: E731
+    step, taken = PixelReach.step, []
+
+    def endless(env, action):
+        observation, reward, *_ = step(env, action)
+        taken.append(reward)
+        return observation, reward, False, False, {}
+
     monkeypatch.setattr(PixelReach, "step", endless)
-    with pytest.warns(UserWarning, match=r"validation ends after 1,000 timesteps, half of those"):
+    message = r"a validation of 1,000 timesteps is too short for its episodes: .* \(--timesteps, "
+    with pytest.warns(UserWarning, match=message):
         result = tiny_train(encoder, timesteps=64, eval_episodes=4)
     # Two environments, and a third of the budget for each of three parts.
     assert result.best.lengths == [166] * 4
-    assert result.best.cut == 4
+    assert (result.best.cut, result.best.budget) == (4, 1_000)
+    assert len(taken) == 64 + 3 * 2 * 166
 
 
 def test_the_limit_of_training_is_that_of_validation_and_evaluation(encoder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import os
@@ -32,7 +31,14 @@ from envs import Environment, make_env
 from envs.pixel_reach import PixelReach
 from latentrl.utils.io import write_tensors
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
-from tests.agents.small import CONTINUOUS, REACH, make_venv, save_run, small_config
+from tests.agents.small import (
+    CONTINUOUS,
+    REACH,
+    make_venv,
+    save_run,
+    small_config,
+    store_validation,
+)
 from tests.helpers import Clock, same
 
 
@@ -114,9 +120,7 @@ def test_random_actions_beside_an_agent(encoder, tmp_path):
 @pytest.mark.parametrize("better", ["deterministic", "stochastic"])
 def test_the_better_policy_in_validation_is_evaluated(better, encoder, tmp_path):
     run = save_run(tmp_path / "run", encoder)
-    _, tensors, notes = read_agent(run / "best")
-    notes["validation"] = dataclasses.asdict(Evaluation([1.0], [2], better))
-    write_tensors(run / "best" / WEIGHTS, tensors, {"agent": notes})
+    store_validation(run, returns=[1.0], lengths=[2], policy=better)
     assert evaluate_agent(run, 2, progress=False).policy == better
     assert policy_of(run, deterministic=True) == "deterministic"
     assert policy_of(run, deterministic=False) == "stochastic"
@@ -125,9 +129,7 @@ def test_the_better_policy_in_validation_is_evaluated(better, encoder, tmp_path)
 def test_a_validation_of_an_older_version_was_deterministic(encoder, tmp_path):
     run = save_run(tmp_path / "run", encoder)
     assert policy_of(run) == "deterministic", "without a validation"
-    _, tensors, notes = read_agent(run / "best")
-    notes["validation"] = {"returns": [1.0], "lengths": [2]}
-    write_tensors(run / "best" / WEIGHTS, tensors, {"agent": notes})
+    store_validation(run, returns=[1.0], lengths=[2])
     assert policy_of(run) == "deterministic"
 
 

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 import agents.validation
+from agents.algorithms import find_algorithm
 from agents.checkpoint import WEIGHTS, read_agent
 from agents.play import Evaluation, play
 from agents.train import train
 from agents.train_config import TrainConfig
-from agents.validation import POLICIES, best_result
+from agents.validation import POLICIES, ValidationCallback, best_result
 from agents.venv import newest_frames
-from tests.agents.small import tiny_train
+from tests.agents.small import CHANGES, as_words, save_run, store_validation, tiny_train
 from tests.helpers import same
 
 HALF = 2
@@ -93,6 +94,38 @@ def test_the_better_policy_counts(scores, best, policy, monkeypatch, encoder):
         names = ("eval/mean_return_deterministic", "eval/mean_return_stochastic")
         assert tuple(float(row[name]) for name in names) == pair
         assert float(row["eval/mean_return"]) == max(pair)
+
+
+def test_samples_of_a_validation_have_the_final_exploration(monkeypatch, encoder):
+    results = []
+
+    def record(*arguments, **options):
+        results.append(play(*arguments, **options))
+        return results[-1]
+
+    monkeypatch.setattr(agents.validation, "play", record)
+    greedy = as_words({**CHANGES["dqn"], "exploration_final_eps": 0.0, "exploration_fraction": 1.0})
+    tiny_train(encoder, algo="dqn", hyperparams=greedy)
+    deterministic, stochastic = results[:2]  # after a third of the training
+    assert stochastic.policy == "stochastic"
+    assert stochastic.returns == deterministic.returns
+
+
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_few_episodes(episodes, encoder):
+    assert len(tiny_train(encoder, timesteps=64, eval_episodes=episodes).best.returns) == episodes
+
+
+@pytest.mark.parametrize(
+    ("total", "cut", "comparable"),
+    [(6_000, 1, True), (6_000, 0, True), (9_000, 0, True), (9_000, 1, False)],
+)
+def test_episodes_cut_by_another_budget_are_not_compared(total, cut, comparable, encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    store_validation(run, returns=[1.0], lengths=[7], cut=cut, budget=3_000)
+    validation = ValidationCallback(20_000, 4, total, find_algorithm("ppo"), None, None)
+    validation.restore(run, 123)
+    assert (validation.best is not None) == comparable
 
 
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])
