@@ -119,7 +119,7 @@ class ValidationCallback(BaseCallback):
         others = self.episodes - self.half
         total = len(POLICIES) * self.half + others
         bar = progress_bar(total, 0, "validating", "episode", show=True, nested=True)
-        with bar, _own_random_numbers(self.model) as model:
+        with bar, own_random_numbers(self.model) as model:
             halves = [self._play(model, policy, self.half, 0, bar) for policy in POLICIES]
             best = max(halves, key=lambda result: result.mean)
             rest = [self._play(model, best.policy, others, self.half, bar)] if others else []
@@ -166,7 +166,7 @@ class ValidationCallback(BaseCallback):
 
 
 @contextlib.contextmanager
-def _own_random_numbers(model: BaseAlgorithm) -> Iterator[BaseAlgorithm]:
+def own_random_numbers(model: BaseAlgorithm) -> Iterator[BaseAlgorithm]:
     """Yield an agent with the model's policy that leaves the random numbers of training alone.
 
     Policies draw from the global generators of PyTorch and NumPy, epsilon-greedy ones also from the

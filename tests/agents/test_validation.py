@@ -11,13 +11,22 @@ import torch
 
 import agents.validation
 from agents.algorithms import find_algorithm
-from agents.checkpoint import WEIGHTS, read_agent
-from agents.play import Evaluation, play
+from agents.checkpoint import WEIGHTS, build, read_agent
+from agents.play import Evaluation, actor, play
 from agents.train import train
 from agents.train_config import TrainConfig
-from agents.validation import POLICIES, ValidationCallback, best_result
+from agents.validation import POLICIES, ValidationCallback, best_result, own_random_numbers
 from agents.venv import newest_frames
-from tests.agents.small import CHANGES, as_words, save_run, store_validation, tiny_train
+from tests.agents.small import (
+    CHANGES,
+    CONTINUOUS,
+    as_words,
+    make_venv,
+    save_run,
+    small_config,
+    store_validation,
+    tiny_train,
+)
 from tests.helpers import same
 
 HALF = 2
@@ -109,6 +118,17 @@ def test_samples_of_a_validation_have_the_final_exploration(monkeypatch, encoder
     deterministic, stochastic = results[:2]  # after a third of the training
     assert stochastic.policy == "stochastic"
     assert stochastic.returns == deterministic.returns
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_gsde_noise_of_training_is_for_its_own_environments(algo, encoder):
+    config = small_config(algo, CONTINUOUS, use_sde=True)
+    venv = make_venv(config, encoder)
+    model = build(config, venv)
+    with own_random_numbers(model) as player:
+        actor(player, deterministic=False)(np.repeat(venv.reset(), 3, axis=0))
+    policy = model.policy.actor if algo == "sac" else model.policy
+    assert len(policy.action_dist.exploration_matrices) == venv.num_envs == 2
 
 
 @pytest.mark.parametrize("episodes", [1, 2])
