@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import os
 import warnings
 from collections.abc import Mapping
@@ -18,18 +17,22 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from agents.algorithms import find_algorithm
 from agents.checkpoint import WEIGHTS, build_saved, read_agent, restore
 from agents.config import AgentConfig, check_trusted
-from agents.play import EPISODE_LIMIT, Act, Evaluation, play
+from agents.play import EPISODE_LIMIT, Act, Evaluation, Policy, actor, play
+from agents.validation import best_result
 from agents.venv import build_monitored, build_venv, probe
 from envs import Environment, defaults_for
 from latentrl import load
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.utils.io import write_json
+from latentrl.utils.progress import progress_bar
 
 TEST_SEED = 1_000_000
 """First seed of the test episodes; the seeds of training and validation are lower."""
 ENVS_IN_PROCESS = 16
 """Environments that step together where a step is cheaper than a worker process."""
+STATISTICS = ("mean", "std", "minimum", "p10", "median")
+"""Statistics of the returns in a report."""
 
 Checkpoint = Literal["best", "last"]
 
@@ -53,10 +56,11 @@ def evaluate_agent(
     *,
     backend: str = "gymnasium",
     seed: int = TEST_SEED,
-    deterministic: bool = True,
+    deterministic: bool | None = None,
     checkpoint: Checkpoint = "best",
     env: str | None = None,
     max_episode_steps: int | None = None,
+    random: bool = False,
     trust: bool = False,
     device: str = "auto",
     progress: bool = True,
@@ -68,11 +72,13 @@ def evaluate_agent(
         episodes: number of episodes; episode i has the seed ``seed + i`` on Gymnasium.
         backend: "gymnasium" or "envpool".
         seed: seed of the first episode.
-        deterministic: take the mode of the policy rather than a sample. An epsilon-greedy policy
-            is greedy then, and otherwise has the final epsilon of its training.
+        deterministic: take the mode of the policy rather than a sample; None is the better one in
+            the run's best validation. An epsilon-greedy policy is greedy if deterministic, and
+            otherwise has the final epsilon of its training.
         checkpoint: the agent of the best validation, or the last one.
         env: another environment with the same spaces; None is the one of training.
         max_episode_steps: timesteps after which an episode is truncated; None is as in training.
+        random: evaluate uniform random actions on the agent's episodes in place of the agent.
         trust: whether to import the module that the agent's folder names as its environment.
         device: device of the encoder.
         progress: whether to show a progress bar.
@@ -86,26 +92,56 @@ def evaluate_agent(
     config, timesteps = config_in(
         folder, env, backend=backend, max_episode_steps=max_episode_steps, trust=trust
     )
-    test_envs = make_test_envs(config.environment, episodes, backend, seed)
-    venv = build_venv(config, load_encoder(run, config, device), test_envs, training=False)
-    model = load_for_evaluation(config, venv, folder)
-    venv.seed(seed)  # building a model seeds its environments with the model's seed
-    try:
-        limit = max(EPISODE_LIMIT, config.environment.max_episode_steps or 0)
-        result = play(venv, actor(model, deterministic), episodes, progress, limit)
-    finally:
-        venv.close()
-    conditions = {
-        "env": config.environment.id,
+    environment = config.environment
+    if random:
+        result = evaluate_random(environment, episodes, seed, progress, backend)
+    else:
+        policy = policy_of(run, deterministic)
+        test_envs = make_test_envs(environment, episodes, backend, seed)
+        venv = build_venv(config, load_encoder(run, config, device), test_envs, training=False)
+        model = load_for_evaluation(config, venv, folder)
+        venv.seed(seed)  # building a model seeds its environments with the model's seed
+        act = actor(model, policy == "deterministic")
+        result = _play(venv, act, episodes, policy, environment, progress)
+    report = {
+        **{name: getattr(result, name) for name in STATISTICS},
+        **asdict(result),
+        "env": environment.id,
         "backend": backend,
         "seed": seed,
-        "deterministic": deterministic,
         "checkpoint": checkpoint,
         "timesteps": timesteps,
     }
-    report = {"mean": result.mean, "std": result.std, **asdict(result), **conditions}
-    write_json(report_file(run, backend, episodes, deterministic, checkpoint, env), report)
+    write_json(report_file(run, backend, episodes, result.policy, checkpoint, env), report)
     return result
+
+
+def policy_of(run: Path, deterministic: bool | None = None) -> Policy:
+    """Return the policy to evaluate: the better one in the best validation, if None is given.
+
+    A run without a validation, or whose validations had one policy alone, has a deterministic one.
+    """
+    if deterministic is None:
+        best = best_result(run)
+        return "deterministic" if best is None else best.policy
+    return "deterministic" if deterministic else "stochastic"
+
+
+def _play(
+    venv: VecEnv,
+    act: Act,
+    episodes: int,
+    policy: Policy,
+    environment: Environment,
+    progress: bool,
+) -> Evaluation:
+    """Play all episodes, with a progress bar, and close the environments."""
+    limit = max(EPISODE_LIMIT, environment.max_episode_steps or 0)
+    try:
+        with progress_bar(episodes, 0, f"{policy} policy", "episode", progress) as bar:
+            return play(venv, act, episodes, policy, bar=bar, limit=limit)
+    finally:
+        venv.close()
 
 
 def config_in(
@@ -146,13 +182,13 @@ def report_file(
     run: Path,
     backend: str,
     episodes: int,
-    deterministic: bool = True,
+    policy: Policy = "deterministic",
     checkpoint: Checkpoint = "best",
     env: str | None = None,
 ) -> Path:
     """Path of the report of an evaluation; arguments as in ``evaluate_agent``."""
     words = [
-        "" if deterministic else "stochastic",
+        "" if policy == "deterministic" else policy,
         "" if checkpoint == "best" else checkpoint,
         env or "",
     ]
@@ -161,19 +197,22 @@ def report_file(
 
 
 def evaluate_random(
-    environment: Environment, episodes: int, seed: int = TEST_SEED, progress: bool = True
+    environment: Environment,
+    episodes: int,
+    seed: int = TEST_SEED,
+    progress: bool = True,
+    backend: str = "gymnasium",
 ) -> Evaluation:
-    """Evaluate uniform random actions on the episodes of ``evaluate_agent``, on Gymnasium."""
-    venv = make_test_envs(environment, episodes, "gymnasium", seed)
+    """Evaluate uniform random actions on the episodes of ``evaluate_agent``."""
+    venv = make_test_envs(environment, episodes, backend, seed)
     spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
     for i, space in enumerate(spaces):
         space.seed(seed + i)
-    try:
-        return play(
-            venv, lambda _: np.stack([space.sample() for space in spaces]), episodes, progress
-        )
-    finally:
-        venv.close()
+
+    def act(_: Any) -> Array:
+        return np.stack([space.sample() for space in spaces])
+
+    return _play(venv, act, episodes, "random", environment, progress)
 
 
 def make_test_envs(environment: Environment, episodes: int, backend: str, seed: int) -> VecEnv:
@@ -206,22 +245,3 @@ def load_for_evaluation(config: AgentConfig, venv: VecNormalize, folder: Path) -
     restore(folder, model, venv, replay=False)  # the buffer is of another number of environments
     find_algorithm(config.algo).prepare_evaluation(model)
     return model
-
-
-def actor(model: BaseAlgorithm, deterministic: bool) -> Act:
-    """Return the policy as a function from observations to actions.
-
-    A stochastic policy with gSDE keeps the matrix of its noise for ``sde_sample_freq`` steps, as in
-    training; SB3's ``predict`` never draws a new one.
-    """
-    every = getattr(model, "sde_sample_freq", -1)
-    gsde = getattr(model, "use_sde", False) and not deterministic
-    steps = itertools.count()
-
-    def act(observations: Any) -> Array:
-        step = next(steps)
-        if gsde and (step == 0 or (every > 0 and step % every == 0)):
-            model.policy.reset_noise(len(observations))  # type: ignore[operator]
-        return model.predict(observations, deterministic=deterministic)[0]
-
-    return act

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
+from tqdm import tqdm
 
 from latentrl.types import Array
 from latentrl.utils.progress import progress_bar
@@ -18,6 +21,8 @@ EPISODE_LIMIT = 30_000
 usual limit is that of Atari, 27,000 timesteps of 4 frames."""
 
 Act = Callable[[Any], Array]
+Policy = Literal["deterministic", "stochastic", "random"]
+"""The mode of an agent's policy, samples of it, or uniform random actions."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,21 @@ class Evaluation:
     """Extrinsic return of each episode."""
     lengths: list[int]
     """Timesteps of each episode."""
+    policy: Policy = "deterministic"
+    """The policy that has played."""
+    cut: int = 0
+    """Episodes that were cut before their end, and count as they are."""
+    budget: int | None = None
+    """Largest number of timesteps of a validation; None without one."""
+
+    def __add__(self, other: Evaluation) -> Evaluation:
+        """Episodes of both evaluations of one policy."""
+        return replace(
+            self,
+            returns=self.returns + other.returns,
+            lengths=self.lengths + other.lengths,
+            cut=self.cut + other.cut,
+        )
 
     @property
     def mean(self) -> float:
@@ -39,15 +59,41 @@ class Evaluation:
         """Standard deviation of the returns over episodes."""
         return float(np.std(self.returns))
 
+    @property
+    def minimum(self) -> float:
+        """Lowest return."""
+        return min(self.returns)
+
+    @property
+    def p10(self) -> float:
+        """10 % quantile of the returns, interpolated linearly."""
+        return float(np.quantile(self.returns, 0.1))
+
+    @property
+    def median(self) -> float:
+        """Median return."""
+        return float(np.median(self.returns))
+
     def __str__(self) -> str:
-        """Mean, standard deviation and range of the returns in words."""
-        low, high = min(self.returns), max(self.returns)
-        episodes = f"{len(self.returns)} episodes (from {low:.4g} to {high:.4g})"
-        return f"{self.mean:.4g} +- {self.std:.4g} over {episodes}"
+        """Mean, standard deviation and quantiles of the returns in words."""
+        names = ("minimum", "p10", "median")
+        low = ", ".join(f"{name} {getattr(self, name):.4g}" for name in names)
+        cut = f"; {self.cut} cut" if self.cut else ""
+        return (
+            f"{self.mean:.4g} +- {self.std:.4g} over {len(self.returns)} episodes of the "
+            f"{self.policy} policy ({low}, maximum {max(self.returns):.4g}{cut})"
+        )
 
 
 def play(
-    venv: VecEnv, act: Act, episodes: int, progress: bool = False, limit: int = EPISODE_LIMIT
+    venv: VecEnv,
+    act: Act,
+    episodes: int,
+    policy: Policy = "deterministic",
+    *,
+    bar: tqdm[Any] | None = None,
+    limit: int = EPISODE_LIMIT,
+    budget: int | None = None,
 ) -> Evaluation:
     """Play ``episodes`` episodes and return their results in the order of their seeds.
 
@@ -55,26 +101,64 @@ def play(
     that end would be a biased sample: short episodes end first.
 
     An episode of ``limit`` timesteps counts as it is, with a warning. Its environment cannot be
-    reset alone, and plays no more.
+    reset alone, and plays no more. At the end of the ``budget``, the first episode of an
+    environment counts as it is, too. Of later episodes only whole rounds count, of one in each
+    environment: those of a round that end within the budget are the short ones.
 
     Args:
         venv: monitored environments.
         act: from batched observations to batched actions.
         episodes: number of episodes in all environments together.
-        progress: whether to show a progress bar.
+        policy: name of what acts.
+        bar: progress bar in episodes.
         limit: largest number of timesteps of an episode.
+        budget: number of timesteps of all environments together after which play ends.
     """
     n = venv.num_envs
     played = [_Played(len(range(i, episodes, n))) for i in range(n)]
+    bar = progress_bar(episodes, 0, "", "", show=False) if bar is None else bar
+    steps = itertools.count(1) if budget is None else range(1, 1 + max(1, budget // n))
     observations = venv.reset()
-    with progress_bar(episodes, 0, "evaluating", "episode", progress) as bar:
-        while any(env.left for env in played):
-            observations, rewards, dones, infos = venv.step(act(observations))
-            for env, reward, done, info in zip(played, rewards, dones, infos, strict=True):
-                bar.update(env.add(float(reward), info["episode"] if done else None, limit))
-    ordered = [played[k % n].episodes[k // n :][:1] for k in range(episodes)]
-    found = [episode for one in ordered for episode in one]
-    return Evaluation([float(e["r"]) for e in found], [int(e["l"]) for e in found])
+    for step in steps:
+        if not any(env.left for env in played):
+            break
+        observations, rewards, dones, infos = venv.step(act(observations))
+        bar.set_postfix_str(f"{step * n:,} timesteps", refresh=False)
+        for env, reward, done, info in zip(played, rewards, dones, infos, strict=True):
+            bar.update(env.add(float(reward), info["episode"] if done else None, limit))
+    bar.update(sum(env.left for env in played))
+    counted = _counted(played, episodes)
+    return Evaluation(
+        [episode.total for episode in counted],
+        [episode.length for episode in counted],
+        policy,
+        sum(episode.cut for episode in counted),
+    )
+
+
+def actor(model: BaseAlgorithm, deterministic: bool) -> Act:
+    """Return the policy as a function from observations to actions.
+
+    A stochastic policy with gSDE keeps the matrix of its noise for ``sde_sample_freq`` steps, as in
+    training; SB3's ``predict`` never draws a new one.
+    """
+    every = getattr(model, "sde_sample_freq", -1)
+    gsde = getattr(model, "use_sde", False) and not deterministic
+    steps = itertools.count()
+
+    def act(observations: Any) -> Array:
+        step = next(steps)
+        if gsde and (step == 0 or (every > 0 and step % every == 0)):
+            model.policy.reset_noise(len(observations))  # type: ignore[operator]
+        return model.predict(observations, deterministic=deterministic)[0]
+
+    return act
+
+
+class _Episode(NamedTuple):
+    total: float
+    length: int
+    cut: bool
 
 
 @dataclass
@@ -82,7 +166,7 @@ class _Played:
     """The episodes of one environment in an evaluation."""
 
     left: int
-    episodes: list[Mapping[str, Any]] = field(default_factory=list)
+    episodes: list[_Episode] = field(default_factory=list)
     total: float = 0.0
     length: int = 0
 
@@ -92,14 +176,35 @@ class _Played:
         self.length += 1
         if not self.left or (ended is None and self.length < limit):
             return 0
-        self.episodes.append(ended or {"r": self.total, "l": self.length})
-        self.left = self.left - 1 if ended else 0
-        if not ended:
+        if ended is None:
+            self.cut()
             warnings.warn(
                 f"an episode has not ended in {limit:,} timesteps: it counts as it is, and its "
                 "environment plays no more; set a limit with --max-episode-steps",
                 UserWarning,
                 stacklevel=3,
             )
+            return 1
+        self.episodes.append(_Episode(float(ended["r"]), int(ended["l"]), cut=False))
+        self.left -= 1
         self.total, self.length = 0.0, 0
         return 1
+
+    def cut(self) -> None:
+        """Count the running episode as it is; the environment plays no more."""
+        self.episodes.append(_Episode(self.total, self.length, cut=True))
+        self.left = 0
+
+
+def _counted(played: list[_Played], episodes: int) -> list[_Episode]:
+    """Return the episodes that count, in the order of their seeds."""
+    unfinished = [env for env in played if env.left]
+    for env in unfinished:
+        if not env.episodes:
+            env.cut()
+    rounds = min((len(env.episodes) for env in unfinished), default=episodes)
+    ordered = (
+        played[k % len(played)].episodes[k // len(played) :][:1]
+        for k in range(min(episodes, rounds * len(played)))
+    )
+    return [episode for found in ordered for episode in found]

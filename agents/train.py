@@ -128,7 +128,12 @@ class _Run:
             else build(self.agent, self.venv, seed, device)
         )
         self.validation = ValidationCallback(
-            self.config.eval_every, self.config.eval_episodes, self._validation_venv, self.save
+            self.config.eval_every,
+            self.config.eval_episodes,
+            self.total,
+            find_algorithm(self.agent.algo),
+            self._validation_venv,
+            self.save,
         )
 
     def start(self) -> None:
@@ -163,9 +168,9 @@ class _Run:
             )
         return build_venv(self.agent, self.encoder, base, novelty=self.novelty)
 
-    def _validation_venv(self) -> VecNormalize:
+    def _validation_venv(self, episodes: int) -> VecNormalize:
         """Make environments without the bonus, so that validation compares extrinsic returns."""
-        n_envs = min(self.config.eval_episodes, self.agent.hyperparameters["n_envs"])
+        n_envs = min(episodes, self.agent.hyperparameters["n_envs"])
         base = build_monitored(
             self.agent.environment,
             n_envs=n_envs,

@@ -1,33 +1,61 @@
-"""Validation during training: it chooses the best checkpoint."""
+"""Validation during training: it chooses the best checkpoint, and the mode of its policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import copy
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
+from tqdm import tqdm
 
+from agents.algorithms import AlgorithmSpec
 from agents.checkpoint import WEIGHTS, read_agent
-from agents.evaluate import actor
-from agents.play import Evaluation, play
+from agents.play import Evaluation, Policy, actor, play
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
+from latentrl.utils.progress import progress_bar
 
 VALIDATION_SEED = 500_000
 """First seed of the validation episodes: higher than training's, lower than those of the test."""
 OLD_RESULT = "validation.json"
 """File of the best result in runs whose agents have format 2."""
+POLICIES: tuple[Policy, ...] = ("deterministic", "stochastic")
+"""Policies of one agent; of equal means the first one is better."""
+PARTS = len(POLICIES) + 1
+"""Parts of a validation: half of the episodes by each policy, and the others by the better one."""
+LEAST_BUDGET = 1_000
+"""Timesteps that a validation may always take, which are a second or two."""
 
 
 class ValidationCallback(BaseCallback):
-    """Evaluates the agent every ``every`` timesteps and saves the best and the last checkpoint."""
+    """Evaluates the agent every ``every`` timesteps and saves the best and the last checkpoint.
+
+    The deterministic and the stochastic policy play the same half of the episodes. The better one
+    plays the other half, too, and the mean of all its episodes is the agent's. A deterministic
+    policy can be stuck where samples of the same policy are not. The choice between two policies
+    raises the expected mean a little, for every checkpoint alike.
+
+    A validation takes at most half as many timesteps as are trained between two validations.
+    Timesteps rather than seconds limit it, so that the choice does not depend on the machine's
+    load. ``play`` states which of the episodes count at the end of the budget.
+    """
 
     def __init__(
         self,
         every: int,
         episodes: int,
-        make_venv: Callable[[], VecNormalize],
+        total: int,
+        spec: AlgorithmSpec,
+        make_venv: Callable[[int], VecNormalize],
         save: Callable[[str], None],
     ) -> None:
         """Prepare the validations of one run.
@@ -35,12 +63,18 @@ class ValidationCallback(BaseCallback):
         Args:
             every: timesteps between two validations.
             episodes: episodes per validation, the same ones each time.
-            make_venv: makes the environments; called once, at the first validation.
+            total: timesteps of the run.
+            spec: the algorithm, whose stochastic policy explores as at the end of training.
+            make_venv: makes the environments that play a number of episodes; called once, at the
+                first validation.
             save: saves the agent as the checkpoint of the given name, "best" or "last".
         """
         super().__init__()
         self.every = every
         self.episodes = episodes
+        self.half = math.ceil(episodes / 2)
+        self.budget = max(LEAST_BUDGET, min(every, total) // 2)
+        self.spec = spec
         self.make_venv = make_venv
         self.save = save
         self.best: Evaluation | None = None
@@ -54,7 +88,10 @@ class ValidationCallback(BaseCallback):
         The next validation is at the next multiple of ``every``: a run that is stopped again and
         again is validated, too.
         """
-        self.best = best_result(path)
+        best = best_result(path)
+        # Episodes that were cut are no longer comparable where a longer run has a larger budget.
+        comparable = best is None or not best.cut or best.budget == self.budget
+        self.best = best if comparable else None
         self._next = (timesteps // self.every + 1) * self.every
 
     def _on_step(self) -> bool:
@@ -70,7 +107,7 @@ class ValidationCallback(BaseCallback):
         Of equal means the newest one is best: it has had more training.
         """
         self.evaluated_at = self.model.num_timesteps
-        result = play(self._environments(), actor(self.model, deterministic=True), self.episodes)
+        result = self._evaluate()
         self.logger.record("eval/mean_return", result.mean)
         self.logger.record("eval/std_return", result.std)
         self.logger.dump(self.evaluated_at)
@@ -78,11 +115,45 @@ class ValidationCallback(BaseCallback):
             self.best = result
             self.save("best")
 
-    def _environments(self) -> VecNormalize:
+    def _evaluate(self) -> Evaluation:
+        others = self.episodes - self.half
+        total = len(POLICIES) * self.half + others
+        bar = progress_bar(total, 0, "validating", "episode", show=True, nested=True)
+        with bar, own_random_numbers(self.model) as model:
+            halves = [self._play(model, policy, self.half, 0, bar) for policy in POLICIES]
+            best = max(halves, key=lambda result: result.mean)
+            rest = [self._play(model, best.policy, others, self.half, bar)] if others else []
+        for half in halves:
+            self.logger.record(f"eval/mean_return_{half.policy}", half.mean)
+        parts = halves + rest
+        if any(part.cut for part in parts) or sum(len(part.returns) for part in parts) < total:
+            self._warn()
+        return dataclasses.replace(sum(rest, best), budget=self.budget)
+
+    def _play(
+        self, model: BaseAlgorithm, policy: Policy, episodes: int, first: int, bar: tqdm[None]
+    ) -> Evaluation:
+        bar.set_description(f"validating, {policy} policy", refresh=False)
+        self.spec.prepare_evaluation(model)
+        act = actor(model, policy == "deterministic")
+        venv = self._environments(VALIDATION_SEED + first)
+        return play(venv, act, episodes, policy, bar=bar, budget=self.budget // PARTS)
+
+    def _warn(self) -> None:
+        warnings.warn(
+            f"a validation of {self.budget:,} timesteps is too short for its episodes: those that "
+            "have not ended count with their return so far, or not at all; train longer between "
+            "validations (--timesteps, --eval-every), lower --eval-episodes, or end episodes by "
+            "--max-episode-steps",
+            UserWarning,
+            stacklevel=2,
+        )
+
+    def _environments(self, seed: int) -> VecNormalize:
         """Return the validation environments, seeded anew and normalized as those of training."""
         if self._venv is None:
-            self._venv = self.make_venv()
-        self._venv.seed(VALIDATION_SEED)
+            self._venv = self.make_venv(self.half)
+        self._venv.seed(seed)
         training = self.model.get_vec_normalize_env()
         if training is not None and training.norm_obs:
             self._venv.obs_rms = training.obs_rms
@@ -92,6 +163,29 @@ class ValidationCallback(BaseCallback):
         """Close the environments."""
         if self._venv is not None:
             self._venv.close()
+
+
+@contextlib.contextmanager
+def own_random_numbers(model: BaseAlgorithm) -> Iterator[BaseAlgorithm]:
+    """Yield an agent with the model's policy that leaves the random numbers of training alone.
+
+    Policies draw from the global generators of PyTorch and NumPy, epsilon-greedy ones also from the
+    action space.
+    """
+    player = copy.copy(model)
+    player.action_space = copy.deepcopy(model.action_space)
+    player.action_space.seed(VALIDATION_SEED)
+    state = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(VALIDATION_SEED)
+        np.random.seed(VALIDATION_SEED)  # noqa: NPY002
+        try:
+            yield player
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+    if getattr(model, "use_sde", False):
+        # The noise of gSDE has one matrix per environment, and those of validation are fewer.
+        model.policy.reset_noise(model.n_envs)  # type: ignore[operator]
 
 
 def best_result(run: Path) -> Evaluation | None:

@@ -13,13 +13,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.evaluate import (
     TEST_SEED,
     Checkpoint,
-    actor,
     agent_folder,
     config_in,
     load_encoder,
     load_for_evaluation,
+    policy_of,
 )
-from agents.play import Act
+from agents.play import Act, actor
 from agents.venv import build_monitored, build_venv, gymnasium_of, newest_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -43,6 +43,7 @@ def record_video(
     checkpoint: Checkpoint = "best",
     env: str | None = None,
     *,
+    deterministic: bool | None = None,
     max_episode_steps: int | None = None,
     trust: bool = False,
 ) -> Path:
@@ -67,7 +68,8 @@ def record_video(
     encoder = load_encoder(run, config, device)
     venv = build_venv(config, encoder, base, training=False)
     try:
-        act = actor(load_for_evaluation(config, venv, folder), deterministic=True)
+        policy = policy_of(run, deterministic)
+        act = actor(load_for_evaluation(config, venv, folder), policy == "deterministic")
         frames = _record(venv, act, encoder)
         rate = gymnasium_of(venv).metadata.get("render_fps", FRAMES_PER_SECOND)
     finally:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.evaluate import TEST_SEED, evaluate_agent, report_file
@@ -26,9 +28,11 @@ class EvaluateConfig:
     """Simulator to evaluate on."""
     seed: int = TEST_SEED
     """Seed of the first episode; the next ones have the next seeds."""
-    stochastic: bool = False
-    """Sample the policy instead of taking its mode; epsilon-greedy policies explore as at the end
-    of training."""
+    deterministic: tyro.conf.DisallowNone[bool | None] = None
+    """Take the mode of the policy, or samples of it; the better one in validation if not given.
+    Epsilon-greedy policies explore as at the end of training, or not at all if deterministic."""
+    random: bool = False
+    """Evaluate uniform random actions on the same episodes, too."""
     checkpoint: Literal["best", "last"] = "best"
     """The checkpoint of the best validation, or the last one."""
     env: str | None = None
@@ -45,21 +49,28 @@ class EvaluateConfig:
 
 def main(config: EvaluateConfig) -> None:
     """Evaluate a trained agent on test episodes."""
-    result = evaluate_agent(
-        config.agent,
-        config.episodes,
-        backend=config.backend,
-        seed=config.seed,
-        deterministic=not config.stochastic,
-        checkpoint=config.checkpoint,
-        env=config.env,
-        max_episode_steps=config.max_episode_steps,
-        trust=config.trust,
-        device=config.device,
-    )
-    print(f"\nextrinsic return: {result}")
-    mode = (not config.stochastic, config.checkpoint, config.env)
-    print(f"every episode: {report_file(config.agent, config.backend, config.episodes, *mode)}")
+    results = [
+        evaluate_agent(
+            config.agent,
+            config.episodes,
+            backend=config.backend,
+            seed=config.seed,
+            deterministic=config.deterministic,
+            checkpoint=config.checkpoint,
+            env=config.env,
+            max_episode_steps=config.max_episode_steps,
+            random=random,
+            trust=config.trust,
+            device=config.device,
+        )
+        for random in (False, True)[: 1 + config.random]
+    ]
+    print()
+    for result in results:
+        print(f"extrinsic return: {result}")
+    for result in results:
+        words = (config.backend, config.episodes, result.policy, config.checkpoint, config.env)
+        print(f"every episode: {report_file(config.agent, *words)}")
     if config.video is not None:
         record_video(
             config.agent,
@@ -68,6 +79,7 @@ def main(config: EvaluateConfig) -> None:
             config.device,
             config.checkpoint,
             config.env,
+            deterministic=config.deterministic,
             max_episode_steps=config.max_episode_steps,
             trust=config.trust,
         )

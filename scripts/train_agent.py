@@ -29,6 +29,9 @@ def report(result: Trained) -> None:
     env_id = result.config.environment.id
     backend = "envpool" if family_of(env_id).envpool_only else "gymnasium"
     words = ["--agent", str(result.path), "--episodes", "100", "--backend", backend]
+    if result.best is not None:
+        mode = result.best.policy == "deterministic"
+        words.append("--deterministic" if mode else "--no-deterministic")
     if ":" in env_id:  # a module that only the agent's folder names is not imported
         words += ["--env", env_id]
     print(f"  {shlex.join(['python', 'scripts/evaluate_agent.py', *words])}")

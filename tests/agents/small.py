@@ -8,12 +8,13 @@ from dataclasses import replace
 import latentrl as lrl
 from agents.algorithms import ALGORITHMS, find_algorithm
 from agents.algorithms.hyperparameters import read_defaults
-from agents.checkpoint import build, save_agent
+from agents.checkpoint import WEIGHTS, build, read_agent, save_agent
 from agents.config import AgentConfig
 from agents.runs import env_folder
 from agents.train import TrainConfig, train
 from agents.venv import build_monitored, build_venv
 from envs import Environment, make_env
+from latentrl.utils.io import write_tensors
 
 REACH = Environment("PixelReach-v0")
 CONTINUOUS = Environment("tests.helpers:continuous_reach")
@@ -84,6 +85,12 @@ def save_run(folder, encoder, environment=REACH, **changes):
     lrl.save(encoder, folder / "encoder")
     venv.close()
     return folder
+
+
+def store_validation(run, **notes):
+    """Store the validation of a run's best checkpoint."""
+    _, tensors, header = read_agent(run / "best")
+    write_tensors(run / "best" / WEIGHTS, tensors, {"agent": {**header, "validation": notes}})
 
 
 def tiny_train(encoder, **flags):

@@ -9,8 +9,6 @@ from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.vec_env import VecMonitor
 
 import agents.evaluate
-import agents.play
-import agents.validation
 import agents.video
 from agents.checkpoint import read_agent
 from agents.evaluate import evaluate_agent
@@ -66,7 +64,6 @@ def test_an_environment_that_has_played_its_episodes_is_not_cut():
 
 @pytest.fixture
 def short_limits(monkeypatch):
-    monkeypatch.setattr(agents.play.play, "__defaults__", (False, 15))
     monkeypatch.setattr(agents.evaluate, "EPISODE_LIMIT", 15)
     monkeypatch.setattr(agents.evaluate, "ENVS_IN_PROCESS", 2)
     monkeypatch.setattr(agents.video, "FRAME_LIMIT", 15)
@@ -83,14 +80,50 @@ def test_evaluation_and_video_of_an_endless_episode(short_limits, encoder, tmp_p
     assert limited.lengths == [7, 7, 7]
 
 
-def test_validation_of_an_endless_episode(short_limits, encoder, monkeypatch):
+def test_a_budget_cuts_the_first_episode_of_each_environment():
+    # Environment 2 never ends an episode: what the others end after their first one is left out,
+    # because it is short.
+    result = play(clocks(3), lambda _: np.zeros(3, int), episodes=9, budget=3 * 12)
+    assert result.lengths == [3, 4, 12]
+    assert result.returns == [6, 10, 12]
+    assert result.cut == 1
+
+
+@pytest.mark.parametrize(
+    ("budget", "lengths", "cut"),
+    [(2, [1, 1], 2), (6, [3, 3], 1), (8, [3, 4], 0), (17, [3, 4], 0), (18, [3, 4, 4, 5], 0)],
+)
+def test_whole_rounds_within_a_budget_count(budget, lengths, cut):
+    # Episode k of clock i has 3 + i + k steps; a timestep of both clocks counts as 2.
+    result = play(clocks(2), lambda _: np.zeros(2, int), episodes=8, budget=budget)
+    assert (result.lengths, result.cut) == (lengths, cut)
+
+
+def test_a_budget_that_suffices_changes_nothing():
+    results = [
+        play(clocks(2), lambda _: np.zeros(2, int), episodes=5, budget=budget)
+        for budget in (None, 1_000)
+    ]
+    assert results[0] == results[1]
+
+
+def test_validation_of_endless_episodes_takes_its_budget_and_no_more(encoder, monkeypatch):
     monkeypatch.setattr(TimeLimit, "step", lambda env, action: env.env.step(action))
-    step = PixelReach.step
-    endless = lambda env, action: (*step(env, action)[:2], False, False, {})  # noqa: E731
+    step, taken = PixelReach.step, []
+
+    def endless(env, action):
+        observation, reward, *_ = step(env, action)
+        taken.append(reward)
+        return observation, reward, False, False, {}
+
     monkeypatch.setattr(PixelReach, "step", endless)
-    with pytest.warns(UserWarning, match=WARNING):
-        result = tiny_train(encoder, timesteps=64, eval_episodes=2)
-    assert result.best.lengths == [15, 15]
+    message = r"a validation of 1,000 timesteps is too short for its episodes: .* \(--timesteps, "
+    with pytest.warns(UserWarning, match=message):
+        result = tiny_train(encoder, timesteps=64, eval_episodes=4)
+    # Two environments, and a third of the budget for each of three parts.
+    assert result.best.lengths == [166] * 4
+    assert (result.best.cut, result.best.budget) == (4, 1_000)
+    assert len(taken) == 64 + 3 * 2 * 166
 
 
 def test_the_limit_of_training_is_that_of_validation_and_evaluation(encoder):

@@ -17,13 +17,13 @@ import latentrl as lrl
 from agents.checkpoint import WEIGHTS, build, read_agent, save_agent
 from agents.evaluate import (
     TEST_SEED,
-    actor,
     evaluate_agent,
     evaluate_random,
     load_for_evaluation,
     make_test_envs,
+    policy_of,
 )
-from agents.play import Evaluation, play
+from agents.play import Evaluation, actor, play
 from agents.train_config import TRAINING_SEEDS
 from agents.validation import VALIDATION_SEED
 from agents.venv import build_venv, newest_frames
@@ -31,7 +31,14 @@ from envs import Environment, make_env
 from envs.pixel_reach import PixelReach
 from latentrl.utils.io import write_tensors
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
-from tests.agents.small import CONTINUOUS, REACH, make_venv, save_run, small_config
+from tests.agents.small import (
+    CONTINUOUS,
+    REACH,
+    make_venv,
+    save_run,
+    small_config,
+    store_validation,
+)
 from tests.helpers import Clock, same
 
 
@@ -52,7 +59,14 @@ def test_every_environment_plays_as_many_episodes_in_the_order_of_their_seeds(n,
 def test_an_evaluation_in_words():
     result = Evaluation([1.0, 3.0], [10, 20])
     assert (result.mean, result.std) == (2.0, 1.0)
-    assert str(result) == "2 +- 1 over 2 episodes (from 1 to 3)"
+    assert (result.minimum, result.p10, result.median) == (1.0, 1.2, 2.0)
+    assert str(result) == (
+        "2 +- 1 over 2 episodes of the deterministic policy "
+        "(minimum 1, p10 1.2, median 2, maximum 3)"
+    )
+    both = result + Evaluation([8.0], [5], cut=1)
+    assert (both.returns, both.lengths, both.cut) == ([1.0, 3.0, 8.0], [10, 20, 5], 1)
+    assert str(both).endswith("maximum 8; 1 cut)")
 
 
 def test_seeds_of_training_validation_and_test_are_apart():
@@ -88,9 +102,35 @@ def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(
     assert results[0] == results[1]
     report = json.loads((run / "evaluation-gymnasium-7.json").read_text())
     assert report["returns"] == results[1].returns
-    assert report["mean"] == results[1].mean
-    conditions = (report["backend"], report["seed"], report["timesteps"])
-    assert conditions == ("gymnasium", TEST_SEED, 123)
+    statistics = ("mean", "std", "minimum", "p10", "median")
+    assert all(report[name] == getattr(results[1], name) for name in statistics)
+    conditions = (report["backend"], report["seed"], report["timesteps"], report["policy"])
+    assert conditions == ("gymnasium", TEST_SEED, 123, "deterministic")
+
+
+def test_random_actions_beside_an_agent(encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    result = evaluate_agent(run, 5, seed=77, random=True, progress=False)
+    assert result == evaluate_random(REACH, 5, seed=77, progress=False)
+    assert str(result).split(" (")[0].endswith("over 5 episodes of the random policy")
+    report = json.loads((run / "evaluation-gymnasium-5-random.json").read_text())
+    assert (report["policy"], report["returns"]) == ("random", result.returns)
+
+
+@pytest.mark.parametrize("better", ["deterministic", "stochastic"])
+def test_the_better_policy_in_validation_is_evaluated(better, encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    store_validation(run, returns=[1.0], lengths=[2], policy=better)
+    assert evaluate_agent(run, 2, progress=False).policy == better
+    assert policy_of(run, deterministic=True) == "deterministic"
+    assert policy_of(run, deterministic=False) == "stochastic"
+
+
+def test_a_validation_of_an_older_version_was_deterministic(encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    assert policy_of(run) == "deterministic", "without a validation"
+    store_validation(run, returns=[1.0], lengths=[2])
+    assert policy_of(run) == "deterministic"
 
 
 def test_checkpoint_and_environment_can_be_chosen(encoder, tmp_path):
@@ -103,7 +143,8 @@ def test_checkpoint_and_environment_can_be_chosen(encoder, tmp_path):
     name = "evaluation-gymnasium-2-stochastic-last-envs.pixel_reach.PixelReach.json"
     report = json.loads((run / name).read_text())
     assert report["returns"] == result.returns
-    assert (report["env"], report["checkpoint"], report["deterministic"]) == (other, "last", False)
+    conditions = (report["env"], report["checkpoint"], report["policy"])
+    assert conditions == (other, "last", "stochastic")
 
 
 @pytest.mark.parametrize("algo", ["dqn", "qrdqn"])
@@ -151,7 +192,7 @@ def test_envpool_evaluation_starts_with_its_own_seed(tmp_path, monkeypatch):
     run = save_run(tmp_path / "run", encoder, Environment("CarRacing-v2", frame_skip=4))
     first = []
 
-    def one_reset(venv, *_):
+    def one_reset(venv, *_, **__):
         venv.reset()
         first.append(newest_frames(venv))
         return Evaluation([0.0], [1])

@@ -7,7 +7,8 @@ import pytest
 import latentrl as lrl
 from agents.checkpoint import build
 from agents.config import AgentConfig
-from agents.evaluate import TEST_SEED, actor, evaluate_random, make_test_envs, play
+from agents.evaluate import TEST_SEED, evaluate_random, make_test_envs
+from agents.play import actor, play
 from agents.venv import build_monitored, build_venv
 from envs import Environment, make_vector
 

@@ -8,6 +8,7 @@ import pytest
 
 import latentrl as lrl
 from agents.checkpoint import read_agent
+from agents.validation import best_result
 from tests.helpers import read_events
 from tests.scripts.running import REACH, TRAIN, printed_command, script, small, succeed
 
@@ -66,15 +67,20 @@ def test_training_on_latents_then_evaluation(workspace, algo):
 
     command = printed_command(done.out, "evaluate_agent")
     agent = str(path.relative_to(folder))
-    assert command == ["--agent", agent, "--episodes", "100", "--backend", "gymnasium"]
+    policy = best_result(path).policy
+    mode = "--deterministic" if policy == "deterministic" else "--no-deterministic"
+    assert command == ["--agent", agent, "--episodes", "100", "--backend", "gymnasium", mode]
     command[command.index("100")] = "4"
-    evaluated = succeed(folder, "evaluate_agent", *command, "--video", "drive.gif")
-    report = json.loads((path / "evaluation-gymnasium-4.json").read_text())
-    assert len(report["returns"]) == len(report["lengths"]) == 4
-    assert (
-        f"extrinsic return: {report['mean']:.4g} +- {report['std']:.4g} over 4 episodes"
-        in evaluated.out
-    )
+    evaluated = succeed(folder, "evaluate_agent", *command, "--random", "--video", "drive.gif")
+    name = "evaluation-gymnasium-4" + ("" if policy == "deterministic" else "-stochastic")
+    for who, file in ((policy, name), ("random", "evaluation-gymnasium-4-random")):
+        report = json.loads((path / f"{file}.json").read_text())
+        assert len(report["returns"]) == len(report["lengths"]) == 4
+        assert (
+            f"extrinsic return: {report['mean']:.4g} +- {report['std']:.4g} over 4 episodes of the "
+            f"{who} policy (minimum {report['minimum']:.4g}, p10 {report['p10']:.4g}, "
+            f"median {report['median']:.4g}, "
+        ) in evaluated.out
     assert (folder / "drive.gif").stat().st_size > 100
 
 
@@ -83,6 +89,7 @@ def check_curves(path):
     scalars = events.Tags()["scalars"]
     assert {"rollout/ep_rew_mean", "rollout/ep_rew_mean_per_env_frame"} <= set(scalars)
     assert {"eval/mean_return", "eval/std_return"} <= set(scalars)
+    assert {"eval/mean_return_deterministic", "eval/mean_return_stochastic"} <= set(scalars)
     assert [point.step for point in events.Scalars("eval/mean_return")] == [64, 128]
     assert -1.001 <= events.Scalars("rollout/ep_rew_mean")[-1].value <= 1  # extrinsic
     assert "agent/reconstructions" in events.Tags()["images"]

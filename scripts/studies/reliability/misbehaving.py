@@ -28,8 +28,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMoni
 
 import latentrl as lrl
 from agents.algorithms import find_algorithm
-from agents.evaluate import actor
-from agents.play import play
+from agents.play import actor, play
 from agents.venv import build_monitored
 from envs import Environment, make_vector
 from latentrl.data.environment import checked_maker
