@@ -48,7 +48,7 @@ class Quality:
     psnr: float
     """Peak signal-to-noise ratio of the reconstructions in dB, for a peak of 1."""
     mean_psnr: float
-    """The same of the mean image, which knows nothing of the frame."""
+    """The same of the mean image: what a model without latents reaches."""
     used_dimensions: int
     """Dimensions that change the decoded image when they move over their range in the data."""
     latent_dim: int
