@@ -17,7 +17,9 @@ SHOWN = 8
 """Frames in an image."""
 CANDIDATES = 256
 """Evenly spaced frames that those of an image are chosen from."""
-OUTLINE = (255, 255, 255)
+OUTLINE = (0, 220, 255)
+MARGIN = 2
+"""Pixels from a detail's window to its outline."""
 
 
 def varied_frames(model: Autoencoder, frames: Frames, count: int = SHOWN) -> Array:
@@ -48,7 +50,8 @@ def _outlined(
     side = window_side(*rows[0].shape[1:3])
     for images in rows:
         for image, (top, left) in zip(images, details.corner[chosen].tolist(), strict=True):
-            cv2.rectangle(image, (left - 1, top - 1), (left + side, top + side), OUTLINE)
+            far = side + MARGIN - 1
+            cv2.rectangle(image, (left - MARGIN, top - MARGIN), (left + far, top + far), OUTLINE)
     return grid(rows)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import latentrl as lrl
 from latentrl.viz.images import GAP, TILE
-from latentrl.viz.quality import lost_details, varied_frames, varied_index
+from latentrl.viz.quality import MARGIN, OUTLINE, lost_details, varied_frames, varied_index
 
 
 def test_the_worst_frame_comes_first_and_then_the_farthest() -> None:
@@ -38,11 +38,11 @@ def test_the_outline_is_around_the_detail_that_is_lost(fitted: lrl.Autoencoder) 
     factor, tile = TILE // 32, drawn[GAP : GAP + TILE, GAP : GAP + TILE]
     frame = tile[::factor, ::factor]
     assert (frame[20:23, 8:11] == 255).all()
-    white = np.argwhere((frame == 255).all(-1))
-    low, high = white.min(0), white.max(0)
-    assert (low <= [20, 8]).all()
-    assert (high >= [22, 10]).all()
-    assert (high - low <= 7).all(), "the outline of a window of 3 pixels touches the object"
+    outline = np.argwhere((frame == OUTLINE).all(-1))
+    low, high = outline.min(0), outline.max(0)
+    assert (high - low == 2 + 2 * MARGIN).all(), "a window of 3 pixels, with a margin"
+    assert (low < [20, 8]).all()
+    assert (high > [22, 10]).all()
 
 
 def test_varied_frames_are_observations(fitted: lrl.Autoencoder, images: Any) -> None:
