@@ -85,6 +85,8 @@ def describe_quality(measured: Quality) -> list[str]:
 
 
 def _remedy(model: Autoencoder, measured: Quality) -> str:
+    if model.config.training != "gradient":
+        return f"Pretrain again without --model {model.config.model}"
     if measured.used_dimensions == 0:
         return "Pretrain again with a lower --beta, or longer with --steps"
     if model.latent_layout.grid is None:

@@ -80,6 +80,13 @@ def test_the_warning_names_a_remedy(changes, remedy):
         warn_if_poor(carded({**POOR, **changes}))
 
 
+def test_a_model_in_closed_form_has_one_remedy():
+    model = lrl.pca((32, 32, 3), 4)
+    model.metadata["quality"] = POOR
+    with pytest.warns(UserWarning, match="Pretrain again without --model pca; docs/guide"):
+        warn_if_poor(model)
+
+
 def test_training_repeats_the_warning(capsys):
     with pytest.warns(UserWarning, match=r"changing pixels.*runs/vae/PixelReach-v0/random-1/lost_"):
         tiny_train(carded(POOR))
