@@ -19,6 +19,8 @@ from latentrl.viz.tensorboard import log_quality
 CARD = "quality"
 """Key of the metrics in the data card, ``model.metadata``."""
 IMAGE = "lost_details.png"
+LEAST_FRAMES = 10
+"""Least number of held-out frames for a check."""
 GUIDE = "docs/guide/will_it_work.md"
 
 
@@ -31,12 +33,14 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
         path: folder of the model.
 
     Returns:
-        The metrics; None for observations that are not images and for models without a decoder.
+        The metrics; None for observations that are not images, for models without a decoder, and
+        for fewer than 10 held-out frames.
 
     Warns:
         UserWarning: the latents lack something that an agent may need.
     """
-    if model.decoder is None or not is_image(model.observation_space):
+    checkable = model.decoder is not None and is_image(model.observation_space)
+    if not checkable or len(history.validation) < LEAST_FRAMES:
         return None
     measured = quality(model, history.validation)
     model.metadata[CARD] = dataclasses.asdict(measured)

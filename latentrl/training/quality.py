@@ -42,7 +42,8 @@ class Quality:
     """Metrics of the reconstructions of held-out frames."""
 
     explained: float
-    """Explained variance of all pixels: R2 about the mean image of these frames, at most 1."""
+    """Explained variance of all pixels: R2 about the mean image of these frames, at most 1; 0 where
+    all frames are equal."""
     changing: float | None
     """The same over pixels that differ from the previous frame; None where none is known to."""
     psnr: float
@@ -69,8 +70,8 @@ class Quality:
             found.append(_too_little(self.changing, "changing pixels", LEAST_CHANGING))
         if self.lost_detail > MOST_LOST:
             found.append(
-                f"a tenth of the frames lose {_percent(self.lost_detail)} or more of a detail, "
-                f"such as a small object (at most {_percent(MOST_LOST)})"
+                f"in a tenth of the frames {_percent(self.lost_detail)} of a detail, such as a small "
+                f"object, is lost (at most {_percent(MOST_LOST)})"
             )
         return found
 
@@ -101,8 +102,8 @@ def quality(model: Autoencoder, frames: Frames, factors: Array | None = None) ->
     error, deviation, changing_error, changing_deviation = measured.sums.tolist()
     values = len(sample) * np.prod(model.preprocess.shape)
     return Quality(
-        explained=1 - error / max(deviation, 1e-12),
-        changing=1 - changing_error / changing_deviation if changing_deviation else None,
+        explained=_explained(error, deviation) or 0.0,
+        changing=_explained(changing_error, changing_deviation),
         psnr=psnr(error / values),
         mean_psnr=psnr(deviation / values),
         used_dimensions=used_dimensions(model, latents),
@@ -195,6 +196,10 @@ def _scaled(model: Autoencoder, observations: Array) -> Tensor:
 
 def _decoded(model: Autoencoder, latents: Tensor) -> Tensor:
     return model.likelihood.mean(model.require_decoder()(latents)).clamp(0, 1)
+
+
+def _explained(error: float, deviation: float) -> float | None:
+    return 1 - error / deviation if deviation else None
 
 
 def _probe(latents: Tensor, factors: Array, index: Array, frames: Frames) -> tuple[float, ...]:

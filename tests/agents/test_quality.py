@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,7 +39,7 @@ def test_the_check_writes_card_image_and_curves(tmp_path):
     torch.manual_seed(0)
     model = lrl.pca((32, 32, 3), 2)
     history = lrl.fit(model, ball_frames(150).frames, path=tmp_path, progress=False)
-    with pytest.warns(UserWarning, match=r"or more of a detail.* \(see .*/lost_details\.png\)"):
+    with pytest.warns(UserWarning, match=r"of a detail, such.* \(see .*/lost_details\.png\)"):
         measured = check_quality(model, history, tmp_path)
     assert measured == lrl.quality(model, history.validation)
     card = lrl.load(tmp_path).metadata["quality"]
@@ -57,6 +58,10 @@ def test_what_cannot_be_checked_gives_no_warning(tmp_path, vectors):
     assert check_quality(never_trained, history, tmp_path) is None
     ae = lrl.pca((8,), 3)
     assert check_quality(ae, lrl.fit(ae, vectors, progress=False), tmp_path) is None
+    few = lrl.pca((32, 32, 3), 2)
+    history = lrl.fit(few, ball_frames(80).frames.subset(np.arange(43, 57)), progress=False)
+    assert len(history.validation) < 10
+    assert check_quality(few, history, tmp_path) is None
     assert list(tmp_path.iterdir()) == []
     warn_if_poor(never_trained)
     warn_if_poor(carded({**POOR, "changing": 0.8}))
