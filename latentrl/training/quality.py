@@ -70,8 +70,8 @@ class Quality:
             found.append(_too_little(self.changing, "changing pixels", LEAST_CHANGING))
         if self.lost_detail > MOST_LOST:
             found.append(
-                f"in a tenth of the frames {_percent(self.lost_detail)} of a detail, such as a small "
-                f"object, is lost (at most {_percent(MOST_LOST)})"
+                f"in a tenth of the frames {_percent(self.lost_detail)} of a detail, such as a "
+                f"small object, is lost (at most {_percent(MOST_LOST)})"
             )
         return found
 
