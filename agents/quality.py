@@ -94,5 +94,6 @@ def _remedy(model: Autoencoder, measured: Quality) -> str:
     if measured.used_dimensions == 0:
         return "Pretrain again with a lower --beta, or longer with --steps"
     if model.latent_layout.grid is None:
-        return "Pretrain again with --option 'backbone={name: spatial}' --latent-dim 256"
+        flags = "--option 'backbone={name: spatial}' --latent-dim 256"
+        return f"Pretrain again with {flags}, or another multiple of its cells"
     return f"Pretrain again with --latent-dim {2 * model.latent_dim}, or longer with --steps"
