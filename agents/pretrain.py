@@ -28,6 +28,7 @@ from agents.pretrain_config import (
     run_name,
 )
 from agents.pretrain_images import write_images
+from agents.quality import check_quality
 from agents.room import check_room, store_name
 from agents.runs import LOCK_FILE, env_folder, locked, make_run, new_run, newest_run
 from agents.venv import probe
@@ -37,6 +38,7 @@ from latentrl.cli.options import default_latent_dim
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.training.quality import Quality
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_json
@@ -77,6 +79,8 @@ class Pretrained:
     """Wall time of the collection."""
     fit_seconds: float
     """Wall time of the training."""
+    quality: Quality | None
+    """What the latents keep of held-out images; None without a decoder."""
 
 
 def pretrain(config: PretrainConfig) -> Pretrained:
@@ -104,8 +108,9 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     images = write_images(model, history.validation, path)
+    quality = check_quality(model, history, path)
     return Pretrained(
-        config, model, path, history, frames, images, collected - start, fitted - collected
+        config, model, path, history, frames, images, collected - start, fitted - collected, quality
     )
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentrl import Frames
-from latentrl.data.frames import evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.utils.io import write_bytes
 from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
+from latentrl.viz.quality import varied_frames
 
 IMAGES = 8
 """Held-out frames in the images beside a model."""
 
 
 def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]:
-    """Write reconstructions and traversals of held-out frames beside the model.
+    """Write reconstructions and traversals of held-out frames, chosen for variety.
 
     Args:
         model: a fitted model.
@@ -28,7 +28,7 @@ def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]
     """
     if model.decoder is None or not is_image(model.observation_space):
         return []
-    observations = held_out[evenly_spaced(len(held_out), IMAGES)]
+    observations = varied_frames(model, held_out, IMAGES)
     start = observations[representative_index(model, observations)]
     images = {
         "reconstructions.png": png(reconstructions(model, observations)),

@@ -22,6 +22,7 @@ from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.play import Evaluation
 from agents.pretrain import newest_encoder
+from agents.quality import warn_if_poor
 from agents.runs import env_folder, locked, make_run, newest_run
 from agents.train_config import REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
@@ -94,6 +95,8 @@ class _Plan:
         encoder = (
             load(config.vae or newest_encoder(config.env), config.device) if config.latent else None
         )
+        if encoder is not None:
+            warn_if_poor(encoder)
         agent = describe_agent(config, encoder)
         path = config.out or make_run("agents", config.env, config.run_name)
         return cls(config, agent, path, encoder)

@@ -50,6 +50,7 @@ from latentrl.training.checkpoint import load, save
 from latentrl.training.config import FitConfig
 from latentrl.training.fit import History, fit
 from latentrl.training.health import Health, health
+from latentrl.training.quality import Quality, quality
 from latentrl.types import Encoder, Novelty
 from latentrl.wrappers import wrap
 
@@ -75,6 +76,7 @@ __all__ = [
     "Novelty",
     "Preprocessing",
     "Product",
+    "Quality",
     "ReconstructionNovelty",
     "Sum",
     "TokenCounts",
@@ -108,6 +110,7 @@ __all__ = [
     "pack_bits",
     "pca",
     "psd_ae",
+    "quality",
     "random",
     "read_labels",
     "sample",

@@ -21,6 +21,8 @@ BACKGROUND = 255
 TILE = 96
 """Smaller tiles are enlarged to about this many pixels on their longer side."""
 COLOURS = 256
+GREATEST_DIFFERENCE = 128
+"""Difference of uint8 images that is drawn as light yellow."""
 
 
 def to_rgb(images: Array, low: float | Array = 0, high: float | Array = 255) -> Array:
@@ -81,8 +83,19 @@ def enlarge(image: Array) -> Array:
 
 
 def reconstructions(model: Autoencoder, observations: Array) -> Array:
-    """Draw preprocessed observations in one row and their reconstructions below."""
-    return comparison(model, model.preprocessed(observations), model.reconstruct(observations))
+    """Draw preprocessed observations, their reconstructions below and the differences last."""
+    return grid(with_difference(model, observations))
+
+
+def with_difference(model: Autoencoder, observations: Array) -> list[Array]:
+    """Return the three rows of ``reconstructions``, each RGB ``(B, H, W, 3)``.
+
+    A difference is the largest one of the channels, from black to light yellow, half of the range.
+    """
+    drawn = model_images(model, model.preprocessed(observations))
+    restored = model_images(model, model.reconstruct(observations))
+    difference = np.abs(drawn.astype(int) - restored).max(-1)
+    return [drawn, restored, colormap(difference, 0, GREATEST_DIFFERENCE)]
 
 
 def comparison(model: Autoencoder, *rows: Array) -> Array:

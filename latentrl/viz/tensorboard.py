@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from latentrl.data.frames import Frames, evenly_spaced
+from latentrl.data.frames import Frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.health import Health
+from latentrl.training.quality import Quality
 from latentrl.types import Array
 from latentrl.utils.signals import held_interrupts
 from latentrl.viz import images
+from latentrl.viz.quality import varied_frames
 
 SHOWN = 8
 """Frames in an image summary."""
@@ -69,6 +71,7 @@ class TensorBoardCallback:
         self.hyperparameters = hyperparameters
         self._logged = False
         self._next_images = 0.0
+        self._frames: Array | None = None
 
     def on_epoch_end(
         self, model: Autoencoder, validation: Frames, row: Mapping[str, float], health: Health
@@ -87,7 +90,9 @@ class TensorBoardCallback:
             self._images(model, validation, step)
 
     def _images(self, model: Autoencoder, validation: Frames, step: int) -> None:
-        frames = sample_for_images(validation)
+        if self._frames is None:
+            self._frames = varied_frames(model, validation, SHOWN)
+        frames = self._frames  # the same ones in each epoch
         start = frames[images.representative_index(model, frames)]
         summaries = {
             "reconstructions": images.png(images.reconstructions(model, frames)),
@@ -113,9 +118,23 @@ class TensorBoardCallback:
         self.writer.close()
 
 
-def sample_for_images(frames: Frames, count: int = SHOWN) -> Array:
-    """Return ``count`` evenly spaced frames, the same ones in each epoch."""
-    return np.asarray(frames[evenly_spaced(len(frames), count)])
+def log_quality(folder: str | Path, measured: Quality, lost: bytes, step: int) -> None:
+    """Write the metrics of a fitted model, and the image of the details that it has lost.
+
+    Args:
+        folder: folder of the event files.
+        measured: the metrics; they get the tags ``quality/...``.
+        lost: the image, an encoded PNG.
+        step: gradient step of the weights.
+    """
+    writer = SummaryWriter(str(folder), filename_suffix=".quality")
+    for name, value in dataclasses.asdict(measured).items():
+        if isinstance(value, int | float):
+            add_scalar(writer, f"quality/{name}", value, step)
+    for factor, score in enumerate(measured.probe):
+        add_scalar(writer, f"quality/probe/{factor:02d}", score, step)
+    add_image(writer, "quality/lost_details", lost, step)
+    writer.close()
 
 
 def _tag(name: str) -> str:

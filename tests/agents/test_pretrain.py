@@ -10,7 +10,7 @@ import latentrl as lrl
 from agents.pretrain import PretrainConfig, build_model, pretrain
 from agents.pretrain_config import completed, fit_config
 from agents.pretrain_images import IMAGES, write_images
-from latentrl.data.frames import evenly_spaced
+from latentrl.viz.quality import varied_frames
 from tests.agents.small import REACH
 
 
@@ -86,7 +86,7 @@ def tiny_run(monkeypatch):
     write = write_images
 
     def recorded(model, held_out, path):
-        drawn.append(held_out[evenly_spaced(len(held_out), IMAGES)])
+        drawn.append(varied_frames(model, held_out, IMAGES))
         return write(model, held_out, path)
 
     monkeypatch.setattr(agents.pretrain, "write_images", recorded)
@@ -94,6 +94,7 @@ def tiny_run(monkeypatch):
     return pretrain(PretrainConfig(REACH.id, **flags)), drawn[0]
 
 
+@pytest.mark.filterwarnings("ignore:the agent may miss something")
 def test_images_show_frames_that_training_never_had(tiny_run):
     result, shown = tiny_run
     training = {frame.tobytes() for frame in result.history.training[:]}

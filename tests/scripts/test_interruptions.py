@@ -34,7 +34,7 @@ from tests.scripts.running import (
 )
 
 # On so few frames the posterior may well collapse.
-pytestmark = pytest.mark.filterwarnings("ignore:.*collapsed")
+pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
 
 
 def interrupt(*_, **__):

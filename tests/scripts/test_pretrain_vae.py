@@ -23,7 +23,7 @@ from tests.scripts.running import (
 )
 
 # On so few frames the posterior may well collapse.
-pytestmark = pytest.mark.filterwarnings("ignore:.*collapsed")
+pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
 
 
 @pytest.mark.parametrize("name", list(MODELS))

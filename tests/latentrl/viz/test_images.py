@@ -84,9 +84,14 @@ def test_short_rows_leave_white(images: Any) -> None:
     assert (tiles_of(canvas, 32, 3)[1, 1] == 255).all()
 
 
-def test_reconstructions_are_below_their_observations(fitted: lrl.Autoencoder, images: Any) -> None:
+def test_reconstructions_and_differences_are_below_their_observations(
+    fitted: lrl.Autoencoder, images: Any
+) -> None:
     tiles = tiles_of(viz_images.reconstructions(fitted, images[:4]), 32, 3)
-    np.testing.assert_array_equal(tiles, [images[:4], fitted.reconstruct(images[:4])])
+    restored = fitted.reconstruct(images[:4])
+    np.testing.assert_array_equal(tiles[:2], [images[:4], restored])
+    difference = np.abs(images[:4].astype(int) - restored).max(-1)
+    np.testing.assert_array_equal(tiles[2], viz_images.colormap(difference, 0, 128))
 
 
 def test_reconstructions_compare_with_preprocessed_observations(images: Any) -> None:

@@ -86,10 +86,10 @@ def test_images_of_the_newest_frames_and_their_reconstructions(tmp_path, encoder
     assert [image.step for image in images] == [ROLLOUT, 3 * ROLLOUT]
     image = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
     assert image.shape == (
-        2 * 96 + 6,
+        3 * 96 + 8,
         2 * 96 + 6,
         3,
-    )  # two environments' frames above their reconstructions
+    )  # two environments' frames, their reconstructions and the differences
     above = image[2 : 2 + 96 : 3, 2 : 2 + 96 : 3]
     assert {tuple(colour) for colour in above.reshape(-1, 3).tolist()} == {
         (230, 60, 50),

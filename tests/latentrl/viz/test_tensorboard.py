@@ -15,12 +15,14 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import latentrl as lrl
+from latentrl.training.quality import Quality
+from latentrl.viz.images import png
 from latentrl.viz.tensorboard import (
     RESULTS,
     SHOWN,
     TensorBoardCallback,
     add_scalar,
-    sample_for_images,
+    log_quality,
 )
 
 CONFIG = lrl.FitConfig(epochs=2, batch_size=64, device="cpu", precision="float32")
@@ -123,11 +125,36 @@ def test_interrupted_run_has_no_hyperparameters(vectors: Any, tmp_path: Path) ->
         read(tmp_path).SummaryMetadata("_hparams_/session_start_info")
 
 
-def test_frames_for_images_are_evenly_spaced(images: Any) -> None:
-    frames = lrl.as_frames(images)
-    np.testing.assert_array_equal(sample_for_images(frames), images[12:200:25])
-    assert len(sample_for_images(lrl.as_frames(images[:3]))) == 3
-    assert len(sample_for_images(frames)) == SHOWN
+def test_images_show_the_same_frames_in_each_epoch(board: Any) -> None:
+    _, events = board
+    first, second = (
+        np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+        for image in events.Images("reconstructions")
+    )
+    row = slice(0, first.shape[0] // 3)
+    np.testing.assert_array_equal(first[row], second[row])
+    assert first.shape[1] == SHOWN * (96 + 2) + 2
+    assert (first != second).any(), "the reconstructions change"
+
+
+def test_quality_is_a_point_of_each_curve(tmp_path: Path, images: Any) -> None:
+    measured = Quality(0.9, None, 30.0, 20.0, 3, 4, 0.25, (0.5, 0.75))
+    log_quality(tmp_path, measured, png(images[0]), 70)
+    events = read(tmp_path)
+    logged = {tag: events.Scalars(tag)[0] for tag in events.Tags()["scalars"]}
+    assert {tag: point.value for tag, point in logged.items()} == {
+        "quality/explained": pytest.approx(0.9),
+        "quality/psnr": 30,
+        "quality/mean_psnr": 20,
+        "quality/used_dimensions": 3,
+        "quality/latent_dim": 4,
+        "quality/lost_detail": 0.25,
+        "quality/probe/00": 0.5,
+        "quality/probe/01": 0.75,
+    }
+    assert {point.step for point in logged.values()} == {70}
+    shown = Image.open(io.BytesIO(events.Images("quality/lost_details")[0].encoded_image_string))
+    np.testing.assert_array_equal(np.asarray(shown), images[0])
 
 
 class Interrupted:

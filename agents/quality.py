@@ -1,0 +1,99 @@
+"""The check after pretraining: metrics, images, the data card and one warning."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+from latentrl import History, save
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import is_image
+from latentrl.training.quality import Quality, quality
+from latentrl.utils.decoding import decode
+from latentrl.utils.io import write_bytes
+from latentrl.viz.images import png
+from latentrl.viz.quality import lost_details
+from latentrl.viz.tensorboard import log_quality
+
+CARD = "quality"
+"""Key of the metrics in the data card, ``model.metadata``."""
+IMAGE = "lost_details.png"
+LEAST_FRAMES = 10
+"""Least number of held-out frames for a check."""
+GUIDE = "docs/guide/will_it_work.md"
+
+
+def check_quality(model: Autoencoder, history: History, path: Path) -> Quality | None:
+    """Measure a pretrained encoder, and write the metrics to its data card and TensorBoard.
+
+    Args:
+        model: a fitted model; its data card gets the metrics.
+        history: what ``fit`` returned, with the held-out frames.
+        path: folder of the model.
+
+    Returns:
+        The metrics; None for observations that are not images, for models without a decoder, and
+        for fewer than 10 held-out frames.
+
+    Warns:
+        UserWarning: the latents lack something that an agent may need.
+    """
+    checkable = model.decoder is not None and is_image(model.observation_space)
+    if not checkable or len(history.validation) < LEAST_FRAMES:
+        return None
+    measured = quality(model, history.validation)
+    model.metadata[CARD] = dataclasses.asdict(measured)
+    save(model, path)
+    image = png(lost_details(model, history.validation))
+    write_bytes(path / IMAGE, image)
+    log_quality(path, measured, image, history.best_step)
+    warn_if_poor(model, path)
+    return measured
+
+
+def warn_if_poor(model: Autoencoder, path: str | Path | None = None) -> None:
+    """Warn of an encoder whose data card says that it lacks something that an agent may need.
+
+    Args:
+        model: any encoder; one without metrics, such as a never trained one, gives no warning.
+        path: its folder; None is the one that it was loaded from.
+
+    Raises:
+        ValueError: the metrics in the data card are damaged.
+    """
+    if CARD not in model.metadata:
+        return
+    measured: Quality = decode(Quality, model.metadata[CARD], "quality in a model's data card")
+    problems = measured.problems()
+    if problems:
+        folder = path or model.source
+        image = f" (see {Path(folder) / IMAGE})" if folder else ""
+        warnings.warn(
+            f"the agent may miss something: {'; '.join(problems)}{image}. "
+            f"{_remedy(model, measured)}; {GUIDE} explains the check",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def describe_quality(measured: Quality) -> list[str]:
+    """Return the metrics in a few lines of text."""
+    changing = "" if measured.changing is None else f", {measured.changing:.0%} of changing pixels"
+    return [
+        f"explained variance: {measured.explained:.0%} of all pixels{changing}",
+        f"PSNR {measured.psnr:.1f} dB; the mean image has {measured.mean_psnr:.1f} dB",
+        f"the decoder uses {measured.used_dimensions} of {measured.latent_dim} dimensions; "
+        f"lost detail {measured.lost_detail:.0%}",
+    ]
+
+
+def _remedy(model: Autoencoder, measured: Quality) -> str:
+    if model.config.training != "gradient":
+        return f"Pretrain again without --model {model.config.model}"
+    if measured.used_dimensions == 0:
+        return "Pretrain again with a lower --beta, or longer with --steps"
+    if model.latent_layout.grid is None:
+        flags = "--option 'backbone={name: spatial}' --latent-dim 256"
+        return f"Pretrain again with {flags}, or another multiple of its cells"
+    return f"Pretrain again with --latent-dim {2 * model.latent_dim}, or longer with --steps"

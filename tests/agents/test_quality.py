@@ -1,0 +1,114 @@
+"""The check after pretraining: data card, image, curves, and the warning of a poor encoder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import latentrl as lrl
+from agents.pretrain import PretrainConfig, build_model
+from agents.pretrain_config import completed, fit_config
+from agents.quality import check_quality, describe_quality, warn_if_poor
+from latentrl.training.quality import Quality
+from tests.agents.small import tiny_train
+from tests.helpers import read_events
+from tests.latentrl.training.ball import ball_frames
+
+POOR = {
+    "explained": 0.9,
+    "changing": 0.4,
+    "psnr": 30.0,
+    "mean_psnr": 20.0,
+    "used_dimensions": 3,
+    "latent_dim": 4,
+    "lost_detail": 0.1,
+    "probe": [],
+}
+
+
+def carded(card, latent_dim=4):
+    model = lrl.ae((32, 32, 3), latent_dim, backbone={"name": "mlp", "hidden": (8,)})
+    model.metadata["quality"] = card
+    return model
+
+
+def test_the_check_writes_card_image_and_curves(tmp_path):
+    torch.manual_seed(0)
+    model = lrl.pca((32, 32, 3), 2)
+    history = lrl.fit(model, ball_frames(150).frames, path=tmp_path, progress=False)
+    with pytest.warns(UserWarning, match=r"of a detail, such.* \(see .*/lost_details\.png\)"):
+        measured = check_quality(model, history, tmp_path)
+    assert measured == lrl.quality(model, history.validation)
+    card = lrl.load(tmp_path).metadata["quality"]
+    assert card["changing"] == measured.changing
+    assert json.loads(json.dumps(card)) == card
+    assert (tmp_path / "lost_details.png").stat().st_size > 100
+    events = read_events(tmp_path)
+    assert events.Scalars("quality/lost_detail")[0].value == pytest.approx(measured.lost_detail)
+    assert len(events.Images("quality/lost_details")) == 1
+
+
+def test_what_cannot_be_checked_gives_no_warning(tmp_path, vectors):
+    never_trained = lrl.random((32, 32, 3), 4)
+    frames = lrl.as_frames(ball_frames(60).observations)
+    history = lrl.fit(never_trained, frames, progress=False)
+    assert check_quality(never_trained, history, tmp_path) is None
+    ae = lrl.pca((8,), 3)
+    assert check_quality(ae, lrl.fit(ae, vectors, progress=False), tmp_path) is None
+    few = lrl.pca((32, 32, 3), 2)
+    history = lrl.fit(few, ball_frames(80).frames.subset(np.arange(43, 57)), progress=False)
+    assert len(history.validation) < 10
+    assert check_quality(few, history, tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    warn_if_poor(never_trained)
+    warn_if_poor(carded({**POOR, "changing": 0.8}))
+    warn_if_poor(carded({**POOR, "changing": None}))
+
+
+def test_a_damaged_card_is_refused():
+    with pytest.raises(ValueError, match=r"explained of quality in a model's data card is a"):
+        warn_if_poor(carded({**POOR, "explained": "much"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({}, r"40 % of the variance of changing.*--option 'backbone=\{name: spatial\}'"),
+        ({"used_dimensions": 0}, "collapsed.*Pretrain again with a lower --beta, or longer"),
+    ],
+)
+def test_the_warning_names_a_remedy(changes, remedy):
+    with pytest.warns(UserWarning, match=f"the agent may miss something: .*{remedy}"):
+        warn_if_poor(carded({**POOR, **changes}))
+
+
+def test_a_model_in_closed_form_has_one_remedy():
+    model = lrl.pca((32, 32, 3), 4)
+    model.metadata["quality"] = POOR
+    with pytest.warns(UserWarning, match="Pretrain again without --model pca; docs/guide"):
+        warn_if_poor(model)
+
+
+def test_training_repeats_the_warning(capsys):
+    with pytest.warns(UserWarning, match=r"changing pixels.*runs/vae/PixelReach-v0/random-1/lost_"):
+        tiny_train(carded(POOR))
+
+
+def test_description_has_every_metric():
+    lines = "\n".join(describe_quality(Quality(**POOR)))
+    for text in ("90% of all pixels, 40% of changing pixels", "30.0 dB", "20.0 dB", "3 of 4"):
+        assert text in lines
+    unordered = describe_quality(Quality(**{**POOR, "changing": None}))
+    assert unordered[0] == "explained variance: 90% of all pixels"
+
+
+@pytest.mark.slow
+def test_the_default_encoder_keeps_the_ball():
+    frames = ball_frames(2_000).frames
+    config = completed(PretrainConfig(), frames)
+    model = build_model(config, frames.observation_space, from_environment=False)
+    history = lrl.fit(model, frames, fit_config(config), progress=False)
+    assert lrl.quality(model, history.validation).problems() == []
