@@ -10,8 +10,11 @@ from envs.families import (
     register_family,
     tile_pretraining,
 )
+from envs.minigrid import shifted
 from envs.minigrid.vector import MiniGridVectorEnv, drawn_vector, pixel_view
 from envs.minigrid.views import VIEW
+
+__all__ = ["pixel_view", "refuse", "shifted"]
 
 
 def refuse(env_id: str) -> str | None:
@@ -29,6 +32,8 @@ register_family(
         # turn on the spot, or pick up what it has picked up.
         defaults=EnvDefaults(
             size=None,
+            stack=1,
+            pixel_stack=1,
             episodic_count=True,
             policy="random",
             workers=False,
