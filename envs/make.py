@@ -115,6 +115,11 @@ def make_vector(
     return envs
 
 
+def backend_of(environment: Environment) -> str:
+    """Return what ``backend="auto"`` chooses without episode seeds: EnvPool or Gymnasium."""
+    return _backend_for(environment, family_of(environment.id), seeded=False)
+
+
 def _make_one(
     environment: Environment,
     family: EnvFamily,

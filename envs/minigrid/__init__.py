@@ -10,11 +10,8 @@ from envs.families import (
     register_family,
     tile_pretraining,
 )
-from envs.minigrid import shifted
 from envs.minigrid.vector import MiniGridVectorEnv, drawn_vector, pixel_view
 from envs.minigrid.views import VIEW
-
-__all__ = ["pixel_view", "refuse", "shifted"]
 
 
 def refuse(env_id: str) -> str | None:

@@ -91,7 +91,7 @@ class ShiftedEnvPool(MiniGridVectorEnv):
 for level in LEVELS:
     gym.register(
         f"MiniGridShifted-{level}-v0",
-        entry_point="envs.minigrid.shifted:make_level",
+        entry_point="envs.minigrid_shifted:make_level",
         kwargs={"env_id": f"MiniGrid-{level}-v0"},
     )
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from envs import FAMILIES, Environment, defaults_for, family_of, make_env, make_vector
-from envs.minigrid.shifted import SHIFT, refuse, shifted
+from envs.minigrid_shifted import SHIFT, refuse, shifted
 from tests.helpers import same
 
 pytest.importorskip("minigrid")
