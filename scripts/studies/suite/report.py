@@ -62,7 +62,7 @@ python scripts/study.py suite --page
 ```
 """
 EXPLANATION = """
-Returns: mean over the runs of 20 held-out episodes of the last agent, of at most 2,500 timesteps,
+Returns: mean over the runs of 20 held-out episodes of the last agent, of at most 1,000 timesteps,
 of the better one of the deterministic and the stochastic policy. Differences: mean return of the
 last 100 training episodes where both arms have come to, with the bootstrapped 95 % confidence
 interval over runs. An arm is ahead where the interval is above 0. Runs: finished ones of latents,
