@@ -13,7 +13,7 @@ from envs.families import EnvDefaults, EnvFamily, register_family
 from latentrl.types import Array
 
 
-class Crafter(gym.Env[Array, int]):
+class Crafter(gym.Env[Array, Any]):
     """The package's environment with rewards: ``(64, 64, 3)`` uint8 images and 17 actions."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}

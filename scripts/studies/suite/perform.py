@@ -34,7 +34,7 @@ from scripts.studies.suite.tasks import LATENTS, PIXELS, RANDOM_ACTIONS, RANDOM_
 EPISODES = 20
 """Held-out episodes of an evaluation."""
 LONGEST = 1_000
-"""Most timesteps of an evaluated episode: an agent that is stuck would go on for half an hour."""
+"""Most timesteps of an evaluated episode: one of an agent that is stuck can take half an hour."""
 TIMESTEPS = 10_000_000
 """More timesteps than fit into the clock."""
 CURVE = ("env_frames", "seconds", "return")
