@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any
 
@@ -28,28 +28,29 @@ def each_in_a_process(
     for number in range(jobs):
         cores.put(number)
 
+    running: dict[int, SpawnProcess] = {}
+
     def call(arguments: Arguments) -> int:
         core = cores.get()
-        try:
-            return _call(core, function, arguments)
-        finally:
-            cores.put(core)
+        process = SpawnProcess(target=_on_core, args=(core, function, arguments))
+        process.start()
+        running[core] = process
+        process.join()
+        cores.put(core)
+        return process.exitcode or 0
 
     pool = ThreadPoolExecutor(jobs)
     try:
         waiting = {pool.submit(call, arguments): arguments for arguments in calls}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in running.values():
+            process.terminate()
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _call(core: int, function: Callable[..., object], arguments: Arguments) -> int:
-    process = get_context("spawn").Process(target=_on_core, args=(core, function, arguments))
-    process.start()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
+        pool.shutdown()
 
 
 def _on_core(core: int, function: Callable[..., object], arguments: Arguments) -> None:
