@@ -21,7 +21,7 @@ from agents.play import Evaluation, play
 from agents.pretrain import PretrainConfig, pretrain
 from agents.train import Trained, train
 from agents.train_config import TrainConfig
-from envs import Environment, defaults_for
+from envs import Environment, defaults_for, make_vector
 from envs.make import backend_of
 from latentrl import load, save
 from latentrl.models.autoencoder import Autoencoder
@@ -37,6 +37,8 @@ LONGEST = 1_000
 """Most timesteps of an evaluated episode: one of an agent that is stuck can take half an hour."""
 TIMESTEPS = 10_000_000
 """More timesteps than fit into the clock."""
+COLLECTING, TRIAL = 0.25, 2.0
+"""Largest fraction of the clock for collecting frames, and seconds that measure their rate."""
 CURVE = ("env_frames", "seconds", "return")
 """Columns of a learning curve; the pretraining is part of both axes."""
 
@@ -80,7 +82,7 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
     pretraining: dict[str, Any] = {"seconds": 0.0, "frames": 0}
     encoder = None if run.arm == PIXELS else run.folder / "encoder"
     if run.arm == LATENTS:
-        pretraining = _pretrain(run, run.folder / "encoder")
+        pretraining = _pretrain(run, run.folder / "encoder", minutes)
     if run.arm == RANDOM_ENCODER:
         _save_random(run, run.folder / "encoder")
     left = max(minutes - pretraining["seconds"] / 60, 1 / 60)
@@ -96,9 +98,13 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
     }
 
 
-def _pretrain(run: Run, out: Path) -> dict[str, Any]:
+def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:
     start = time.perf_counter()
-    result = pretrain(PretrainConfig(run.env, seed=run.seed, out=out))
+    config = PretrainConfig(run.env, seed=run.seed, out=out)
+    # A slow simulator would take the whole clock for the frames of the default.
+    most = int(60 * minutes * COLLECTING * _steps_per_second(run.env))
+    config = dataclasses.replace(config, frames=min(config.frames, max(most, 64)))
+    result = pretrain(config)
     return {
         "seconds": time.perf_counter() - start,
         "collect_seconds": result.collect_seconds,
@@ -107,6 +113,18 @@ def _pretrain(run: Run, out: Path) -> dict[str, Any]:
         "model": dataclasses.asdict(result.model.config),
         "quality": load(out, "cpu").metadata.get("quality"),
     }
+
+
+def _steps_per_second(env_id: str) -> float:
+    environment = Environment(env_id, frame_skip=defaults_for(env_id).frame_skip)
+    envs = make_vector(environment, 2)
+    envs.reset(seed=0)
+    steps, start = 0, time.perf_counter()
+    while time.perf_counter() - start < TRIAL:
+        envs.step(envs.action_space.sample())
+        steps += envs.num_envs
+    envs.close()
+    return steps / TRIAL
 
 
 def _save_random(run: Run, out: Path) -> None:

@@ -51,7 +51,8 @@ HEAD = """# Suite
 PPO on the latents of a pretrained encoder, on pixels (SB3's `CnnPolicy`) and on the latents of a
 random encoder of the same network. One set of defaults serves all environments; frame skip and
 stack are the same for all agents of an environment. Each run has one core and {minutes} minutes, in
-which latents are pretrained, too. Validations are off.
+which latents are pretrained, too: on the default number of frames, or on fewer where the simulator
+takes more than a quarter of the time for them. Validations are off.
 
 The first command performs the runs without a result, the second one writes this page from the files
 in [suite](suite):
@@ -65,8 +66,8 @@ EXPLANATION = """
 Returns: mean over the runs of 20 held-out episodes of the last agent, of at most 1,000 timesteps,
 of the better one of the deterministic and the stochastic policy. Differences: mean return of the
 last 100 training episodes where both arms have come to, with the bootstrapped 95 % confidence
-interval over runs. An arm is ahead where the interval is above 0. Runs: finished ones of latents,
-pixels and random encoder.
+interval over runs, which is too narrow for so few. An arm is ahead where the interval is above 0.
+Runs: finished ones of latents, pixels and random encoder.
 """
 Found = Mapping[str, Sequence[Record]]
 

@@ -28,6 +28,7 @@ def tiny(results, monkeypatch):
     training = functools.partial(TrainConfig, n_envs=2, hyperparams=words)
     monkeypatch.setattr(perform, "TrainConfig", training)
     monkeypatch.setattr(perform, "EPISODES", 2)
+    monkeypatch.setattr(perform, "TRIAL", 0.1)
     return results
 
 
@@ -71,3 +72,14 @@ def test_a_random_encoder_needs_the_pretrained_one(tiny):
     log = (Run(REACH, RANDOM_ENCODER, 1).folder / "log.txt").read_text()
     assert "run the arm latents of seed 1" in log
     assert not Run(REACH, RANDOM_ENCODER, 1).result.exists()
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(1_000, 20_000), (20, 2_400), (0.1, 64)])
+def test_slow_simulators_collect_for_a_quarter_of_the_clock(results, monkeypatch, rate, frames):
+    def pretrain(config):
+        raise ValueError(f"{config.frames} frames")
+
+    monkeypatch.setattr(perform, "pretrain", pretrain)
+    monkeypatch.setattr(perform, "_steps_per_second", lambda env_id: rate)
+    with pytest.raises(ValueError, match=f"^{frames} frames"):
+        perform._pretrain(Run(REACH, LATENTS, 0), results, minutes=8.0)
