@@ -51,6 +51,21 @@ class SaveByClock(BaseCallback):
         return True
 
 
+class StopByClock(BaseCallback):
+    """Ends the training after some minutes, validations included."""
+
+    def __init__(self, minutes: float) -> None:
+        """End the training ``minutes`` after its start; that of a resumed run starts anew."""
+        super().__init__()
+        self.seconds = 60 * minutes
+
+    def _on_training_start(self) -> None:
+        self._end = time.monotonic() + self.seconds
+
+    def _on_step(self) -> bool:
+        return time.monotonic() < self._end
+
+
 class OrderlyLogger(Logger):
     """A logger that finishes what it writes before an interruption acts.
 

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
-from agents.autosave import OrderlyLogger, SaveByClock, check_weights
+from agents.autosave import OrderlyLogger, SaveByClock, StopByClock, check_weights
 from agents.bonuses import make_novelty
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
@@ -234,6 +234,8 @@ class _Run:
         ]
         if self.novelty is not None:
             callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
+        if self.config.minutes is not None:
+            callbacks.append(StopByClock(self.config.minutes))
         save = SaveByClock(self.config.save_minutes, self.path / "last", self.save)
         return [*callbacks, self.validation, save]
 

@@ -20,6 +20,7 @@ TRAINING_SEEDS = 400_000
 """Seeds below this are for training; those of validation and test are higher."""
 MAY_CHANGE = (
     *("vae", "timesteps", "out", "device", "resume", "hyperparams", "save_minutes", "trust"),
+    "minutes",
 )
 """Flags that a resumed run may change, or that are compared elsewhere."""
 AT_LEAST_ONE = (
@@ -45,6 +46,8 @@ class TrainConfig:
     learning_rate:3e-4 n_steps:256 policy_kwargs.net_arch:[64,64]."""
     timesteps: int | None = None
     """Timesteps of training in all environments together; the algorithm's default if not given."""
+    minutes: float | None = None
+    """Minutes after which the training ends, if it has not reached its timesteps."""
     n_envs: int | None = None
     """Environments that step together; the algorithm's default if not given."""
     frame_skip: int | None = None
@@ -97,6 +100,8 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if not self.save_minutes >= 0:
             raise ValueError(f"save_minutes must be at least 0, got {self.save_minutes}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes must be above 0, got {self.minutes}")
         if not 0 <= self.seed < TRAINING_SEEDS:
             raise ValueError(
                 f"seed must lie in 0..{TRAINING_SEEDS - 1}, got {self.seed}: higher seeds are for "
@@ -150,6 +155,7 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
         out=path,
         device=config.device,
         save_minutes=given["save_minutes"],
+        minutes=config.minutes,
         resume=True,
         trust=config.trust,
     )

@@ -1,7 +1,19 @@
 """Environments and how to make them; the import of this package registers all families."""
 
 # Each family is one module or folder, which registers itself and its ids.
-from envs import ale, car_racing, key_rooms, minigrid, pixel_reach, procgen, vizdoom
+from envs import (
+    ale,
+    car_racing,
+    crafter,
+    highway,
+    key_rooms,
+    minigrid,
+    minigrid_shifted,
+    miniworld,
+    pixel_reach,
+    procgen,
+    vizdoom,
+)
 from envs.families import (
     FAMILIES,
     EnvDefaults,
@@ -22,13 +34,17 @@ __all__ = [
     "Environment",
     "ale",
     "car_racing",
+    "crafter",
     "defaults_for",
     "family_of",
+    "highway",
     "key_rooms",
     "make_by_name",
     "make_env",
     "make_vector",
     "minigrid",
+    "minigrid_shifted",
+    "miniworld",
     "pixel_reach",
     "procgen",
     "register_family",

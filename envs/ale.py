@@ -2,16 +2,79 @@
 
 from __future__ import annotations
 
-from envs.families import EnvDefaults, EnvFamily, register_family
+from typing import Any
 
-# On Gymnasium alone: EnvPool's Atari returns stacks of grey 84 by 84 images with rewards of other
-# rules, not the raw frames that the encoder is trained on.
+import numpy as np
+from gymnasium import spaces
+
+from envs.envpool import EnvPoolVectorEnv, refuse_unknown
+from envs.families import EnvDefaults, EnvFamily, EnvPoolSupport, register_family
+from latentrl.types import Array
+
+FRAME_SKIP, MAX_FRAMES = 4, 108_000
+"""Frames per timestep and per episode of Gymnasium's ids of version 5."""
+
+
+def pool_id(env_id: str) -> str:
+    """Return EnvPool's name of a game: ``Pong-v5`` for ``ALE/Pong-v5``."""
+    return env_id.removeprefix("ALE/")
+
+
+def refuse(env_id: str) -> str | None:
+    """Return the reason why EnvPool does not serve ``env_id``; None where it does."""
+    return refuse_unknown(pool_id(env_id))
+
+
+class ALEVectorEnv(EnvPoolVectorEnv):
+    """EnvPool's Atari games with the raw frames and the rules of Gymnasium's version 5.
+
+    Frames are ``(210, 160, 3)`` uint8. Two things differ: a frame is the pixelwise maximum of the
+    last two (Mnih et al. 2015), so that sprites do not flicker, and an episode begins with one
+    step of no action.
+    """
+
+    pool_id = staticmethod(pool_id)
+    options = {
+        "img_height": 210,
+        "img_width": 160,
+        "gray_scale": False,
+        "stack_num": 1,
+        "noop_max": 1,
+        "use_fire_reset": False,
+        "repeat_action_probability": 0.25,
+    }
+
+    def __init__(
+        self,
+        env_id: str,
+        n_envs: int,
+        frame_skip: int = 1,
+        discrete: bool = False,
+        seed: int = 0,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        """Start the games; arguments as of ``EnvPoolVectorEnv``, and 1 is the native frame skip."""
+        skip = frame_skip if frame_skip > 1 else FRAME_SKIP
+        limit = MAX_FRAMES // skip
+        self.options = {**self.options, "frame_skip": skip, "max_episode_steps": limit}
+        super().__init__(env_id, n_envs, 1, discrete, seed, max_episode_steps)
+
+    def observed_space(self) -> spaces.Space[Any]:
+        """Return the space of one frame, ``(210, 160, 3)`` uint8."""
+        return spaces.Box(0, 255, (210, 160, 3), np.uint8)
+
+    def observe(self, observations: Any) -> Array:
+        """Return frames ``(B, 210, 160, 3)`` from ``(B, 3, 210, 160)``."""
+        return np.ascontiguousarray(observations.transpose(0, 2, 3, 1))
+
+
 register_family(
     EnvFamily(
         "ale",
         prefixes=("ALE/",),
-        defaults=EnvDefaults(stack=4, pixel_stack=4, native_frame_skip=True),
+        defaults=EnvDefaults(native_frame_skip="frameskip"),
         package="ale_py",
         install="latentrl[atari]",
+        envpool=EnvPoolSupport(ALEVectorEnv, refuse),
     )
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from latentrl.types import Array
+from latentrl.utils.processes import usable_cores
 
 
 class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
@@ -23,11 +23,11 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     An environment whose episode ends amid skipped frames waits for the others, so that no frame of
     the next episode is lost; its terminal observation is in ``infos["final_obs"]``.
 
-    A family whose observations or actions differ from EnvPool's overrides the class attributes and
-    ``observe``.
+    A family whose ids, observations or actions differ from EnvPool's overrides the class
+    attributes, ``pool_id`` and ``observe``.
     """
 
-    options: ClassVar[Mapping[str, Any]] = {}
+    options: Mapping[str, Any] = {}
     """Further arguments of ``envpool.make``."""
     discrete_actions: ClassVar[Array | None] = None
     """Continuous actions ``(n, action_dim)`` behind the indices of the discrete variant."""
@@ -47,7 +47,7 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         """Start ``n_envs`` environments on all cores.
 
         Args:
-            env_id: id in EnvPool.
+            env_id: id of the environment; ``pool_id`` returns that in EnvPool.
             n_envs: number of environments.
             frame_skip: environment frames per timestep.
             discrete: whether actions are indices of ``discrete_actions``.
@@ -75,6 +75,11 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         )
         self.observation_space = batch_space(self.single_observation_space, n_envs)
         self.action_space = batch_space(self.single_action_space, n_envs)
+
+    @staticmethod
+    def pool_id(env_id: str) -> str:
+        """Return EnvPool's name of the environment ``env_id``."""
+        return env_id
 
     def observed_space(self) -> spaces.Space[Any]:
         """Return the space of one environment's observation after ``observe``."""
@@ -133,11 +138,11 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
             warnings.simplefilter("ignore", UserWarning)
             try:
                 self._pool = envpool.make(
-                    self.env_id,
+                    self.pool_id(self.env_id),
                     env_type="gymnasium",
                     num_envs=self.num_envs,
                     seed=seed,
-                    num_threads=min(self.num_envs, os.cpu_count() or 1),
+                    num_threads=min(self.num_envs, usable_cores()),
                     **self.options,
                 )
             except ImportError as error:

@@ -28,20 +28,21 @@ class EnvDefaults:
     """Side in pixels of the square image that the encoder takes; None keeps the size."""
     frame_skip: int = 1
     """Environment frames per timestep."""
-    stack: int = 1
-    """Latents stacked into one observation of the agent."""
+    stack: int = 4
+    """Latents stacked into one observation of the agent; one frame has no velocities."""
     episodic_count: bool = False
     """Whether the agent's observation includes the episodic count of the latent."""
     pixel_frame_skip: int = 1
     """Environment frames per timestep of an agent that learns from pixels."""
-    pixel_stack: int = 1
+    pixel_stack: int = 4
     """Images stacked into one observation of an agent that learns from pixels."""
     policy: str = "brownian"
     """Exploration policy that collects the frames for pretraining, a name in ``EXPLORERS``."""
     has_discrete_variant: bool = False
     """Whether the environment takes ``continuous=False`` for discrete actions."""
-    native_frame_skip: bool = False
-    """Whether it takes ``frameskip=n``; a frame skip of 1 then keeps its own default."""
+    native_frame_skip: str | None = None
+    """Argument of an environment that skips frames itself, such as ``"frameskip"``; a frame skip of
+    1 then keeps its own default."""
     workers: bool = True
     """Whether to step in worker processes; False where a step costs less than a pipe."""
     pretraining: Mapping[str, Any] = field(default_factory=dict)
@@ -100,6 +101,8 @@ class EnvFamily:
     """Defaults for the script flags."""
     package: str | None = None
     """Module whose import registers the ids with Gymnasium; None where they exist already."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments with which Gymnasium makes the environments."""
     install: str | None = None
     """Requirement to install if the package is missing, such as ``latentrl[atari]``."""
     observe: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None

@@ -205,6 +205,8 @@ register_family(
         prefixes=("KeyRooms",),
         defaults=EnvDefaults(
             size=None,
+            stack=1,
+            pixel_stack=1,
             episodic_count=True,
             policy="random",
             workers=False,

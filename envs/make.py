@@ -16,6 +16,7 @@ from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
 from envs.names import make_by_name, raised, registered_id
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
 from latentrl.data.environment import checked, checked_maker
+from latentrl.utils.processes import usable_cores
 from latentrl.utils.workers import in_workers
 
 BACKENDS = ("auto", "envpool", "gymnasium")
@@ -114,6 +115,11 @@ def make_vector(
     return envs
 
 
+def backend_of(environment: Environment) -> str:
+    """Return what ``backend="auto"`` chooses without episode seeds: EnvPool or Gymnasium."""
+    return _backend_for(environment, family_of(environment.id), seeded=False)
+
+
 def _make_one(
     environment: Environment,
     family: EnvFamily,
@@ -123,7 +129,7 @@ def _make_one(
 ) -> gym.Env[Any, Any]:
     family.import_package(environment.id)
     env = make_by_name(environment.id, **_options(environment, family, render_mode))
-    if environment.frame_skip > 1 and not family.defaults.native_frame_skip:
+    if environment.frame_skip > 1 and family.defaults.native_frame_skip is None:
         env = FrameSkip(env, environment.frame_skip)
     if environment.max_episode_steps is not None:
         env = TimeLimit(env, environment.max_episode_steps)  # outside, so that it counts timesteps
@@ -136,11 +142,11 @@ def _make_one(
 def _options(
     environment: Environment, family: EnvFamily, render_mode: str | None
 ) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+    options = dict(family.options)
     if environment.discrete and family.defaults.has_discrete_variant:
         options["continuous"] = False
-    if environment.frame_skip > 1 and family.defaults.native_frame_skip:
-        options["frameskip"] = environment.frame_skip
+    if environment.frame_skip > 1 and family.defaults.native_frame_skip is not None:
+        options[family.defaults.native_frame_skip] = environment.frame_skip
     if environment.render_size or render_mode:
         options["render_mode"] = "rgb_array" if environment.render_size else render_mode
     return options
@@ -183,7 +189,8 @@ def _make_gymnasium(
     makers: list[EnvMaker] = [
         functools.partial(checked_maker, functools.partial(one, seeds[i]), i) for i in range(n_envs)
     ]
-    if n_envs == 1 or not family.defaults.workers:
+    # On one core processes only wait for one another.
+    if n_envs == 1 or not family.defaults.workers or usable_cores() == 1:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     return in_workers(makers, AutoresetMode.SAME_STEP)
 

@@ -29,6 +29,8 @@ register_family(
         # turn on the spot, or pick up what it has picked up.
         defaults=EnvDefaults(
             size=None,
+            stack=1,
+            pixel_stack=1,
             episodic_count=True,
             policy="random",
             workers=False,

@@ -53,8 +53,14 @@ def cell_view(maker: EnvMaker) -> gym.Env[Array, Any]:
 
 def drawn_vector(makers: Sequence[EnvMaker]) -> DrawnVectorEnv:
     """Return the vector environment of ``makers`` with the frames of ``pixel_view``."""
-    cells = [functools.partial(cell_view, maker) for maker in makers]
-    return DrawnVectorEnv(SyncVectorEnv(cells, autoreset_mode=AutoresetMode.SAME_STEP))
+    return DrawnVectorEnv(
+        SyncVectorEnv(cell_makers(makers), autoreset_mode=AutoresetMode.SAME_STEP)
+    )
+
+
+def cell_makers(makers: Sequence[EnvMaker]) -> list[EnvMaker]:
+    """Return functions that make the environments of ``makers`` as ``cell_view`` does."""
+    return [functools.partial(cell_view, maker) for maker in makers]
 
 
 class DrawnVectorEnv(VectorWrapper):
@@ -70,7 +76,7 @@ class DrawnVectorEnv(VectorWrapper):
     def reset(self, **kwargs: Any) -> tuple[Array, dict[str, Any]]:
         """Start new episodes; arguments as in Gymnasium."""
         cells, infos = self.env.reset(**kwargs)
-        return self._draw(cells), infos
+        return self.draw(cells), infos
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Step all environments; frames are ``(B, 56, 56, 3)`` uint8."""
@@ -79,10 +85,11 @@ class DrawnVectorEnv(VectorWrapper):
         numbers: Any = np.asarray(actions).tolist()
         cells, rewards, terminated, truncated, infos = self.env.step(numbers)
         for i in np.flatnonzero(infos.get("_final_obs", ())):
-            infos["final_obs"][i] = self._draw(infos["final_obs"][i][None])[0]
-        return self._draw(cells), rewards, terminated, truncated, infos
+            infos["final_obs"][i] = self.draw(infos["final_obs"][i][None])[0]
+        return self.draw(cells), rewards, terminated, truncated, infos
 
-    def _draw(self, cells: Array) -> Array:
+    def draw(self, cells: Array) -> Array:
+        """Draw ``(B, 7, 7)`` cells as frames."""
         return draw_cells(cells if self._transparent_walls else mask_occluded(cells))
 
 

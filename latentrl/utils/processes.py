@@ -49,6 +49,13 @@ def _current(library: str, function: str) -> bool:
     return bool(current())
 
 
+def usable_cores() -> int:
+    """Return the number of cores that this process may use, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def use_one_thread() -> None:
     """Let torch compute on one thread in this process, if it is imported.
 

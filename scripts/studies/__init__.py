@@ -1,6 +1,13 @@
 """Speed of this machine, and studies of autoencoders, latents, bonuses and reliability."""
 
-from scripts.studies import autoencoders, novelty, reliability, representation, sparse_rewards
+from scripts.studies import (
+    autoencoders,
+    novelty,
+    reliability,
+    representation,
+    sparse_rewards,
+    suite,
+)
 from scripts.studies.core import STUDIES
 
 __all__ = [
@@ -10,4 +17,5 @@ __all__ = [
     "reliability",
     "representation",
     "sparse_rewards",
+    "suite",
 ]

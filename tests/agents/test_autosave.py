@@ -8,7 +8,9 @@ import signal
 import pytest
 from stable_baselines3.common.logger import KVWriter
 
-from agents.autosave import OrderlyLogger
+from agents.autosave import OrderlyLogger, StopByClock
+from agents.train_config import TrainConfig
+from tests.agents.small import tiny_train
 
 
 class Interrupted(KVWriter):
@@ -29,3 +31,27 @@ def test_what_is_logged_is_written_before_an_interruption_acts(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         logger.dump(7)
     assert form.written == [({"loss": 2.0}, 7)]
+
+
+def test_training_ends_by_the_clock(encoder, monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr("agents.autosave.time.monotonic", lambda: float(next(clock)))
+    result = tiny_train(encoder, timesteps=10**6, minutes=1.0)
+    # A second passes at each look at the clock; each step looks once, of two environments.
+    assert 0 < result.timesteps <= 2 * 60
+
+
+def test_a_clock_starts_with_the_training(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("agents.autosave.time.monotonic", lambda: now[0])
+    stop = StopByClock(0.5)
+    stop._on_training_start()
+    now[0] += 29.9
+    assert stop._on_step()
+    now[0] += 0.1
+    assert not stop._on_step()
+
+
+def test_minutes_are_positive():
+    with pytest.raises(ValueError, match=r"minutes must be above 0, got 0\.0"):
+        TrainConfig(minutes=0.0)

@@ -115,8 +115,8 @@ def test_ids_of_envpool():
 
 def test_what_envpool_does_not_serve():
     message = (
-        "EnvPool cannot serve PixelReach-v0: it serves the families car_racing, minigrid, procgen; "
-        "or use backend 'gymnasium'"
+        "EnvPool cannot serve PixelReach-v0: it serves the families ale, car_racing, "
+        "minigrid, minigrid_shifted, procgen; or use backend 'gymnasium'"
     )
     with pytest.raises(ValueError, match=message):
         make_vector(Environment("PixelReach-v0"), 2, backend="envpool")

@@ -204,6 +204,7 @@ def test_vizdoom_itself(tmp_path, monkeypatch):
     env = make_env(Environment("VizdoomBasic-v1", frame_skip=4))
     try:
         assert env.observation_space.shape == (240, 320, 3)
+        assert env.unwrapped.frame_skip == 4, "the engine skips frames itself"
         assert env.reset(seed=0)[0] in env.observation_space
         assert env.step(0)[0] in env.observation_space
     finally:

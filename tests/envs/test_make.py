@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from envs import Environment, make_env, make_vector
+from envs import EnvFamily, Environment, make_env, make_vector
 from envs.wrappers import FrameSkip
+from latentrl.utils.workers import WorkerVectorEnv
 from tests.helpers import ROOT, Clock, same
 
 
@@ -163,3 +164,20 @@ def test_rendered_images_replace_observations():
     assert observation in env.observation_space
     assert len(np.unique(observation)) > 2
     env.close()
+
+
+def test_on_one_core_environments_step_in_this_process(monkeypatch):
+    for cores, kind in ((1, SyncVectorEnv), (2, WorkerVectorEnv)):
+        monkeypatch.setattr("envs.make.usable_cores", lambda cores=cores: cores)
+        envs = make_vector(Environment("tests.helpers:Clock"), 2)
+        assert isinstance(envs, kind)
+        envs.close()
+
+
+def test_options_of_a_family_go_to_gymnasium(monkeypatch):
+    family = EnvFamily("clocks", ("tests.helpers:Clock",), options={"side": 6})
+    monkeypatch.setattr("envs.families.FAMILIES", {"clocks": family})
+    env = make_env(Environment("tests.helpers:Clock"), render_mode="rgb_array")
+    assert env.observation_space.shape == (6, 6, 3)
+    assert env.render_mode == "rgb_array"
+    assert family.options == {"side": 6}, "the call adds to a copy"

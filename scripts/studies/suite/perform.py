@@ -1,0 +1,209 @@
+"""One run of the suite: pretrain, train to the end of the clock, evaluate, keep the result."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.evaluate import TEST_SEED, evaluate_agent, make_test_envs
+from agents.play import Evaluation, play
+from agents.pretrain import PretrainConfig, pretrain
+from agents.train import Trained, train
+from agents.train_config import TrainConfig
+from envs import Environment, defaults_for, make_vector
+from envs.make import backend_of
+from latentrl import load, save
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.types import Array
+from latentrl.utils.io import write_csv, write_json
+from scripts.studies.core import machine
+from scripts.studies.sparse_rewards.perform import logged_rows
+from scripts.studies.suite.tasks import LATENTS, PIXELS, RANDOM_ACTIONS, RANDOM_ENCODER, Run
+
+EPISODES = 20
+"""Held-out episodes of an evaluation."""
+LONGEST = 1_000
+"""Most timesteps of an evaluated episode: one of an agent that is stuck can take half an hour."""
+TIMESTEPS = 10_000_000
+"""More timesteps than fit into the clock."""
+COLLECTING, TRIAL = 0.25, 2.0
+"""Largest fraction of the clock for collecting frames, and seconds that measure their rate."""
+CURVE = ("env_frames", "seconds", "return")
+"""Columns of a learning curve; the pretraining is part of both axes."""
+
+
+def perform(run: Run, minutes: float) -> None:
+    """Perform a run within ``minutes``, from its beginning, and write its result."""
+    torch.set_num_threads(1)
+    for name in ("result", "folder"):
+        getattr(run, name).parent.mkdir(parents=True, exist_ok=True)
+    # Frames that an earlier run has collected would cost this one nothing.
+    shutil.rmtree(run.folder, ignore_errors=True)
+    run.folder.mkdir()
+    with _logged(run.folder):
+        record = _random_actions(run) if run.arm == RANDOM_ACTIONS else _agent(run, minutes)
+    shutil.rmtree(run.folder / "runs", ignore_errors=True)
+    # The JSON file comes last: its existence marks a finished run.
+    what = {"run": dataclasses.asdict(run), "minutes": minutes, "machine": machine()}
+    write_json(run.result, {**what, **record})
+
+
+@contextlib.contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Work in ``folder``, where frames and files of simulators go, and log output and errors."""
+    before = Path.cwd()
+    with (
+        (folder / "log.txt").open("w", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        os.chdir(folder)
+        try:
+            yield
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
+        finally:
+            os.chdir(before)
+
+
+def _agent(run: Run, minutes: float) -> dict[str, Any]:
+    pretraining: dict[str, Any] = {"seconds": 0.0, "frames": 0}
+    encoder = None if run.arm == PIXELS else run.folder / "encoder"
+    if run.arm == LATENTS:
+        pretraining = _pretrain(run, run.folder / "encoder", minutes)
+    if run.arm == RANDOM_ENCODER:
+        _save_random(run, run.folder / "encoder")
+    left = max(minutes - pretraining["seconds"] / 60, 1 / 60)
+    trained = train(_train_config(run, encoder, left))
+    curve = list(_curve(trained, pretraining))
+    write_csv(run.result.with_suffix(".csv"), [CURVE, *curve])
+    return {
+        "pretraining": pretraining,
+        "timesteps": trained.timesteps,
+        "training_minutes": left,
+        "deterministic": _evaluation(trained, deterministic=True),
+        "stochastic": _evaluation(trained, deterministic=False),
+    }
+
+
+def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:
+    start = time.perf_counter()
+    config = PretrainConfig(run.env, seed=run.seed, out=out)
+    # A slow simulator would take the whole clock for the frames of the default.
+    most = int(60 * minutes * COLLECTING * _steps_per_second(run.env))
+    config = dataclasses.replace(config, frames=min(config.frames, max(most, 64)))
+    result = pretrain(config)
+    return {
+        "seconds": time.perf_counter() - start,
+        "collect_seconds": result.collect_seconds,
+        "fit_seconds": result.fit_seconds,
+        "frames": len(result.frames),
+        "model": dataclasses.asdict(result.model.config),
+        "quality": load(out, "cpu").metadata.get("quality"),
+    }
+
+
+def _steps_per_second(env_id: str) -> float:
+    environment = Environment(env_id, frame_skip=defaults_for(env_id).frame_skip)
+    envs = make_vector(environment, 2)
+    envs.reset(seed=0)
+    steps, start = 0, time.perf_counter()
+    while time.perf_counter() - start < TRIAL:
+        envs.step(envs.action_space.sample())
+        steps += envs.num_envs
+    envs.close()
+    return steps / TRIAL
+
+
+def _save_random(run: Run, out: Path) -> None:
+    """Save a model with the network of the pretrained one and fresh weights.
+
+    Raises:
+        FileNotFoundError: the run of the pretrained encoder has not been performed here.
+    """
+    source = dataclasses.replace(run, arm=LATENTS).folder / "encoder"
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source} is missing: run the arm {LATENTS} of seed {run.seed}")
+    trained = load(source, "cpu")
+    torch.manual_seed(run.seed)
+    model = Autoencoder(trained.config)
+    model.metadata = {k: v for k, v in trained.metadata.items() if k != "quality"}
+    save(model, out)
+
+
+def _train_config(run: Run, encoder: Path | None, minutes: float) -> TrainConfig:
+    defaults = defaults_for(run.env)
+    return TrainConfig(
+        run.env,
+        latent=encoder is not None,
+        vae=encoder,
+        timesteps=TIMESTEPS,
+        minutes=minutes,
+        # Those of latents, for pixels too.
+        frame_skip=defaults.frame_skip,
+        stack=defaults.stack,
+        # The clock is for training alone: validations take longer where episodes are long.
+        eval_every=TIMESTEPS,
+        eval_episodes=1,
+        save_minutes=TIMESTEPS,
+        out=run.folder / "agent",
+        seed=run.seed,
+        device="cpu",
+    )
+
+
+def _curve(trained: Trained, pretraining: Mapping[str, Any]) -> Iterator[list[float]]:
+    skip = trained.config.environment.frame_skip
+    for row in logged_rows(trained.path):
+        timesteps, mean = row.get("time/total_timesteps"), row.get("rollout/ep_rew_mean")
+        if timesteps and mean:
+            frames = (int(timesteps) + pretraining["frames"]) * skip
+            seconds = float(row["time/time_elapsed"]) + pretraining["seconds"]
+            yield [frames, round(seconds, 1), float(mean)]
+
+
+def _evaluation(trained: Trained, deterministic: bool) -> dict[str, Any]:
+    backend = backend_of(trained.config.environment)
+    return _summary(
+        evaluate_agent(
+            trained.path,
+            EPISODES,
+            backend=backend,
+            deterministic=deterministic,
+            checkpoint="last",
+            max_episode_steps=LONGEST,
+            progress=False,
+            device="cpu",
+        )
+    )
+
+
+def _random_actions(run: Run) -> dict[str, Any]:
+    skip = defaults_for(run.env).frame_skip
+    environment = Environment(run.env, frame_skip=skip, max_episode_steps=LONGEST)
+    venv = make_test_envs(environment, EPISODES, backend_of(environment), TEST_SEED)
+    venv.action_space.seed(run.seed)
+
+    def act(_: Any) -> Array:
+        return np.stack([venv.action_space.sample() for _ in range(venv.num_envs)])
+
+    try:
+        return {"stochastic": _summary(play(venv, act, EPISODES))}
+    finally:
+        venv.close()
+
+
+def _summary(evaluation: Evaluation) -> dict[str, Any]:
+    return {"mean": evaluation.mean, "returns": evaluation.returns}

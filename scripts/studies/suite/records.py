@@ -1,0 +1,127 @@
+"""Results of the suite on disk, and differences of arms with their intervals."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from latentrl.types import Array
+from latentrl.utils.io import read_json
+from scripts.studies.suite.tasks import ARMS, RANDOM_ACTIONS, runs
+
+RESAMPLES, LEVEL = 5_000, 95
+Axis = Literal["env_frames", "seconds"]
+"""What two arms have in common where they are compared."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The result of one run."""
+
+    data: Mapping[str, Any]
+    """Contents of the JSON file."""
+    curve: Mapping[str, Array]
+    """Env frames, seconds and mean return of the last training episodes, ``(rows,)`` each."""
+
+    def reached(self, axis: Axis) -> float:
+        """Env frames or seconds at the end of the curve; 0 without a finished episode."""
+        return float(self.curve[axis][-1]) if len(self.curve[axis]) else 0.0
+
+    def return_at(self, axis: Axis, places: Array, before: float) -> Array:
+        """Return at ``places`` on an axis, ``(places,)``; ``before`` the first finished episode."""
+        rows = np.searchsorted(self.curve[axis], places, side="right")
+        return np.concatenate([[before], self.curve["return"]])[rows]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference of the returns of two arms, and its confidence interval over seeds."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """``"ahead"``, ``"behind"``, or ``"open"`` where the interval holds 0."""
+        return "ahead" if self.low > 0 else "behind" if self.high < 0 else "open"
+
+
+def records(env: str) -> dict[str, list[Record]]:
+    """Return the results of an environment by arm, in the order of the seeds.
+
+    Raises:
+        ValueError: the runs had different minutes.
+    """
+    found: dict[str, list[Record]] = {arm: [] for arm in ARMS}
+    for run in runs([env]):
+        if run.result.exists():
+            found[run.arm].append(_read(run.result.with_suffix(".csv"), read_json(run.result)))
+    agents = [record for arm in ARMS if arm != RANDOM_ACTIONS for record in found[arm]]
+    minutes = sorted({record.data["minutes"] for record in agents})
+    if len(minutes) > 1:
+        raise ValueError(
+            f"the runs of {env} had {' and '.join(f'{each:g}' for each in minutes)} minutes: "
+            "delete the results of one of these"
+        )
+    return found
+
+
+def _read(file: Any, data: Mapping[str, Any]) -> Record:
+    rows: list[dict[str, str]] = []
+    if file.exists():  # random actions have no curve
+        with file.open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+    columns = ("env_frames", "seconds", "return")
+    return Record(data, {name: np.array([float(row[name]) for row in rows]) for name in columns})
+
+
+def random_return(found: Mapping[str, Sequence[Record]]) -> float:
+    """Mean return of random actions; 0 without a result."""
+    return float(np.mean([r.data["stochastic"]["mean"] for r in found[RANDOM_ACTIONS]] or [0.0]))
+
+
+def difference(
+    found: Mapping[str, Sequence[Record]], arm: str, other: str, axis: Axis
+) -> Difference | None:
+    """Return the difference of two arms where both have come to; None without results of both."""
+    both = [*found[arm], *found[other]]
+    if not found[arm] or not found[other]:
+        return None
+    # A run without a finished episode has no end of its own.
+    place = np.array([min([r.reached(axis) for r in both if r.reached(axis)], default=0.0)])
+    before = random_return(found)
+    returns = [
+        np.array([record.return_at(axis, place, before)[0] for record in found[name]])
+        for name in (arm, other)
+    ]
+    low, high = bootstrap(*returns)
+    return Difference(float(returns[0].mean() - returns[1].mean()), low, high)
+
+
+def bootstrap(one: Array, other: Array) -> tuple[float, float]:
+    """Return the 95 % percentile interval of the difference of two means (Efron 1979).
+
+    Runs are resampled in each arm. Of one run per arm there is no interval: its bounds are
+    infinite.
+    """
+    if min(len(one), len(other)) < 2:
+        return -np.inf, np.inf
+    rng = np.random.default_rng(0)
+    means = [
+        values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
+        for values in (one, other)
+    ]
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(means[0] - means[1], [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def changing(record: Record) -> float | None:
+    """Explained variance of changing pixels of a pretrained encoder; None where it is unknown."""
+    value = (record.data["pretraining"].get("quality") or {}).get("changing")
+    return None if value is None else float(value)

@@ -1,0 +1,226 @@
+"""The page of the suite: goals, a table, curves, and what the encoders lose."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentrl.utils.io import write_atomically, write_text
+from scripts.studies.core import DOCS
+from scripts.studies.report import markdown_image, markdown_table
+from scripts.studies.suite.records import (
+    Axis,
+    Difference,
+    Record,
+    changing,
+    difference,
+    random_return,
+    records,
+)
+from scripts.studies.suite.tasks import (
+    ENVS,
+    LATENTS,
+    PIXELS,
+    RANDOM_ACTIONS,
+    RANDOM_ENCODER,
+    RESULTS,
+    SEEDS,
+)
+
+PAGE = DOCS / "results" / "suite.md"
+PLOTS = DOCS / "images" / "suite"
+NOTES = RESULTS / "notes.md"
+"""Text by hand, which follows the goals: why one is missed."""
+AGENTS = (LATENTS, PIXELS, RANDOM_ENCODER)
+LEAST_CHANGING = 0.6
+COLUMNS = (
+    *("environment", "latents", "pixels", "random encoder", "random actions", "runs"),
+    *("latents - pixels, equal time", "equal env frames", "latents - random encoder, equal time"),
+)
+ENCODERS = (
+    *("environment", "changing pixels", "all pixels", "lost detail", "pretraining, s"),
+    *("frames", "latents, timesteps/s", "pixels, timesteps/s"),
+)
+COLOURS = {LATENTS: "#2c6e9e", PIXELS: "#c9772b", RANDOM_ENCODER: "#9a9a9a"}
+HEAD = """# Suite
+
+PPO on the latents of a pretrained encoder, on pixels (SB3's `CnnPolicy`) and on the latents of a
+random encoder of the same network. One set of defaults serves all environments; frame skip and
+stack are the same for all agents of an environment. Each run has one core and {minutes} minutes, in
+which latents are pretrained, too: on the default number of frames, or on fewer where the simulator
+takes more than a quarter of the time for them. Validations are off.
+
+The first command performs the runs without a result, the second one writes this page from the files
+in [suite](suite):
+
+```
+python scripts/study.py suite
+python scripts/study.py suite --page
+```
+"""
+EXPLANATION = """
+Returns: mean over the runs of 20 held-out episodes of the last agent, of at most 1,000 timesteps,
+of the better one of the deterministic and the stochastic policy. Differences: mean return of the
+last 100 training episodes where both arms have come to, with the bootstrapped 95 % confidence
+interval over runs, which is too narrow for so few. An arm is ahead where the interval is above 0.
+Runs: finished ones of latents, pixels and random encoder.
+"""
+Found = Mapping[str, Sequence[Record]]
+
+
+def write_page() -> Path:
+    """Write the page and its plots; return the page.
+
+    Raises:
+        ValueError: there is no result, or results of different minutes.
+    """
+    found = {env: records(env) for env in ENVS}
+    found = {env: arms for env, arms in found.items() if any(arms[arm] for arm in AGENTS)}
+    if not found:
+        raise ValueError(f"no results in {RESULTS}: run python scripts/study.py suite")
+    first = next(arms[arm][0] for arms in found.values() for arm in AGENTS if arms[arm])
+    blocks = [
+        HEAD.format(minutes=f"{first.data['minutes']:g}"),
+        f"Machine: {first.data['machine']}.\n",
+        "## Goals\n",
+        markdown_table(("goal", "reached on", "met"), list(goals(found))),
+        *([NOTES.read_text(encoding="utf-8")] if NOTES.exists() else []),
+        "## Returns\n",
+        markdown_table(COLUMNS, [_row(env, arms) for env, arms in found.items()]).rstrip(),
+        EXPLANATION,
+        *_images(found),
+        "## What the encoders keep, and speed\n",
+        "Explained variance of changing and of all pixels, lost fraction of the worst detail.\n",
+        markdown_table(ENCODERS, [_encoder_row(env, arms) for env, arms in found.items()]),
+    ]
+    write_text(PAGE, "\n".join(blocks))
+    return PAGE
+
+
+def goals(found: Mapping[str, Found]) -> Iterator[list[str]]:
+    """Yield goal, result and verdict; a verdict needs all twelve environments."""
+    pixels, random = (
+        [difference(arms, LATENTS, other, "seconds") for arms in found.values()]
+        for other in (PIXELS, RANDOM_ENCODER)
+    )
+    kept = [_mean([changing(record) for record in arms[LATENTS]]) for arms in found.values()]
+    least = sum(value is not None and value >= LEAST_CHANGING for value in kept)
+    complete = all(len(arms[arm]) == SEEDS[arm] for arms in found.values() for arm in AGENTS)
+    complete = complete and len(found) == len(ENVS)
+    for goal, count, known, met in (
+        ("ahead of pixels on at least 10", _count(pixels, "ahead"), pixels, 10),
+        ("behind pixels on none", _count(pixels, "behind"), pixels, 0),
+        ("ahead of the random encoder on at least 8", _count(random, "ahead"), random, 8),
+        (f"explained variance of changing pixels at least {LEAST_CHANGING}", least, kept, 12),
+    ):
+        reached = count <= met if met == 0 else count >= met
+        number = sum(each is not None for each in known)
+        verdict = ("yes" if reached else "**no**") if complete else "not all runs are finished"
+        yield [goal, f"{count} of {number}", verdict]
+
+
+def _count(differences: Sequence[Difference | None], verdict: str) -> int:
+    return sum(each is not None and each.verdict == verdict for each in differences)
+
+
+def _row(env: str, found: Found) -> list[str]:
+    runs = " / ".join(f"{len(found[arm])} of {SEEDS[arm]}" for arm in AGENTS)
+    random = _number(random_return(found)) if found[RANDOM_ACTIONS] else ""
+    return [
+        env,
+        *(_evaluated(found[arm]) for arm in AGENTS),
+        random,
+        runs,
+        _difference(difference(found, LATENTS, PIXELS, "seconds")),
+        _difference(difference(found, LATENTS, PIXELS, "env_frames")),
+        _difference(difference(found, LATENTS, RANDOM_ENCODER, "seconds")),
+    ]
+
+
+def _evaluated(found: Sequence[Record]) -> str:
+    modes = ("deterministic", "stochastic")
+    best = [max(record.data[mode]["mean"] for mode in modes) for record in found]
+    return _number(_mean(best))
+
+
+def _difference(given: Difference | None) -> str:
+    if given is None:
+        return ""
+    if not np.isfinite(given.low):
+        return f"{_number(given.mean)} (one run)"
+    bounds = f"{_number(given.low)} to {_number(given.high)}"
+    return f"{_number(given.mean)} ({bounds}) {given.verdict}"
+
+
+def _encoder_row(env: str, found: Found) -> list[str]:
+    qualities = [record.data["pretraining"].get("quality") or {} for record in found[LATENTS]]
+    kept = [
+        _number(_mean([quality.get(name) for quality in qualities]))
+        for name in ("changing", "explained", "lost_detail")
+    ]
+    pretraining = [record.data["pretraining"] for record in found[LATENTS]]
+    seconds = _mean([each["seconds"] for each in pretraining])
+    frames = _mean([each["frames"] for each in pretraining])
+    rates = [_rate(found[arm]) for arm in (LATENTS, PIXELS)]
+    return [env, *kept, *(("" if x is None else f"{x:,.0f}") for x in (seconds, frames, *rates))]
+
+
+def _rate(found: Sequence[Record]) -> float | None:
+    return _mean([r.data["timesteps"] / (60 * r.data["training_minutes"]) for r in found])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _images(found: Mapping[str, Found]) -> Iterator[str]:
+    axes: tuple[tuple[Axis, str], ...] = (
+        ("seconds", "minutes, pretraining included"),
+        ("env_frames", "thousand env frames, those of the pretraining included"),
+    )
+    for axis, label in axes:
+        file = PLOTS / f"{axis}.png"
+        _plot(found, axis, label, file)
+        yield markdown_image(f"Training return against {label}", file, PAGE)
+    yield "*Return of the last training episodes, mean and range over runs.*\n"
+
+
+def _plot(found: Mapping[str, Found], axis: Axis, label: str, file: Path) -> None:
+    figure_module = importlib.import_module("matplotlib.figure")
+    height = -(-len(found) // 4)
+    figure = figure_module.Figure(figsize=(13, 2.7 * height + 0.4), layout="tight")
+    panels = figure.subplots(height, 4, squeeze=False).flat
+    for panel in panels[len(found) :]:
+        panel.set_axis_off()
+    for panel, (env, arms) in zip(panels, found.items(), strict=False):
+        _panel(panel, arms, axis, 60 if axis == "seconds" else 1_000)
+        panel.set_title(env, fontsize=9)
+    panels[0].legend(frameon=False, fontsize=8)
+    figure.supxlabel(label, fontsize=9)
+    write_atomically(file, lambda stream: figure.savefig(stream, dpi=100, format="png"))
+
+
+def _panel(panel: Any, found: Found, axis: Axis, unit: float) -> None:
+    before = random_return(found)
+    panel.axhline(before, color="black", linewidth=0.6, linestyle=":", label="random actions")
+    for arm in AGENTS:
+        ends = [record.reached(axis) for record in found[arm] if record.reached(axis)]
+        if not ends:
+            continue
+        places = np.linspace(0, min(ends), 200)
+        returns = np.stack([r.return_at(axis, places, np.nan) for r in found[arm]])
+        shown = np.isfinite(returns).all(0)  # once every run has finished an episode
+        x, y = places[shown] / unit, returns[:, shown]
+        panel.plot(x, y.mean(0), color=COLOURS[arm], label=arm.replace("_", " "))
+        panel.fill_between(x, y.min(0), y.max(0), color=COLOURS[arm], alpha=0.2, linewidth=0)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.tick_params(labelsize=8)

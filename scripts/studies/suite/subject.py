@@ -1,0 +1,48 @@
+"""The flags of the suite, its parallel runs and its page."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.studies.core import STUDIES, Subject
+from scripts.studies.parallel import each_in_a_process
+from scripts.studies.suite.perform import perform
+from scripts.studies.suite.report import write_page
+from scripts.studies.suite.tasks import runs
+
+
+@STUDIES.register("suite")
+@dataclass(frozen=True)
+class Suite(Subject):
+    """Agents on latents, on pixels and on random latents, with one set of defaults.
+
+    Every run has one core and the same minutes, pretraining included. Runs that have a result are
+    not repeated; one that was interrupted begins again.
+    """
+
+    env: tuple[str, ...] = ()
+    """Environments; all twelve by default."""
+    arm: tuple[str, ...] = ()
+    """Arms: latents, pixels, random_encoder, random_actions; all of them by default."""
+    seeds: int | None = None
+    """Runs of each arm; by default 3, of random encoders 2 and of random actions 1."""
+    minutes: float = 8.0
+    """Wall-clock budget of a run, pretraining included and evaluation not."""
+    jobs: int = os.cpu_count() or 1
+    """Parallel runs, one core each."""
+
+    def run(self) -> None:
+        """Perform the runs without a result, and print the files of the results."""
+        if not self.minutes > 0:
+            raise ValueError(f"minutes must be above 0, got {self.minutes}")
+        missing = [run for run in runs(self.env, self.arm, self.seeds) if not run.result.exists()]
+        finished = each_in_a_process(perform, [(run, self.minutes) for run in missing], self.jobs)
+        for number, ((run, _), status) in enumerate(finished, 1):
+            outcome = run.result if status == 0 else f"FAILED, see {run.folder / 'log.txt'}"
+            print(f"{number} of {len(missing)}: {run.name}: {outcome}", flush=True)
+
+    def write_page(self) -> Path:
+        """Write the page and its plots from the results that exist, and return the page."""
+        return write_page()

@@ -1,0 +1,75 @@
+"""Environments, arms and runs of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.studies.core import DOCS, FOLDER
+
+RESULTS = DOCS / "results" / "suite"
+ENVS = (
+    *("ALE/Pong-v5", "ALE/Breakout-v5", "ALE/Freeway-v5", "CoinrunEasy-v0", "StarpilotEasy-v0"),
+    *("VizdoomBasic-v1", "VizdoomHealthGathering-v1", "MiniWorld-OneRoom-v0", "highway-fast-v0"),
+    *("CrafterReward-v1", "CarRacing-v3", "MiniGridShifted-DoorKey-8x8-v0"),
+)
+LATENTS, PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS = ARMS = (
+    *("latents", "pixels", "random_encoder", "random_actions"),
+)
+SEEDS = {LATENTS: 3, PIXELS: 3, RANDOM_ENCODER: 2, RANDOM_ACTIONS: 1}
+"""Runs of each arm, with the seeds from 0."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One agent of the suite."""
+
+    env: str
+    """Id in ``ENVS``."""
+    arm: str
+    """Name in ``ARMS``."""
+    seed: int
+    """Seed of encoder, environments and agent."""
+
+    @property
+    def name(self) -> str:
+        """Environment, arm and seed as a relative path."""
+        return f"{self.env.replace('/', '_')}/{self.arm}-{self.seed}"
+
+    @property
+    def result(self) -> Path:
+        """The JSON file of the result; the learning curve is beside it, as CSV."""
+        return RESULTS / f"{self.name}.json"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the encoder, the agent and the log."""
+        return FOLDER.resolve() / "suite" / self.name
+
+
+def runs(
+    envs: Sequence[str] = (), arms: Sequence[str] = (), seeds: int | None = None
+) -> Iterator[Run]:
+    """Yield the runs of these environments, arms and first seeds; by default all of them.
+
+    The first seeds of all environments come first. Of one seed, the arm of random encoders comes
+    last, since it takes the network of the pretrained one.
+
+    Raises:
+        ValueError: an environment or an arm is unknown, or there are no seeds.
+    """
+    _check("environment", envs, ENVS)
+    _check("arm", arms, ARMS)
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    for seed in range(max(SEEDS.values())):
+        for arm in (RANDOM_ACTIONS, LATENTS, PIXELS, RANDOM_ENCODER):
+            if (not arms or arm in arms) and seed < min(SEEDS[arm], seeds or SEEDS[arm]):
+                yield from (Run(env, arm, seed) for env in ENVS if not envs or env in envs)
+
+
+def _check(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}")

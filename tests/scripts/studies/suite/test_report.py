@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from scripts.studies.suite import report
+from scripts.studies.suite.records import records
+from scripts.studies.suite.report import goals, write_page
+from scripts.studies.suite.tasks import ENVS, LATENTS, PIXELS, RANDOM_ENCODER, runs
+
+PONG = "ALE/Pong-v5"
+
+
+def test_partial_results_are_called_so(write):
+    write(PONG, LATENTS, 0, final=5.0)
+    write(PONG, LATENTS, 1, final=6.0)
+    page = write_page().read_text()
+    assert "| 2 of 3 / 0 of 3 / 0 of 2 |" in page
+    assert "| ALE/Pong-v5 | 5.5 |" in page  # the better mode
+    assert page.count("not all runs are finished") == 4
+    assert "ALE/Breakout-v5" not in page
+    assert "| ALE/Pong-v5 | 0.7 | 0.9 | 0.1 | 60 | 1,000 | 100 |  |" in page
+    for axis in ("seconds", "env_frames"):
+        assert (report.PLOTS / f"{axis}.png").is_file()
+
+
+@pytest.mark.parametrize(("pixels", "verdicts"), [(1.0, ["yes"] * 4), (9.0, ["**no**"] * 2)])
+def test_goals_of_all_runs(write, pixels, verdicts):
+    finals = {LATENTS: 5.0, PIXELS: pixels, RANDOM_ENCODER: 0.0}
+    for run in runs():
+        write(run.env, run.arm, run.seed, final=finals.get(run.arm, 0.0))
+    rows = list(goals({env: records(env) for env in ENVS}))
+    assert [row[2] for row in rows][: len(verdicts)] == verdicts
+    ahead = "12 of 12" if pixels < 5 else "0 of 12"
+    assert rows[0][1] == ahead
+    assert rows[2][1] == "12 of 12"
+
+
+def test_notes_follow_the_goals(write):
+    write(PONG, PIXELS, 0)
+    report.NOTES.write_text("Pong is short.\n")
+    page = write_page().read_text()
+    assert page.index("## Goals") < page.index("Pong is short.") < page.index("## Returns")
+
+
+def test_no_results(results):
+    with pytest.raises(ValueError, match=r"no results in .*: run python scripts/study.py suite"):
+        write_page()
