@@ -75,6 +75,15 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder
     return new
 
 
+def latent_host(model: BaseAlgorithm) -> LatentVecEnv:
+    """Return the wrapper that encodes the observations of an agent.
+
+    Raises:
+        ValueError: the agent observes no latents, or latents among other observations.
+    """
+    return _Chain.of(model).host
+
+
 @dataclass(frozen=True)
 class _Chain:
     """The wrappers between an agent and its encoder."""
@@ -134,6 +143,13 @@ class _Chain:
         result[real, : self.latent_dim] = np.concatenate(chunks)[rows]
         translated: Array = result.reshape(stacked.shape)
         return translated
+
+
+def replace_encoder(venv: VecEnv, encoder: Encoder) -> None:
+    """Encode with ``encoder`` from the next reset of ``venv`` on, as validation begins with one."""
+    host = _wrappers(venv)[-1]
+    assert isinstance(host, LatentVecEnv)
+    host.transform.encoder = encoder
 
 
 def _only(kind: type[Wrapper], wrappers: Sequence[VecEnvWrapper]) -> Wrapper | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,15 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
-from agents.autosave import OrderlyLogger, SaveByClock, check_weights
+from agents.autosave import OrderlyLogger, SaveByClock, attempt, check_weights
 from agents.bonuses import make_novelty
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
+from agents.encoder_swap import replace_encoder
 from agents.play import Evaluation
 from agents.pretrain import newest_encoder
+from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
 from agents.train_config import REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
@@ -95,6 +96,8 @@ class _Plan:
             load(config.vae or newest_encoder(config.env), config.device) if config.latent else None
         )
         agent = describe_agent(config, encoder)
+        if encoder is not None:
+            check_refine_at(config.refine_at, encoder, agent)
         path = config.out or make_run("agents", config.env, config.run_name)
         return cls(config, agent, path, encoder)
 
@@ -106,7 +109,7 @@ class _Plan:
         flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
         check_trusted(agent, path, config.trust or config.env == agent.environment.id)
         agent = _resumed_agent(agent, config, path)
-        encoder = load(path / "encoder", config.device) if agent.latent else None
+        encoder = load(path / agent.encoder, config.device) if agent.latent else None
         return cls(flags, agent, path, encoder)
 
 
@@ -120,6 +123,7 @@ class _Run:
         self.encoder = plan.encoder
         self.total = int(self.agent.hyperparameters["timesteps"])
         self.novelty: NormalizedBonus | None = None
+        self._validating: VecNormalize | None = None
         self.venv = self._training_venv()
         seed, device = self.config.seed, self.config.device
         self.model = (
@@ -135,7 +139,7 @@ class _Run:
         """Write the first checkpoint of a new run."""
         _check_no_run(self.path)
         if self.encoder is not None:
-            save(self.encoder, self.path / "encoder")
+            save(self.encoder, self.path / self.agent.encoder)
         self.save("last")
         write_json(self.path / FLAGS_FILE, self.config.to_json())
 
@@ -172,7 +176,17 @@ class _Run:
             seed=VALIDATION_SEED,
             backend=self.config.backend,
         )
-        return build_venv(self.agent, self.encoder, base, training=False)
+        self._validating = build_venv(self.agent, self.encoder, base, training=False)
+        return self._validating
+
+    def _adopt(self, encoder: Autoencoder, timestep: int) -> None:
+        """Continue with a refined encoder, which the next checkpoints name."""
+        # The agents saved before keep the encoder that they were trained with.
+        self.encoder, self.agent = encoder, self.agent.refined(timestep)
+        save(encoder, self.path / self.agent.encoder)
+        if self._validating is not None:
+            replace_encoder(self._validating, encoder)
+        self.save("last")
 
     def learn(self) -> Trained:
         """Train to the end, or to Ctrl-C or an error, and save either way."""
@@ -180,7 +194,7 @@ class _Run:
             self._learn()
         except BaseException as error:
             for step in self._ending():
-                _attempt(step)
+                attempt(step)
             # What a library raises of NaN names neither the cause nor a remedy.
             check_weights(self.model, self.path / "last", cause=error)
             raise
@@ -226,6 +240,9 @@ class _Run:
         ]
         if self.novelty is not None:
             callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
+        if refine_at := self.config.refine_at:
+            done = self.agent.refined_at
+            callbacks.append(RefineEncoder(refine_at, self.config.seed, self._adopt, done))
         save = SaveByClock(self.config.save_minutes, self.path / "last", self.save)
         return [*callbacks, self.validation, save]
 
@@ -241,14 +258,6 @@ class _Run:
             novelty=self.novelty if last else None,
             validation=None if last or best is None else dataclasses.asdict(best),
         )
-
-
-def _attempt(step: Callable[[], object]) -> None:
-    """Take a step after an error, which an error of the step must not hide."""
-    try:
-        step()
-    except Exception as error:
-        warnings.warn(f"after the training ended by an error: {error}", UserWarning, stacklevel=2)
 
 
 def _check_no_run(path: Path) -> None:

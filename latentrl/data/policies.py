@@ -66,8 +66,8 @@ class BrownianPolicy:
         self.stride = stride
         self.renewal = renewal
         self.action_space.seed(seed)
-        # A seed of its own: with that of the discrete actions, which come from uniform numbers, too,
-        # the same numbers would decide on both, and actions of low index would soon be renewed.
+        # Discrete actions come from uniform numbers of this seed. The same numbers must not decide
+        # when they are renewed: actions of low index would soon be, and the last ones be held.
         discrete = not isinstance(action_space, spaces.Box)
         self._rng = np.random.default_rng([seed, 1] if discrete else seed)
         self._actions = np.asarray(action_space.sample())
