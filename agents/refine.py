@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from agents.config import AgentConfig
-from agents.encoder_swap import latent_host, swap_encoder
+from agents.encoder_swap import latent_host
 from agents.visited import VisitedFrames, pretraining_frames
 from latentrl import FitConfig, Frames
 from latentrl.data.joined import joined
@@ -139,7 +139,7 @@ class RefineEncoder(BaseCallback):
         Args:
             at: timesteps of all environments together.
             seed: seed of the training.
-            adopt: receives the encoder that the agent has from now on, and the item of ``at``.
+            adopt: gives the agent the refined encoder, for the timestep of ``at``.
             refined_at: newest timestep of ``at`` whose refinement is done already.
         """
         super().__init__()
@@ -174,12 +174,10 @@ class RefineEncoder(BaseCallback):
     def _refine(self, visited: Frames, timestep: int) -> None:
         encoder = _autoencoder(self.model)
         result = refine(encoder, visited, pretraining_frames(encoder, CAPACITY), self.seed)
-        new = swap_encoder(self.model, result.encoder)
-        assert isinstance(new, Autoencoder)
+        self.adopt(result.encoder, timestep)
         tqdm.write(f"{self.num_timesteps:,} timesteps: {result}")
         for name in ("before", "after", "moved"):
             self.logger.record(f"refine/{name}", getattr(result, name))
-        self.adopt(new, timestep)
 
 
 def _autoencoder(model: BaseAlgorithm) -> Autoencoder:

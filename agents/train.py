@@ -19,7 +19,7 @@ from agents.bonuses import make_novelty
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
-from agents.encoder_swap import replace_encoder
+from agents.encoder_swap import replace_encoder, swap_encoder
 from agents.play import Evaluation
 from agents.pretrain import newest_encoder
 from agents.refine import RefineEncoder, check_refine_at
@@ -32,6 +32,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import NormalizedBonus
 from latentrl.utils.io import read_json, write_json
 from latentrl.utils.settings import check_same_settings
+from latentrl.utils.signals import held_interrupts
 from latentrl.viz.sb3_callbacks import (
     EnvFrameCurves,
     Hyperparameters,
@@ -180,13 +181,16 @@ class _Run:
         return self._validating
 
     def _adopt(self, encoder: Autoencoder, timestep: int) -> None:
-        """Continue with a refined encoder, which the next checkpoints name."""
-        # The agents saved before keep the encoder that they were trained with.
-        self.encoder, self.agent = encoder, self.agent.refined(timestep)
-        save(encoder, self.path / self.agent.encoder)
-        if self._validating is not None:
-            replace_encoder(self._validating, encoder)
-        self.save("last")
+        """Continue with an encoder that was refined for ``timestep``, and save the last agent."""
+        agent = self.agent.refined(timestep)
+        # In a folder of its own, and first: each checkpoint names an encoder that is there.
+        save(encoder, self.path / agent.encoder)
+        with held_interrupts():  # of a policy on new latents with the old encoder's name
+            swap_encoder(self.model, encoder)
+            self.encoder, self.agent = encoder, agent
+            if self._validating is not None:
+                replace_encoder(self._validating, encoder)
+            self.save("last")
 
     def learn(self) -> Trained:
         """Train to the end, or to Ctrl-C or an error, and save either way."""
