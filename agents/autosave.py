@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,3 +96,11 @@ def check_weights(model: BaseAlgorithm, last: Path, cause: BaseException | None 
             f"the weights became NaN or infinite within {model.num_timesteps:,} timesteps: lower "
             f"learning_rate, or look at the rewards; {last} has the last finite ones"
         ) from cause
+
+
+def attempt(step: Callable[[], object]) -> None:
+    """Take a step after an error, which an error of the step must not hide."""
+    try:
+        step()
+    except Exception as error:
+        warnings.warn(f"after the training ended by an error: {error}", UserWarning, stacklevel=2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from latentrl import Preprocessing
 from latentrl.types import shorten
 from latentrl.utils.decoding import Between, decode
 
+ENCODER = "encoder"
+"""Folder in a run of the encoder as it was pretrained."""
 LIMITS = {"frame_skip": Between(1, 10_000), "render_size": Between(1, 2_048)}
 """Limits of an environment in a file: what exceeds them would take hours or all memory."""
 SIDE = Between(1, 1_024)
@@ -36,11 +39,22 @@ class AgentConfig:
     """Preprocessing of images for an agent that learns from pixels; None for latents."""
     episodic_count: bool = False
     """Whether the observation has the episodic count of its latent as one more value."""
+    encoder: str = ENCODER
+    """Folder in the run of the encoder; each refinement of it has one of its own."""
 
     @property
     def latent(self) -> bool:
         """Whether the agent observes latents."""
         return self.pixels is None
+
+    @property
+    def refined_at(self) -> int:
+        """Timestep of ``--refine-at`` of the newest refinement of the encoder, 0 before one."""
+        return int(self.encoder.partition("-")[2] or 0)
+
+    def refined(self, timestep: int) -> AgentConfig:
+        """Return the agent with the encoder that was refined for ``timestep``."""
+        return replace(self, encoder=f"{ENCODER}-{timestep}")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers."""
@@ -58,6 +72,8 @@ class AgentConfig:
         for name, limit in LIMITS.items():
             if (value := getattr(config.environment, name)) is not None:
                 decode(Annotated[int, limit], value, f"{name} of an agent's environment")
+        if re.fullmatch(rf"{ENCODER}(-[0-9]{{1,15}})?", config.encoder) is None:
+            raise ValueError(f"an agent's encoder is a folder beside it, not {config.encoder!r}")
         for side in (config.pixels and config.pixels.size) or ():
             decode(Annotated[int, SIDE], side, "size of an agent's images")
         if config.algo not in ALGORITHMS:

@@ -14,6 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
+from torch import Tensor
 
 from latentrl.models.arrays import CHUNK
 from latentrl.models.autoencoder import Autoencoder
@@ -36,8 +37,9 @@ Translate = Callable[[Array], Array]
 def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder:
     """Replace an agent's encoder by ``encoder``.
 
-    Frames are not stored, so the old encoder decodes the latents of a replay buffer and the new one
-    encodes the result; what the old latents do not represent is lost. The newest frame of each
+    Frames are not stored, so the old encoder decodes the latents of a replay buffer. Both encoders
+    encode the result, and each latent changes by their difference: what a reconstruction loses
+    counts on both sides, and an equal encoder changes nothing. The newest frame of each
     environment is available and encoded itself; the older latents in a stack are translated. Zeros
     that fill a stack after a reset stay zeros. The statistics of ``VecNormalize`` stay and adapt to
     the new latents, and a novelty bonus keeps its state. Episodic counts in the buffer stay, and
@@ -73,6 +75,15 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder
     if model._last_obs is not None:
         _observe_again(model, chain, translate)
     return new
+
+
+def latent_host(model: BaseAlgorithm) -> LatentVecEnv:
+    """Return the wrapper that encodes the observations of an agent.
+
+    Raises:
+        ValueError: the agent observes no latents, or latents among other observations.
+    """
+    return _Chain.of(model).host
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,13 @@ class _Chain:
         return translated
 
 
+def replace_encoder(venv: VecEnv, encoder: Encoder) -> None:
+    """Encode with ``encoder`` from the next reset of ``venv`` on, as validation begins with one."""
+    host = _wrappers(venv)[-1]
+    assert isinstance(host, LatentVecEnv)
+    host.transform.encoder = encoder
+
+
 def _only(kind: type[Wrapper], wrappers: Sequence[VecEnvWrapper]) -> Wrapper | None:
     return next((wrapper for wrapper in wrappers if isinstance(wrapper, kind)), None)
 
@@ -195,7 +213,13 @@ def _translation(host: LatentVecEnv, new: Encoder) -> Translate:
             f"the old encoder decodes to {shape}, the new one takes {describe_space(wanted)}; "
             "give two autoencoders with the same preprocessing"
         )
-    return lambda latents: new.encode(decode(latents))
+
+    def translate(latents: Array) -> Array:
+        decoded = decode(latents)
+        translated: Array = latents + (new.encode(decoded) - old.encode(decoded))
+        return translated
+
+    return translate
 
 
 def _same_input(old: Autoencoder, new: Autoencoder) -> bool:
@@ -204,13 +228,19 @@ def _same_input(old: Autoencoder, new: Autoencoder) -> bool:
 
 @torch.inference_mode()
 def _through_networks(old: Autoencoder, new: Autoencoder, latents: Array) -> Array:
-    """Decode and encode cropped and resized images, whose size ``encode`` would refuse."""
+    """Translate by cropped and resized images, whose size ``encode`` would refuse."""
     decoder = old.eval().decoder
     assert decoder is not None
     z = torch.from_numpy(np.require(latents, np.float32, ["C", "W"])).to(old.device)
-    x = old.likelihood.mean(decoder(z)).float().clamp(0, 1).to(new.device)
-    translated: Array = new.head(new.encoder(x)).mean.float().cpu().numpy()
+    x = old.likelihood.mean(decoder(z)).float().clamp(0, 1)
+    change = _latents(new, x.to(new.device)) - _latents(old, x)
+    translated: Array = latents + change
     return translated
+
+
+def _latents(model: Autoencoder, x: Tensor) -> Array:
+    latents: Array = model.head(model.encoder(x)).mean.float().cpu().numpy()
+    return latents
 
 
 def _rewrite(buffer: ReplayBuffer, chain: _Chain, translate: Translate) -> None:

@@ -47,7 +47,7 @@ def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
 
 def load_encoder(run: Path, config: AgentConfig, device: str = "auto") -> Autoencoder | None:
     """Load the encoder beside a run's agents; None for an agent that learns from pixels."""
-    return load(run / "encoder", device) if config.latent else None
+    return load(run / config.encoder, device) if config.latent else None
 
 
 def evaluate_agent(

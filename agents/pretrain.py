@@ -56,6 +56,8 @@ __all__ = [
 ]
 
 ENVS_TO_COLLECT = 16
+MOST = 2
+"""Observations that are collected at most for each distinct one that is asked for."""
 FLAGS_FILE = "pretraining.json"
 
 
@@ -218,6 +220,7 @@ def collect_frames(config: PretrainConfig) -> Frames:
             envs,
             config.frames,
             path,
+            most=MOST * config.frames,
             policy=defaults_for(config.env).policy,
             seed=config.seed,
             preprocessing=stored,

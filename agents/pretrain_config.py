@@ -41,7 +41,7 @@ class PretrainConfig:
     if not given, the environment that --data comes from, or CarRacing-v2."""
     model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
     frames: int = 20_000
-    """Frames to collect, one per timestep."""
+    """Distinct frames to collect, one per timestep; where frames repeat, at most twice as many."""
     epochs: int | None = None
     """Passes over the distinct frames; if not given, the environment's default, or 8, or as many as
     make 1,500 gradient steps, and fewer where the validation loss no longer falls."""

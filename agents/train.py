@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,16 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
-from agents.autosave import OrderlyLogger, SaveByClock, StopByClock, check_weights
+from agents.autosave import OrderlyLogger, SaveByClock, StopByClock, attempt, check_weights
 from agents.bonuses import make_novelty
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
+from agents.encoder_swap import replace_encoder, swap_encoder
 from agents.play import Evaluation
 from agents.pretrain import newest_encoder
 from agents.quality import warn_if_poor
+from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
 from agents.train_config import REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
@@ -32,6 +33,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import NormalizedBonus
 from latentrl.utils.io import read_json, write_json
 from latentrl.utils.settings import check_same_settings
+from latentrl.utils.signals import held_interrupts
 from latentrl.viz.sb3_callbacks import (
     EnvFrameCurves,
     Hyperparameters,
@@ -98,6 +100,8 @@ class _Plan:
         if encoder is not None:
             warn_if_poor(encoder)
         agent = describe_agent(config, encoder)
+        if encoder is not None:
+            check_refine_at(config.refine_at, encoder, agent)
         path = config.out or make_run("agents", config.env, config.run_name)
         return cls(config, agent, path, encoder)
 
@@ -109,7 +113,7 @@ class _Plan:
         flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
         check_trusted(agent, path, config.trust or config.env == agent.environment.id)
         agent = _resumed_agent(agent, config, path)
-        encoder = load(path / "encoder", config.device) if agent.latent else None
+        encoder = load(path / agent.encoder, config.device) if agent.latent else None
         return cls(flags, agent, path, encoder)
 
 
@@ -123,6 +127,7 @@ class _Run:
         self.encoder = plan.encoder
         self.total = int(self.agent.hyperparameters["timesteps"])
         self.novelty: NormalizedBonus | None = None
+        self._validating: VecNormalize | None = None
         self.venv = self._training_venv()
         seed, device = self.config.seed, self.config.device
         self.model = (
@@ -143,7 +148,7 @@ class _Run:
         """Write the first checkpoint of a new run."""
         _check_no_run(self.path)
         if self.encoder is not None:
-            save(self.encoder, self.path / "encoder")
+            save(self.encoder, self.path / self.agent.encoder)
         self.save("last")
         write_json(self.path / FLAGS_FILE, self.config.to_json())
 
@@ -180,7 +185,20 @@ class _Run:
             seed=VALIDATION_SEED,
             backend=self.config.backend,
         )
-        return build_venv(self.agent, self.encoder, base, training=False)
+        self._validating = build_venv(self.agent, self.encoder, base, training=False)
+        return self._validating
+
+    def _adopt(self, encoder: Autoencoder, timestep: int) -> None:
+        """Continue with an encoder that was refined for ``timestep``, and save the last agent."""
+        agent = self.agent.refined(timestep)
+        # In a folder of its own, and first: each checkpoint names an encoder that is there.
+        save(encoder, self.path / agent.encoder)
+        with held_interrupts():  # of a policy on new latents with the old encoder's name
+            swap_encoder(self.model, encoder)
+            self.encoder, self.agent = encoder, agent
+            if self._validating is not None:
+                replace_encoder(self._validating, encoder)
+            self.save("last")
 
     def learn(self) -> Trained:
         """Train to the end, or to Ctrl-C or an error, and save either way."""
@@ -188,7 +206,7 @@ class _Run:
             self._learn()
         except BaseException as error:
             for step in self._ending():
-                _attempt(step)
+                attempt(step)
             # What a library raises of NaN names neither the cause nor a remedy.
             check_weights(self.model, self.path / "last", cause=error)
             raise
@@ -236,6 +254,9 @@ class _Run:
             callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
         if self.config.minutes is not None:
             callbacks.append(StopByClock(self.config.minutes))
+        if refine_at := self.config.refine_at:
+            done = self.agent.refined_at
+            callbacks.append(RefineEncoder(refine_at, self.config.seed, self._adopt, done))
         save = SaveByClock(self.config.save_minutes, self.path / "last", self.save)
         return [*callbacks, self.validation, save]
 
@@ -251,14 +272,6 @@ class _Run:
             novelty=self.novelty if last else None,
             validation=None if last or best is None else dataclasses.asdict(best),
         )
-
-
-def _attempt(step: Callable[[], object]) -> None:
-    """Take a step after an error, which an error of the step must not hide."""
-    try:
-        step()
-    except Exception as error:
-        warnings.warn(f"after the training ended by an error: {error}", UserWarning, stacklevel=2)
 
 
 def _check_no_run(path: Path) -> None:

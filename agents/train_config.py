@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,9 @@ class TrainConfig:
     """Episodes per validation."""
     save_minutes: float = 5.0
     """Minutes between two checkpoints of the last agent, beside those of the validations."""
+    refine_at: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = ()
+    """Timesteps at which the encoder is trained further, on the newest 10,000 frames of the agent
+    and frames of the pretraining."""
     out: Path | None = None
     """Folder of the run; runs/agents/ENV/ALGO-latent-N if not given."""
     seed: int = 0
@@ -108,6 +112,7 @@ class TrainConfig:
                 "validation and test"
             )
         self._check_novelty()
+        self._check_refine_at()
 
     def _check_novelty(self) -> None:
         if self.novelty is not None:
@@ -118,6 +123,16 @@ class TrainConfig:
             raise ValueError("novelty_weight needs a bonus: add --novelty NAME")
         if self.episodic_count and not self.latent:
             raise ValueError("episodic_count counts latents: remove --no-latent")
+
+    def _check_refine_at(self) -> None:
+        if self.refine_at and not self.latent:
+            raise ValueError("refine_at trains the encoder further: remove --no-latent")
+        given = (0, *self.refine_at)
+        if any(after <= before for before, after in itertools.pairwise(given)):
+            raise ValueError(
+                "refine_at takes timesteps of at least 1 in increasing order, got "
+                f"{' '.join(map(str, self.refine_at))}"
+            )
 
     @property
     def run_name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from tqdm import tqdm
 
 from latentrl.data.contract import FinalCheck, ObservationCheck, check_rewards
+from latentrl.data.distinct import Progress
 from latentrl.data.environment import check_inside, checked_maker
 from latentrl.data.frames import Frames
 from latentrl.data.policies import EXPLORERS, Policy
 from latentrl.data.resize import FrameResize, StorePreprocessing
-from latentrl.data.reuse import check_origin, origin_of
+from latentrl.data.reuse import check_origin, origin_of, progress_of, show_reused
 from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
 from latentrl.utils.environments import described, name_of
@@ -36,6 +38,7 @@ def collect(
     path: str | Path,
     *,
     policy: str | Policy = "brownian",
+    most: int | None = None,
     seed: int = 0,
     n_envs: int | None = None,
     key: str | None = None,
@@ -45,8 +48,8 @@ def collect(
     """Step an environment until the store at ``path`` holds ``frames`` observations.
 
     A store that holds fewer is extended, so that repeating an interrupted call resumes it. Of a
-    store that holds more, the first ``frames`` are returned. Frames that are reused are counted on
-    stderr if ``progress``.
+    store that holds more, the first ``frames`` are returned. Frames that are reused, and with
+    ``most`` those that are distinct, are counted on stderr if ``progress``.
 
     Args:
         env: a Gymnasium id, a function that makes an environment, or a vector environment of any
@@ -54,6 +57,8 @@ def collect(
         frames: number of observations: one per step, and the terminal observation of each episode.
         path: folder of the store.
         policy: ``"brownian"``, ``"random"``, or a function from batched observations to actions.
+        most: collect until ``frames`` of them are distinct, and no more than ``most``; None counts
+            equal observations, too.
         seed: seed of the environments and of the policy.
         n_envs: number of environments, if this function makes them; None is one per core.
         key: key of the observation to keep, for Dict observations.
@@ -62,14 +67,16 @@ def collect(
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: ``frames`` is not positive, an observation does not belong to its space, a
-            reward is not finite, the actions are not one array, or the store there is of another
-            environment, policy, seed or key, or of an older format.
+        ValueError: ``frames`` is not positive or exceeds ``most``, an observation does not belong
+            to its space, a reward is not finite, the actions are not one array, or the store there
+            is of another environment, policy, seed or key, or of an older format.
         TypeError: the observations are not a Box.
         WorkerError: a worker process died or did not answer.
     """
     if frames < 1:
         raise ValueError(f"frames is a number of observations, at least 1; got {frames}")
+    if most is not None and most < frames:
+        raise ValueError(f"most is at least frames={frames}, got {most}")
     path = Path(path)
     envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
     check_inside(envs)
@@ -83,11 +90,15 @@ def collect(
             environment = {**environment, "stored": resize.to_json()}
         check_same(path, stored, envs.single_action_space, environment)
         origin = origin_of(envs, policy, seed, key)
-        existing = check_origin(path, origin, frames, progress) if has_store(path) else 0
-        if existing < frames:
+        if has_store(path):
+            check_origin(path, origin)
+        done = progress_of(path, frames, most)
+        if progress:
+            show_reused(path, done)
+        if done.room:
             check = ObservationCheck(space, f"the environment {environment['id']}")
             with (
-                progress_bar(frames, existing, "collecting", "frame", progress) as bar,
+                progress_bar(frames, done.count, "collecting", "frame", progress) as bar,
                 FrameWriter(
                     path, stored, envs.single_action_space, environment, **origin
                 ) as writer,
@@ -96,8 +107,8 @@ def collect(
                 # number, not even one that collects with the same seed at the same time.
                 shard_seed = _shard_seed(seed, writer.number)
                 chosen = _build_policy(policy, envs.action_space, shard_seed)
-                run = _Collection(envs, chosen, writer, key, check, resize)
-                run.run(frames - existing, shard_seed, bar)
+                run = _Collection(envs, chosen, writer, key, check, resize, done)
+                run.run(shard_seed, bar)
     except BaseException:
         if envs is not env:
             with contextlib.suppress(Exception):  # which would hide the first error
@@ -105,7 +116,10 @@ def collect(
         raise
     if envs is not env:
         envs.close()
-    return Frames.open(path).subset(np.arange(frames))
+    done = progress_of(path, frames, most)
+    if progress and most is not None:
+        tqdm.write(f"{path}: {done}", file=sys.stderr)
+    return Frames.open(path).subset(np.arange(done.stored))
 
 
 def _make_vector(
@@ -143,6 +157,7 @@ class _Collection:
         key: str | None,
         check: ObservationCheck,
         resize: FrameResize | None,
+        done: Progress,
     ) -> None:
         self.envs = envs
         self.policy = policy
@@ -153,17 +168,17 @@ class _Collection:
         self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.episodes = np.arange(envs.num_envs)
         self.next_episode = envs.num_envs
-        self.room = self.steps = 0
+        self.done = done
+        self.steps = 0
 
-    def run(self, room: int, seed: int, bar: tqdm[Any]) -> None:
-        """Write ``room`` observations."""
-        self.room = room
+    def run(self, seed: int, bar: tqdm[Any]) -> None:
+        """Write observations until there are enough."""
         observations, _ = self.envs.reset(seed=seed)
         resetting = np.zeros(self.envs.num_envs, bool)
-        while self.room:
-            before = self.room
+        while self.done.room:
+            before = self.done.count
             observations, resetting = self._step(observations, resetting)
-            bar.update(before - self.room)
+            bar.update(self.done.count - before)
 
     def _step(self, observations: Any, resetting: Array) -> tuple[Any, Array]:
         actions = self.policy(observations)
@@ -194,11 +209,11 @@ class _Collection:
         return frames
 
     def _write(self, observations: Array, **fields: Array) -> None:
-        rows = slice(self.room)
+        rows = slice(self.done.room)
         fields = {name: values[rows] for name, values in fields.items()}
         frames = observations[rows] if self.resize is None else self.resize(observations[rows])
         self.writer.append(frames, episode=self.episodes[fields["env"]], **fields)
-        self.room -= len(fields["env"])
+        self.done.add(frames)
 
     def _terminal(
         self, before: Array, following: Any, infos: dict[str, Any], ended: Array

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentrl.data.checks import check_observations, refuse_masked, space_of
+from latentrl.data.distinct import digest
 from latentrl.data.images import ImageFolder
 from latentrl.data.readers import Source, open_source
 from latentrl.data.series import cut_series
@@ -179,15 +180,11 @@ class Frames:
         )
 
     def distinct(self) -> Frames:
-        """Return a view with the first of each set of equal observations; reads all of them once.
-
-        It keeps a digest of 16 bytes per observation in place of the observation: two different
-        ones of 10^9 share a digest with probability below 10^-20.
-        """
+        """Return a view with the first of each set of equal observations; reads each once."""
         first: dict[bytes, int] = {}
         observations = (observation for batch in self.batches() for observation in batch)
         for i, observation in enumerate(observations):
-            first.setdefault(hashlib.blake2b(observation.tobytes(), digest_size=16).digest(), i)
+            first.setdefault(digest(observation), i)
         return self.subset(np.array([*first.values()], int))
 
     def split(self, validation: float = 0.1, seed: int = 0) -> tuple[Frames, Frames]:

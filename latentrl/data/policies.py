@@ -66,19 +66,42 @@ class BrownianPolicy:
         self.stride = stride
         self.renewal = renewal
         self.action_space.seed(seed)
-        self._rng = np.random.default_rng(seed)
+        # Discrete actions come from uniform numbers of this seed. The same numbers must not decide
+        # when they are renewed: actions of low index would soon be, and the last ones be held.
+        discrete = not isinstance(action_space, spaces.Box)
+        self._rng = np.random.default_rng([seed, 1] if discrete else seed)
         self._actions = np.asarray(action_space.sample())
         self._position = self._actions.astype(np.float64)
+        self._before: list[Array] = []
 
     def __call__(self, observations: Any) -> Array:
-        """Return the next actions; the observations are not used."""
+        """Return the next actions."""
+        stuck = self._unchanged(observations)
         if isinstance(self.action_space, spaces.Box):
+            self._restart(stuck)
             self._actions = self._walk(self.action_space)
         else:
-            renew = self._rng.random(len(self._actions)) < self.renewal
+            renew = (self._rng.random(len(self._actions)) < self.renewal) | stuck
             renew = renew.reshape(-1, *[1] * (self._actions.ndim - 1))
             self._actions = np.where(renew, np.asarray(self.action_space.sample()), self._actions)
         return self._actions
+
+    def _unchanged(self, observations: Any) -> Array:
+        """Return where the newest observations equal those before, bool ``(n_envs,)``."""
+        parts = observations.values() if isinstance(observations, dict) else [observations]
+        arrays = [part for part in parts if isinstance(part, np.ndarray) and part.dtype != object]
+        # Copies, because vector environments may write the next ones into the same arrays.
+        before, self._before = self._before, [array.copy() for array in arrays]
+        same = [
+            (old == new).reshape(len(new), -1).all(1)
+            for old, new in zip(before, arrays, strict=False)
+        ]
+        return np.logical_and.reduce(same) if same else np.zeros(len(self._actions), bool)
+
+    def _restart(self, stuck: Array) -> None:
+        """Continue the walk of the environments in ``stuck`` from a sample of the actions."""
+        if stuck.any():
+            self._position[stuck] = np.asarray(self.action_space.sample())[stuck]
 
     def _walk(self, box: spaces.Box) -> Array:
         low = box.low.astype(np.float64)

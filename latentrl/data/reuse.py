@@ -10,8 +10,10 @@ from typing import Any
 from gymnasium.vector import VectorEnv
 from tqdm import tqdm
 
+from latentrl.data.distinct import Progress
 from latentrl.data.frames import Frames
 from latentrl.data.policies import Policy
+from latentrl.data.store import has_store
 from latentrl.utils.settings import check_same_settings
 
 
@@ -28,14 +30,12 @@ def origin_of(
     }
 
 
-def check_origin(path: Path, origin: dict[str, Any], frames: int, show: bool) -> int:
-    """Return the number of frames in the store at ``path``, after saying that they are reused.
+def check_origin(path: Path, origin: dict[str, Any]) -> None:
+    """Check that the frames at ``path`` were collected by calls like this one.
 
     Args:
         path: folder of the store.
         origin: what ``origin_of`` returned for this call.
-        frames: number of frames that the call returns.
-        show: whether to print the number of frames that are reused.
 
     Raises:
         ValueError: they were collected with another policy, seed or key.
@@ -54,12 +54,32 @@ def check_origin(path: Path, origin: dict[str, Any], frames: int, show: bool) ->
                 UserWarning,
                 stacklevel=3,
             )
-    if show and len(stored):
-        more = max(0, frames - len(stored))
-        then = f", and collects {more:,} more" if more else ", and collects none"
-        reused = min(frames, len(stored))
-        tqdm.write(f"{path}: reuses {reused:,} frames{then}", file=sys.stderr)
-    return len(stored)
+
+
+def show_reused(path: Path, progress: Progress) -> None:
+    """Print how many frames at ``path`` are reused, and how many more are collected."""
+    if progress.stored:
+        up_to = "up to " if progress.distinct else ""
+        more = f"{up_to}{progress.room:,} more" if progress.room else "none"
+        words = f"{path}: reuses {progress.stored:,} frames, and collects {more}"
+        tqdm.write(words, file=sys.stderr)
+
+
+def progress_of(path: Path, frames: int, most: int | None) -> Progress:
+    """Return how many of the first observations at ``path``, up to enough of them, are there."""
+    progress = Progress(frames, most)
+    if not has_store(path):
+        return progress
+    stored = Frames.open(path)
+    if most is None:
+        progress.stored = min(frames, len(stored))
+        return progress
+    for batch in stored.batches():
+        for observation in batch:
+            if not progress.room:
+                return progress
+            progress.add(observation[None])
+    return progress
 
 
 def _for_users(origin: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
+import envs  # noqa: F401 - registers PixelReach-v0
 import latentrl as lrl
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.sb3 import LatentVecEnv

@@ -42,6 +42,18 @@ def test_seeds_of_validation_and_test_are_reserved():
             {"episodic_count": True, "latent": False},
             "episodic_count counts latents: remove --no-latent",
         ),
+        (
+            {"refine_at": (9,), "latent": False},
+            "refine_at trains the encoder further: remove --no-latent",
+        ),
+        (
+            {"refine_at": (0,)},
+            "refine_at takes timesteps of at least 1 in increasing order, got 0",
+        ),
+        (
+            {"refine_at": (9, 3)},
+            "refine_at takes timesteps of at least 1 in increasing order, got 9 3",
+        ),
     ],
 )
 def test_flags_that_contradict_each_other(flags, message):

@@ -283,3 +283,44 @@ def test_a_store_of_another_environment_is_refused(tmp_path: Path) -> None:
     collect("CartPole-v1", 5, tmp_path, n_envs=1, **QUIET)
     with pytest.raises(ValueError, match=OTHER_ENVIRONMENT):
         collect(Counter, 10, tmp_path, n_envs=1, **QUIET)
+
+
+class Board(gym.Env[Any, Any]):
+    """One of ten observations, at random."""
+
+    observation_space = spaces.Box(0, 9, (1,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, **kwargs: Any) -> Any:
+        super().reset(**kwargs)
+        return self.np_random.integers(0, 10, 1).astype(np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return self.np_random.integers(0, 10, 1).astype(np.float32), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_distinct_frames_are_counted_up_to_a_bound(n_envs: int, tmp_path: Path) -> None:
+    def run(frames: int, most: int, folder: str = "a") -> Any:
+        return collect(Board, frames, tmp_path / folder, most=most, n_envs=n_envs, **QUIET)
+
+    whole = run(7, 100)
+    assert len(np.unique(whole[:])) == 7
+    assert len(np.unique(whole[:-1])) == 6  # and no frame after the seventh distinct one
+    extended = run(9, 100)
+    np.testing.assert_array_equal(extended[: len(whole)], whole[:])
+    assert len(np.unique(extended[:])) == 9
+    assert len(run(11, 50, "b")) == 50
+    np.testing.assert_array_equal(run(7, 100)[:], whole[:])
+
+
+def test_repeats_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    collect(Board, 11, tmp_path, most=50, n_envs=1)
+    assert "50 frames, 10 distinct (80% repeat another one)" in capsys.readouterr().err
+    collect(Board, 11, tmp_path, most=60, n_envs=1)
+    assert "reuses 50 frames, and collects up to 10 more" in capsys.readouterr().err
+
+
+def test_the_bound_is_at_least_the_number_of_frames(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="most is at least frames=9, got 8"):
+        collect(Board, 9, tmp_path, most=8, n_envs=1, **QUIET)

@@ -57,6 +57,38 @@ def test_brownian_repeats_discrete_actions() -> None:
         {"name": "brownian"}, action_space=spaces.MultiDiscrete([50] * 200), seed=0
     )
     actions = np.stack([policy(None) for _ in range(100)])
+    counts, _ = np.histogram(actions, bins=5)
+    assert abs(counts / actions.size - 0.2).max() < 0.02
     assert (
         abs((actions[1:] == actions[:-1]).mean() - 0.755) < 0.02
     )  # repeated, or sampled again: 0.75 + 0.25 / 50
+
+
+SEEN = np.arange(200)[:, None] + np.arange(100)
+"""Observations of 200 environments in 100 steps, none of which equals the one before."""
+
+
+@pytest.mark.parametrize("form", [lambda seen: seen, lambda seen: {"a": seen, "b": [None] * 200}])
+@pytest.mark.parametrize("space", [spaces.MultiDiscrete([50] * 200), spaces.Box(0, 1, (200, 1))])
+def test_brownian_resamples_actions_that_change_nothing(
+    form: Any, space: spaces.Space[Any]
+) -> None:
+    def run(observations: Any) -> Any:
+        policy = EXPLORERS.build({"name": "brownian"}, action_space=space, seed=0)
+        buffer = np.zeros(200)  # as a vector environment that writes into one array
+        actions = []
+        for observation in observations:
+            buffer[:] = observation
+            actions.append(policy(form(buffer)))
+        return np.stack(actions).reshape(100, 200)
+
+    free = run(SEEN.T)
+    stuck = np.arange(200) < 100
+    half = run(np.where(stuck, 7, SEEN.T))
+    correlation = [np.corrcoef(a[:-1].ravel(), a[1:].ravel())[0, 1] for a in np.split(half, 2, 1)]
+    assert abs(correlation[0]) < 0.05
+    assert correlation[1] > 0.7
+    # Environments that do not get stuck act as if no other did.
+    if isinstance(space, spaces.MultiDiscrete):
+        np.testing.assert_array_equal(half[:, 100:], free[:, 100:])
+    np.testing.assert_array_equal(free, run([np.nan] * 100))

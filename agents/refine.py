@@ -1,0 +1,186 @@
+"""Refine the encoder of a learning agent on the frames that the agent visits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
+
+from agents.config import AgentConfig
+from agents.encoder_swap import latent_host
+from agents.visited import VisitedFrames, pretraining_frames
+from latentrl import FitConfig, Frames
+from latentrl.data.joined import joined
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.training.health import health
+from latentrl.training.refine import LEAST_STD, check_refinable, refined
+from latentrl.types import Array
+
+CAPACITY = 10_000
+"""Most frames of the agent, and most frames of the pretraining, that a refinement trains on."""
+STEPS = 500
+"""Gradient steps of a refinement."""
+LEARNING_RATE = 3e-4
+HELD_OUT = 0.1
+"""Fraction of the episodes, of the agent's and of the pretraining's, that are held out."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Result of one refinement; metrics are of held-out frames."""
+
+    encoder: Autoencoder
+    """The refined encoder."""
+    frames: tuple[int, int]
+    """Number of the agent's frames, and of those of the pretraining."""
+    before: float
+    """Reconstruction loss of the agent's frames before, in nats per frame."""
+    after: float
+    """The same after the refinement."""
+    moved: float
+    """Median distance of a frame's latent from its old latent, in standard deviations."""
+    seconds: float
+    """Wall time."""
+
+    def __str__(self) -> str:
+        """Describe the refinement in one line."""
+        visited, pretrained = self.frames
+        return (
+            f"encoder refined on {visited:,} frames of the agent and {pretrained:,} of the "
+            f"pretraining, {STEPS} gradient steps in {self.seconds:.0f} s: reconstruction of the "
+            f"agent's frames {self.before:.1f} -> {self.after:.1f} nats, latents moved by "
+            f"{self.moved:.2f} standard deviations"
+        )
+
+
+def check_refine_at(refine_at: Sequence[int], encoder: Autoencoder, agent: AgentConfig) -> None:
+    """Check, before a run starts, that its encoder can be refined at these timesteps.
+
+    Raises:
+        ValueError: the encoder is not trained by gradient steps, or the training ends before.
+    """
+    if not refine_at:
+        return
+    check_refinable(encoder)
+    total = agent.hyperparameters["timesteps"]
+    if refine_at[-1] >= total:
+        raise ValueError(
+            f"refine_at must lie before the end of the training at {total:,} timesteps, got "
+            f"{refine_at[-1]:,}"
+        )
+
+
+def refine(
+    encoder: Autoencoder, visited: Frames, pretrained: Frames | None, seed: int = 0
+) -> Refinement:
+    """Train a copy of ``encoder`` further, on frames of an agent and of the pretraining.
+
+    Args:
+        encoder: the agent's encoder, which stays as it is.
+        visited: the agent's frames.
+        pretrained: frames of the pretraining, where they are still there.
+        seed: seed of the split and of the order of the frames.
+
+    Raises:
+        ValueError: fewer than two of the agent's frames differ.
+        FloatingPointError: the loss is no longer finite.
+    """
+    start = time.perf_counter()
+    visited = visited.distinct()
+    training, own = visited.split(HELD_OUT, seed)
+    validation = own
+    if pretrained is not None:
+        parts = pretrained.split(HELD_OUT, seed)
+        training, validation = joined(training, parts[0]), joined(validation, parts[1])
+    config = FitConfig(steps=STEPS, learning_rate=LEARNING_RATE, seed=seed)
+    result = refined(encoder, training, validation, config)
+    return Refinement(
+        result,
+        (len(visited), 0 if pretrained is None else len(pretrained)),
+        health(encoder, own).reconstruction,
+        health(result, own).reconstruction,
+        float(np.median(distances(encoder, result, validation))),
+        time.perf_counter() - start,
+    )
+
+
+def distances(old: Autoencoder, new: Autoencoder, frames: Frames) -> Array:
+    """Return how far the latent of each frame moved, ``(N,)``.
+
+    It is the root mean square over the dimensions, in standard deviations of the old latents.
+    """
+    std = old.latent_std.clamp_min(LEAST_STD).cpu().numpy()
+    moved = [(new.encode(batch) - old.encode(batch)) / std for batch in frames.batches()]
+    distance: Array = np.sqrt(np.square(np.concatenate(moved)).mean(1))
+    return distance
+
+
+class RefineEncoder(BaseCallback):
+    """Refines the agent's encoder at given timesteps, between two rollouts.
+
+    It records the agent's newest frames before, at most ``CAPACITY``. A run that is resumed after
+    its recording started records anew, and refines when it has as many frames.
+    """
+
+    def __init__(
+        self,
+        at: Sequence[int],
+        seed: int,
+        adopt: Callable[[Autoencoder, int], None],
+        refined_at: int = 0,
+    ) -> None:
+        """Refine at the timesteps ``at``, in increasing order.
+
+        Args:
+            at: timesteps of all environments together.
+            seed: seed of the training.
+            adopt: gives the agent the refined encoder, for the timestep of ``at``.
+            refined_at: newest timestep of ``at`` whose refinement is done already.
+        """
+        super().__init__()
+        self.at, self.seed, self.adopt = at, seed, adopt
+        self.refined_at = refined_at
+        self._visited: VisitedFrames | None = None
+
+    def _next(self) -> int | None:
+        return next((timestep for timestep in self.at if timestep > self.refined_at), None)
+
+    def _on_step(self) -> bool:
+        timestep = self._next()
+        if timestep is None:
+            return True
+        size = min(CAPACITY, timestep - self.refined_at)
+        if self.num_timesteps > timestep - size:
+            transform = latent_host(self.model).transform
+            if self._visited is None:
+                steps = max(1, size // self.training_env.num_envs)
+                self._visited = VisitedFrames(steps, _autoencoder(self.model))
+            self._visited.add(transform.last_frames, self.locals["dones"])
+        return True
+
+    def _on_rollout_start(self) -> None:
+        timestep, visited = self._next(), self._visited
+        if timestep is None or visited is None or self.num_timesteps < timestep:
+            return
+        if visited.full:
+            self._refine(visited.frames(), timestep)
+            self.refined_at, self._visited = timestep, None
+
+    def _refine(self, visited: Frames, timestep: int) -> None:
+        encoder = _autoencoder(self.model)
+        result = refine(encoder, visited, pretraining_frames(encoder, CAPACITY), self.seed)
+        self.adopt(result.encoder, timestep)
+        tqdm.write(f"{self.num_timesteps:,} timesteps: {result}")
+        for name in ("before", "after", "moved"):
+            self.logger.record(f"refine/{name}", getattr(result, name))
+
+
+def _autoencoder(model: BaseAlgorithm) -> Autoencoder:
+    encoder = latent_host(model).transform.encoder
+    assert isinstance(encoder, Autoencoder)
+    return encoder
