@@ -29,8 +29,8 @@ def qlae(
     space: Space,
     latent_dim: int = 32,
     values: int = 10,
-    quantise: float = 0.01,
-    commit: float = 0.01,
+    quantise: float = 1.0,
+    commit: float = 1.0,
     weight_decay: float = 0.1,
     **options: Unpack[ModelOptions],
 ) -> Autoencoder:
@@ -44,8 +44,9 @@ def qlae(
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the latent.
         values: number of values in the codebook of each dimension; on a grid, of each channel.
-        quantise: weight of the distance of the values from the encoder's outputs.
-        commit: weight of the distance of the outputs from the values.
+        quantise: weight of the distance of the values from the encoder's outputs; 0.01 in the
+            paper, whose likelihood is "bernoulli".
+        commit: weight of the distance of the outputs from the values, likewise.
         weight_decay: decoupled weight decay of the encoder and the decoder, biases excepted.
         **options: ``ModelOptions`` as in ``ae``.
     """
