@@ -111,7 +111,8 @@ def _one_hot(latents: Array) -> Array:
 
 
 def _standardised(latents: Array) -> Array:
-    varied = latents[:, latents.std(0) > 0]
+    # The standard deviation of a constant need not be exactly 0.
+    varied = latents[:, latents.max(0) > latents.min(0)]
     standardised: Array = (varied - varied.mean(0)) / varied.std(0)
     return standardised
 
