@@ -21,7 +21,7 @@ SHARED: Mapping[str, Any] = {
     "backbone": {"name": "mlp", "hidden": (128, 128)},
 }
 MODELS: dict[str, Mapping[str, Any]] = {
-    "beta_vae": {"beta": 0.5},  # with 4 the latents collapse: images of 256 values have few nats
+    "beta_vae": {"beta": 1.0},
     "fsq_ae": {},
     # The weights of the paper, whose likelihood is the same.
     "qlae": {"quantise": 0.01, "commit": 0.01},
