@@ -34,6 +34,8 @@ class LatentLayout:
     """Rows and columns of cells, one cell per image region; None for a plain vector."""
     channels: int
     """Values per cell; of a plain vector, all its values."""
+    level_width: float | None = None
+    """Grid width that keeps all levels of a quantised latent apart; None of a continuous one."""
 
     @property
     def cells(self) -> int:
@@ -49,9 +51,12 @@ class LatentLayout:
     def token_width(self) -> float:
         """Grid width at which two latents count as equal, in units of the latent.
 
-        A cell takes few distinct values; a vector of a whole image varies with everything in it,
-        and needs the coarser grid.
+        Quantised latents count as equal where their levels are. Of the continuous ones, a cell
+        takes few distinct values; a vector of a whole image varies with everything in it, and needs
+        the coarser grid.
         """
+        if self.level_width is not None:
+            return self.level_width
         return 1.0 if self.grid is None else 0.1
 
     def split(self, latents: Array) -> Array:

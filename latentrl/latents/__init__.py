@@ -4,6 +4,7 @@ from latentrl.latents.anomaly import AnomalyDetector
 from latentrl.latents.disentanglement import METRICS, disentanglement_scores
 from latentrl.latents.generate import arithmetic, direction, interpolate, manifold, sample, traverse
 from latentrl.latents.index import HammingIndex, LatentIndex, hamming, pack_bits, unpack_bits
+from latentrl.latents.infomec import infomec
 from latentrl.latents.projection import principal_plane
 from latentrl.latents.restore import inpaint, score_field
 from latentrl.latents.roc import auroc
@@ -18,6 +19,7 @@ __all__ = [
     "direction",
     "disentanglement_scores",
     "hamming",
+    "infomec",
     "inpaint",
     "interpolate",
     "manifold",

@@ -109,7 +109,7 @@ def dci(
     are those of ``disentanglement_scores``, which hold for each set of rows, too: 2 values of every
     factor, and two rows that share one.
     """
-    classifier = _sklearn("ensemble").GradientBoostingClassifier
+    classifier = import_sklearn("ensemble").GradientBoostingClassifier
     sets = random_split(latents, factors, seed, train=train, test=test)
     models = [classifier(random_state=seed).fit(sets[0][0], values) for values in sets[0][1].T]
     importance = np.stack([model.feature_importances_ for model in models], 1)
@@ -135,7 +135,7 @@ def sap(
     it best; then the mean. With V equally frequent values it is at most 1 - 1 / V. Arguments and
     errors are those of ``dci``.
     """
-    classifier = _sklearn("svm").LinearSVC
+    classifier = import_sklearn("svm").LinearSVC
     (x, y), (test_x, test_y) = random_split(latents, factors, seed, train=train, test=test)
     accuracy = np.empty((x.shape[1], y.shape[1]))
     for i, k in np.ndindex(accuracy.shape):
@@ -199,7 +199,7 @@ def beta_vae_score(
     is its accuracy on ``test`` points. A rotation of the latents does not lower the score. Draws
     are as in ``factor_vae_score``, and errors as in ``dci``.
     """
-    classifier = _sklearn("linear_model").LogisticRegression
+    classifier = import_sklearn("linear_model").LogisticRegression
     check_at_least(1, pairs=pairs)
     sets = random_split(latents, factors, seed, train=train, test=test)
     training, held_out = samples_with_fixed_factor(
@@ -247,7 +247,12 @@ def _information(
     return np.array(information), np.array(entropy)
 
 
-def _sklearn(module: str) -> Any:
+def import_sklearn(module: str) -> Any:
+    """Return a module of scikit-learn, such as ``"svm"``.
+
+    Raises:
+        ImportError: scikit-learn is not installed.
+    """
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:

@@ -17,6 +17,7 @@ from latentrl.models.deterministic import (
     sparse_ae,
 )
 from latentrl.models.losses import perceptual  # registers "features", which needs Autoencoder
+from latentrl.models.quantised import fsq_ae, qlae
 from latentrl.models.variational import beta_tcvae, beta_vae, dae_beta_vae, dip_vae, factor_vae, vae
 
 __all__ = [
@@ -32,11 +33,13 @@ __all__ = [
     "denoising_ae",
     "dip_vae",
     "factor_vae",
+    "fsq_ae",
     "inpainting_ae",
     "make",
     "pca",
     "perceptual",
     "psd_ae",
+    "qlae",
     "random",
     "sparse_ae",
     "vae",

@@ -56,7 +56,7 @@ class Autoencoder(ArrayModel):
         limit = np.finfo(np.float32).max  # Gymnasium's checker warns of infinite bounds
         self.latent_space = spaces.Box(-limit, limit, (config.latent_dim,), np.float32)
         self.preprocess = make_preprocessor(self.observation_space, config.preprocessing)
-        self.head = HEADS.build(config.head)
+        self.head = HEADS.build(config.head, channels=self._channels())
         self.likelihood = LIKELIHOODS.build(config.likelihood)
         self.corruptions = [CORRUPTIONS.build(spec) for spec in config.corruptions]
         self.inference = None if config.inference is None else INFERENCES.build(config.inference)
@@ -101,10 +101,18 @@ class Autoencoder(ArrayModel):
 
     @property
     def latent_layout(self) -> LatentLayout:
-        """Whether latents are vectors or grids of cells."""
-        grid = self._backbone().grid(self.preprocess.shape)
-        cells = 1 if grid is None else math.prod(grid)
-        return LatentLayout(grid, self.latent_dim // cells)
+        """Whether latents are vectors or grids of cells, continuous or quantised."""
+        return LatentLayout(self._grid(), self._channels(), self.head.level_width)
+
+    def _grid(self) -> tuple[int, int] | None:
+        # Images alone have one. A backbone refuses a shape where it builds networks, which comes
+        # later than the head.
+        shape = self.preprocess.shape
+        return self._backbone().grid(shape) if len(shape) == 3 else None
+
+    def _channels(self) -> int:
+        cells = math.prod(self._grid() or ())
+        return self.latent_dim // max(1, cells)
 
     @property
     def variational(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -46,6 +47,8 @@ class AutoencoderConfig:
     """Spec of what refines the latents during training; None decodes the encoder's own."""
     training: Training = "gradient"
     """How ``fit`` finds the weights; "none" keeps the random encoder and has no decoder."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of the encoder and the decoder, as in AdamW."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a value that is invalid for every observation shape."""
@@ -55,6 +58,8 @@ class AutoencoderConfig:
             raise TypeError(f"latent_dim is a whole number, got {self.latent_dim!r}")
         if self.latent_dim < 1:
             raise ValueError(f"latent_dim is a number of values, at least 1; got {self.latent_dim}")
+        if not 0 <= self.weight_decay < math.inf:  # also refuses NaN
+            raise ValueError(f"weight_decay cannot be negative, got {self.weight_decay}")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers."""

@@ -1,14 +1,41 @@
-"""One gradient step, and the state of an optimizer as named tensors."""
+"""The optimizer of a model, one gradient step, and its state as named tensors."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentrl.models.autoencoder import Autoencoder
+
 PREFIX = "optimizer."
+
+
+def adamw(model: Autoencoder, learning_rate: float) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over all trainable parameters.
+
+    The weights of encoder and decoder decay by ``model.config.weight_decay``; biases, a codebook, a
+    learned sigma and the weights of losses do not, as in QLAE (Hsu et al. 2023, arXiv:2305.18378).
+    With a decay of 0 it is Adam, to the last bit.
+
+    Args:
+        model: the model to train.
+        learning_rate: learning rate of the first step.
+    """
+    decay = model.config.weight_decay
+    networks = [model.encoder, model.require_decoder()] if decay else []
+    weights = {p for network in networks for p in network.parameters() if p.ndim > 1}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trainable if p in weights], "weight_decay": decay},
+        # Without decay all parameters are here, in the model's order, which the norm of the
+        # gradient depends on in its last bits.
+        {"params": [p for p in trainable if p not in weights], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, learning_rate, fused=True)
 
 
 def gradient_step(

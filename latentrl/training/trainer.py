@@ -20,7 +20,7 @@ from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
 from latentrl.training.health import Health, validate
-from latentrl.training.optimizer_state import gradient_step
+from latentrl.training.optimizer_state import adamw, gradient_step
 from latentrl.training.resume import Progress, read_progress, write_progress
 from latentrl.types import Array
 from latentrl.utils.progress import progress_bar
@@ -102,8 +102,7 @@ class Trainer:
         )
         # channels_last with bfloat16 is the fast path of convolutions, on the CPU too.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        trainable = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trainable, self.config.learning_rate, fused=True)
+        self.optimizer = adamw(self.model, self.config.learning_rate)
         self.generator = torch.Generator(device)
         if self.config.compile:
             torch.compiler.reset()  # compiled graphs of earlier models count against a limit

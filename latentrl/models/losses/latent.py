@@ -1,4 +1,4 @@
-"""Terms on single latents: sparse, contractive, binary, predictable."""
+"""Terms on single latents: sparse, contractive, binary, quantised, predictable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from latentrl.models.heads import BinaryPosterior
+from latentrl.models.heads import BinaryPosterior, CodebookPosterior
 from latentrl.models.losses.base import LOSSES, Batch, Loss, check_weight
 
 Prior = Literal["l1", "l2", "kl"]
@@ -126,6 +126,56 @@ class Saturation(Loss):
         assert isinstance(batch.posterior, BinaryPosterior)
         probability = batch.posterior.logits.sigmoid()
         return self.weight * (4 * probability * (1 - probability)).sum(1).mean()
+
+
+@dataclass(frozen=True)
+class CodebookDistance(Loss):
+    """Base class of the two terms on the distance between outputs and codebook.
+
+    The paper averages the nll over the D values of an observation, and the squares over the
+    dimensions; D times both are nats per observation. Its weight is 0.01 beside a Bernoulli nll. A
+    Gaussian one of sigma 0.1 weighs errors by 1 / sigma^2 = 100, and so the weight is 1.
+    """
+
+    weight: float = 1.0
+    """Weight of the squared distance, mean over the dimensions, per value of an observation."""
+    needs = CodebookPosterior
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` where the weight is negative."""
+        check_weight("weight", self.weight)
+
+    def distance(self, batch: Batch, outputs: Tensor, values: Tensor) -> Tensor:
+        """Return the weighted squared distance of ``(B, latent_dim)`` tensors, a scalar."""
+        return self.weight * batch.x[0].numel() * (outputs - values).square().mean()
+
+
+@LOSSES.register("quantise")
+@dataclass(frozen=True)
+class Quantise(CodebookDistance):
+    """weight * D * mean of (v - f(x))^2 with f(x) constant: moves the values of a codebook.
+
+    Hsu et al. 2023 (arXiv:2305.18378), after van den Oord et al. 2017 (arXiv:1711.00937).
+    """
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the weighted squared distance of the values from the outputs."""
+        assert isinstance(batch.posterior, CodebookPosterior)
+        return self.distance(batch, batch.posterior.outputs.detach(), batch.posterior.values)
+
+
+@LOSSES.register("commit")
+@dataclass(frozen=True)
+class Commit(CodebookDistance):
+    """weight * D * mean of (v - f(x))^2 with v constant: keeps outputs near the codebook.
+
+    The papers are those of ``Quantise``.
+    """
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the weighted squared distance of the outputs from the values."""
+        assert isinstance(batch.posterior, CodebookPosterior)
+        return self.distance(batch, batch.posterior.outputs, batch.posterior.values.detach())
 
 
 @LOSSES.register("prediction")

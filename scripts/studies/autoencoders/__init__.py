@@ -11,6 +11,7 @@ from scripts.studies.autoencoders import (
     inpainting,
     likelihoods,
     linear_subspace,
+    quantised,
     step_cost,
 )
 from scripts.studies.core import STUDIES
@@ -38,5 +39,6 @@ class Autoencoders(Experiments):
         "inpainting": inpainting.study,
         "likelihoods": likelihoods.study,
         "linear_subspace": linear_subspace.study,
+        "quantised": quantised.study,
         "step_cost": step_cost.study,
     }

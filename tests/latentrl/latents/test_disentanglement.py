@@ -24,7 +24,13 @@ from latentrl.latents.disentanglement import (
 VOTES = {"train": 3000, "test": 1500}
 SIZES = {"dci": {"train": 600, "test": 300}, "factor_vae": VOTES, "beta_vae": VOTES}
 SPECS = [{"name": name, **SIZES.get(name, {})} for name in METRICS]
-NEEDS_SKLEARN = {"beta_vae": "linear_model", "dci": "ensemble", "sap": "svm"}
+NEEDS_SKLEARN = {
+    "beta_vae": "linear_model",
+    "dci": "ensemble",
+    "infomec": "linear_model",
+    "sap": "svm",
+}
+INFOMEC = ["infom", "infoe", "infoc"]
 GRID = np.stack(np.meshgrid(range(4), range(4), range(25), indexing="ij"), -1).reshape(-1, 3)[
     :, :2
 ]  # all pairs, 25 times each
@@ -62,7 +68,7 @@ def test_all_metrics_run_by_default_and_names_are_flat(perfect: dict[str, float]
         f"dci_{part}"
         for part in ("disentanglement", "completeness", "informativeness", "informativeness_train")
     ]
-    assert list(perfect) == ["beta_vae", *dci, "factor_vae", "mig", "modularity", "sap"]
+    assert list(perfect) == ["beta_vae", *dci, "factor_vae", *INFOMEC, "mig", "modularity", "sap"]
     assert list(disentanglement_scores(noise(100), draw(2, 100))) == list(perfect)
 
 
@@ -117,10 +123,8 @@ def test_duplicated_latents_have_no_gap() -> None:
 def test_scores_follow_the_seed(noisy: dict[str, float]) -> None:
     assert scores(NOISY, FACTORS) == noisy
     other = scores(NOISY, FACTORS, seed=1)
-    assert {name for name in noisy if noisy[name] == other[name]} <= {
-        "mig",
-        "modularity",
-    }  # they use all 900 rows
+    same = {name for name in noisy if noisy[name] == other[name]}
+    assert same <= {"mig", "modularity", *INFOMEC}  # they use all 900 rows
 
 
 def test_the_order_of_the_dimensions_does_not_matter(noisy: dict[str, float]) -> None:
@@ -144,7 +148,9 @@ def test_collapsed_latents_score_zero() -> None:
     found = scores(np.full((900, 4), 0.3), FACTORS)
     assert found["beta_vae"] == pytest.approx(1 / 3, abs=0.06)
     zero = ("mig", "modularity", "sap", "dci_disentanglement", "dci_completeness", "factor_vae")
-    assert {name: found[name] for name in zero} == dict.fromkeys(zero, 0)
+    assert {name: found[name] for name in (*zero, *INFOMEC)} == pytest.approx(
+        dict.fromkeys((*zero, *INFOMEC), 0), abs=1e-6
+    )
 
 
 def test_classifiers_converge_on_any_scale() -> None:
@@ -256,7 +262,7 @@ def test_names_are_checked_before_any_metric_runs(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(METRICS._parts, "mig", lambda **_: pytest.fail("ran"))
     with pytest.raises(
         ValueError,
-        match="unknown metric 'mg'; known: beta_vae, dci, factor_vae, mig, modularity, sap",
+        match=r"unknown metric 'mg'; known: beta_vae, dci, factor_vae, infomec, mig, .*, sap",
     ):
         disentanglement_scores(NOISY, FACTORS, metrics=["mig", "mg"])
 

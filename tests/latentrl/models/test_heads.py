@@ -22,7 +22,7 @@ def test_returns_a_posterior_of_the_stated_kind(name: str) -> None:
     assert (posterior.sample(torch.randn(6, 5)).shape) == (6, 5)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "binary"])
+@pytest.mark.parametrize("name", ["gaussian", "binary", "fsq", "codebook"])
 def test_half_precision_outputs_give_float32_latents(name: str) -> None:
     posterior = HEADS.build({"name": name})(torch.randn(2, 4, dtype=torch.bfloat16))
     assert posterior.mean.dtype == torch.float32

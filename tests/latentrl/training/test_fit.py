@@ -272,13 +272,13 @@ def test_a_diverged_run_is_not_saved_by_an_interruption(vectors: Any, tmp_path: 
 
 def test_schedule_ends_at_a_hundredth(vectors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    step = torch.optim.Adam.step
+    step = torch.optim.AdamW.step
 
     def spy(self: Any, *args: Any) -> Any:
         rates.append(self.param_groups[0]["lr"])
         return step(self, *args)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     run(make_vae(), vectors, config=settings(steps=100, learning_rate=0.01))
     assert rates[0] == pytest.approx(0.01)
     assert rates[50] == pytest.approx(0.01 * 0.505)

@@ -79,7 +79,7 @@ def test_control_c_waits_for_a_whole_step(
     expected = run(whole, vectors)
     with monkeypatch.context() as patched:
         if where == "optimizer":
-            patched.setattr(torch.optim.Adam, "step", pressing(torch.optim.Adam.step))
+            patched.setattr(torch.optim.AdamW, "step", pressing(torch.optim.AdamW.step))
         else:
             patched.setattr(trainer, "validate", pressing(trainer.validate))
         with pytest.raises(KeyboardInterrupt):

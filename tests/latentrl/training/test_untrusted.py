@@ -27,6 +27,7 @@ MODELS: dict[str, Callable[[], lrl.Autoencoder]] = {
     "factor_vae": lambda: lrl.factor_vae((6,), 2, backbone=MLP),
     "inpainting_ae": lambda: lrl.inpainting_ae((8, 8, 3), 2, backbone=CONV),
     "dae_beta_vae": lambda: lrl.dae_beta_vae((8, 8, 3), 2, backbone=CONV),
+    "qlae": lambda: lrl.qlae((6,), 2, values=3, backbone=MLP),
     "psd_ae": lambda: lrl.psd_ae((6,), 4),
     "recurrent": lambda: lrl.ae(
         lrl.as_frames(np.zeros((1, 5, 3), np.float32)).space,

@@ -37,8 +37,9 @@ def make_model(
 def terms_and_gradient(model: Autoencoder) -> tuple[dict[str, Tensor], Tensor]:
     terms, _ = model.losses(X, INPUTS, MASK, NOISE, step=0, changed=MASK)
     torch.stack(list(terms.values())).sum().backward()
-    gradients = [p.grad.flatten() for p in model.encoder.parameters() if p.grad is not None]
-    return terms, torch.cat(gradients)
+    trained = [p for name, p in model.named_parameters() if name.startswith(("encoder.", "head."))]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    return terms, torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def batch_of(posterior: Posterior, **changes: Any) -> Batch:

@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from latentrl.models.heads import HEADS, BinaryPosterior, GaussianPosterior, Posterior
+from latentrl.models.heads import (
+    HEADS,
+    BinaryPosterior,
+    CodebookPosterior,
+    GaussianPosterior,
+    Posterior,
+)
 from latentrl.models.losses import LOSSES
 from tests.latentrl.models.losses.helpers import (
     INPUTS,
@@ -65,11 +71,11 @@ def test_weights_scale_the_term_and_cannot_be_negative(name: str, option: str) -
     once, thrice = build(name, **{option: 1.0}), build(name, **{option: 3.0})
     if name != "density_ratio":  # which adds its classifier's own loss
         logits = torch.randn(16, 3)
-        posterior = (
-            BinaryPosterior(logits.sigmoid(), logits, 0.0)
-            if once.needs is BinaryPosterior
-            else random_posterior()[0]
-        )
+        discrete = {
+            BinaryPosterior: BinaryPosterior(logits.sigmoid(), logits, 0.0),
+            CodebookPosterior: CodebookPosterior(logits.round(), logits, logits.round()),
+        }
+        posterior = discrete.get(once.needs, random_posterior()[0])
         batch = batch_of(posterior, z=posterior.mean + 1, encoder=nn.Linear(8, 3))
         torch.testing.assert_close(thrice(batch), 3 * once(batch))
     with pytest.raises(ValueError, match=option):
@@ -111,6 +117,7 @@ def test_a_batch_of_one_is_finite(name: str) -> None:
             {"name": "moments", "of": "median"},
             "of of loss 'moments' is one of 'mean', 'sample', got 'median'",
         ),
+        ({"name": "commit", "weight": -1.0}, r"weight cannot be negative, got -1\.0"),
         ({"name": "topk", "fraction": 0.0}, r"fraction must lie in \(0, 1\], got 0\.0"),
         ({"name": "topk", "fraction": 1.5}, r"fraction must lie in \(0, 1\], got 1\.5"),
     ],

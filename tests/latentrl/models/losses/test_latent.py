@@ -100,6 +100,34 @@ def test_saturation_equals_brute_force() -> None:
     assert float(term) == pytest.approx(expected, rel=1e-5)
 
 
+def test_codebook_terms_equal_brute_force_and_move_one_side_each() -> None:
+    head = HEADS.build({"name": "codebook", "values": 4}, channels=3)
+    outputs = torch.randn(16, 3, requires_grad=True)
+    batch = batch_of(head(outputs))
+    table = head.values.tolist()
+    nearest = [
+        [
+            min(values, key=lambda value: abs(value - z))
+            for z, values in zip(row, table, strict=True)
+        ]
+        for row in outputs.tolist()
+    ]
+    squares = (torch.tensor(nearest) - outputs.detach()).square()
+    for name in ("quantise", "commit"):
+        term = build(name, weight=0.3)(batch)
+        assert float(term.detach()) == pytest.approx(0.3 * 8 * float(squares.sum()) / 48, rel=1e-5)
+        of_outputs, of_values = torch.autograd.grad(
+            term, [outputs, head.values], allow_unused=True, retain_graph=True
+        )
+        gradient = 0.3 * 8 * 2 * (outputs.detach() - torch.tensor(nearest)) / 48
+        if name == "commit":
+            assert of_values is None
+            torch.testing.assert_close(of_outputs, gradient)
+        else:
+            assert of_outputs is None
+            torch.testing.assert_close(of_values.sum(1), -gradient.sum(0))
+
+
 def test_prediction_trains_the_encoder_and_not_the_latent() -> None:
     z, mean = torch.randn(16, 3, requires_grad=True), torch.randn(16, 3, requires_grad=True)
     term = build("prediction", weight=3.0)(batch_of(Posterior(mean), z=z))
