@@ -16,7 +16,7 @@ from latentrl.training.choice import choose
 
 CHOSEN = ("latent_dim", "beta", "likelihood")
 """Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
-BATCH_SIZE, LEARNING_RATE = 64, 3e-3
+BATCH_SIZE, LEARNING_RATE, STEPS = 32, 2e-3, 1_500
 """Training of a chosen encoder; flags and the environment's defaults take precedence."""
 
 
@@ -43,5 +43,6 @@ def with_choice(
         option=tuple(f"{name}={json.dumps(value)}" for name, value in own.items()),
         batch_size=config.batch_size or BATCH_SIZE,
         learning_rate=config.learning_rate or LEARNING_RATE,
+        steps=config.steps if config.steps or config.epochs else STEPS,
         **fields,
     )

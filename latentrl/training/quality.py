@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.losses.change import changed_values
 from latentrl.models.preprocessing import is_image
 from latentrl.training.details import lost_details
 from latentrl.training.health import psnr
@@ -20,8 +21,6 @@ from latentrl.types import Array, describe_space
 SAMPLE = 1_000
 """Most frames that the metrics are computed from, evenly spaced."""
 BATCH = 64
-CHANGE_THRESHOLD = 0.02
-"""A pixel changes where a channel differs from the previous frame by more, in scaled units."""
 DETAIL_QUANTILE = 0.9
 """Quantile over the frames of the lost fraction: an object may be in a tenth of them."""
 USED_CHANGE = 0.05
@@ -139,13 +138,8 @@ def _measure(model: Autoencoder, frames: Frames) -> _Measured:
     for rows in batches:
         latents, x, restored = reconstruct_scaled(model, frames[rows])
         measured.latents.append(latents)
-        measured.add(x, restored, mean, changed(x, _scaled(model, frames.previous(rows))))
+        measured.add(x, restored, mean, changed_values(x, _scaled(model, frames.previous(rows))))
     return measured
-
-
-def changed(x: Tensor, previous: Tensor) -> Tensor:
-    """Return where any channel differs from the previous frame, bool ``(B, 1, H, W)``."""
-    return ((x - previous).abs() > CHANGE_THRESHOLD).any(1, keepdim=True)
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ LAST = "last"
 """Subfolder of the newest model, beside the best one."""
 FINITE_INTERVAL = 50
 """Gradient steps between two checks that the loss is finite, beside those of each validation."""
-VALIDATION_FRAMES = 1_024
+VALIDATION_FRAMES = 512
 """Most held-out frames of one validation: more would take longer than the steps between two."""
 
 
