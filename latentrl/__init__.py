@@ -49,6 +49,7 @@ from latentrl.novelty import (
     TokenCounts,
 )
 from latentrl.training.checkpoint import load, save
+from latentrl.training.choice import Choice, choose
 from latentrl.training.config import FitConfig
 from latentrl.training.fit import History, fit
 from latentrl.training.health import Health, health
@@ -64,6 +65,7 @@ __all__ = [
     "AnomalyDetector",
     "Autoencoder",
     "AutoencoderConfig",
+    "Choice",
     "Elliptical",
     "Encoder",
     "FirstVisits",
@@ -89,6 +91,7 @@ __all__ = [
     "beta_tcvae",
     "beta_vae",
     "binary_ae",
+    "choose",
     "collect",
     "contractive_ae",
     "dae_beta_vae",

@@ -25,6 +25,7 @@ CHANNELS, BUSY_CHANNELS = 4, 8
 LARGEST_WEIGHT = 100.0
 """Largest weight of changing pixels: fewer than one in a hundred are not weighted up to half."""
 BETA = 0.1
+PLAIN = Preprocessing()
 TOPK_WEIGHT = 4.0
 
 
@@ -38,12 +39,14 @@ class Choice:
     """The measurements and what follows from them, as one sentence."""
 
 
-def choose(frames: Frames, preprocessing: Preprocessing) -> Choice:
+def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
     """Choose latent size and weighting of a beta-VAE with a latent grid, from the frames.
 
     The weight of changing pixels makes them count as much as all pixels together. A cell of the
     grid has more channels where much of the image changes in a step. Frames without an order, or
-    in which nothing changes, get a weight on the values that are reconstructed worst.
+    in which nothing changes, get a weight on the values that are reconstructed worst::
+
+        model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
 
     Args:
         frames: images.

@@ -12,7 +12,7 @@ WINDOW_FRACTION = 0.1
 """Side of a detail as a fraction of the image's shorter side."""
 BLUR = 3
 """Side in pixels of the mean filter in front: single pixels of a texture are no details."""
-FAINT = 0.03
+FAINT = 0.06
 """Root mean squared contrast, in scaled units, that hardly counts as a detail."""
 
 
@@ -48,7 +48,7 @@ def lost_details(x: Tensor, restored: Tensor) -> LostDetails:
     side = window_side(*x.shape[2:])
     error = _mean(_blurred(restored - x).square().sum(1, keepdim=True), side)
     # The constant keeps noise, which no reconstruction has, from counting as a lost detail.
-    fraction = (error / (_contrast(_blurred(x), side) + FAINT**2)).clamp(max=1)
+    fraction = (error / (_contrast(_blurred(x), side) + x.shape[1] * FAINT**2)).clamp(max=1)
     worst = (error * fraction).flatten(1).argmax(1, keepdim=True)
     columns = error.shape[3]
     return LostDetails(

@@ -32,7 +32,7 @@ LEAST_EXPLAINED = 0.5
 """Least explained variance of all pixels of a good encoder."""
 LEAST_CHANGING = 0.6
 """Least explained variance of changing pixels of a good encoder."""
-MOST_LOST = 0.7
+MOST_LOST = 0.6
 """Largest lost detail of a good encoder."""
 
 

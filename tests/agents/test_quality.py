@@ -9,8 +9,7 @@ import pytest
 import torch
 
 import latentrl as lrl
-from agents.pretrain import PretrainConfig, build_model
-from agents.pretrain_config import completed, fit_config
+from agents.pretrain_choice import BATCH_SIZE, LEARNING_RATE, STEPS
 from agents.quality import check_quality, describe_quality, warn_if_poor
 from latentrl.training.quality import Quality
 from tests.agents.small import tiny_train
@@ -108,7 +107,8 @@ def test_description_has_every_metric():
 @pytest.mark.slow
 def test_the_default_encoder_keeps_the_ball():
     frames = ball_frames(2_000).frames
-    config = completed(PretrainConfig(), frames)
-    model = build_model(config, frames.observation_space, from_environment=False)
-    history = lrl.fit(model, frames, fit_config(config), progress=False)
+    chosen = lrl.choose(frames).arguments
+    model = lrl.beta_vae(frames.observation_space, **chosen)
+    config = lrl.FitConfig(steps=STEPS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
+    history = lrl.fit(model, frames, config, progress=False)
     assert lrl.quality(model, history.validation).problems() == []

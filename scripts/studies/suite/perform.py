@@ -139,6 +139,10 @@ def _save_random(run: Run, out: Path) -> None:
     trained = load(source, "cpu")
     torch.manual_seed(run.seed)
     model = Autoencoder(trained.config)
+    # The mean image is no weight: without it the control would be weaker than it has to be.
+    buffers = dict(trained.named_buffers())
+    for name, buffer in model.named_buffers():
+        buffer.copy_(buffers[name])
     model.metadata = {k: v for k, v in trained.metadata.items() if k != "quality"}
     save(model, out)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentrl.training.details import lost_details, window_side
+from latentrl.training.details import FAINT, lost_details, window_side
 from tests.latentrl.training.ball import ball_frames
 
 
@@ -56,7 +56,8 @@ def test_noise_is_no_detail() -> None:
 
 def test_details_equal_brute_force() -> None:
     rng = np.random.default_rng(0)
-    x, restored = rng.random((2, 2, 20, 24))
+    x, noise = rng.random((2, 2, 20, 24))
+    restored = x + 0.3 * noise
     side = window_side(20, 24)
     best = (-1.0, 0.0, 0.0, (0, 0))
     padded, smooth = np.pad(x, ((0, 0), (1, 1), (1, 1)), "edge"), np.empty_like(x)
@@ -71,7 +72,7 @@ def test_details_equal_brute_force() -> None:
         window = smooth[:, i : i + side, j : j + side]
         contrast = np.square(window - around).sum(0).mean()
         wrong = np.square(smooth_error[:, i : i + side, j : j + side]).sum(0).mean()
-        lost = min(1.0, wrong / (contrast + 0.03**2))
+        lost = min(1.0, wrong / (contrast + 2 * FAINT**2))
         best = max(best, (wrong * lost, lost, wrong, (i, j)))
     found = lost_details(*(torch.from_numpy(a[None]).float() for a in (x, restored)))
     assert found.fraction.item() == pytest.approx(best[1], rel=1e-4)
