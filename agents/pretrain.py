@@ -128,7 +128,8 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
 
 def _with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:
     """Choose the encoder of an environment's frames where no flag does."""
-    if environment_of(frames) is None or not is_open(config, frames.observation_space):
+    from_environment = environment_of(frames) is not None and len(frames) > 0
+    if not from_environment or not is_open(config, frames.observation_space):
         return config
     return with_choice(config, frames, _preprocessing(config, defaults_for(config.env)))
 

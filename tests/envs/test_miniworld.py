@@ -4,30 +4,31 @@ import numpy as np
 import pytest
 
 from envs import Environment, make_vector
+from latentrl.utils.workers import in_worker
 from tests.helpers import same
 
 ROOM = Environment("MiniWorld-OneRoom-v0")
 
 
-def vector(n_envs):
-    pytest.importorskip("miniworld")
+def draw():
+    """Return frames after a reset with seed 0, after a step, and after another reset."""
+    envs = make_vector(ROOM, 2, seed=0)
     try:
-        return make_vector(ROOM, n_envs, seed=0)
-    except Exception as error:
-        pytest.skip(f"no OpenGL here: {error}")
+        first = envs.reset(seed=0)[0].copy()
+        assert envs.single_action_space.n == 3
+        turned = envs.step(np.array([0, 0]))[0].copy()
+        return first, turned, envs.reset(seed=0)[0].copy()
+    finally:
+        envs.close()
 
 
 def test_rooms_are_drawn_without_a_display():
-    envs = vector(2)
-    try:
-        frames, _ = envs.reset(seed=0)
-        assert frames.shape == (2, 60, 80, 3)
-        assert envs.single_action_space.n == 3
-        # Walls, floor and ceiling have textures; two seeds give two positions.
-        assert frames[0].std() > 5
-        assert not same(frames[0], frames[1])
-        turned = envs.step(np.array([0, 0]))[0]
-        assert not same(turned[0], frames[0])
-        assert same(envs.reset(seed=0)[0], frames)
-    finally:
-        envs.close()
+    pytest.importorskip("miniworld")
+    # The graphics context stays in the worker: workers of a process that has one are not forked.
+    first, turned, again = in_worker(draw)
+    assert first.shape == (2, 60, 80, 3)
+    # Walls, floor and ceiling have textures; two seeds give two positions.
+    assert first[0].std() > 5
+    assert not same(first[0], first[1])
+    assert not same(turned[0], first[0])
+    assert same(again, first)

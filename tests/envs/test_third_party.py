@@ -30,6 +30,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         code: str = "import gymnasium as gym",
     ) -> None:
         module = module or package.replace("-", "_")
+        monkeypatch.delitem(sys.modules, module, raising=False)  # the real one would hide it
         lines = [f"gym.register({name!r}, entry_point='tests.helpers:Clock')" for name in ids]
         (tmp_path / module).mkdir()
         (tmp_path / module / "__init__.py").write_text("\n".join([code, *lines]))

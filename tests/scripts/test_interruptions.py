@@ -100,7 +100,7 @@ def test_an_interrupted_collection_is_resumed(tmp_path, monkeypatch):
         assert script(tmp_path, "pretrain_vae", *REACH, *PRETRAIN).code == 130
     done = succeed(tmp_path, "pretrain_vae", *REACH, "--resume")
     assert (
-        "beta_vae with 6 latents, from 160 images of 32x32x3, in runs/vae/PixelReach-v0/beta_vae-1"
+        "beta_vae with 6 latents, from 320 images of 32x32x3, in runs/vae/PixelReach-v0/beta_vae-1"
         in done.out
     )
 

@@ -20,7 +20,7 @@ def test_pretraining(workspace):
     folder, done = workspace
     path = folder / "runs" / "vae" / "PixelReach-v0" / "beta_vae-1"
     assert (
-        "beta_vae with 6 latents, from 160 images of 32x32x3, in runs/vae/PixelReach-v0/beta_vae-1"
+        "beta_vae with 6 latents, from 320 images of 32x32x3, in runs/vae/PixelReach-v0/beta_vae-1"
         in done.out
     )
     assert "nats per frame" in done.out
@@ -32,7 +32,7 @@ def test_pretraining(workspace):
     assert model.metadata["data"]["environment"]["id"] == "PixelReach-v0"
     assert (
         len(lrl.Frames.open(folder / "runs" / "frames" / "PixelReach-v0" / "format3-skip1-seed0"))
-        == 160
+        == 320
     )
 
 

@@ -60,7 +60,7 @@ class InterruptAt:
         self.step, self.losses = step, Autoencoder.losses
 
     def __call__(self, model: Autoencoder, *arguments: Any) -> Any:
-        if arguments[-1] == self.step and model.training:
+        if arguments[4] == self.step and model.training:
             raise KeyboardInterrupt
         return self.losses(model, *arguments)
 

@@ -30,7 +30,7 @@ def test_run_keeps_its_curve_and_its_configuration(tiny: Path, bonus: str) -> No
     assert record["timesteps"] == 2_048
     assert record["agent"]["algo"] == "ppo"
     assert record["agent"]["hyperparameters"]["timesteps"] == 2_048
-    assert record["pretraining"]["frames"] == 64
+    assert 64 <= record["pretraining"]["frames"] <= 128
     assert record["pretraining"]["config"]["steps"] == 3
     assert record["encoder"]["latent_dim"] == 4
     assert {record[mode]["episodes"] for mode in ("deterministic", "stochastic")} == {4}
