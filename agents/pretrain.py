@@ -17,6 +17,7 @@ from gymnasium import spaces
 
 from agents.pretrain_choice import is_open, with_choice
 from agents.pretrain_config import (
+    FRAMES,
     PretrainConfig,
     as_json,
     completed,
@@ -145,7 +146,7 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
         raise ValueError(
             f"{path} already holds a run: add --resume to continue it, or choose another --out"
         )
-    if config.frames < 2:
+    if config.frames is not None and config.frames < 2:
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
@@ -209,19 +210,19 @@ def collect_frames(config: PretrainConfig) -> Frames:
     Raises:
         ValueError: the store there has frames of another environment, or the disk has no room.
     """
-    environment = describe(config)
+    environment, count = describe(config), config.frames or FRAMES
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
     try:
         space = _box(config, envs.single_observation_space)
         stored = _stored_preprocessing(config, space)
         resize = None if stored is None else stored.stored(space)
         path = env_folder("frames", config.env) / store_name(environment, config.seed, resize)
-        check_room(path, config.frames, space if resize is None else resize.space)
+        check_room(path, count, space if resize is None else resize.space)
         return collect(
             envs,
-            config.frames,
+            count,
             path,
-            most=MOST * config.frames,
+            most=MOST * count,
             policy=defaults_for(config.env).policy,
             seed=config.seed,
             preprocessing=stored,

@@ -25,6 +25,7 @@ from latentrl.utils.io import read_json
 
 PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
+FRAMES = 10_000
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
 PATHS = ("data", "out")
@@ -40,8 +41,9 @@ class PretrainConfig:
     """Gymnasium id, package:Id, or module:Class or module:function of a custom environment;
     if not given, the environment that --data comes from, or CarRacing-v2."""
     model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
-    frames: int = 20_000
-    """Distinct frames to collect, one per timestep; where frames repeat, at most twice as many."""
+    frames: int | None = None
+    """Distinct frames to collect, one per timestep; where frames repeat, at most twice as many. If
+    not given, the environment's default or 10,000."""
     epochs: int | None = None
     """Passes over the distinct frames; if not given, the environment's default, or 8, or as many as
     make 1,500 gradient steps, and fewer where the validation loss no longer falls."""
@@ -127,7 +129,12 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     latent_dim = config.latent_dim
     if latent_dim is None and bare is not None:
         latent_dim = default_latent_dim(config.model, bare.space)
-    return dataclasses.replace(config, env=run_name(config, data), latent_dim=latent_dim)
+    return dataclasses.replace(
+        config,
+        env=run_name(config, data),
+        frames=FRAMES if config.frames is None else config.frames,
+        latent_dim=latent_dim,
+    )
 
 
 def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainConfig:

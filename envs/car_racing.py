@@ -43,7 +43,7 @@ register_family(
             pixel_frame_skip=2,
             pixel_stack=2,
             has_discrete_variant=True,
-            pretraining={"epochs": 8, "latent_dim": 32},
+            pretraining={"frames": 20_000, "epochs": 8, "latent_dim": 32},
         ),
         envpool=EnvPoolSupport(CarRacingVectorEnv, refuse_unknown),
     )

@@ -191,6 +191,7 @@ def tile_pretraining(count: int) -> dict[str, Any]:
     fraction of the image.
     """
     return {
+        "frames": 20_000,
         "latent_dim": 4 * count,
         "beta": 0.1,
         "option": ("backbone={name: patches}", "topk_weight=4.0"),

@@ -19,6 +19,7 @@ import torch
 from agents.evaluate import TEST_SEED, evaluate_agent, make_test_envs
 from agents.play import Evaluation, play
 from agents.pretrain import PretrainConfig, pretrain
+from agents.pretrain_config import completed
 from agents.train import Trained, train
 from agents.train_config import TrainConfig
 from envs import Environment, defaults_for, make_vector
@@ -100,10 +101,10 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
 
 def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:
     start = time.perf_counter()
-    config = PretrainConfig(run.env, seed=run.seed, out=out)
+    config = completed(PretrainConfig(run.env, seed=run.seed, out=out), None)
     # A slow simulator would take the whole clock for the frames of the default.
     most = int(60 * minutes * COLLECTING * _steps_per_second(run.env))
-    config = dataclasses.replace(config, frames=min(config.frames, max(most, 64)))
+    config = dataclasses.replace(config, frames=min(config.frames or most, max(most, 64)))
     result = pretrain(config)
     return {
         "seconds": time.perf_counter() - start,

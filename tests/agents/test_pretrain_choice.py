@@ -1,0 +1,66 @@
+"""Which flags leave the encoder to the choice, and what a run then keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from gymnasium import spaces
+
+import latentrl as lrl
+from agents.pretrain import pretrain
+from agents.pretrain_choice import BATCH_SIZE, STEPS, is_open, with_choice
+from agents.pretrain_config import FRAMES, PretrainConfig, completed, read_config
+from latentrl.types import as_space
+from tests.latentrl.training.ball import ball_frames
+
+IMAGES = as_space((32, 32, 3))
+REACH = PretrainConfig("PixelReach-v0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"batch_size": 8, "steps": 3, "size": 32}, True),
+        ({"latent_dim": 32}, False),
+        ({"beta": 4.0}, False),
+        ({"likelihood": "bernoulli"}, False),
+        ({"option": ("topk_weight=4",)}, False),
+        ({"model": "vae"}, False),
+    ],
+)
+def test_flags_of_the_network_close_the_choice(changes, expected):
+    assert is_open(dataclasses.replace(REACH, **changes), IMAGES) == expected
+
+
+def test_only_images_have_a_choice():
+    assert not is_open(REACH, spaces.Box(-1, 1, (8,)))
+
+
+def test_environments_with_a_tuned_encoder_keep_it():
+    for env in ("CarRacing-v2", "MiniGrid-DoorKey-8x8-v0", "KeyRooms-v0"):
+        config = completed(PretrainConfig(env), None)
+        assert not is_open(config, IMAGES)
+        assert config.frames == 20_000
+    assert completed(REACH, None).frames == FRAMES
+
+
+def test_flags_of_the_training_take_precedence(capsys):
+    frames, plain = ball_frames(60).frames, lrl.Preprocessing()
+    chosen = with_choice(REACH, frames, plain)
+    assert (chosen.batch_size, chosen.steps) == (BATCH_SIZE, STEPS)
+    assert "of the pixels change in a step: 8 x 8 cells" in capsys.readouterr().err
+    given = with_choice(dataclasses.replace(REACH, batch_size=7, epochs=2), frames, plain)
+    assert (given.batch_size, given.epochs, given.steps) == (7, 2, None)
+    assert given.latent_dim == chosen.latent_dim
+
+
+@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = pretrain(dataclasses.replace(REACH, frames=64, steps=2, backend="gymnasium"))
+    flags = read_config(result.path)
+    assert flags.latent_dim == result.model.latent_dim
+    assert any(word.startswith("backbone=") for word in flags.option)
+    assert result.model.latent_layout.grid == (8, 8)
