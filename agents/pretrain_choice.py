@@ -16,7 +16,7 @@ from latentrl.training.choice import choose
 
 CHOSEN = ("latent_dim", "beta", "likelihood")
 """Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
-BATCH_SIZE, LEARNING_RATE, STEPS = 32, 2e-3, 1_500
+BATCH_SIZE, LEARNING_RATE, STEPS = 16, 2e-3, 1_500
 """Training of a chosen encoder; flags and the environment's defaults take precedence."""
 
 
