@@ -6,7 +6,7 @@ import copy
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,7 +186,14 @@ def _tensor_edits(name: str, tensor: torch.Tensor) -> dict[str, dict[str, torch.
     if tensor.is_floating_point():
         edits["NaN"] = {name: torch.full_like(filled, torch.nan)}
         edits["infinity"] = {name: torch.full_like(filled, torch.inf)}
-    return edits
+    return {edit: result for edit, result in edits.items() if not _same(result, name, tensor)}
+
+
+def _same(result: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor) -> bool:
+    if list(result) != [name]:
+        return False
+    edited_tensor = result[name]
+    return edited_tensor.dtype == tensor.dtype and torch.equal(edited_tensor, tensor)
 
 
 def read_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -216,8 +223,10 @@ def edited(tree: Any, rng: np.random.Generator) -> tuple[Any, str]:
     parent = changed
     for key in place[:-1]:
         parent = parent[key]
-    name = ".".join(map(str, place))
-    return changed, f"{name} {_edit(parent, place[-1], rng)}"
+    edit = _edit(parent, place[-1], rng)
+    if changed == tree:  # such as 0 that is multiplied
+        return edited(tree, rng)
+    return changed, f"{'.'.join(map(str, place))} {edit}"
 
 
 def _places(tree: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -11,7 +11,12 @@ import torch
 from latentrl.utils.io import read_tensors, write_tensors
 from scripts.studies.reliability import changes, crafted
 
-RNGS = [np.random.default_rng(seed) for seed in range(20)]
+
+def rngs():
+    """Return new generators, so that no test depends on those before it."""
+    return [np.random.default_rng(seed) for seed in range(20)]
+
+
 TREE = {"format": 2, "config": {"shape": [4, 4], "name": "conv"}, "empty": []}
 
 
@@ -27,7 +32,7 @@ def tensors(tmp_path):
 )
 def test_damage_changes_the_file_and_is_no_edit(change, tmp_path):
     file, seen = tmp_path / "file", set()
-    for rng in RNGS:
+    for rng in rngs():
         file.write_bytes(bytes(range(256)))
         found = change(file, rng)
         seen.add(file.read_bytes())
@@ -43,7 +48,7 @@ def test_special_files_are_no_plain_files(tmp_path):
     assert (sample / "sparse").stat().st_size == changes.SPARSE
     assert (sample / "sparse").stat().st_blocks < 100
     texts = set()
-    for number, rng in enumerate(RNGS):
+    for number, rng in enumerate(rngs()):
         file = sample / str(number)
         file.write_bytes(b"data")
         found = changes.special(file, rng)
@@ -55,7 +60,7 @@ def test_special_files_are_no_plain_files(tmp_path):
 
 def test_json_is_edited_in_one_place():
     texts = set()
-    for rng in RNGS:
+    for rng in rngs():
         tree, text = changes.edited(TREE, rng)
         texts.add(text)
         assert json.dumps(tree) != json.dumps(TREE)
@@ -73,7 +78,7 @@ def test_no_edit_makes_a_run_longer(name):
 def test_edits_of_notes_and_tensors_keep_checksums(tensors):
     intact = tensors.read_bytes()
     for change in (changes.edit_notes, changes.edit_tensors):
-        for rng in RNGS:
+        for rng in rngs():
             tensors.write_bytes(intact)
             assert change(tensors, rng).edit
             assert tensors.read_bytes() != intact
@@ -114,7 +119,7 @@ def test_foreign_files_come_from_other_formats(tmp_path):
     (tmp_path / "samples" / "a" / "model").write_bytes(b"foreign")
     file = tmp_path / "mine"
     file.write_bytes(b"mine")
-    assert "a/model" in changes.foreign(file, tmp_path / "samples", RNGS[0]).text
+    assert "a/model" in changes.foreign(file, tmp_path / "samples", rngs()[0]).text
     assert file.read_bytes() == b"foreign"
 
 
