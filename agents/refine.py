@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,18 +15,20 @@ from tqdm import tqdm
 
 from agents.config import AgentConfig
 from agents.encoder_swap import latent_host
+from agents.quality import CARD
 from agents.visited import VisitedFrames, pretraining_frames
 from latentrl import FitConfig, Frames
 from latentrl.data.joined import joined
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.training.health import health
+from latentrl.training.quality import quality
 from latentrl.training.refine import LEAST_STD, check_refinable, refined
 from latentrl.types import Array
 
 CAPACITY = 10_000
 """Most frames of the agent, and most frames of the pretraining, that a refinement trains on."""
-STEPS = 500
-"""Gradient steps of a refinement."""
+STEPS, BATCH_SIZE = 500, 32
+"""Gradient steps of a refinement, and frames of each."""
 LEARNING_RATE = 3e-4
 HELD_OUT = 0.1
 """Fraction of the episodes, of the agent's and of the pretraining's, that are held out."""
@@ -97,8 +101,10 @@ def refine(
     if pretrained is not None:
         parts = pretrained.split(HELD_OUT, seed)
         training, validation = joined(training, parts[0]), joined(validation, parts[1])
-    config = FitConfig(steps=STEPS, learning_rate=LEARNING_RATE, seed=seed)
+    config = FitConfig(steps=STEPS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, seed=seed)
     result = refined(encoder, training, validation, config)
+    if CARD in result.metadata:
+        result.metadata[CARD] = dataclasses.asdict(quality(result, own))
     return Refinement(
         result,
         (len(visited), 0 if pretrained is None else len(pretrained)),
@@ -172,6 +178,14 @@ class RefineEncoder(BaseCallback):
             self.refined_at, self._visited = timestep, None
 
     def _refine(self, visited: Frames, timestep: int) -> None:
+        if len(visited.distinct()) < 2:
+            warnings.warn(
+                f"the encoder is not refined at {timestep:,} timesteps: the agent's frames are all "
+                "equal",
+                UserWarning,
+                stacklevel=2,
+            )
+            return
         encoder = _autoencoder(self.model)
         result = refine(encoder, visited, pretraining_frames(encoder, CAPACITY), self.seed)
         self.adopt(result.encoder, timestep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 
 import gymnasium as gym
@@ -14,7 +15,7 @@ import latentrl as lrl
 from agents.checkpoint import read_agent
 from agents.config import AgentConfig
 from agents.evaluate import evaluate_agent, load_encoder
-from agents.refine import distances, refine
+from agents.refine import RefineEncoder, distances, refine
 from agents.runs import env_folder
 from agents.train import TrainConfig, train
 from agents.visited import pretraining_frames
@@ -65,6 +66,20 @@ def test_new_frames_are_reconstructed_better_and_latents_stay_near(frames, pretr
     monkeypatch.setattr("latentrl.training.refine.ANCHOR", 0.0)
     free = refine(pretrained, new, old.distinct())
     assert free.moved > 2 * result.moved
+
+
+def test_the_data_card_is_that_of_the_refined_encoder(frames, pretrained, short):
+    assert "quality" not in refine(pretrained, frames[1], None).encoder.metadata
+    carded = copy.deepcopy(pretrained)
+    carded.metadata["quality"] = {"explained": -1.0}
+    assert refine(carded, frames[1], None).encoder.metadata["quality"]["explained"] > -1
+
+
+def test_equal_frames_refine_nothing(pretrained):
+    callback = RefineEncoder([8], 0, adopt=None, refined_at=0)
+    same = lrl.as_frames(np.zeros((5, 32, 32, 3), np.uint8))
+    with pytest.warns(UserWarning, match="not refined at 8 timesteps: the agent's frames are all"):
+        callback._refine(same, 8)
 
 
 def test_distances_are_in_standard_deviations(frames, pretrained):
