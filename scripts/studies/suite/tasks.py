@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.studies.core import DOCS, FOLDER
+from scripts.studies import core
 
-RESULTS = DOCS / "results" / "suite"
+RESULTS = core.DOCS / "results" / "suite"
+FOLDER = core.FOLDER.absolute()
+"""Absolute, because a run works in a folder of its own."""
 ENVS = (
     *("ALE/Pong-v5", "ALE/Breakout-v5", "ALE/Freeway-v5", "CoinrunEasy-v0", "StarpilotEasy-v0"),
     *("VizdoomBasic-v1", "VizdoomHealthGathering-v1", "MiniWorld-OneRoom-v0", "highway-fast-v0"),
@@ -45,7 +47,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Folder of the encoder, the agent and the log."""
-        return FOLDER.resolve() / "suite" / self.name
+        return FOLDER / "suite" / self.name
 
 
 def runs(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import envs
-from scripts.studies.suite.tasks import ARMS, ENVS, SEEDS, runs
+from scripts.studies.suite.tasks import ARMS, ENVS, LATENTS, SEEDS, Run, runs
 
 
 def test_twelve_environments_of_registered_families():
@@ -32,3 +32,10 @@ def test_unknown_names():
         list(runs(arms=["vae"]))
     with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
         list(runs(seeds=0))
+
+
+def test_folders_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
+    folder = Run(ENVS[0], LATENTS, 0).folder
+    monkeypatch.chdir(tmp_path)
+    assert Run(ENVS[0], LATENTS, 0).folder == folder
+    assert folder.is_absolute()
