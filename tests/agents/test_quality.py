@@ -91,6 +91,14 @@ def test_a_model_in_closed_form_has_one_remedy():
         warn_if_poor(model)
 
 
+@pytest.mark.parametrize("used", [0, 3])
+def test_no_remedy_replaces_a_chosen_encoder_by_one_vector(used):
+    model = lrl.beta_vae((32, 32, 3), **lrl.choose(ball_frames(60).frames).arguments)
+    model.metadata["quality"] = {**POOR, "used_dimensions": used}
+    with pytest.warns(UserWarning, match="again longer with --steps, or with a larger --size; doc"):
+        warn_if_poor(model)
+
+
 def test_training_repeats_the_warning(capsys):
     with pytest.warns(UserWarning, match=r"changing pixels.*runs/vae/PixelReach-v0/random-1/lost_"):
         tiny_train(carded(POOR))
