@@ -84,6 +84,14 @@ def test_the_warning_names_a_remedy(changes, remedy):
         warn_if_poor(carded({**POOR, **changes}))
 
 
+def test_the_remedy_has_a_latent_size_that_the_grid_divides():
+    model = lrl.beta_vae((84, 84, 3), 32)
+    model.metadata["quality"] = {**POOR, "latent_dim": 32}
+    with pytest.warns(UserWarning, match=r"spatial\}' --latent-dim 400; "):
+        warn_if_poor(model)
+    assert lrl.beta_vae((84, 84, 3), 400, backbone="spatial").latent_layout.grid == (10, 10)
+
+
 def test_a_model_in_closed_form_has_one_remedy():
     model = lrl.pca((32, 32, 3), 4)
     model.metadata["quality"] = POOR
