@@ -223,7 +223,11 @@ def _translation(host: LatentVecEnv, new: Encoder) -> Translate:
 
 
 def _same_input(old: Autoencoder, new: Autoencoder) -> bool:
-    return is_image(old.observation_space) and old.config.preprocessing == new.config.preprocessing
+    if not is_image(old.observation_space) or old.config.preprocessing != new.config.preprocessing:
+        return False
+    # Images are scaled by the range of the data where the declared one is infinite or too wide.
+    ranges = zip(old.preprocess.buffers(), new.preprocess.buffers(), strict=True)
+    return all(torch.equal(before.cpu(), after.cpu()) for before, after in ranges)
 
 
 @torch.inference_mode()

@@ -39,6 +39,7 @@ from latentrl.cli.options import default_latent_dim
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.models.stored import check_stored
 from latentrl.training.quality import Quality
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
@@ -151,7 +152,9 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
     pick_device(config.device)
     fit_config(config)
     space = _observation_space(config) if data is None else data.observation_space
-    build_model(config, space, from_environment=_from_environment(data))
+    model = build_model(config, space, from_environment=_from_environment(data))
+    if data is not None and len(data):
+        check_stored(data, model)
 
 
 @contextlib.contextmanager

@@ -46,20 +46,23 @@ class PretrainConfig:
     not given, the environment's default or 10,000."""
     epochs: int | None = None
     """Passes over the distinct frames; if not given, the environment's default, or 8, or as many as
-    make 1,500 gradient steps, and fewer where the validation loss no longer falls."""
+    make 1,500 gradient steps, and fewer where the validation loss no longer falls; an encoder that
+    is chosen from the frames has 1,500 gradient steps."""
     steps: int | None = None
     """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
-    """Frames per gradient step; if not given, the environment's default or 128."""
+    """Frames per gradient step; if not given, the environment's default or 128, and 16 for a chosen
+    encoder."""
     learning_rate: float | None = None
-    """Initial learning rate of Adam; if not given, the environment's default or 1e-3."""
+    """Initial learning rate of Adam; if not given, the environment's default or 1e-3, and 2e-3 for
+    a chosen encoder."""
     latent_dim: int | None = None
     """Values of a latent; if not given, the default of the environment, a choice from the frames
     (beta_vae on images) or the model's default, and on data of your own at most half as many as an
     observation has. Any value, such as 32, gives a beta_vae one vector for the whole image."""
     beta: float | None = None
     """Weight of the KL divergence, or of the total correlation of a beta_tcvae; if not given, the
-    default of the environment or of the model."""
+    default of the environment, 0.1 for a chosen encoder, or the model's default."""
     likelihood: Annotated[
         str | None,
         tyro.conf.arg(help=f"One of: {', '.join(LIKELIHOODS)}; the model's default if not given."),

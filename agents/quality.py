@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from pathlib import Path
 
 from latentrl import History, save
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.preprocessing import is_image
+from latentrl.training.choice import BETA, CHANNELS
 from latentrl.training.quality import Quality, quality
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import write_bytes
@@ -91,9 +94,18 @@ def describe_quality(measured: Quality) -> list[str]:
 def _remedy(model: Autoencoder, measured: Quality) -> str:
     if model.config.training != "gradient":
         return f"Pretrain again without --model {model.config.model}"
+    if _is_chosen(model):  # which --latent-dim or --beta alone would replace by one vector
+        return "Pretrain again longer with --steps, or with a larger --size"
     if measured.used_dimensions == 0:
         return "Pretrain again with a lower --beta, or longer with --steps"
     if model.latent_layout.grid is None:
-        flags = "--option 'backbone={name: spatial}' --latent-dim 256"
-        return f"Pretrain again with {flags}, or another multiple of its cells"
+        latent_dim = CHANNELS * math.prod(Spatial().grid(model.preprocess.shape))
+        flags = f"--option 'backbone={{name: spatial}}' --latent-dim {latent_dim}"
+        return f"Pretrain again with {flags}"
     return f"Pretrain again with --latent-dim {2 * model.latent_dim}, or longer with --steps"
+
+
+def _is_chosen(model: Autoencoder) -> bool:
+    """Whether ``choose`` gave the model's network and rate."""
+    backbone, losses = model.config.backbone or {}, model.config.losses
+    return backbone.get("name") == "spatial" and any(loss.get("beta") == BETA for loss in losses)

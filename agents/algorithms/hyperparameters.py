@@ -132,6 +132,12 @@ def check_names(hyperparameters: Hyperparameters, spec: AlgorithmSpec, latent: b
         parameters = inspect.signature(extractor.__init__).parameters
         known = [key for key in parameters if key not in OF_FEATURES_BY_BUILD]
         _refuse_unknown(features, policy_kwargs.get(features) or {}, known)
+    both = [features for features in FEATURES if policy_kwargs.get(features) is not None]
+    if len(both) > 1:
+        raise ValueError(
+            f"policy_kwargs of {name} has {' and '.join(both)}, of which a network has one: remove "
+            f"the default by --hyperparams policy_kwargs.{both[0]}:null, or {both[1]}:null"
+        )
 
 
 def check_kinds(hyperparameters: Mapping[str, Any], spec: AlgorithmSpec) -> None:

@@ -88,6 +88,8 @@ class Autoencoder(ArrayModel):
 
     def _check(self, shape: Shape) -> None:
         checks.check_losses(self.config, self.loss_terms, self.head)
+        if not self.has_pixel_likelihood:
+            checks.check_no_pixels(self.config, self.loss_terms)
         checks.check_likelihood(self.config, self.likelihood, shape)
         checks.check_corruptions(self.config, self.corruptions, shape)
         checks.check_size(self.latent_dim, self.loss_terms, shape)

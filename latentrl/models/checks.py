@@ -31,6 +31,16 @@ def check_losses(config: AutoencoderConfig, losses: Sequence[Loss], head: Head) 
             )
 
 
+def check_no_pixels(config: AutoencoderConfig, losses: Sequence[Loss]) -> None:
+    """Raise ``ValueError`` where a loss weighs pixels, whose error the model does not compute."""
+    for spec, loss in zip(config.losses, losses, strict=True):
+        if loss.weighs_pixels:
+            raise ValueError(
+                f"loss {spec['name']!r} weighs pixels, and a {config.model!r} model compares "
+                f"{config.reconstruction['name']!r}: use another model, such as 'beta_vae'"
+            )
+
+
 def check_corruptions(
     config: AutoencoderConfig, corruptions: Sequence[Corruption], shape: Shape
 ) -> None:

@@ -86,9 +86,10 @@ class ReconstructionNovelty(Bonus):
     """-log p(x given z) of a state under a live copy of the model, in nats above a baseline.
 
     The agent's encoder stays frozen. The copy continues to train, so that the bonus of a state
-    decreases with its visits; the error of a frozen model never decreases. A decoder
-    with a variance for each value gives a low bonus to noise in a region of the image; an image
-    that is all noise still has a high one.
+    decreases with its visits; the error of a frozen model never decreases. It trains on frames
+    without their predecessors: the loss "change" is 0 there, as in the bonus. A decoder with a
+    variance for each value gives a low bonus to noise in a region of the image; an image that is
+    all noise still has a high one.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.losses.change import changed_values
 from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+from latentrl.training.fit import preprocessing_sample
 
 SAMPLE = 2_048
 """Most frames that are measured."""
@@ -54,8 +56,10 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
     """
     space = frames.observation_space
     fraction = change_fraction(frames, preprocessing)
-    channels = BUSY_CHANNELS if fraction > BUSY else CHANNELS
     rows, columns = grid_of(space, preprocessing)
+    values = math.prod(make_preprocessor(space, preprocessing).shape)
+    # A latent is no larger than the observation, which small grey images would exceed.
+    channels = min(BUSY_CHANNELS if fraction > BUSY else CHANNELS, values // (rows * columns))
     arguments = {
         "latent_dim": rows * columns * channels,
         "beta": BETA,
@@ -64,7 +68,7 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
     grid = f"{rows} x {columns} cells of {channels} values"
     if not fraction:
         weight = {"topk_weight": TOPK_WEIGHT}
-        return Choice({**arguments, **weight}, f"no order of the frames is known: {grid}")
+        return Choice({**arguments, **weight}, f"no pixel is known to change in a step: {grid}")
     weight = {"change_weight": round(min(LARGEST_WEIGHT, 1 / fraction), 1)}
     reason = (
         f"{100 * fraction:.2g} % of the pixels change in a step: {grid}, and changing pixels "
@@ -83,7 +87,9 @@ def change_fraction(frames: Frames, preprocessing: Preprocessing) -> float:
     """Return the fraction of pixels that differ from the frame one step earlier, of a sample."""
     preprocess = make_preprocessor(frames.observation_space, preprocessing)
     chosen = evenly_spaced(len(frames), SAMPLE)
-    preprocess.fit(frames[chosen])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # ``fit`` warns of a range of the data
+        preprocess.fit(preprocessing_sample(frames))
     changed = 0.0
     for part in np.array_split(chosen, math.ceil(len(chosen) / BATCH)):
         x, previous = (

@@ -144,9 +144,14 @@ def _check_space(model: Autoencoder, frames: Frames) -> None:
     check_stored(frames, model)
 
 
+def preprocessing_sample(frames: Frames) -> Array:
+    """Return the frames that the statistics of preprocessing are computed from, evenly spaced."""
+    count = min(PREPROCESSING_SAMPLE, max(1, PREPROCESSING_BYTES // frames[:1].nbytes))
+    return frames[evenly_spaced(len(frames), count)]
+
+
 def _fit_preprocessing(model: Autoencoder, training: Frames) -> None:
-    count = min(PREPROCESSING_SAMPLE, max(1, PREPROCESSING_BYTES // training[:1].nbytes))
-    sample = training[evenly_spaced(len(training), count)]
+    sample = preprocessing_sample(training)
     model.preprocess.fit(sample)
     if model.is_centred:
         parts = (torch.from_numpy(sample[i : i + CHUNK]) for i in range(0, len(sample), CHUNK))

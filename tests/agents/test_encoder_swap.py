@@ -277,3 +277,15 @@ def test_episodic_counts_start_again():
     assert model._last_obs[:, -1].tolist() == [1] * N
     model.learn(N, reset_num_timesteps=False)  # takes two steps
     assert model._last_obs[:, -1].min() == pytest.approx(3**-0.5)
+
+
+def test_images_of_other_ranges_are_translated_in_the_units_of_the_environment():
+    old, new = image_model(0), image_model(0)
+    new.preprocess.high.fill_(510)  # as images have it that are scaled by the data
+    model = make_dqn(observing(old, make=REACH)).learn(8 * N)
+    before = model.replay_buffer.observations[:8].reshape(-1, DIM).copy()
+    swap_encoder(model, new)
+    decoded = old.decode(before)
+    wanted = before + new.encode(decoded) - old.encode(decoded)
+    assert model.replay_buffer.observations[:8].reshape(-1, DIM) == pytest.approx(wanted, abs=1e-6)
+    assert not np.allclose(wanted, before, atol=1e-3)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import torch
 from gymnasium import spaces
 
+import agents.pretrain
 import latentrl as lrl
 from agents.pretrain import pretrain
 from agents.pretrain_choice import BATCH_SIZE, STEPS, is_open, with_choice
 from agents.pretrain_config import FRAMES, PretrainConfig, completed, read_config
+from latentrl.training.trainer import Trainer
 from latentrl.types import as_space
 from tests.latentrl.training.ball import ball_frames
 
@@ -64,3 +67,38 @@ def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch):
     assert flags.latent_dim == result.model.latent_dim
     assert any(word.startswith("backbone=") for word in flags.option)
     assert result.model.latent_layout.grid == (8, 8)
+
+
+def interrupt(monkeypatch, owner, name, calls):
+    """Interrupt the call number ``calls`` of a function, in place of that call."""
+    function, count = getattr(owner, name), iter(range(calls))
+
+    def interrupted(*args, **kwargs):
+        if next(count) == calls - 1:
+            raise KeyboardInterrupt
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = dataclasses.replace(REACH, frames=64, steps=3, backend="gymnasium", out=tmp_path / "a")
+    whole = pretrain(config).model.state_dict()
+    moments = [
+        (agents.pretrain, "collect_frames", 1),
+        (agents.pretrain, "with_choice", 1),  # the flags are written without a choice
+        (agents.pretrain, "build_model", 2),  # the flags are written with it
+        (Trainer, "_step", 2),
+        (agents.pretrain, "write_images", 1),
+    ]
+    for owner, name, calls in moments:
+        path = tmp_path / name
+        with monkeypatch.context() as patch:
+            interrupt(patch, owner, name, calls)
+            with pytest.raises(KeyboardInterrupt):
+                pretrain(dataclasses.replace(config, out=path))
+        resumed = pretrain(dataclasses.replace(REACH, out=path, resume=True)).model
+        assert all(torch.equal(value, whole[key]) for key, value in resumed.state_dict().items())

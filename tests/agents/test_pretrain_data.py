@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+import latentrl as lrl
 from agents.pretrain import pretrain
 from agents.pretrain_config import PretrainConfig, read_data, reading_flags, run_name
 from latentrl.data.store import FrameWriter
@@ -41,4 +42,13 @@ def test_a_store_without_frames_is_not_filled(tmp_path: Path) -> None:
         pass
     with pytest.raises(ValueError, match="need at least 2 frames, got 0"):
         pretrain(PretrainConfig(data=tmp_path / "empty", size=16, out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_of_another_crop_is_refused_before_it_is_measured(tmp_path: Path) -> None:
+    stored = lrl.Preprocessing(size=(16, 16))
+    lrl.collect("PixelReach-v0", 4, tmp_path / "store", preprocessing=stored, progress=False)
+    config = PretrainConfig(data=tmp_path / "store", crop=(20, 0, 0, 0), out=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"the frame store has crop=\[0, 0, 0, 0\], the call"):
+        pretrain(config)
     assert not (tmp_path / "run").exists()

@@ -84,10 +84,26 @@ def test_the_warning_names_a_remedy(changes, remedy):
         warn_if_poor(carded({**POOR, **changes}))
 
 
+def test_the_remedy_has_a_latent_size_that_the_grid_divides():
+    model = lrl.beta_vae((84, 84, 3), 32)
+    model.metadata["quality"] = {**POOR, "latent_dim": 32}
+    with pytest.warns(UserWarning, match=r"spatial\}' --latent-dim 400; "):
+        warn_if_poor(model)
+    assert lrl.beta_vae((84, 84, 3), 400, backbone="spatial").latent_layout.grid == (10, 10)
+
+
 def test_a_model_in_closed_form_has_one_remedy():
     model = lrl.pca((32, 32, 3), 4)
     model.metadata["quality"] = POOR
     with pytest.warns(UserWarning, match="Pretrain again without --model pca; docs/guide"):
+        warn_if_poor(model)
+
+
+@pytest.mark.parametrize("used", [0, 3])
+def test_no_remedy_replaces_a_chosen_encoder_by_one_vector(used):
+    model = lrl.beta_vae((32, 32, 3), **lrl.choose(ball_frames(60).frames).arguments)
+    model.metadata["quality"] = {**POOR, "used_dimensions": used}
+    with pytest.warns(UserWarning, match="again longer with --steps, or with a larger --size; doc"):
         warn_if_poor(model)
 
 

@@ -96,7 +96,7 @@ def hold_unit_columns(decoder: nn.Module) -> None:
     if linear is None:
         raise ValueError(
             "unit_columns needs a decoder that begins with a linear layer, which tied weights are "
-            "not"
+            "not; backbones with a latent grid have none"
         )
     unit = UnitLinear(linear.in_features, linear.out_features)
     unit.load_state_dict(linear.state_dict())

@@ -54,6 +54,9 @@ class Loss(ABC):
     """Kind of posterior that the term is defined for; ``Posterior`` is any."""
     needs_changes: ClassVar[bool] = False
     """Whether the term uses ``Batch.changed``."""
+    weighs_pixels: ClassVar[bool] = False
+    """Whether the term needs a reconstruction error of single pixels, which that of features is
+    not."""
 
     @property
     def allows_overcomplete(self) -> bool:

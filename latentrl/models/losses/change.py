@@ -25,6 +25,7 @@ class Change(Loss):
     weight: float = 16.0
     """Weight of the changed values, in addition to the 1 that every value has."""
     needs_changes = True
+    weighs_pixels = True
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` where the weight is negative."""

@@ -57,6 +57,7 @@ class Hole(Loss):
 
     weight: float = 4.0
     """Weight of the corrupted values, in addition to the 1 that every value has."""
+    weighs_pixels = True
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` where the weight is negative."""

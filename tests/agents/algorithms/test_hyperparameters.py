@@ -118,6 +118,10 @@ def test_values_of_the_command_line_win():
             ["policy_kwargs.cell_features.depth:8"],
             "cell_features has no hyperparameter 'depth'; known: rectified, width",
         ),
+        (
+            ["policy_kwargs.grid_features.width:4", "policy_kwargs.cell_features.width:8"],
+            "PPO has grid_features and cell_features, of which .*policy_kwargs.grid_features:null",
+        ),
         (["gamma:high"], "hyperparameter 'gamma' takes a number, got 'high'"),
         (["ent_coef:lin_0.1"], "hyperparameter 'ent_coef' takes a number, got 'lin_0.1'"),
         (["n_steps:"], "hyperparameter 'n_steps' takes a whole number, got None"),
@@ -129,6 +133,14 @@ def test_values_of_the_command_line_win():
 def test_names_and_values_that_are_refused(words, message):
     with pytest.raises(ValueError, match=message):
         override(DEFAULTS, words, PPO, latent=True)
+
+
+def test_null_removes_the_default_features():
+    defaults = read_defaults(PPO, "Other-v0", latent=True)
+    words = ["policy_kwargs.grid_features:null", "policy_kwargs.cell_features.width:5"]
+    changed = override(defaults, words, PPO, latent=True)
+    policy = constructor_arguments(changed, GRID, 1)["policy_kwargs"]
+    assert policy["features_extractor_class"] is CellFeatures
 
 
 def test_the_last_of_equal_names_counts():

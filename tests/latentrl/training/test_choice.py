@@ -62,5 +62,19 @@ def test_the_grid_is_that_of_the_resized_image() -> None:
 def test_frames_without_an_order() -> None:
     images = np.random.default_rng(0).integers(0, 255, (20, 32, 32, 3), np.uint8)
     choice = choose(lrl.as_frames(images), PLAIN)
-    assert "no order of the frames is known" in choice.reason
+    assert "no pixel is known to change in a step" in choice.reason
     assert "change_weight" not in choice.arguments
+
+
+def test_a_latent_is_no_larger_than_a_small_grey_image() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 9, 13), np.uint8)
+    frames = Frames(spaces.Box(0, 255, (9, 13), np.uint8), [images], np.zeros(20, int))
+    chosen = choose(frames).arguments
+    assert chosen["latent_dim"] == 4 * 4 * 6  # of 117 pixels
+    assert beta_vae(frames.observation_space, **chosen).latent_dim == 96
+
+
+def test_only_fit_warns_of_a_range_of_the_data() -> None:
+    images = np.random.default_rng(0).integers(0, 10, (20, 16, 16, 3), np.uint8)
+    frames = Frames(spaces.Box(0, 255, (16, 16, 3), np.uint8), [images], np.zeros(20, int))
+    assert change_fraction(frames, PLAIN) > 0.5

@@ -68,3 +68,11 @@ def test_training_and_validation_have_the_term() -> None:
     terms, _ = model.losses(x, x, None, None, 0, changed)
     total = float(torch.stack(list(terms.values())).sum().detach())
     assert row["validation/loss"] == pytest.approx(total, rel=0.05)
+
+
+@pytest.mark.parametrize("loss", ["change", "hole"])
+def test_losses_of_pixels_are_refused_beside_features(loss: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"loss '{loss}' weighs pixels, and a 'dae_beta_vae' model compares 'feat"
+    ):
+        lrl.models.dae_beta_vae((16, 16, 3), 8, losses=[loss])
