@@ -179,3 +179,5 @@ def test_an_encoder_outside_the_run_is_refused():
         with pytest.raises(ValueError, match="an agent's encoder is a folder beside it, not "):
             AgentConfig.from_json({**config, "encoder": name})
     assert AgentConfig.from_json({**config, "encoder": "encoder-7"}).refined_at == 7
+    del config["encoder"]  # as in the agents of older versions
+    assert AgentConfig.from_json(config).encoder == "encoder"
