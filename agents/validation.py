@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -175,6 +176,8 @@ def own_random_numbers(model: BaseAlgorithm) -> Iterator[BaseAlgorithm]:
     player = copy.copy(model)
     player.action_space = copy.deepcopy(model.action_space)
     player.action_space.seed(VALIDATION_SEED)
+    noise = _gsde_noise(model)
+    before = dict(noise)
     state = np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(VALIDATION_SEED)
@@ -183,9 +186,15 @@ def own_random_numbers(model: BaseAlgorithm) -> Iterator[BaseAlgorithm]:
             yield player
         finally:
             np.random.set_state(state)  # noqa: NPY002
-    if getattr(model, "use_sde", False):
-        # The noise of gSDE has one matrix per environment, and those of validation are fewer.
-        model.policy.reset_noise(model.n_envs)  # type: ignore[operator]
+            noise.update(before)
+
+
+def _gsde_noise(model: BaseAlgorithm) -> dict[str, Any]:
+    """Return the attributes with the matrices of gSDE, of which each environment has one."""
+    if not getattr(model, "use_sde", False):
+        return {}
+    policy: Any = getattr(model.policy, "actor", model.policy)
+    return vars(policy.action_dist)
 
 
 def best_result(run: Path) -> Evaluation | None:
