@@ -129,7 +129,7 @@ class ValidationCallback(BaseCallback):
         parts = halves + rest
         if any(part.cut for part in parts) or sum(len(part.returns) for part in parts) < total:
             self._warn()
-        return dataclasses.replace(sum(rest, best), budget=self.budget)
+        return dataclasses.replace(sum(rest, best), budget=self._budget_now())
 
     def _play(
         self, model: BaseAlgorithm, policy: Policy, episodes: int, first: int, bar: tqdm[None]
@@ -138,11 +138,15 @@ class ValidationCallback(BaseCallback):
         self.spec.prepare_evaluation(model)
         act = actor(model, policy == "deterministic")
         venv = self._environments(VALIDATION_SEED + first)
-        return play(venv, act, episodes, policy, bar=bar, budget=self.budget // PARTS)
+        return play(venv, act, episodes, policy, bar=bar, budget=self._budget_now() // PARTS)
+
+    def _budget_now(self) -> int:
+        """Return the budget in timesteps: the clock can end a run before its first validation."""
+        return max(LEAST_BUDGET, min(self.budget, self.model.num_timesteps // 2))
 
     def _warn(self) -> None:
         warnings.warn(
-            f"a validation of {self.budget:,} timesteps is too short for its episodes: those that "
+            f"a validation of {self._budget_now():,} timesteps is too short for its episodes: those that "
             "have not ended count with their return so far, or not at all; train longer between "
             "validations (--timesteps, --eval-every), lower --eval-episodes, or end episodes by "
             "--max-episode-steps",
