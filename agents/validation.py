@@ -146,10 +146,10 @@ class ValidationCallback(BaseCallback):
 
     def _warn(self) -> None:
         warnings.warn(
-            f"a validation of {self._budget_now():,} timesteps is too short for its episodes: those "
-            "that have not ended count with their return so far, or not at all; train longer "
-            "between validations (--timesteps, --eval-every), lower --eval-episodes, or end "
-            "episodes by --max-episode-steps",
+            f"a validation of {self._budget_now():,} timesteps is too short for its episodes: "
+            "those that have not ended count with their return so far, or not at all; train "
+            "longer between validations (--timesteps, --eval-every), lower --eval-episodes, or "
+            "end episodes by --max-episode-steps",
             UserWarning,
             stacklevel=2,
         )
