@@ -198,7 +198,8 @@ def _gsde_noise(model: BaseAlgorithm) -> dict[str, Any]:
     if not getattr(model, "use_sde", False):
         return {}
     policy: Any = getattr(model.policy, "actor", model.policy)
-    return vars(policy.action_dist)
+    noise: dict[str, Any] = vars(policy.action_dist)
+    return noise
 
 
 def best_result(run: Path) -> Evaluation | None:
