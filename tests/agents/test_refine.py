@@ -73,6 +73,9 @@ def test_the_data_card_is_that_of_the_refined_encoder(frames, pretrained, short)
     carded = copy.deepcopy(pretrained)
     carded.metadata["quality"] = {"explained": -1.0}
     assert refine(carded, frames[1], None).encoder.metadata["quality"]["explained"] > -1
+    few = frames[1].distinct().subset(np.arange(8))
+    assert "quality" not in refine(carded, few, None).encoder.metadata, "too few to measure"
+    assert carded.metadata["quality"] == {"explained": -1.0}
 
 
 def test_equal_frames_refine_nothing(pretrained):
