@@ -55,9 +55,17 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         environment,
         config.algo,
         config.stack or defaults.stack,
-        hyperparameters,
+        {"normalize_latents": _is_vector(encoder), **hyperparameters},
         episodic_count=defaults.episodic_count if count is None else count,
     )
+
+
+def _is_vector(encoder: Autoencoder | None) -> bool:
+    """Whether latents are vectors, which are standardised by default; those of a grid are not.
+
+    Values of cells in which nothing happens vary by noise alone, which would get unit variance.
+    """
+    return encoder is None or encoder.latent_layout.grid is None
 
 
 def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> dict[str, Any]:

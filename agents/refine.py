@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from agents.config import AgentConfig
 from agents.encoder_swap import latent_host
-from agents.quality import CARD
+from agents.quality import CARD, LEAST_FRAMES
 from agents.visited import VisitedFrames, pretraining_frames
 from latentrl import FitConfig, Frames
 from latentrl.data.joined import joined
@@ -103,7 +103,7 @@ def refine(
         training, validation = joined(training, parts[0]), joined(validation, parts[1])
     config = FitConfig(steps=STEPS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, seed=seed)
     result = refined(encoder, training, validation, config)
-    if CARD in result.metadata:
+    if result.metadata.pop(CARD, None) is not None and len(own) >= LEAST_FRAMES:
         result.metadata[CARD] = dataclasses.asdict(quality(result, own))
     return Refinement(
         result,

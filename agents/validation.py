@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +129,7 @@ class ValidationCallback(BaseCallback):
         parts = halves + rest
         if any(part.cut for part in parts) or sum(len(part.returns) for part in parts) < total:
             self._warn()
-        return dataclasses.replace(sum(rest, best), budget=self.budget)
+        return dataclasses.replace(sum(rest, best), budget=self._budget_now())
 
     def _play(
         self, model: BaseAlgorithm, policy: Policy, episodes: int, first: int, bar: tqdm[None]
@@ -137,14 +138,18 @@ class ValidationCallback(BaseCallback):
         self.spec.prepare_evaluation(model)
         act = actor(model, policy == "deterministic")
         venv = self._environments(VALIDATION_SEED + first)
-        return play(venv, act, episodes, policy, bar=bar, budget=self.budget // PARTS)
+        return play(venv, act, episodes, policy, bar=bar, budget=self._budget_now() // PARTS)
+
+    def _budget_now(self) -> int:
+        """Return the budget in timesteps: the clock can end a run before its first validation."""
+        return max(LEAST_BUDGET, min(self.budget, self.model.num_timesteps // 2))
 
     def _warn(self) -> None:
         warnings.warn(
-            f"a validation of {self.budget:,} timesteps is too short for its episodes: those that "
-            "have not ended count with their return so far, or not at all; train longer between "
-            "validations (--timesteps, --eval-every), lower --eval-episodes, or end episodes by "
-            "--max-episode-steps",
+            f"a validation of {self._budget_now():,} timesteps is too short for its episodes: "
+            "those that have not ended count with their return so far, or not at all; train "
+            "longer between validations (--timesteps, --eval-every), lower --eval-episodes, or "
+            "end episodes by --max-episode-steps",
             UserWarning,
             stacklevel=2,
         )
@@ -175,6 +180,8 @@ def own_random_numbers(model: BaseAlgorithm) -> Iterator[BaseAlgorithm]:
     player = copy.copy(model)
     player.action_space = copy.deepcopy(model.action_space)
     player.action_space.seed(VALIDATION_SEED)
+    noise = _gsde_noise(model)
+    before = dict(noise)
     state = np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(VALIDATION_SEED)
@@ -183,9 +190,16 @@ def own_random_numbers(model: BaseAlgorithm) -> Iterator[BaseAlgorithm]:
             yield player
         finally:
             np.random.set_state(state)  # noqa: NPY002
-    if getattr(model, "use_sde", False):
-        # The noise of gSDE has one matrix per environment, and those of validation are fewer.
-        model.policy.reset_noise(model.n_envs)  # type: ignore[operator]
+            noise.update(before)
+
+
+def _gsde_noise(model: BaseAlgorithm) -> dict[str, Any]:
+    """Return the attributes with the matrices of gSDE, of which each environment has one."""
+    if not getattr(model, "use_sde", False):
+        return {}
+    policy: Any = getattr(model.policy, "actor", model.policy)
+    noise: dict[str, Any] = vars(policy.action_dist)
+    return noise
 
 
 def best_result(run: Path) -> Evaluation | None:

@@ -105,7 +105,7 @@ def build_venv(
 ) -> VecNormalize:
     """Wrap ``venv`` as the agent needs it: encoded, with episodic counts, stacked, normalized.
 
-    Latents that are vectors are normalized, unless ``normalize_latents`` says otherwise; images are
+    Latents are normalized, unless the hyperparameters have ``normalize_latents=False``; images are
     not. While ``training``, rewards are normalized too and the statistics are updated.
 
     Args:
@@ -128,22 +128,12 @@ def build_venv(
     return VecNormalize(
         wrapped,
         training=training,
-        norm_obs=config.latent and _normalizes(config, encoder),
+        norm_obs=config.latent and config.hyperparameters.get("normalize_latents", True),
         norm_reward=training,
         # Rewards are divided by the standard deviation of the discounted return, so that the
         # discount has to be the algorithm's.
         gamma=config.hyperparameters["gamma"],
     )
-
-
-def _normalizes(config: AgentConfig, encoder: Encoder | None) -> bool:
-    """Whether latents are standardised; by default not those of a grid.
-
-    Values of cells in which nothing happens vary by noise alone, which would get unit variance.
-    """
-    is_grid = encoder is not None and LatentLayout.of(encoder).grid is not None
-    normalizes: bool = config.hyperparameters.get("normalize_latents", not is_grid)
-    return normalizes
 
 
 def token_width(encoder: Encoder | None) -> float:

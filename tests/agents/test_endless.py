@@ -126,6 +126,13 @@ def test_validation_of_endless_episodes_takes_its_budget_and_no_more(encoder, mo
     assert len(taken) == 64 + 3 * 2 * 166
 
 
+def test_a_run_that_the_clock_ends_has_a_validation_of_its_own_length(encoder, monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr("agents.autosave.time.monotonic", lambda: float(next(clock)))
+    flags = {"timesteps": 10**6, "eval_every": 10**5, "minutes": 1.0}
+    assert tiny_train(encoder, **flags).best.budget == 1_000
+
+
 def test_the_limit_of_training_is_that_of_validation_and_evaluation(encoder):
     result = tiny_train(encoder, timesteps=64, eval_episodes=3, max_episode_steps=4)
     assert max(result.best.lengths) <= 4

@@ -73,6 +73,9 @@ def test_the_data_card_is_that_of_the_refined_encoder(frames, pretrained, short)
     carded = copy.deepcopy(pretrained)
     carded.metadata["quality"] = {"explained": -1.0}
     assert refine(carded, frames[1], None).encoder.metadata["quality"]["explained"] > -1
+    few = frames[1].distinct().subset(np.arange(8))
+    assert "quality" not in refine(carded, few, None).encoder.metadata, "too few to measure"
+    assert carded.metadata["quality"] == {"explained": -1.0}
 
 
 def test_equal_frames_refine_nothing(pretrained):
@@ -179,3 +182,5 @@ def test_an_encoder_outside_the_run_is_refused():
         with pytest.raises(ValueError, match="an agent's encoder is a folder beside it, not "):
             AgentConfig.from_json({**config, "encoder": name})
     assert AgentConfig.from_json({**config, "encoder": "encoder-7"}).refined_at == 7
+    del config["encoder"]  # as in the agents of older versions
+    assert AgentConfig.from_json(config).encoder == "encoder"

@@ -41,7 +41,16 @@ def test_defaults_are_those_of_the_yaml_file(algo, encoder):
     env = next(environment.id for name, environment in reversed(CASES) if name == algo)
     spec = find_algorithm(algo)
     expected = read_defaults(spec, env, latent=True)
-    assert describe_agent(TrainConfig(env, algo=algo), encoder).hyperparameters == expected
+    agent = describe_agent(TrainConfig(env, algo=algo), encoder)
+    assert agent.hyperparameters == {"normalize_latents": True, **expected}
+
+
+def test_latents_of_a_grid_are_not_standardised_by_default():
+    grid = lrl.beta_vae((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"})
+    flags = TrainConfig("PixelReach-v0")
+    assert not describe_agent(flags, grid).hyperparameters["normalize_latents"]
+    given = replace(flags, hyperparams=("normalize_latents:true",))
+    assert describe_agent(given, grid).hyperparameters["normalize_latents"]
 
 
 def test_an_unknown_hyperparameter_is_refused(encoder):

@@ -121,14 +121,18 @@ def test_samples_of_a_validation_have_the_final_exploration(monkeypatch, encoder
 
 
 @pytest.mark.parametrize("algo", ["ppo", "sac"])
-def test_gsde_noise_of_training_is_for_its_own_environments(algo, encoder):
+def test_gsde_noise_of_training_stays(algo, encoder):
     config = small_config(algo, CONTINUOUS, use_sde=True)
     venv = make_venv(config, encoder)
     model = build(config, venv)
+    policy = model.policy.actor if algo == "sac" else model.policy
+    policy.reset_noise(venv.num_envs)
+    before, state = policy.action_dist.exploration_matrices, torch.get_rng_state()
     with own_random_numbers(model) as player:
         actor(player, deterministic=False)(np.repeat(venv.reset(), 3, axis=0))
-    policy = model.policy.actor if algo == "sac" else model.policy
-    assert len(policy.action_dist.exploration_matrices) == venv.num_envs == 2
+        assert len(policy.action_dist.exploration_matrices) == 6
+    assert torch.equal(policy.action_dist.exploration_matrices, before)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("episodes", [1, 2])

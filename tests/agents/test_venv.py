@@ -45,6 +45,13 @@ def test_the_layout_of_latents(encoder):
     assert layout_of(make_venv(pixels, None)).grid is None
 
 
+def test_an_agent_of_an_older_version_has_standardised_latents():
+    grid = lrl.beta_vae((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"})
+    config = small_config()
+    assert "normalize_latents" not in config.hyperparameters
+    assert make_venv(config, grid).norm_obs
+
+
 def test_episodic_counts_beside_latents_that_are_not_normalized(encoder, tmp_path):
     config = small_config("dqn", stack=1, normalize_latents=False)
     config = dataclasses.replace(config, episodic_count=True)

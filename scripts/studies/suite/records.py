@@ -52,23 +52,26 @@ class Difference:
 
 
 def records(env: str) -> dict[str, list[Record]]:
-    """Return the results of an environment by arm, in the order of the seeds.
-
-    Raises:
-        ValueError: the runs had different minutes.
-    """
+    """Return the results of an environment by arm, in the order of the seeds."""
     found: dict[str, list[Record]] = {arm: [] for arm in ARMS}
     for run in runs([env]):
         if run.result.exists():
             found[run.arm].append(_read(run.result.with_suffix(".csv"), read_json(run.result)))
-    agents = [record for arm in ARMS if arm != RANDOM_ACTIONS for record in found[arm]]
+    return found
+
+
+def check_minutes(agents: Sequence[Record]) -> None:
+    """Check that results are comparable.
+
+    Raises:
+        ValueError: the runs had different minutes.
+    """
     minutes = sorted({record.data["minutes"] for record in agents})
     if len(minutes) > 1:
         raise ValueError(
-            f"the runs of {env} had {' and '.join(f'{each:g}' for each in minutes)} minutes: "
-            "delete the results of one of these"
+            f"the runs had {' and '.join(f'{each:g}' for each in minutes)} minutes: delete the "
+            "results of one of these"
         )
-    return found
 
 
 def _read(file: Any, data: Mapping[str, Any]) -> Record:

@@ -17,6 +17,7 @@ from scripts.studies.suite.records import (
     Difference,
     Record,
     changing,
+    check_minutes,
     difference,
     random_return,
     records,
@@ -83,6 +84,7 @@ def write_page() -> Path:
     if not found:
         raise ValueError(f"no results in {RESULTS}: run python scripts/study.py suite")
     first = next(arms[arm][0] for arms in found.values() for arm in AGENTS if arms[arm])
+    check_minutes([run for arms in found.values() for arm in AGENTS for run in arms[arm]])
     blocks = [
         HEAD.format(minutes=f"{first.data['minutes']:g}"),
         f"Machine: {first.data['machine']}.\n",
@@ -210,8 +212,9 @@ def _plot(found: Mapping[str, Found], axis: Axis, label: str, file: Path) -> Non
 
 
 def _panel(panel: Any, found: Found, axis: Axis, unit: float) -> None:
-    before = random_return(found)
-    panel.axhline(before, color="black", linewidth=0.6, linestyle=":", label="random actions")
+    if found[RANDOM_ACTIONS]:
+        before = random_return(found)
+        panel.axhline(before, color="black", linewidth=0.6, linestyle=":", label="random actions")
     for arm in AGENTS:
         ends = [record.reached(axis) for record in found[arm] if record.reached(axis)]
         if not ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from scripts.studies.core import STUDIES, Subject
 from scripts.studies.parallel import each_in_a_process
 from scripts.studies.suite.perform import perform
 from scripts.studies.suite.report import write_page
-from scripts.studies.suite.tasks import runs
+from scripts.studies.suite.tasks import RANDOM_ENCODER, runs
 
 
 @STUDIES.register("suite")
@@ -38,7 +39,14 @@ class Suite(Subject):
         if not self.minutes > 0:
             raise ValueError(f"minutes must be above 0, got {self.minutes}")
         missing = [run for run in runs(self.env, self.arm, self.seeds) if not run.result.exists()]
-        finished = each_in_a_process(perform, [(run, self.minutes) for run in missing], self.jobs)
+        # Random encoders wait for the pretrained ones, whose networks they take.
+        stages = (
+            [(run, self.minutes) for run in missing if (run.arm == RANDOM_ENCODER) == waits]
+            for waits in (False, True)
+        )
+        finished = itertools.chain.from_iterable(
+            each_in_a_process(perform, stage, self.jobs) for stage in stages
+        )
         for number, ((run, _), status) in enumerate(finished, 1):
             outcome = run.result if status == 0 else f"FAILED, see {run.folder / 'log.txt'}"
             print(f"{number} of {len(missing)}: {run.name}: {outcome}", flush=True)

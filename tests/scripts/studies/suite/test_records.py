@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scripts.studies.suite.records import Record, bootstrap, difference, records
+from scripts.studies.suite.report import write_page
 from scripts.studies.suite.tasks import LATENTS, PIXELS, RANDOM_ACTIONS, RANDOM_ENCODER
 
 PONG = "ALE/Pong-v5"
@@ -52,8 +53,9 @@ def test_a_run_without_a_finished_episode_counts_as_random_actions(write):
     assert difference(found, LATENTS, PIXELS, "seconds").mean == pytest.approx(-1.0)
 
 
-def test_runs_of_different_minutes_are_not_compared(write):
+@pytest.mark.parametrize("other", [PONG, "CrafterReward-v1"])
+def test_runs_of_different_minutes_are_not_compared(other, write):
     write(PONG, LATENTS, 0, minutes=8.0)
-    write(PONG, PIXELS, 0, minutes=2.0)
-    with pytest.raises(ValueError, match=r"runs of ALE/Pong-v5 had 2 and 8 minutes: delete the"):
-        records(PONG)
+    write(other, PIXELS, 0, minutes=2.0)
+    with pytest.raises(ValueError, match=r"the runs had 2 and 8 minutes: delete the results of"):
+        write_page()

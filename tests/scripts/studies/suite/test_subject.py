@@ -34,6 +34,21 @@ def test_runs_with_a_result_are_not_repeated(performed, write, capsys):
     assert lines[1].endswith("latents-1.json")
 
 
+def test_random_encoders_begin_after_all_pretrained_ones(performed, monkeypatch):
+    stages = []
+
+    def each(function, arguments, jobs):
+        stages.append([run.name.partition("/")[2] for run, _ in arguments])
+        return [(one, 0) for one in arguments]
+
+    monkeypatch.setattr(subject, "each_in_a_process", each)
+    Suite(env=(PONG,), arm=("latents", "random_encoder"), jobs=8).run()
+    assert stages == [
+        ["latents-0", "latents-1", "latents-2"],
+        [f"random_encoder-{i}" for i in (0, 1)],
+    ]
+
+
 def test_minutes_are_positive(performed):
     with pytest.raises(ValueError, match=r"minutes must be above 0, got -1"):
         Suite(minutes=-1.0).run()
