@@ -36,7 +36,7 @@ class Choice:
     """Arguments of ``beta_vae`` for some frames, and why."""
 
     arguments: Mapping[str, Any]
-    """Arguments by name: ``latent_dim``, ``beta``, ``backbone``, and the weight of a loss term."""
+    """Arguments by name: ``latent_dim``, ``beta``, ``backbone``, and weights of loss terms."""
     reason: str
     """The measurements and what follows from them, as one sentence."""
 
@@ -45,8 +45,8 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
     """Choose latent size and weighting of a beta-VAE with a latent grid, from the frames.
 
     The weight of changing pixels makes them count as much as all pixels together. A cell of the
-    grid has more channels where much of the image changes in a step. Frames without an order, or
-    in which nothing changes, get a weight on the values that are reconstructed worst::
+    grid has more channels where much of the image changes in a step. The values that are
+    reconstructed worst weigh more in all frames::
 
         model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
 
@@ -64,11 +64,11 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
         "latent_dim": rows * columns * channels,
         "beta": BETA,
         "backbone": {"name": "spatial"},
+        "topk_weight": TOPK_WEIGHT,
     }
     grid = f"{rows} x {columns} cells of {channels} values"
     if not fraction:
-        weight = {"topk_weight": TOPK_WEIGHT}
-        return Choice({**arguments, **weight}, f"no pixel is known to change in a step: {grid}")
+        return Choice(arguments, f"no pixel is known to change in a step: {grid}")
     weight = {"change_weight": round(min(LARGEST_WEIGHT, 1 / fraction), 1)}
     reason = (
         f"{100 * fraction:.2g} % of the pixels change in a step: {grid}, and changing pixels "
