@@ -133,7 +133,8 @@ def _with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:
     from_environment = environment_of(frames) is not None and len(frames) > 0
     if not from_environment or not is_open(config, frames.observation_space):
         return config
-    return with_choice(config, frames, _preprocessing(config, defaults_for(config.env)))
+    # As in training, where frames that repeat count once.
+    return with_choice(config, frames.distinct(), _preprocessing(config, defaults_for(config.env)))
 
 
 def _from_environment(data: Frames | None) -> bool:
