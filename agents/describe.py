@@ -51,11 +51,12 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         stack = config.stack or defaults.pixel_stack
         return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
     count = config.episodic_count
+    normalizes = hyperparameters.get("normalize_latents", _is_vector(encoder))
     return AgentConfig(
         environment,
         config.algo,
         config.stack or defaults.stack,
-        {"normalize_latents": _is_vector(encoder), **hyperparameters},
+        hyperparameters | {"normalize_latents": normalizes},
         episodic_count=defaults.episodic_count if count is None else count,
     )
 
