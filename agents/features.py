@@ -36,7 +36,7 @@ class GridFeatures(BaseFeaturesExtractor):
         rows, columns = ((side + 1) // 2 for side in layout.grid)
         counts = observation_space.shape[0] // stack - layout.latent_dim
         super().__init__(observation_space, width * rows * columns + stack * counts)
-        self.layout, self.stack = layout, stack
+        self.layout, self.grid, self.stack = layout, layout.grid, stack
         self.network = nn.Sequential(
             nn.Conv2d(stack * layout.channels, width, 3, padding=1),
             nn.ReLU(),
@@ -48,7 +48,7 @@ class GridFeatures(BaseFeaturesExtractor):
     def forward(self, observations: Tensor) -> Tensor:
         """Return the features of the grid, then the counts, ``(B, features_dim)``."""
         latents, counts = split_counts(observations, self.layout, self.stack)
-        grid = latents.reshape(len(latents), -1, *(self.layout.grid or ()))
+        grid = latents.reshape(len(latents), -1, *self.grid)
         return torch.cat([self.network(grid), counts.flatten(1)], 1)
 
 

@@ -221,7 +221,7 @@ def collect_frames(config: PretrainConfig) -> Frames:
         stored = _stored_preprocessing(config, space)
         resize = None if stored is None else stored.stored(space)
         path = env_folder("frames", config.env) / store_name(environment, config.seed, resize)
-        check_room(path, count, space if resize is None else resize.space)
+        check_room(path, MOST * count, space if resize is None else resize.space)
         return collect(
             envs,
             count,

@@ -46,7 +46,7 @@ def check_room(path: Path, frames: int, space: spaces.Box) -> None:
 
     Args:
         path: folder of the store.
-        frames: frames that it shall hold.
+        frames: most frames that it shall hold.
         space: space of one stored frame.
 
     Raises:
@@ -59,7 +59,7 @@ def check_room(path: Path, frames: int, space: spaces.Box) -> None:
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     shape = "x".join(map(str, space.shape))
-    print(f"{missing:,} frames of {shape} take {_words(size)} in {path}", file=sys.stderr)
+    print(f"up to {missing:,} frames of {shape} take {_words(size)} in {path}", file=sys.stderr)
     if size > free:
         raise ValueError(
             f"{missing:,} frames of {shape} take {_words(size)}, and {existing} has {_words(free)} "

@@ -22,7 +22,7 @@ LEAST_STD = 0.01
 class Anchor(Loss):
     """weight * |(z - z_old) / std_old|^2, the distance to the latents of a frozen encoder.
 
-    In standard deviations of each dimension, because an agent observes latents normalized so.
+    Standard deviations make dimensions of all scales count alike.
     """
 
     def __init__(self, old: Autoencoder, weight: float) -> None:

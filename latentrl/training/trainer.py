@@ -142,7 +142,7 @@ class Trainer:
         model, step = self.model.train(), self.progress.step
         observations = torch.from_numpy(self.training[indices]).to(model.device, non_blocking=True)
         x = model.preprocess(observations).contiguous(memory_format=_layout(observations))
-        changed = self._changed(x, indices)
+        changed = changed_since(model, x, self.training, indices)
         self.generator.manual_seed(_step_seed(self.config.seed, step))
         inputs, mask, noise = model.sample_noise(x, self.generator)
         with self.autocast():
@@ -155,9 +155,6 @@ class Trainer:
             self.sums[name] = self.sums.get(name, term.new_zeros(())) + term.detach().float()
         self.progress.step += 1
         self.progress.summed += 1
-
-    def _changed(self, x: Tensor, indices: Array) -> Tensor | None:
-        return changed_since(self.model, x, self.training, indices)
 
     def _terms(
         self,

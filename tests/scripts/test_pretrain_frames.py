@@ -34,10 +34,10 @@ def stores(folder):
 
 def test_frames_are_stored_at_the_size_of_the_network(folder):
     small = succeed(folder, "pretrain_vae", *LINE)
-    assert "60 frames of 8x8x3 take 0.02 MB in runs/frames/my_line.Line/format" in small.err
+    assert "up to 120 frames of 8x8x3 take 0.03 MB in runs/frames/my_line.Line/format" in small.err
     assert "from 120 images of 16x16x3" in small.out  # few of them are distinct
     large = succeed(folder, "pretrain_vae", *LINE, "--store-original")
-    assert "60 frames of 16x16x3 take 0.05 MB" in large.err
+    assert "up to 120 frames of 16x16x3 take 0.10 MB" in large.err
     assert [lrl.Frames.open(path).space.shape for path in stores(folder)] == [
         (16, 16, 3),
         (8, 8, 3),
@@ -100,7 +100,7 @@ def test_a_disk_without_room_is_refused(folder, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4_000))
     done = script(folder, "pretrain_vae", *LINE)
     assert done.code == 2
-    assert done.err.splitlines()[-1].startswith("error: 60 frames of 8x8x3 take 0.02 MB, and ")
+    assert done.err.splitlines()[-1].startswith("error: 120 frames of 8x8x3 take 0.03 MB, and ")
     assert done.err.endswith(
         " has 0.00 MB free: use fewer --frames, a smaller --size, or another disk\n"
     )
