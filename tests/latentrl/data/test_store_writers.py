@@ -24,7 +24,7 @@ FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def write(path: Path, writer: int, frames: int = 5, env: str = "Test-v0") -> None:
     with FrameWriter(path, SPACE, spaces.Discrete(2), {"id": env}, seed=writer) as shard:
         for number in range(frames):
-            values = np.full((2, *SPACE.shape), 10 * writer + number, np.uint8)
+            values = np.full((2, *SPACE.shape), (10 * writer + number) % 256, np.uint8)
             shard.append(values, env=[0, 1], episode=[0, 1])
 
 
