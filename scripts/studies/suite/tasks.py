@@ -55,8 +55,9 @@ def runs(
 ) -> Iterator[Run]:
     """Yield the runs of these environments, arms and first seeds; by default all of them.
 
-    The first seeds of all environments come first. Of one seed, the arm of random encoders comes
-    last, since it takes the network of the pretrained one.
+    The first seeds of all environments come first. The arms of one environment and seed follow each
+    other, so that they meet the machine in about the same state; the arm of random encoders is the
+    last of them, since it takes the network of the pretrained one.
 
     Raises:
         ValueError: an environment or an arm is unknown, or there are no seeds.
@@ -65,10 +66,13 @@ def runs(
     _check("arm", arms, ARMS)
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
+    order = (RANDOM_ACTIONS, LATENTS, PIXELS, RANDOM_ENCODER)
+    chosen = [arm for arm in order if arm in (arms or ARMS)]
     for seed in range(max(SEEDS.values())):
-        for arm in (RANDOM_ACTIONS, LATENTS, PIXELS, RANDOM_ENCODER):
-            if (not arms or arm in arms) and seed < min(SEEDS[arm], seeds or SEEDS[arm]):
-                yield from (Run(env, arm, seed) for env in ENVS if not envs or env in envs)
+        for env in envs or ENVS:
+            for arm in chosen:
+                if seed < min(SEEDS[arm], seeds or SEEDS[arm]):
+                    yield Run(env, arm, seed)
 
 
 def _check(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
