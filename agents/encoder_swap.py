@@ -19,7 +19,7 @@ from torch import Tensor
 from latentrl.models.arrays import CHUNK
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.types import Array, Encoder, describe_space
+from latentrl.types import Array, Encoder, LatentLayout, describe_space
 from latentrl.wrappers.encode import LatentTransform
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.sb3 import LatentVecEnv
@@ -185,7 +185,17 @@ def _checked(host: LatentVecEnv, encoder: Encoder | str | Path) -> Encoder:
             f"the agent observes latents of {describe_space(old_space)}, those of the new encoder "
             f"are {describe_space(new_space)}; give one with latents of the same size"
         )
+    old_grid, new_grid = (LatentLayout.of(each).grid for each in (host.transform.encoder, new))
+    if old_grid != new_grid:
+        raise ValueError(
+            f"the agent observes latents {_on(old_grid)}, those of the new encoder are "
+            f"{_on(new_grid)}; give one with the same backbone and preprocessing"
+        )
     return new
+
+
+def _on(grid: tuple[int, int] | None) -> str:
+    return "that are vectors" if grid is None else f"on a grid of {grid[0]} x {grid[1]} cells"
 
 
 def _filled(model: BaseAlgorithm) -> ReplayBuffer | None:

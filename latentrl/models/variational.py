@@ -8,14 +8,15 @@ from typing import Literal
 from typing_extensions import Unpack
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.builder import GAUSSIAN, MODELS, ModelOptions, Space, build
+from latentrl.models.backbones import BACKBONES, default_backbone
+from latentrl.models.builder import GAUSSIAN, MODELS, ModelOptions, Space, as_spec, build
 from latentrl.models.config import Spec
 from latentrl.models.deterministic import denoising_ae
 from latentrl.models.preprocessing import Preprocessing, make_preprocessor
 from latentrl.types import as_space
 
 FEATURES = 100
-"""Size of the latent of DARLA's denoising autoencoder."""
+"""Size of the latent of DARLA's denoising autoencoder, a few less or more on a grid."""
 KL_TERM: Spec = {"name": "kl", "beta": 1.0}
 
 
@@ -89,7 +90,8 @@ def dae_beta_vae(
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the latent.
         beta: weight of the KL divergence in nats.
-        features: a fitted model to copy; None makes a new one of 100 features.
+        features: a fitted model to copy; None makes a new one of 100 features, or of
+            64, say, where the backbone has a grid of 8 by 8 cells.
         fraction: fraction of the positions that are masked when a new one is trained.
         **options: ``ModelOptions`` as in ``ae``. The likelihood is "gaussian", its ``sigma`` in
             standard deviations of a feature; backbone and preprocessing hold for both models.
@@ -108,10 +110,15 @@ def dae_beta_vae(
 
 def _denoiser(space: Space, fraction: float, options: ModelOptions) -> Autoencoder:
     preprocessing = options.get("preprocessing", Preprocessing())
-    values = math.prod(make_preprocessor(as_space(space), preprocessing).shape)
+    shape = make_preprocessor(as_space(space), preprocessing).shape
+    backbone = as_spec(options.get("backbone") or default_backbone(shape))
+    grid = BACKBONES.build(backbone).grid(shape) if len(shape) == 3 else None
+    cells = math.prod(grid or ())
+    # A grid has the same number of features in each cell.
+    latent_dim = max(1, min(FEATURES, math.prod(shape)) // cells) * cells
     corruption = {"name": "masking", "fraction": fraction}
-    shared = {"backbone": options.get("backbone"), "preprocessing": preprocessing}
-    return denoising_ae(space, min(FEATURES, values), corruption, **shared)
+    shared = {"backbone": backbone, "preprocessing": preprocessing}
+    return denoising_ae(space, latent_dim, corruption, **shared)
 
 
 @MODELS.register("factor_vae")

@@ -87,6 +87,14 @@ def test_an_encoder_that_does_not_fit(make):
     )
 
 
+def test_latents_of_the_same_size_on_another_grid():
+    spatial = lrl.beta_vae((32, 32, 3), 256, backbone={"name": "spatial"})
+    vector = lrl.beta_vae((32, 32, 3), 256)
+    model = make_ppo(observing(vector, make=REACH)).learn(8 * N)
+    message = "observes latents that are vectors, those of the new encoder are on a grid of 8 x 8"
+    refused(model, spatial, ValueError, message)
+
+
 def test_an_encoder_without_a_decoder():
     message = "have to be translated, and its encoder, {}, has no decoder; use one that has"
     refused(

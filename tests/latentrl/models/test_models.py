@@ -236,6 +236,21 @@ def test_options_choose_the_components() -> None:
     assert features["corruptions"] == [{"name": "masking", "fraction": 0.3}]
 
 
+@pytest.mark.parametrize(
+    ("shape", "options", "features"),
+    [
+        ((40, 40, 3), {}, 100),
+        ((40, 40, 3), {"backbone": {"name": "spatial"}}, 100),
+        ((64, 64, 3), {"backbone": {"name": "spatial"}}, 64),
+        ((8, 8, 1), {}, 64),
+        ((100, 200, 3), {"backbone": {"name": "spatial"}}, 12 * 25),
+    ],
+)
+def test_features_of_darla_fit_the_grid(shape, options, features) -> None:
+    model = lrl.dae_beta_vae(shape, features, **options)
+    assert model.config.reconstruction["model"]["latent_dim"] == features
+
+
 def test_options_are_checked() -> None:
     with pytest.raises(
         ValueError, match="tied=True chooses the networks itself; give either it or backbone"
