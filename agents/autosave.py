@@ -53,11 +53,7 @@ class SaveByClock(BaseCallback):
 
 
 class StopByClock(BaseCallback):
-    """Ends the training after some minutes, validations included.
-
-    Schedules, such as those of the learning rate and of a DQN's exploration, reach their end with
-    the clock, if the timesteps are not reached before.
-    """
+    """Ends the training after some minutes, validations included."""
 
     def __init__(self, minutes: float) -> None:
         """End the training ``minutes`` after its start; that of a resumed run starts anew."""
@@ -65,23 +61,10 @@ class StopByClock(BaseCallback):
         self.seconds = 60 * minutes
 
     def _on_training_start(self) -> None:
-        self._start = time.monotonic()
-        # SB3 has no hook for the progress that schedules take.
-        by_timesteps = self.model._update_current_progress_remaining
-
-        def update(num_timesteps: int, total_timesteps: int) -> None:
-            by_timesteps(num_timesteps, total_timesteps)
-            remaining = self.model._current_progress_remaining
-            self.model._current_progress_remaining = min(remaining, max(0.0, self._left()))
-
-        self.model._update_current_progress_remaining = update  # type: ignore[method-assign]
-
-    def _left(self) -> float:
-        """Fraction of the minutes that is left, below 0 after them."""
-        return 1 - (time.monotonic() - self._start) / self.seconds
+        self._end = time.monotonic() + self.seconds
 
     def _on_step(self) -> bool:
-        return self._left() > 0
+        return time.monotonic() < self._end
 
 
 class OrderlyLogger(Logger):
