@@ -164,6 +164,7 @@ class _Run:
             n_envs=self.agent.hyperparameters["n_envs"],
             seed=self.config.seed,
             backend=self.config.backend,
+            shaped=self.config.shaping,
         )
         if self.config.novelty is not None and self.encoder is not None:
             self.novelty = make_novelty(

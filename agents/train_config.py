@@ -73,6 +73,9 @@ class TrainConfig:
     ] = None
     novelty_weight: float | None = None
     """Weight of the bonus, in units of the standard deviation of its discounted return."""
+    shaping: bool = False
+    """Learn from the rewards with the shaping of the environment's family, which may end episodes
+    early; returns, validations and evaluations are without it."""
     backend: str = "auto"
     """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
     eval_every: int = 50_000

@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from agents.config import AgentConfig
+from agents.shaping import AddShaping
 from envs import Environment, make_vector
 from latentrl import wrap
 from latentrl.models.preprocessing import Preprocessing, is_image, make_preprocessor
@@ -72,7 +73,8 @@ def build_monitored(
     backend: str = "auto",
     episode_seeds: Sequence[Sequence[int]] = (),
     render_mode: str | None = None,
-) -> VecMonitor:
+    shaped: bool = False,
+) -> VecEnv:
     """Make the bare environments for SB3, with extrinsic returns in ``info["episode"]``.
 
     Args:
@@ -82,6 +84,7 @@ def build_monitored(
         backend: "auto", "envpool" or "gymnasium".
         episode_seeds: for each environment the seeds of its episodes, in order.
         render_mode: for videos.
+        shaped: whether the family's shaping is added to the rewards, after the returns are taken.
     """
     envs = make_vector(
         environment,
@@ -90,10 +93,12 @@ def build_monitored(
         seed=seed,
         episode_seeds=episode_seeds,
         render_mode=render_mode,
+        shaped=shaped,
     )
     venv = GymnasiumVecEnv(envs)
     venv.seed(seed)
-    return VecMonitor(venv)
+    monitored = VecMonitor(venv)
+    return AddShaping(monitored) if shaped else monitored
 
 
 def build_venv(

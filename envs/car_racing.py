@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
+from envs.car_racing_shaping import CarRacingShaping
 from envs.envpool import EnvPoolVectorEnv, refuse_unknown
 from envs.families import EnvDefaults, EnvFamily, EnvPoolSupport, register_family
 
@@ -46,5 +47,6 @@ register_family(
             pretraining={"frames": 20_000, "epochs": 8, "latent_dim": 32},
         ),
         envpool=EnvPoolSupport(CarRacingVectorEnv, refuse_unknown),
+        shaping=CarRacingShaping,
     )
 )

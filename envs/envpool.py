@@ -34,6 +34,8 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     _pool: Any
     _seed: int
     _started: bool
+    _newest: Array
+    """Observations of the newest reset or step, ``(B, *shape)``."""
 
     def __init__(
         self,
@@ -94,7 +96,12 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Start new episodes in all environments; environment i has seed ``seed + i``."""
+        """Start new episodes; environment i has seed ``seed + i``.
+
+        ``options["reset_mask"]``, ``(B,)``, names environments to reset while the others go on.
+        """
+        if options is not None and "reset_mask" in options:
+            return self._reset_some(np.asarray(options["reset_mask"], bool)), {}
         # EnvPool takes a seed at construction only; the pool of the same seed that has not been
         # reset yet is as good as a new one.
         if seed is not None and (self._started or seed != self._seed):
@@ -102,7 +109,8 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         self._started = True
         self._elapsed[:] = 0
         observations, _ = self._pool.reset()
-        return self.observe(observations), {}
+        self._newest = self.observe(observations)
+        return self._newest, {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Repeat ``actions`` for the frames of one timestep and sum the rewards."""
@@ -123,6 +131,7 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         self._elapsed += 1
         truncated |= self._elapsed >= self._limit
         infos = self._autoreset(observations, terminated | truncated)
+        self._newest = observations
         return observations, rewards, terminated, truncated, infos
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -156,10 +165,19 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         final = np.full(self.num_envs, None, dtype=object)
         for i in np.flatnonzero(done):
             final[i] = observations[i].copy()
-        first, _ = self._pool.reset(np.flatnonzero(done).astype(np.int32))
-        observations[done] = self.observe(first)
-        self._elapsed[done] = 0
+        self._restart(observations, done)
         return {"final_obs": final, "_final_obs": done}
+
+    def _reset_some(self, mask: Array) -> Array:
+        self._newest = self._newest.copy()
+        self._restart(self._newest, mask)
+        return self._newest
+
+    def _restart(self, observations: Array, mask: Array) -> None:
+        """Start new episodes where ``mask`` holds, and write their first observations."""
+        first, _ = self._pool.reset(np.flatnonzero(mask).astype(np.int32))
+        observations[mask] = self.observe(first)
+        self._elapsed[mask] = 0
 
 
 def is_installed() -> bool:

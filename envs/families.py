@@ -11,6 +11,7 @@ import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from envs.names import registered_id
+from envs.shaping import Shaping
 
 EnvMaker = Callable[[], gym.Env[Any, Any]]
 """Function that makes one environment."""
@@ -111,6 +112,9 @@ class EnvFamily:
     """Replacement for Gymnasium's vectors and ``observe``; takes makers of bare environments."""
     envpool: EnvPoolSupport | None = None
     """How EnvPool serves the family; None where it does not."""
+    shaping: Callable[[VectorEnv[Any, Any, Any], int], Shaping] | None = None
+    """Training-only shaping of the rewards, which takes the vector and its frame skip; None where
+    there is none."""
     envpool_only: bool = False
     """Whether the family exists in EnvPool alone, with no Gymnasium environment."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from gymnasium.wrappers import AddRenderObservation, ResizeObservation, TimeLimi
 from envs import envpool
 from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
 from envs.names import make_by_name, raised, registered_id
+from envs.shaping import Shaping
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
 from latentrl.data.environment import checked, checked_maker
 from latentrl.utils.processes import usable_cores
@@ -83,6 +84,7 @@ def make_vector(
     seed: int = 0,
     episode_seeds: Sequence[Sequence[int]] = (),
     render_mode: str | None = None,
+    shaped: bool = False,
 ) -> VectorEnv[Any, Any, Any]:
     """Make ``n_envs`` environments that step together, with SAME_STEP autoreset.
 
@@ -94,16 +96,18 @@ def make_vector(
         seed: seed of the environments, where ``reset`` gets none.
         episode_seeds: for each environment the seeds of its episodes; Gymnasium only.
         render_mode: passed to Gymnasium.
+        shaped: whether the family's ``Shaping`` judges the timesteps, for training.
 
     Raises:
-        ValueError: the backend is unknown or cannot make this environment, or a package is not
-            installed.
+        ValueError: the backend is unknown or cannot make this environment, a package is not
+            installed, or the family has no shaping.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
     if backend == "envpool" and episode_seeds:
         raise ValueError("EnvPool takes no episode seeds: use backend 'gymnasium'")
     family = family_of(environment.id)
+    shaping = _shaping_of(environment, family) if shaped else None
     if backend == "auto":
         backend = _backend_for(environment, family, bool(episode_seeds))
     if backend == "envpool":
@@ -111,6 +115,8 @@ def make_vector(
     else:
         _check_gymnasium_has(environment, family)
         envs = _make_gymnasium(environment, family, n_envs, episode_seeds, render_mode)
+    if shaping is not None:
+        envs = shaping(envs, environment.frame_skip)
     envs.metadata = {**envs.metadata, "environment": environment.to_json()}
     return envs
 
@@ -193,6 +199,15 @@ def _make_gymnasium(
     if n_envs == 1 or not family.defaults.workers or usable_cores() == 1:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     return in_workers(makers, AutoresetMode.SAME_STEP)
+
+
+def _shaping_of(
+    environment: Environment, family: EnvFamily
+) -> Callable[[VectorEnv[Any, Any, Any], int], Shaping]:
+    if family.shaping is None:
+        shaped = sorted(other.name for other in FAMILIES.values() if other.shaping)
+        raise ValueError(f"{environment.id} has no shaping; families with one: {', '.join(shaped)}")
+    return family.shaping
 
 
 def _check_gymnasium_has(environment: Environment, family: EnvFamily) -> None:
