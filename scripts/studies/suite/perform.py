@@ -27,10 +27,18 @@ from envs.make import backend_of
 from latentrl import load, save
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
-from latentrl.utils.io import write_csv, write_json
+from latentrl.utils.io import read_json, write_csv, write_json
 from scripts.studies.core import machine
 from scripts.studies.sparse_rewards.perform import logged_rows
-from scripts.studies.suite.tasks import LATENTS, PIXELS, RANDOM_ACTIONS, RANDOM_ENCODER, Run
+from scripts.studies.suite.tasks import (
+    ABLATIONS,
+    LATENTS,
+    NEED_LATENTS,
+    PIXELS,
+    RANDOM_ACTIONS,
+    RANDOM_ENCODER,
+    Run,
+)
 
 EPISODES = 20
 """Held-out episodes of an evaluation."""
@@ -84,8 +92,12 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
     encoder = None if run.arm == PIXELS else run.folder / "encoder"
     if run.arm == LATENTS:
         pretraining = _pretrain(run, run.folder / "encoder", minutes)
-    if run.arm == RANDOM_ENCODER:
-        _save_random(run, run.folder / "encoder")
+    elif run.arm in NEED_LATENTS:
+        encoder = _encoder_of_latents(run)
+        if run.arm == RANDOM_ENCODER:
+            encoder = _save_random(run, encoder)
+        else:
+            pretraining = read_json(dataclasses.replace(run, arm=LATENTS).result)["pretraining"]
     left = max(minutes - pretraining["seconds"] / 60, 1 / 60)
     trained = train(_train_config(run, encoder, left))
     curve = list(_curve(trained, pretraining))
@@ -128,15 +140,21 @@ def _steps_per_second(env_id: str) -> float:
     return steps / TRIAL
 
 
-def _save_random(run: Run, out: Path) -> None:
-    """Save a model with the network of the pretrained one and fresh weights.
+def _encoder_of_latents(run: Run) -> Path:
+    """Return the folder of the encoder of the same seed.
 
     Raises:
-        FileNotFoundError: the run of the pretrained encoder has not been performed here.
+        FileNotFoundError: its run has not been performed here.
     """
     source = dataclasses.replace(run, arm=LATENTS).folder / "encoder"
     if not source.is_dir():
         raise FileNotFoundError(f"{source} is missing: run the arm {LATENTS} of seed {run.seed}")
+    return source
+
+
+def _save_random(run: Run, source: Path) -> Path:
+    """Save a model with the network of the pretrained one and fresh weights."""
+    out = run.folder / "encoder"
     trained = load(source, "cpu")
     torch.manual_seed(run.seed)
     model = Autoencoder(trained.config)
@@ -146,11 +164,12 @@ def _save_random(run: Run, out: Path) -> None:
         buffer.copy_(buffers[name])
     model.metadata = {k: v for k, v in trained.metadata.items() if k != "quality"}
     save(model, out)
+    return out
 
 
 def _train_config(run: Run, encoder: Path | None, minutes: float) -> TrainConfig:
     defaults = defaults_for(run.env)
-    return TrainConfig(
+    config = TrainConfig(
         run.env,
         latent=encoder is not None,
         vae=encoder,
@@ -167,6 +186,7 @@ def _train_config(run: Run, encoder: Path | None, minutes: float) -> TrainConfig
         seed=run.seed,
         device="cpu",
     )
+    return dataclasses.replace(config, **ABLATIONS.get(run.arm, {}))
 
 
 def _curve(trained: Trained, pretraining: Mapping[str, Any]) -> Iterator[list[float]]:

@@ -23,6 +23,7 @@ from scripts.studies.suite.records import (
     records,
 )
 from scripts.studies.suite.tasks import (
+    ABLATIONS,
     ENVS,
     LATENTS,
     PIXELS,
@@ -95,6 +96,7 @@ def write_page() -> Path:
         markdown_table(COLUMNS, [_row(env, arms) for env, arms in found.items()]).rstrip(),
         EXPLANATION,
         *_images(found),
+        *_ablations(found),
         "## What the encoders keep, and speed\n",
         "Explained variance of changing and of all pixels, lost fraction of the worst detail.\n",
         markdown_table(ENCODERS, [_encoder_row(env, arms) for env, arms in found.items()]),
@@ -169,6 +171,31 @@ def _encoder_row(env: str, found: Found) -> list[str]:
     frames = _mean([each["frames"] for each in pretraining])
     rates = [_rate(found[arm]) for arm in (LATENTS, PIXELS)]
     return [env, *kept, *(("" if x is None else f"{x:,.0f}") for x in (seconds, frames, *rates))]
+
+
+def _ablations(found: Mapping[str, Found]) -> Iterator[str]:
+    """Yield the section of the ablations, of the environments with a result."""
+    rows = [_ablation_row(env, arms) for env, arms in found.items()]
+    rows = [row for row in rows if any(row[1:])]
+    if rows:
+        yield "## Without one default\n"
+        yield (
+            "Return of latents less that of the same encoder with a stack of 1, and less that with "
+            "`--refine-at 50000`, at equal time; compared with the latents of the same seeds.\n"
+        )
+        yield markdown_table(("environment", *(f"latents - {arm}" for arm in ABLATIONS)), rows)
+
+
+def _ablation_row(env: str, found: Found) -> list[str]:
+    same = {LATENTS: found[LATENTS][:1], RANDOM_ACTIONS: found[RANDOM_ACTIONS]}
+    arms = ({**same, arm: found[arm]} for arm in ABLATIONS)
+    return [
+        env,
+        *(
+            _difference(difference(each, LATENTS, arm, "seconds"))
+            for arm, each in zip(ABLATIONS, arms, strict=True)
+        ),
+    ]
 
 
 def _rate(found: Sequence[Record]) -> float | None:

@@ -11,7 +11,7 @@ from scripts.studies.core import STUDIES, Subject
 from scripts.studies.parallel import each_in_a_process
 from scripts.studies.suite.perform import perform
 from scripts.studies.suite.report import write_page
-from scripts.studies.suite.tasks import RANDOM_ENCODER, runs
+from scripts.studies.suite.tasks import NEED_LATENTS, runs
 
 
 @STUDIES.register("suite")
@@ -26,9 +26,10 @@ class Suite(Subject):
     env: tuple[str, ...] = ()
     """Environments; all twelve by default."""
     arm: tuple[str, ...] = ()
-    """Arms: latents, pixels, random_encoder, random_actions; all of them by default."""
+    """Arms: latents, pixels, random_encoder, random_actions, and no_stack and refined, which change
+    one default of latents; all of them by default."""
     seeds: int | None = None
-    """Runs of each arm; by default 3, of random encoders 2 and of random actions 1."""
+    """Runs of each arm; by default 3 of latents and pixels, 2 of random encoders, 1 of others."""
     minutes: float = 8.0
     """Wall-clock budget of a run, pretraining included and evaluation not."""
     jobs: int = os.cpu_count() or 1
@@ -39,9 +40,9 @@ class Suite(Subject):
         if not self.minutes > 0:
             raise ValueError(f"minutes must be above 0, got {self.minutes}")
         missing = [run for run in runs(self.env, self.arm, self.seeds) if not run.result.exists()]
-        # Random encoders wait for the pretrained ones, whose networks they take.
+        # What takes a pretrained encoder, or its network, waits for all of them.
         stages = (
-            [(run, self.minutes) for run in missing if (run.arm == RANDOM_ENCODER) == waits]
+            [(run, self.minutes) for run in missing if (run.arm in NEED_LATENTS) == waits]
             for waits in (False, True)
         )
         finished = itertools.chain.from_iterable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scripts.studies import core
 
@@ -16,11 +17,25 @@ ENVS = (
     *("VizdoomBasic-v1", "VizdoomHealthGathering-v1", "MiniWorld-OneRoom-v0", "highway-fast-v0"),
     *("CrafterReward-v1", "CarRacing-v3", "MiniGridShifted-DoorKey-8x8-v0"),
 )
-LATENTS, PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS = ARMS = (
+LATENTS, PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS = (
     *("latents", "pixels", "random_encoder", "random_actions"),
 )
-SEEDS = {LATENTS: 3, PIXELS: 3, RANDOM_ENCODER: 2, RANDOM_ACTIONS: 1}
-"""Runs of each arm, with the seeds from 0."""
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "no_stack": {"stack": 1},
+    "refined": {"refine_at": (50_000,)},
+}
+"""Flags of the training that differ from those of latents, on the same encoder, by arm."""
+SEEDS = {
+    RANDOM_ACTIONS: 1,
+    LATENTS: 3,
+    PIXELS: 3,
+    RANDOM_ENCODER: 2,
+    **dict.fromkeys(ABLATIONS, 1),
+}
+"""Runs of each arm, with the seeds from 0, in the order in which they are performed."""
+ARMS = tuple(SEEDS)
+NEED_LATENTS = (RANDOM_ENCODER, *ABLATIONS)
+"""Arms that take the encoder of the run of latents with the same seed, or its network."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +71,7 @@ def runs(
     """Yield the runs of these environments, arms and first seeds; by default all of them.
 
     The first seeds of all environments come first. The arms of one environment and seed follow each
-    other, so that they meet the machine in about the same state; the arm of random encoders is the
-    last of them, since it takes the network of the pretrained one.
+    other, so that they meet the machine in about the same state.
 
     Raises:
         ValueError: an environment or an arm is unknown, or there are no seeds.
@@ -66,12 +80,10 @@ def runs(
     _check("arm", arms, ARMS)
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
-    order = (RANDOM_ACTIONS, LATENTS, PIXELS, RANDOM_ENCODER)
-    chosen = [arm for arm in order if arm in (arms or ARMS)]
     for seed in range(max(SEEDS.values())):
         for env in envs or ENVS:
-            for arm in chosen:
-                if seed < min(SEEDS[arm], seeds or SEEDS[arm]):
+            for arm, count in SEEDS.items():
+                if arm in (arms or ARMS) and seed < min(count, seeds or count):
                     yield Run(env, arm, seed)
 
 

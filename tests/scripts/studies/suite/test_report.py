@@ -35,6 +35,14 @@ def test_goals_of_all_runs(write, pixels, verdicts):
     assert rows[2][1] == "12 of 12"
 
 
+def test_ablations_are_compared_with_the_same_seed(write):
+    for seed, final in ((0, 5.0), (1, 50.0)):
+        write(PONG, LATENTS, seed, final=final)
+    assert "## Without one default" not in write_page().read_text()
+    write(PONG, "refined", 0, final=2.0)
+    assert "| ALE/Pong-v5 |  | 3 (one run) |" in write_page().read_text()
+
+
 def test_notes_follow_the_goals(write):
     write(PONG, PIXELS, 0)
     report.NOTES.write_text("Pong is short.\n")
