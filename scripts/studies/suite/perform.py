@@ -46,7 +46,7 @@ LONGEST = 1_000
 """Most timesteps of an evaluated episode: one of an agent that is stuck can take half an hour."""
 TIMESTEPS = 10_000_000
 """More timesteps than fit into the clock."""
-COLLECTING, TRIAL = 0.25, 2.0
+COLLECTING, TRIAL = 0.1, 2.0
 """Largest fraction of the clock for collecting frames, and seconds that measure their rate."""
 CURVE = ("env_frames", "seconds", "return")
 """Columns of a learning curve; the pretraining is part of both axes."""

@@ -54,7 +54,7 @@ PPO on the latents of a pretrained encoder, on pixels (SB3's `CnnPolicy`) and on
 random encoder of the same network. One set of defaults serves all environments; frame skip and
 stack are the same for all agents of an environment. Each run has one core and {minutes} minutes, in
 which latents are pretrained, too: on the default number of frames, or on fewer where the simulator
-takes more than a quarter of the time for them. Validations are off.
+takes more than a tenth of the time for them. Validations are off.
 
 The first command performs the runs without a result, the second one writes this page from the files
 in [suite](suite):

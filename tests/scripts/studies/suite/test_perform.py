@@ -87,8 +87,8 @@ def test_a_random_encoder_needs_the_pretrained_one(tiny):
     assert not Run(REACH, RANDOM_ENCODER, 1).result.exists()
 
 
-@pytest.mark.parametrize(("rate", "frames"), [(1_000, 10_000), (20, 1_200), (0.1, 64)])
-def test_slow_simulators_collect_for_a_quarter_of_the_clock(results, monkeypatch, rate, frames):
+@pytest.mark.parametrize(("rate", "frames"), [(1_000, 10_000), (50, 1_200), (0.1, 64)])
+def test_slow_simulators_collect_for_a_tenth_of_the_clock(results, monkeypatch, rate, frames):
     def pretrain(config):
         raise ValueError(f"{config.frames} frames")
 
