@@ -46,6 +46,7 @@ from latentrl.novelty import (
     Product,
     ReconstructionNovelty,
     Sum,
+    TemporalDistance,
     TokenCounts,
 )
 from latentrl.training.checkpoint import load, save
@@ -83,6 +84,7 @@ __all__ = [
     "Quality",
     "ReconstructionNovelty",
     "Sum",
+    "TemporalDistance",
     "TokenCounts",
     "ae",
     "arithmetic",

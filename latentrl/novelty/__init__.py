@@ -9,6 +9,7 @@ from latentrl.novelty.icm import ICM
 from latentrl.novelty.normalize import NormalizedBonus
 from latentrl.novelty.reconstruction import OnlineTraining, ReconstructionNovelty
 from latentrl.novelty.rnd import RND
+from latentrl.novelty.temporal_distance import TemporalDistance
 from latentrl.novelty.token_counts import TokenCounts
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Product",
     "ReconstructionNovelty",
     "Sum",
+    "TemporalDistance",
     "TokenCounts",
     "make_bonus",
 ]

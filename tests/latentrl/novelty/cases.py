@@ -21,6 +21,7 @@ from latentrl.novelty import (
     Product,
     ReconstructionNovelty,
     Sum,
+    TemporalDistance,
     TokenCounts,
     make_bonus,
 )
@@ -92,6 +93,9 @@ QUICK = {
     "ICM": lambda: ICM(ACTIONS, learning_rate=3e-3),
     "ReconstructionNovelty": lambda: ReconstructionNovelty(tiny_model(), EAGER, floor=0.0),
     "TokenCounts": lambda: TokenCounts(LatentLayout(None, DIM)),
+    "TemporalDistance": lambda: TemporalDistance(
+        window=16, interval=2, gradient_steps=1, batch_size=8
+    ),
     "Product": lambda: Product([HashCounts(), FirstVisits()]),
     "Sum": lambda: Sum([RND(learning_rate=3e-3, fraction=1.0), Elliptical()], [1.0, 0.5]),
     "NormalizedBonus": lambda: NormalizedBonus(HashCounts(), weight=1.0, clip=100.0, warmup=0),
