@@ -19,7 +19,7 @@ class BenchmarkConfig:
     """Measure frames per second on this machine."""
 
     name: tyro.conf.Positional[str] = "all"
-    """Benchmark: encode, fit, sparse, step, or all of them."""
+    """Benchmark: busy, encode, fit, sparse, step, or all of them."""
     repeats: int = 5
     """Measurements of each row; the median is printed."""
 

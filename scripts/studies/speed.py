@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -139,6 +141,33 @@ def sparse_rate(repeats: int) -> Rows:
             venv.close()
         venv = kinds["latents and bonus"].make(backend)
         rows.append((f"{backend}, latents and bonus, PPO", _training_rate(agent, venv, repeats)))
+        venv.close()
+    return rows
+
+
+@BENCHMARKS.register("busy")
+def busy_rate(repeats: int) -> Rows:
+    """Rates of training and collecting alone, and beside a process that is always busy."""
+    model = next(_models())[1]
+    frames, config = _frames(4 * BATCH), FitConfig(epochs=1, batch_size=BATCH)
+    agent = describe_agent(TrainConfig("CarRacing-v2"), model)
+    venv = _Venv(agent, model).make("auto")
+    works = {
+        "fit": functools.partial(
+            _median_rate,
+            functools.partial(fit, model, frames, config, progress=False),
+            len(frames),
+            repeats,
+        ),
+        "PPO on latents of CarRacing": functools.partial(_training_rate, agent, venv, repeats),
+    }
+    rows = [(f"{name}, alone", work()) for name, work in works.items()]
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        rows += [(f"{name}, beside a busy process", work()) for name, work in works.items()]
+    finally:
+        neighbour.kill()
+        neighbour.wait()
         venv.close()
     return rows
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -13,7 +16,7 @@ from scripts.studies import speed
 
 def test_unknown_benchmark_lists_the_known_ones() -> None:
     with pytest.raises(
-        ValueError, match="unknown benchmark 'novel'; known: encode, fit, sparse, step"
+        ValueError, match="unknown benchmark 'novel'; known: busy, encode, fit, sparse, step"
     ):
         benchmark.main(benchmark.BenchmarkConfig("novel"))
 
@@ -29,6 +32,45 @@ def test_benchmark_prints_a_rate_for_each_row(
     assert "fit: frames/s, median of 3" in output
     assert "a row" in output
     assert "3,000" in output
+
+
+def test_busy_benchmark_measures_alone_and_beside_a_process(monkeypatch):
+    started = []
+
+    class Neighbour(subprocess.Popen):
+        def __init__(self, command):
+            started.append(self)
+            super().__init__(command)
+
+    monkeypatch.setattr(speed.subprocess, "Popen", Neighbour)
+    monkeypatch.setattr(speed, "_training_rate", lambda agent, venv, repeats: 2.0)
+    monkeypatch.setattr(speed, "_median_rate", lambda work, count, repeats: 3.0)
+    rows = dict(speed.busy_rate(1))
+    assert [name.partition(",")[2] for name in rows] == [" alone"] * 2 + [
+        " beside a busy process"
+    ] * 2
+    assert list(rows.values()) == [3.0, 2.0] * 2
+    assert len(started) == 1
+    assert started[0].returncode is not None  # it has ended
+
+
+@pytest.mark.parametrize("package", ["agents", "scripts"])
+@pytest.mark.parametrize(
+    ("own", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_waiting_threads_sleep_unless_the_user_decides(package, own, policy):
+    code = (
+        f"import {package}, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    bare = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**bare, **own},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.split() == [policy, "False"]
 
 
 def test_sparse_benchmark_measures_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
