@@ -98,7 +98,7 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     ) -> tuple[Array, dict[str, Any]]:
         """Start new episodes; environment i has seed ``seed + i``.
 
-        ``options["reset_mask"]``, ``(B,)``, names environments to reset while the others go on.
+        ``options["reset_mask"]``, ``(B,)``, names the environments to reset; the others continue.
         """
         if options is not None and "reset_mask" in options:
             return self._reset_some(np.asarray(options["reset_mask"], bool)), {}

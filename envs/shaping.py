@@ -78,7 +78,7 @@ class Shaping(VectorWrapper):
         )
 
     def _start(self, started: Array) -> None:
-        """Forget what a subclass keeps of the episodes of these environments."""
+        """Reset what a subclass keeps of the episodes of these environments."""
         self._lost[started] = 0
 
 

@@ -107,7 +107,7 @@ class TemporalDistance(PredictionBonus):
         return self._novelty(transitions, self._embed(self._next(transitions)))
 
     def update(self, transitions: Transitions) -> None:
-        """Remember the next states, and train the distance every ``interval`` steps."""
+        """Store the next states, and train the distance every ``interval`` steps."""
         x = self._next(transitions)
         self._learn(transitions, x, self._embed(x))
 

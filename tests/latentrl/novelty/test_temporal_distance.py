@@ -68,7 +68,7 @@ def test_a_visited_state_has_no_novelty_and_a_new_one_its_least_distance():
     expected = min(float(distance(points[i], points[3])) for i in range(3))
     assert bonus.score(reaching(states[3:])) == pytest.approx([expected], rel=1e-5)
     assert bonus.score(reaching(states[1:2])) == pytest.approx([0], abs=1e-5)
-    reset(bonus, states[3:])  # a new episode has forgotten them
+    reset(bonus, states[3:])  # a new episode does not hold them
     assert bonus.score(reaching(states[1:2]))[0] > 0.01
 
 
