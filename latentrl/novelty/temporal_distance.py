@@ -35,12 +35,12 @@ class TemporalDistance(PredictionBonus):
     def __init__(
         self,
         of: Literal["latents", "pixels"] = "latents",
-        features: int = 64,
+        features: int = 32,
         discount: float = 0.99,
         window: int = 256,
         interval: int = 64,
-        gradient_steps: int = 16,
-        batch_size: int = 256,
+        gradient_steps: int = 8,
+        batch_size: int = 128,
         learning_rate: float = 1e-3,
         seed: int = 0,
     ) -> None:
@@ -132,16 +132,18 @@ class TemporalDistance(PredictionBonus):
     def _novelty(self, transitions: Transitions, points: Tensor) -> Array:
         lengths = grown(self._lengths, transitions.env_ids)[transitions.env_ids]
         filled = np.minimum(lengths, MEMORY)
-        # Without a memory, as after the state was loaded, the state before the step is all of it.
-        before = self._embed(self.inputs(transitions.observations, transitions.latents))
-        distances = distance(before, points)
-        known = np.flatnonzero(filled)
+        distances = torch.empty(len(points))
+        known, new = np.flatnonzero(filled), np.flatnonzero(filled == 0)
         if len(known):
             longest = int(filled.max())
             memory = self._points[transitions.env_ids[known], :longest]
             to_next = distance(memory, points[known, None])
             empty = torch.arange(longest) >= torch.from_numpy(filled[known])[:, None]
             distances[known] = to_next.masked_fill(empty, torch.inf).amin(1)
+        if len(new):
+            # Without a memory, as after a state was loaded, the state before the step is all of it.
+            before = self.inputs(transitions.observations[new], transitions.latents[new])
+            distances[new] = distance(self._embed(before), points[new])
         return distances.numpy()
 
     def _learn(self, transitions: Transitions, x: Tensor, points: Tensor) -> None:
