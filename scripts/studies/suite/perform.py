@@ -100,12 +100,15 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
             pretraining = read_json(dataclasses.replace(run, arm=LATENTS).result)["pretraining"]
     left = max(minutes - pretraining["seconds"] / 60, 1 / 60)
     trained = train(_train_config(run, encoder, left))
+    cpu_seconds = time.process_time()
     curve = list(_curve(trained, pretraining))
     write_csv(run.result.with_suffix(".csv"), [CURVE, *curve])
     return {
         "pretraining": pretraining,
         "timesteps": trained.timesteps,
         "training_minutes": left,
+        # Of the process, to the end of the training: on a shared machine fewer than the minutes.
+        "cpu_seconds": cpu_seconds,
         "deterministic": _evaluation(trained, deterministic=True),
         "stochastic": _evaluation(trained, deterministic=False),
     }

@@ -46,6 +46,7 @@ COLUMNS = (
 ENCODERS = (
     *("environment", "changing pixels", "all pixels", "lost detail", "pretraining, s"),
     *("frames", "latents, timesteps/s", "pixels, timesteps/s"),
+    *("latents, fraction of a core", "pixels, fraction of a core"),
 )
 COLOURS = {LATENTS: "#2c6e9e", PIXELS: "#c9772b", RANDOM_ENCODER: "#9a9a9a"}
 HEAD = """# Suite
@@ -170,7 +171,9 @@ def _encoder_row(env: str, found: Found) -> list[str]:
     seconds = _mean([each["seconds"] for each in pretraining])
     frames = _mean([each["frames"] for each in pretraining])
     rates = [_rate(found[arm]) for arm in (LATENTS, PIXELS)]
-    return [env, *kept, *(("" if x is None else f"{x:,.0f}") for x in (seconds, frames, *rates))]
+    cores = [_number(_core(found[arm])) for arm in (LATENTS, PIXELS)]
+    numbers = (("" if x is None else f"{x:,.0f}") for x in (seconds, frames, *rates))
+    return [env, *kept, *numbers, *cores]
 
 
 def _ablations(found: Mapping[str, Found]) -> Iterator[str]:
@@ -200,6 +203,10 @@ def _ablation_row(env: str, found: Found) -> list[str]:
 
 def _rate(found: Sequence[Record]) -> float | None:
     return _mean([r.data["timesteps"] / (60 * r.data["training_minutes"]) for r in found])
+
+
+def _core(found: Sequence[Record]) -> float | None:
+    return _mean([r.data["cpu_seconds"] / (60 * r.data["minutes"]) for r in found])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
