@@ -6,8 +6,9 @@ const REACH = 14;
 class DataMap {
   // nameOf(dimension) names one; onPick(i) is called when the user has chosen point i.
   constructor(content, thumbnails, nameOf, onPick) {
-    Object.assign(this, { content, thumbnails, nameOf, onPick });
-    Object.assign(this, { ...content.map, count: content.map.index.length, marks: [], hovered: -1 });
+    const { latents, index, episode, axes, factors } = content.map;
+    Object.assign(this, { latents, index, episode, axes, factors, count: index.length });
+    Object.assign(this, { content, thumbnails, nameOf, onPick, marks: [], hovered: -1 });
     this.canvas = element('points');
     this.showNames();
     const colours = ['order in the data', ...Object.keys(this.factors)];
