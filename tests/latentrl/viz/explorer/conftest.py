@@ -1,4 +1,4 @@
-"""Small fitted models of drawn images, and their page."""
+"""Small models of drawn images, and their page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import latentrl as lrl
 from latentrl.viz import explore
@@ -31,11 +32,13 @@ def drawn(count: int = 48, side: int = SIDE, channels: int = 3) -> Any:
     return images
 
 
-def fitted(images: Any, make: Any = lrl.beta_vae, **options: Any) -> lrl.Autoencoder:
-    """A model after a few gradient steps."""
-    model = make(images.shape[1:], **options)
-    config = lrl.FitConfig(steps=6, batch_size=16, precision="float32", device="cpu")
-    lrl.fit(model, images, config, progress=False)
+def varied(images: Any, make: Any = lrl.vae, **options: Any) -> lrl.Autoencoder:
+    """A model with random weights, large enough for latents and frames that vary."""
+    torch.manual_seed(0)
+    model: lrl.Autoencoder = make(images.shape[1:], **options)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(2 if weight.ndim > 1 else 1)
     return model
 
 
@@ -62,7 +65,7 @@ def vector_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of a model with six latent dimensions, and a known factor."""
     images = drawn()
     shade = {"shade": images.max((1, 2, 3)).astype(float)}
-    model = fitted(images, latent_dim=6)
+    model = varied(images, latent_dim=6)
     return page_of(model, images, tmp_path_factory.mktemp("vector"), factors=shade)
 
 
@@ -70,5 +73,5 @@ def vector_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
 def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of a model whose latents are a grid of cells."""
     images = drawn()
-    model = fitted(images, latent_dim=128, backbone={"name": "spatial"})
+    model = varied(images, latent_dim=128, backbone={"name": "spatial"})
     return page_of(model, images, tmp_path_factory.mktemp("grid"))
