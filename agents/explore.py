@@ -1,4 +1,4 @@
-"""The latent explorer of a trained encoder, from the frames that it was trained on or from others."""
+"""The latent explorer of a trained encoder, from the frames of its pretraining or from others."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 class Explorer {
   constructor(content, sheets, names) {
-    Object.assign(this, { content, sheets, names, ends: {}, waits: false, image: null });
+    Object.assign(this, { content, sheets, names, ends: {}, waits: false });
     element('facts').textContent = content.facts;
     element('notes').append(...content.notes.map((text) => create('p', { textContent: text })));
     element('measure').textContent = `by ${content.measure}`;
@@ -33,6 +33,8 @@ class Explorer {
     }
     const redraw = () => { this.map.draw(); this.strip.draw(); };
     window.addEventListener('resize', redraw);
+    const inView = ([{ isIntersecting }]) => { element('small').hidden = isIntersecting; };
+    new IntersectionObserver(inView).observe(element('screen'));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
   }
 
@@ -51,8 +53,14 @@ class Explorer {
     this.waits = true;
     requestAnimationFrame(() => {
       this.waits = false;
-      paint(element('decoded'), this.decode(this.sliders.z));
+      this.paint(this.decode(this.sliders.z));
     });
+  }
+
+  // Draws the frame, and a small copy that stays in view where the page has scrolled on.
+  paint(pixels) {
+    paint(element('decoded'), pixels);
+    paint(element('small'), pixels);
   }
 
   set(z, text) {
@@ -68,8 +76,9 @@ class Explorer {
   }
 
   onMove(dimension) {
-    if (this.content.decoder) this.update();
-    else this.showTile(dimension);
+    if (!this.content.decoder) return this.showTile(dimension);
+    this.say('Moved by the sliders');
+    return this.update();
   }
 
   // Without a decoder: the image of one slider's position; the other sliders return to the start.
@@ -79,7 +88,7 @@ class Explorer {
     const value = this.sliders.z[index];
     const part = Math.min(1, Math.max(0, (value - low) / (high - low)));
     const tile = this.content.dimensions.indexOf(dimension) * positions + Math.round(part * (positions - 1));
-    this.sheets.traversals.draw(tile, element('decoded'));
+    this.paint(this.sheets.traversals.pixels(tile));
     this.sliders.set(this.content.start.data);
     this.sliders.z[index] = value;
     this.say(`${this.sliders.name(dimension)} at ${value.toFixed(2)}`);
@@ -94,7 +103,7 @@ class Explorer {
     if (this.content.decoder) {
       this.set(row(this.map.latents, i), this.map.describe(i));
     } else {
-      this.sheets.thumbnails.draw(i, element('decoded'));
+      this.paint(this.sheets.thumbnails.pixels(i));
       this.say(this.map.describe(i));
     }
   }

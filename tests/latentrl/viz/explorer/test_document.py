@@ -20,7 +20,7 @@ from latentrl.viz.explorer.encoding import to_json, to_sheet
 from latentrl.viz.explorer.latents import principal_axes, thumbnails
 from latentrl.viz.explorer.strip import episode_strip, longest_episode
 from latentrl.viz.images import model_images
-from tests.latentrl.viz.explorer.conftest import Page, drawn, varied, page_of
+from tests.latentrl.viz.explorer.conftest import Page, drawn, page_of, varied
 
 
 def array_of(item: Any) -> Any:
