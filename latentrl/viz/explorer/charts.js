@@ -27,7 +27,7 @@ function robustExtent(values) {
   const cut = Math.floor(sorted.length / 200);
   const [low, high] = extent(sorted.slice(cut, sorted.length - cut));
   const rim = (high - low) / 20;
-  return [Math.max(sorted[0], low - rim), Math.min(sorted[sorted.length - 1], high + rim)];
+  return extent([Math.max(sorted[0], low - rim), Math.min(sorted[sorted.length - 1], high + rim)]);
 }
 
 const AXIS = 44;

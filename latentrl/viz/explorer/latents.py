@@ -106,10 +106,12 @@ def data_map(
 ) -> dict[str, Any]:
     """Describe the points of the map: latents, PCA plane, thumbnails, episodes and factors."""
     chosen = frames.subset(sample.index)
+    # Bare observations are episodes of their own, which have nothing to say.
+    bare = len(np.unique(frames.episodes)) == len(frames)
     return {
         "latents": sample.latents,
         "index": sample.index.tolist(),
-        "episode": chosen.episodes.tolist(),
+        "episode": None if bare else chosen.episodes.tolist(),
         "axes": principal_axes(sample.latents),
         "thumbnails": to_sheet(thumbnails(rgb_frames(model, chosen[:])), THUMBNAIL_BYTES),
         "factors": {name: values[sample.index].tolist() for name, values in factors.items()},

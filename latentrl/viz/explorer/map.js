@@ -134,7 +134,8 @@ class DataMap {
 
   describe(i) {
     const factors = Object.entries(this.factors).map(([name, values]) => `${name} ${short(values[i])}`);
-    return [`Frame ${this.index[i]}`, `episode ${this.episode[i]}`, ...factors].join(', ');
+    const episode = this.episode ? [`episode ${this.episode[i]}`] : [];
+    return [`Frame ${this.index[i]}`, ...episode, ...factors].join(', ');
   }
 
   pick(i) {

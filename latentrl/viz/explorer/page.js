@@ -13,7 +13,12 @@ class Explorer {
       (z, t) => this.set(z, `Step ${t} of the episode`));
     this.connect();
     if (content.decoder) this.set(content.start.data, 'A typical frame');
-    else this.showTile(content.dimensions[0]);
+    else this.showWithoutDecoder();
+  }
+
+  showWithoutDecoder() {
+    element('point').textContent = 'Hover or click to look at a frame.';
+    this.showTile(this.content.dimensions[0]);
   }
 
   connect() {
