@@ -1,4 +1,4 @@
-"""Images, figures and maps; the callbacks for TensorBoard and for SB3 are in files of their own."""
+"""Images, figures, maps, the explorer; callbacks for TensorBoard and SB3 have their own files."""
 
 from latentrl.viz import explorer, figures, images, novelty_map
 from latentrl.viz.explorer import explore

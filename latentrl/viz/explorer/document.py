@@ -19,7 +19,7 @@ from latentrl.viz.explorer.latents import Sample, data_map, dimensions
 from latentrl.viz.explorer.networks import image_format, networks
 from latentrl.viz.explorer.strip import STEPS, Episode, episode_strip, longest_episode
 from latentrl.viz.explorer.template import page
-from latentrl.viz.images import colormap, representative_index
+from latentrl.viz.images import colormap
 
 MAX_BYTES = 5_000_000
 """Size of the file that is never exceeded."""
@@ -103,13 +103,11 @@ def _document(
     model: Autoencoder, frames: Frames, episode: Episode, factors: Mapping[str, Array]
 ) -> dict[str, Any]:
     sample = Sample.of(model, frames, POINTS)
-    start = sample.latents[representative_index(model, frames[sample.index])]
-    sliders = dimensions(model, sample)
     document = {
         **_header(model, frames, len(sample.index)),
         "image": image_format(model),
-        "dimensions": sliders,
-        "start": start,
+        "dimensions": dimensions(model, sample),
+        "start": sample.typical,
         **_data(model, frames, sample, episode, factors),
     }
     return {**document, **networks(model, document, MAX_BYTES - len(page(document)))}

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from PIL import Image
 from latentrl.types import Array
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
-QUALITY = 90
-"""JPEG quality, without chroma subsampling: coloured sprites of a few pixels keep their hue."""
 
 
 def to_json(value: Any, half: bool = True) -> str:
@@ -44,12 +43,13 @@ def _encode(array: Array, half: bool) -> dict[str, Any]:
     }
 
 
-def to_sheet(images: Array, budget: int) -> dict[str, Any]:
+def to_sheet(images: Array, budget: int, qualities: Sequence[int] = (90,)) -> dict[str, Any]:
     """Return RGB images ``(N, H, W, 3)`` as tiles of one image, with its data URI.
 
     Args:
         images: uint8 images.
         budget: bytes up to which the image is a PNG, which is exact; a larger one is a JPEG.
+        qualities: JPEG qualities to try until one is within the budget.
     """
     count, height, width, _ = images.shape
     columns = math.ceil(math.sqrt(count))
@@ -58,14 +58,16 @@ def to_sheet(images: Array, budget: int) -> dict[str, Any]:
     padded[:count] = images
     tiles = padded.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
     sheet = Image.fromarray(tiles.reshape(rows * height, columns * width, 3))
-    uri = _data_uri(sheet, budget)
+    uri = _data_uri(sheet, budget, qualities)
     return {"uri": uri, "columns": columns, "height": height, "width": width, "count": count}
 
 
-def _data_uri(image: Image.Image, budget: int) -> str:
+def _data_uri(image: Image.Image, budget: int, qualities: Sequence[int]) -> str:
     kind, data = "png", _file(image, "PNG")
-    if len(data) > budget:
-        kind, data = "jpeg", _file(image, "JPEG", quality=QUALITY, subsampling=0)
+    for quality in qualities:
+        if len(data) > budget:
+            # Without chroma subsampling coloured sprites of a few pixels keep their hue.
+            kind, data = "jpeg", _file(image, "JPEG", quality=quality, subsampling=0)
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

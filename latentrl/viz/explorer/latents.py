@@ -46,6 +46,14 @@ class Sample:
         latents, kl = posteriors(model, frames.subset(index))
         return cls(index, latents, latents.var(0) if kl is None else kl.mean(0))
 
+    @property
+    def typical(self) -> Array:
+        """The latent of median Mahalanobis distance from the mean, ``(latent_dim,)``."""
+        # The mean itself decodes to a blurred average, and an outlier decodes badly.
+        scores = (self.latents - self.latents.mean(0)) / (self.latents.std(0) + 1e-6)
+        latent: Array = self.latents[np.argsort(np.square(scores).sum(1))[len(scores) // 2]]
+        return latent
+
     def __getitem__(self, rows: Any) -> Sample:
         """Return the sample of some frames, with the same information."""
         return Sample(self.index[rows], self.latents[rows], self.information)

@@ -19,6 +19,8 @@ POSITIONS = 15
 SIDE = 128
 """Longer side of an image in pixels."""
 SHEET_BYTES = 700_000
+QUALITIES = (90, 60, 30)
+"""JPEG qualities of a sheet, the first that is within ``SHEET_BYTES``."""
 
 
 def traversals(
@@ -36,12 +38,12 @@ def traversals(
     for row, dimension in zip(latents, moved, strict=True):
         row[:, dimension["index"]] = np.linspace(dimension["low"], dimension["high"], POSITIONS)
     images = decoded(model, latents.reshape(-1, model.latent_dim))
-    return {"positions": POSITIONS, "sheet": to_sheet(images, SHEET_BYTES)}
+    return {"positions": POSITIONS, "sheet": to_sheet(images, SHEET_BYTES, QUALITIES)}
 
 
 def reconstructions(model: Autoencoder, latents: Array) -> dict[str, Any]:
     """Decode the latents ``(T, latent_dim)`` of an episode."""
-    return to_sheet(decoded(model, latents), SHEET_BYTES)
+    return to_sheet(decoded(model, latents), SHEET_BYTES, QUALITIES)
 
 
 def decoded(model: Autoencoder, latents: Array) -> Array:

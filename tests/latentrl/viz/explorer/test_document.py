@@ -90,6 +90,13 @@ def test_the_map_has_latents_their_plane_and_factors(vector_page: Page) -> None:
     assert np.array_equal(tiles_of(data["thumbnails"]), images)
 
 
+def test_a_typical_latent_is_at_the_median_distance(vector_page: Page) -> None:
+    latents = array_of(vector_page.json()["map"]["latents"]).astype(float)
+    start = array_of(vector_page.json()["start"]).astype(float)
+    spread = lambda z: (((z - latents.mean(0)) / latents.std(0)) ** 2).sum(-1)  # noqa: E731
+    assert spread(start) == pytest.approx(np.median(spread(latents)), rel=0.1)
+
+
 def test_principal_axes_are_eigenvectors_of_the_covariance() -> None:
     latents = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32) * [1, 5, 3]
     axes = principal_axes(latents)
@@ -191,7 +198,10 @@ def test_a_title_cannot_end_its_element(vector_page: Page, tmp_path: Path) -> No
 def test_a_sheet_is_exact_until_it_is_too_large() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 3), np.uint8)
     assert np.array_equal(tiles_of(to_sheet(noise, 10_000)), noise)
-    assert to_sheet(noise, 100)["uri"].startswith("data:image/jpeg")
+    fine, coarse = to_sheet(noise, 100), to_sheet(noise, 100, (90, 30))
+    assert fine["uri"].startswith("data:image/jpeg")
+    assert len(coarse["uri"]) < len(fine["uri"])
+    assert np.abs(tiles_of(fine).astype(int) - noise).mean() < 10
     assert thumbnails(np.zeros((2, 100, 50, 3), np.uint8)).shape == (2, 48, 24, 3)
 
 
