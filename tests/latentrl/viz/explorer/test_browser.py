@@ -257,3 +257,26 @@ def test_without_a_decoder_sliders_show_traversals(
     assert np.abs(browser.pixels("decoded") - expected).max() <= 2
     browser.press("#points", "\ue014", "\ue007")
     browser.move("#time", 3)
+
+
+def test_the_page_fits_a_phone_and_follows_the_colour_scheme(opened: Any, grid_page: Page) -> None:
+    browser = opened(grid_page)
+    phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    assert browser.run("return document.documentElement.scrollWidth") <= 360
+    browser.run("document.getElementById('strip').scrollIntoView()")
+    browser.wait(lambda: browser.find("#small").is_displayed())
+    grounds = set()
+    for scheme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        grounds.add(browser.run("return getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2
+
+
+def test_every_control_has_a_name(opened: Any, grid_page: Page) -> None:
+    browser = opened(grid_page)
+    controls = browser.driver.find_elements("css selector", "input, button, select, canvas")
+    visible = [control for control in controls if control.is_displayed()]
+    assert len(visible) > 40
+    assert all(control.accessible_name for control in visible)

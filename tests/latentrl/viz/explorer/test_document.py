@@ -93,8 +93,8 @@ def test_the_map_has_latents_their_plane_and_factors(vector_page: Page) -> None:
 def test_a_typical_latent_is_at_the_median_distance(vector_page: Page) -> None:
     latents = array_of(vector_page.json()["map"]["latents"]).astype(float)
     start = array_of(vector_page.json()["start"]).astype(float)
-    spread = lambda z: (((z - latents.mean(0)) / latents.std(0)) ** 2).sum(-1)  # noqa: E731
-    assert spread(start) == pytest.approx(np.median(spread(latents)), rel=0.1)
+    distance = lambda z: (((z - latents.mean(0)) / latents.std(0)) ** 2).sum(-1)  # noqa: E731
+    assert distance(start) == pytest.approx(np.median(distance(latents)), rel=0.1)
 
 
 def test_principal_axes_are_eigenvectors_of_the_covariance() -> None:
