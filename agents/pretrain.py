@@ -78,7 +78,7 @@ class Pretrained:
     frames: Frames
     """All frames, before equal ones are removed and the rest is split."""
     images: list[Path]
-    """Files of reconstructions and traversals."""
+    """Files of reconstructions and traversals, and the explorer."""
     collect_seconds: float
     """Wall time of the collection."""
     fit_seconds: float

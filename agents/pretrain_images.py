@@ -1,4 +1,4 @@
-"""Images beside a pretrained model: reconstructions and traversals of held-out frames."""
+"""Images and the explorer beside a pretrained model, of held-out frames."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from latentrl import Frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.utils.io import write_bytes
+from latentrl.viz.explorer import explore
 from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
 from latentrl.viz.quality import varied_frames
 
@@ -16,7 +17,7 @@ IMAGES = 8
 
 
 def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]:
-    """Write reconstructions and traversals of held-out frames, chosen for variety.
+    """Write reconstructions and traversals of frames chosen for variety, and the explorer.
 
     Args:
         model: a fitted model.
@@ -37,4 +38,4 @@ def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]
     }
     for name, data in images.items():
         write_bytes(path / name, data)
-    return [path / name for name in images]
+    return [*(path / name for name in images), explore(model, held_out, path / "latent.html")]

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 EXTRAS = "cli,metrics"
 """Extras that README's array examples and the command need."""
+SOURCES = {".py", ".js", ".css", ".html"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -54,8 +55,8 @@ def test_wheel_contains_the_library_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"latentrl"}
     assert "latentrl/py.typed" in names
-    packaged = {name for name in names if name.endswith(".py")}
-    sources = (ROOT / "latentrl").rglob("*.py")
+    packaged = {name for name in names if Path(name).suffix in SOURCES}
+    sources = (file for file in (ROOT / "latentrl").rglob("*") if file.suffix in SOURCES)
     assert packaged == {file.relative_to(ROOT).as_posix() for file in sources}
 
 

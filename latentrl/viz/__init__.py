@@ -1,5 +1,6 @@
-"""Images, figures and maps; the callbacks for TensorBoard and for SB3 are in files of their own."""
+"""Images, figures, maps, the explorer; callbacks for TensorBoard and SB3 have their own files."""
 
-from latentrl.viz import figures, images, novelty_map
+from latentrl.viz import explorer, figures, images, novelty_map
+from latentrl.viz.explorer import explore
 
-__all__ = ["figures", "images", "novelty_map"]
+__all__ = ["explore", "explorer", "figures", "images", "novelty_map"]

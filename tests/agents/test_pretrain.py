@@ -106,6 +106,7 @@ def test_images_show_frames_that_training_never_had(tiny_run):
         "reconstructions.png",
         "traversals.png",
         "traversals.gif",
+        "latent.html",
     ]
     assert all(image.stat().st_size > 100 for image in result.images)
 

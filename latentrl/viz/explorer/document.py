@@ -1,0 +1,143 @@
+"""``explore``: what the page shows of a model and its frames, written as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentrl.data.frames import Frames, as_frames
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import ImagePreprocessor
+from latentrl.models.stored import check_stored
+from latentrl.types import Array, describe_space, same_kind
+from latentrl.utils.io import write_text
+from latentrl.viz.explorer.encoding import to_json
+from latentrl.viz.explorer.latents import Sample, data_map, dimensions
+from latentrl.viz.explorer.networks import image_format, networks
+from latentrl.viz.explorer.strip import STEPS, Episode, episode_strip, longest_episode
+from latentrl.viz.explorer.template import page
+from latentrl.viz.images import colormap
+
+MAX_BYTES = 5_000_000
+"""Size of the file that is never exceeded."""
+DATA_BYTES = 2_400_000
+"""Most bytes of frames and latents; the rest is for networks."""
+POINTS = 600
+"""Frames on the map, evenly spaced."""
+
+
+def explore(
+    model: Autoencoder,
+    frames: Frames | Array | str | Path,
+    path: str | Path,
+    *,
+    episode: Episode | None = None,
+    factors: Mapping[str, Array] | None = None,
+) -> Path:
+    """Write a self-contained HTML page that decodes latents as sliders move.
+
+    The page needs no network and opens from disk. It runs the decoder, and the encoder where there
+    is room, on weights rounded to float16; images of traversals replace a decoder that is too large
+    or of layers that the page does not have.
+
+    Args:
+        model: a model of images with a decoder.
+        frames: observations of the model's space, or a path that ``as_frames`` opens.
+        path: the file to write.
+        episode: observations of the strip; None takes the longest episode among ``frames``.
+        factors: known factors of ``frames`` by name, ``(N,)`` each, which colour the map.
+
+    Returns:
+        The path of the file, which is below 5 MB.
+
+    Raises:
+        TypeError: the model has no decoder.
+        ValueError: the model is not of images, the frames do not belong to it, there are none, or
+            a factor does not have one finite number per frame.
+        FileNotFoundError: there are no frames at the path.
+    """
+    _check_model(model)
+    opened = _opened(model, frames)
+    known = {name: _checked_factor(name, f, len(opened)) for name, f in (factors or {}).items()}
+    target = Path(path)
+    write_text(target, page(_document(model, opened, episode or longest_episode(opened), known)))
+    return target
+
+
+def _check_model(model: Autoencoder) -> None:
+    model.require_decoder()
+    if not isinstance(model.preprocess, ImagePreprocessor):
+        raise ValueError(
+            "the explorer is for models of images; this one takes observations of "
+            f"{describe_space(model.observation_space)}"
+        )
+
+
+def _opened(model: Autoencoder, source: Frames | Array | str | Path) -> Frames:
+    frames = as_frames(source, space=model.observation_space)
+    if not len(frames):
+        raise ValueError("the explorer needs at least one frame, got none")
+    if not same_kind(frames.observation_space, model.observation_space):
+        raise ValueError(
+            f"the model takes observations of {describe_space(model.observation_space)}, the "
+            f"frames are of {describe_space(frames.observation_space)}"
+        )
+    check_stored(frames, model)
+    return frames
+
+
+def _checked_factor(name: str, values: Array, count: int) -> Array:
+    array = np.asarray(values)
+    if array.shape != (count,) or array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise ValueError(
+            f"the factor {name!r} must have one finite number for each of the {count} frames, "
+            f"({count},); got {array.dtype} {array.shape}"
+        )
+    return array.astype(float)
+
+
+def _document(
+    model: Autoencoder, frames: Frames, episode: Episode, factors: Mapping[str, Array]
+) -> dict[str, Any]:
+    sample = Sample.of(model, frames, POINTS)
+    document = {
+        **_header(model, frames, len(sample.index)),
+        "image": image_format(model),
+        "dimensions": dimensions(model, sample),
+        "start": sample.typical,
+        **_data(model, frames, sample, episode, factors),
+    }
+    return {**document, **networks(model, document, MAX_BYTES - len(page(document)))}
+
+
+def _header(model: Autoencoder, frames: Frames, count: int) -> dict[str, Any]:
+    environment = frames.metadata.get("environment", {}).get("id")
+    return {
+        "title": f"{environment or 'Latents'} · {model.config.model}",
+        "facts": f"{model.latent_dim} latent dimensions, statistics of {count:,} frames",
+        "measure": "KL" if model.variational else "variance",
+        "grid": model.latent_layout.grid,
+        "inferno": colormap(np.arange(256), 0, 255),
+    }
+
+
+def _data(
+    model: Autoencoder,
+    frames: Frames,
+    sample: Sample,
+    episode: Episode,
+    factors: Mapping[str, Array],
+) -> dict[str, Any]:
+    """Describe map and strip, with fewer frames where all of them take too many bytes."""
+    every, steps = 1, len(episode.first(STEPS).observations)
+    while True:
+        data = {
+            "map": data_map(model, frames, sample[::every], factors),
+            "strip": episode_strip(model, episode.first(steps)),
+        }
+        if len(to_json(data)) <= DATA_BYTES or steps <= 1:
+            return data
+        every, steps = 2 * every, (steps + 1) // 2
