@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
+from envs.car_racing_factors import CarFactors
 from envs.car_racing_shaping import CarRacingShaping
 from envs.envpool import EnvPoolVectorEnv, refuse_unknown
 from envs.families import EnvDefaults, EnvFamily, EnvPoolSupport, register_family
@@ -46,6 +47,7 @@ register_family(
             has_discrete_variant=True,
             pretraining={"frames": 20_000, "epochs": 8, "latent_dim": 32},
         ),
+        observe=CarFactors,
         envpool=EnvPoolSupport(CarRacingVectorEnv, refuse_unknown),
         shaping=CarRacingShaping,
     )

@@ -1,0 +1,62 @@
+"""Known factors of CarRacing, from the simulator's state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.core import ActType, ObsType
+
+from latentrl.types import Array
+
+FACTORS = ("speed", "steering", "heading", "distance", "curvature")
+"""Names of the values in ``info["factors"]``, in order."""
+AHEAD = 10
+"""Tiles of the track ahead over which the curvature is taken."""
+
+
+class CarFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
+    """Adds ``info["factors"]``: what the frames of CarRacing show, in the simulator's units.
+
+    The speed; the angle of the front wheels; the angle of the car against the track, positive to
+    the left; its distance from the middle of the track, positive to the right; and the curvature of
+    the track ahead in radians per unit of length, positive to the left.
+    """
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[ObsType, dict[str, Any]]:
+        """Reset the environment."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        tiles = np.array(self.unwrapped.track)  # type: ignore[attr-defined]
+        self._angles, self._places = tiles[:, 1], tiles[:, 2:]
+        return observation, {**info, "factors": self._factors()}
+
+    def step(self, action: ActType) -> tuple[ObsType, Any, bool, bool, dict[str, Any]]:
+        """Step the environment."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, {**info, "factors": self._factors()}
+
+    def _factors(self) -> Array:
+        car = self.unwrapped.car  # type: ignore[attr-defined]
+        place = np.array(car.hull.position)
+        nearest = int(np.square(self._places - place).sum(1).argmin())
+        angle = self._angles[nearest]
+        right = np.array([np.cos(angle), np.sin(angle)])
+        ahead = (nearest + AHEAD) % len(self._angles)
+        length = np.linalg.norm(self._places[ahead] - self._places[nearest])
+        return np.array(
+            [
+                np.hypot(*car.hull.linearVelocity),
+                car.wheels[0].joint.angle,
+                _wrapped(car.hull.angle - angle),
+                right @ (place - self._places[nearest]),
+                _wrapped(self._angles[ahead] - angle) / length,
+            ]
+        )
+
+
+def _wrapped(angle: float) -> float:
+    """Return an angle between -pi and pi."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
