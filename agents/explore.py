@@ -6,12 +6,11 @@ from pathlib import Path
 
 from agents.pretrain import collect_frames
 from agents.pretrain_config import read_config, read_data
+from agents.pretrain_images import EXPLORER
 from latentrl import Frames, load
 from latentrl.cli.data import open_data, open_labels
 from latentrl.types import Array
 from latentrl.viz.explorer import explore
-
-FILE = "latent.html"
 
 
 def explore_model(
@@ -34,7 +33,7 @@ def explore_model(
     model = load(path, device=device)
     frames = _frames_of_pretraining(path) if data is None else open_data(data, model)
     factors = None if data is None else _factors(data, frames)
-    return explore(model, frames, path / FILE if out is None else out, factors=factors)
+    return explore(model, frames, path / EXPLORER if out is None else out, factors=factors)
 
 
 def _frames_of_pretraining(path: Path) -> Frames:

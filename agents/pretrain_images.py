@@ -12,6 +12,8 @@ from latentrl.viz.explorer import explore
 from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
 from latentrl.viz.quality import varied_frames
 
+EXPLORER = "latent.html"
+"""File of the explorer beside a model."""
 IMAGES = 8
 """Held-out frames in the images beside a model."""
 
@@ -38,4 +40,4 @@ def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]
     }
     for name, data in images.items():
         write_bytes(path / name, data)
-    return [*(path / name for name in images), explore(model, held_out, path / "latent.html")]
+    return [*(path / name for name in images), explore(model, held_out, path / EXPLORER)]

@@ -28,6 +28,7 @@ from agents.runs import env_folder, locked, make_run, newest_run
 from agents.train_config import REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
 from agents.venv import build_monitored, build_venv
+from envs.make import shaping_of
 from latentrl import load, save
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import NormalizedBonus
@@ -102,6 +103,8 @@ class _Plan:
         agent = describe_agent(config, encoder)
         if encoder is not None:
             check_refine_at(config.refine_at, encoder, agent)
+        if config.shaping:
+            shaping_of(agent.environment)  # raises where there is none
         path = config.out or make_run("agents", config.env, config.run_name)
         return cls(config, agent, path, encoder)
 

@@ -68,7 +68,7 @@ class ALEVectorEnv(EnvPoolVectorEnv):
         """Return frames ``(B, 210, 160, 3)`` from ``(B, 3, 210, 160)``."""
         frames = np.empty((len(observations), 210, 160, 3), np.uint8)
         for planes, frame in zip(observations, frames, strict=True):
-            cv2.merge(tuple(planes), frame)  # about 100 times as fast as a transposed copy
+            cv2.merge(tuple(planes), frame)  # much faster than a strided copy
         return frames
 
 

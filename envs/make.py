@@ -107,7 +107,7 @@ def make_vector(
     if backend == "envpool" and episode_seeds:
         raise ValueError("EnvPool takes no episode seeds: use backend 'gymnasium'")
     family = family_of(environment.id)
-    shaping = _shaping_of(environment, family) if shaped else None
+    shaping = shaping_of(environment) if shaped else None
     if backend == "auto":
         backend = _backend_for(environment, family, bool(episode_seeds))
     if backend == "envpool":
@@ -201,12 +201,21 @@ def _make_gymnasium(
     return in_workers(makers, AutoresetMode.SAME_STEP)
 
 
-def _shaping_of(
-    environment: Environment, family: EnvFamily
-) -> Callable[[VectorEnv[Any, Any, Any], int], Shaping]:
+def shaping_of(environment: Environment) -> Callable[[VectorEnv[Any, Any, Any], int], Shaping]:
+    """Return the shaping of the environment's family.
+
+    Raises:
+        ValueError: it has none, or none for these observations.
+    """
+    family = family_of(environment.id)
     if family.shaping is None:
         shaped = sorted(other.name for other in FAMILIES.values() if other.shaping)
         raise ValueError(f"{environment.id} has no shaping; families with one: {', '.join(shaped)}")
+    if environment.render_size or environment.key:
+        raise ValueError(
+            f"the shaping of {environment.id} is for its own observations, not for rendered images "
+            "or one key of them"
+        )
     return family.shaping
 
 

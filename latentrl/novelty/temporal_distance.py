@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentrl.models.backbones import BACKBONES, default_backbone, dense
+from latentrl.models.backbones import dense
 from latentrl.novelty.base import BONUSES, grown
 from latentrl.novelty.prediction import PredictionBonus, RunningNormalizer
 from latentrl.novelty.trajectories import Trajectories
@@ -34,7 +33,6 @@ class TemporalDistance(PredictionBonus):
 
     def __init__(
         self,
-        of: Literal["latents", "pixels"] = "latents",
         features: int = 32,
         discount: float = 0.99,
         window: int = 256,
@@ -47,7 +45,6 @@ class TemporalDistance(PredictionBonus):
         """Measure distances between features of the states.
 
         Args:
-            of: "latents", or "pixels" of image observations.
             features: number of features of the symmetric and of the asymmetric part.
             discount: a pair is a state and one that follows it after k steps, with the probability
                 ``(1 - discount) * discount ** (k - 1)``.
@@ -61,7 +58,7 @@ class TemporalDistance(PredictionBonus):
         Raises:
             ValueError: a value is out of range.
         """
-        super().__init__(of, learning_rate, seed)
+        super().__init__("latents", learning_rate, seed)
         least_one = (features, interval, gradient_steps)
         if min(least_one) < 1 or min(window, batch_size) < 2 or not 0 <= discount < 1:
             raise ValueError(
@@ -73,12 +70,12 @@ class TemporalDistance(PredictionBonus):
         self.features, self.interval = features, interval
         self.gradient_steps, self.batch_size = gradient_steps, batch_size
         self.trajectories = Trajectories(window, discount)
-        self._forget()
+        self._clear()
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         """Empty the memories of all episodes."""
         self._visited = np.zeros((0, MEMORY, 0), np.float32)
-        """Inputs of the states of each environment's episode, ``(num_envs, MEMORY, values)``."""
+        """Latents of each environment's episode, ``(num_envs, MEMORY, latent_dim)``."""
         self._points = torch.zeros(0, MEMORY, 2 * self.features)
         """Their features."""
         self._lengths = np.zeros(0, int)
@@ -86,11 +83,9 @@ class TemporalDistance(PredictionBonus):
 
     def build(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         """Return normaliser, features, and the potential of a later state."""
-        vector = {"name": "mlp", "hidden": (HIDDEN,)}
-        backbone = BACKBONES.build(vector if len(shape) == 1 else default_backbone(shape))
         return {
             "normalizer": RunningNormalizer(shape),
-            "features": backbone.encoder(shape, 2 * self.features),
+            "features": dense((*shape, HIDDEN, 2 * self.features)),
             "potential": dense((2 * self.features, HIDDEN, 1)),
         }
 
@@ -100,7 +95,7 @@ class TemporalDistance(PredictionBonus):
         self._lengths = grown(self._lengths, env_ids)
         self._lengths[env_ids] = 0
         self.trajectories.start(env_ids)
-        self._remember(env_ids, x, self._embed(x))
+        self._store(env_ids, x, self._embed(x))
 
     def score(self, transitions: Transitions) -> Array:
         """Return the least distance to each next state, float32 ``(B,)``."""
@@ -124,7 +119,7 @@ class TemporalDistance(PredictionBonus):
 
     @torch.no_grad()
     def _embed(self, x: Tensor) -> Tensor:
-        """Return the features ``(B, 2 * features)`` of ``x (B, *shape)``."""
+        """Return the features ``(B, 2 * features)`` of latents ``(B, latent_dim)``."""
         networks = self.networks(x)
         points: Tensor = networks["features"](networks["normalizer"](x))
         return points
@@ -147,13 +142,13 @@ class TemporalDistance(PredictionBonus):
         return distances.numpy()
 
     def _learn(self, transitions: Transitions, x: Tensor, points: Tensor) -> None:
-        self._remember(transitions.env_ids, x, points)
+        self._store(transitions.env_ids, x, points)
         if self.trajectories.steps % self.interval == 0:
             self._train(x)
 
-    def _remember(self, env_ids: Array, x: Tensor, points: Tensor) -> None:
+    def _store(self, env_ids: Array, x: Tensor, points: Tensor) -> None:
         """Append states to the memories of their episodes, and to the trajectories."""
-        values = x.flatten(1).numpy()
+        values = x.numpy()
         self._lengths = grown(self._lengths, env_ids)
         missing = len(self._lengths) - len(self._points)
         if missing or self._visited.shape[2] != values.shape[1]:
@@ -172,29 +167,28 @@ class TemporalDistance(PredictionBonus):
     def _train(self, x: Tensor) -> None:
         networks = self.networks(x)
         newest = self.trajectories.newest(self.interval)
-        self.normalize_by(networks, torch.from_numpy(newest).reshape(-1, *x.shape[1:]))
+        self.normalize_by(networks, torch.from_numpy(newest))
         for _ in range(self.gradient_steps):
             pairs = self.trajectories.pairs(self.batch_size, self.generator)
             if pairs is None:
                 return
-            first, later = (torch.from_numpy(side).reshape(-1, *x.shape[1:]) for side in pairs)
+            first, later = map(torch.from_numpy, pairs)
             loss = self._loss(networks, first, later)
             self.error = float(loss.detach())
             gradient_step(loss, self.optimizer)
-        self._embed_again(x)
+        self._embed_again()
 
     def _loss(self, networks: nn.ModuleDict, first: Tensor, later: Tensor) -> Tensor:
-        """Return the symmetric InfoNCE loss of pairs, equation 7 of the paper."""
+        """Return the InfoNCE loss of pairs, over later and over earlier states, in nats."""
         x, y = (networks["features"](networks["normalizer"](side)) for side in (first, later))
         energies = networks["potential"](y).T - distance(x[:, None], y)
         target = torch.arange(len(x))
         return F.cross_entropy(energies, target) + F.cross_entropy(energies.T, target)
 
-    def _embed_again(self, x: Tensor) -> None:
+    def _embed_again(self) -> None:
         """Compute the features of all memories by the network that has been trained."""
         for env, length in enumerate(np.minimum(self._lengths, MEMORY)):
-            states = torch.from_numpy(self._visited[env, :length]).reshape(-1, *x.shape[1:])
-            self._points[env, :length] = self._embed(states)
+            self._points[env, :length] = self._embed(torch.from_numpy(self._visited[env, :length]))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return networks, optimizer and generator, and the trajectories; no episode's memory."""
@@ -203,7 +197,7 @@ class TemporalDistance(PredictionBonus):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned; episodes start anew."""
         super().load_state_dict(self.trajectories.loaded_from(state))
-        self._forget()
+        self._clear()
 
     def metrics(self) -> dict[str, float]:
         """Return the contrastive loss of the newest gradient step, in nats."""

@@ -35,7 +35,7 @@ class Trajectories:
         self.added = np.zeros(0, np.int64)
         """States that were added in each environment."""
         self.steps = 0
-        """Calls of ``add`` that did not follow a start of episodes alone."""
+        """Calls of ``add`` after a step; those after the start of an episode do not count."""
         self._current = np.zeros(0, np.int64)
         self._started = False
 

@@ -130,3 +130,6 @@ def test_environments_without_shaping():
         ValueError, match="PixelReach-v0 has no shaping; families with one: car_racing"
     ):
         make_vector(Environment("PixelReach-v0"), 2, shaped=True)
+    rendered = Environment("CarRacing-v3", render_size=64)
+    with pytest.raises(ValueError, match="CarRacing-v3 is for its own observations, not for rend"):
+        make_vector(rendered, 2, shaped=True)
