@@ -121,7 +121,7 @@ def test_nothing_in_a_run_is_a_pickle(workspace):
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert sum(file.name.startswith("replay-") for file in files) >= 1
     images = {".png", ".gif", ".mp4"}
-    data = {".safetensors", ".json", ".jsonl", ".csv", ".npy", ".u8", ".bin", ".lock"}
+    data = {".html", ".safetensors", ".json", ".jsonl", ".csv", ".npy", ".u8", ".bin", ".lock"}
     for file in files:
         assert file.suffix in images | data or file.name.startswith("events.out.tfevents"), file
         head = file.read_bytes()[:4]
