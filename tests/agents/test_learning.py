@@ -14,7 +14,7 @@ from envs import Environment, make_vector
 
 REACH = Environment("PixelReach-v0")
 CONTINUOUS = Environment("tests.helpers:continuous_reach")
-EPISODES = 200
+EPISODES = 100
 GOOD = 0.85
 """Shortest paths have a mean return of 0.92, uniform random actions one of about -0.2."""
 
@@ -60,7 +60,7 @@ SAC = {
 }
 CASES = [
     ("ppo", PPO, REACH, GOOD),
-    ("dqn", DQN, REACH, GOOD),
+    pytest.param("dqn", DQN, REACH, GOOD, marks=pytest.mark.slow),
     pytest.param("qrdqn", QRDQN, REACH, GOOD, marks=pytest.mark.slow),
     pytest.param("sac", SAC, CONTINUOUS, 0.5, marks=pytest.mark.slow),
 ]

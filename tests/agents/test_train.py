@@ -176,10 +176,10 @@ def test_every_algorithm_is_resumed_as_a_run(algo, encoder):
 def test_every_bonus_is_saved_and_resumed(name):
     torch.manual_seed(0)
     model = lrl.ae((32, 32, 3), 6, backbone={"name": "conv", "channels": (8,), "hidden": 16})
-    result = tiny_train(model, novelty=name)
+    result = tiny_train(model, novelty=name, timesteps=128, eval_every=128)
     assert result.path.name.startswith(f"ppo-latent-{name}")
     before = _bonuses_scored(result.path)
-    again = train(TrainConfig(env="PixelReach-v0", timesteps=320, novelty=name, resume=True))
+    again = train(TrainConfig("PixelReach-v0", timesteps=192, novelty=name, resume=True))
     assert _bonuses_scored(again.path) > before > 0
 
 

@@ -40,6 +40,7 @@ def test_more_weight_makes_more_zeros(vectors: Any) -> None:
     assert fractions[0] + 0.1 < fractions[1] < fractions[2] - 0.1
 
 
+@pytest.mark.slow
 def test_the_default_weight_makes_latents_sparse(images: Any) -> None:
     fractions = []
     for make in (lrl.ae, lrl.sparse_ae):
