@@ -53,18 +53,26 @@ class SaveByClock(BaseCallback):
 
 
 class StopByClock(BaseCallback):
-    """Ends the training after some minutes, validations included."""
+    """Ends the training after some minutes, validations included, and logs ``time/clock``."""
 
-    def __init__(self, minutes: float) -> None:
-        """End the training ``minutes`` after its start; that of a resumed run starts anew."""
+    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """End the training ``minutes`` after its start; that of a resumed run starts anew.
+
+        Args:
+            minutes: the budget.
+            clock: function that returns seconds.
+        """
         super().__init__()
-        self.seconds = 60 * minutes
+        self.seconds, self.clock = 60 * minutes, clock
 
     def _on_training_start(self) -> None:
-        self._end = time.monotonic() + self.seconds
+        self._start = self.clock()
 
     def _on_step(self) -> bool:
-        return time.monotonic() < self._end
+        return self.clock() - self._start < self.seconds
+
+    def _on_rollout_end(self) -> None:
+        self.logger.record("time/clock", self.clock() - self._start)
 
 
 class OrderlyLogger(Logger):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,13 @@ class Trained:
     """Validation of the best checkpoint; None before the first one."""
 
 
-def train(config: TrainConfig) -> Trained:
+def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> Trained:
     """Train an agent; Ctrl-C saves the last checkpoint, from which ``resume=True`` continues.
+
+    Args:
+        config: flags of the training.
+        clock: function that returns the seconds of ``config.minutes``; another one than the time
+            of the day may count those of the processor.
 
     Raises:
         ValueError: flags contradict each other, the environment or the resumed run, or another
@@ -75,7 +81,7 @@ def train(config: TrainConfig) -> Trained:
     """
     plan = _Plan.resumed(config) if config.resume else _Plan.fresh(config)
     with locked(plan.path):
-        run = _Run(plan)
+        run = _Run(plan, clock)
         run.restore() if config.resume else run.start()
         print(describe_hyperparameters(run.agent))
         return run.learn()
@@ -123,8 +129,8 @@ class _Plan:
 class _Run:
     """One training run: its folder, environments, algorithm and callbacks."""
 
-    def __init__(self, plan: _Plan) -> None:
-        self.config = plan.config
+    def __init__(self, plan: _Plan, clock: Callable[[], float]) -> None:
+        self.config, self.clock = plan.config, clock
         self.agent = plan.agent
         self.path = plan.path
         self.encoder = plan.encoder
@@ -257,7 +263,7 @@ class _Run:
         if self.novelty is not None:
             callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
         if self.config.minutes is not None:
-            callbacks.append(StopByClock(self.config.minutes))
+            callbacks.append(StopByClock(self.config.minutes, self.clock))
         if refine_at := self.config.refine_at:
             done = self.agent.refined_at
             callbacks.append(RefineEncoder(refine_at, self.config.seed, self._adopt, done))

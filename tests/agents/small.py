@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import latentrl as lrl
@@ -93,9 +94,9 @@ def store_validation(run, **notes):
     write_tensors(run / "best" / WEIGHTS, tensors, {"agent": {**header, "validation": notes}})
 
 
-def tiny_train(encoder, **flags):
+def tiny_train(encoder, clock=time.monotonic, **flags):
     """Train PPO for 192 timesteps with three validations."""
     lrl.save(encoder, env_folder("vae", "PixelReach-v0") / "random-1")
     defaults = {"timesteps": 192, "eval_every": 64, "eval_episodes": 3, "backend": "gymnasium"}
     small = {"n_envs": 2, "hyperparams": as_words(CHANGES[flags.get("algo", "ppo")])}
-    return train(TrainConfig(env="PixelReach-v0", **{**defaults, **small, **flags}))
+    return train(TrainConfig(env="PixelReach-v0", **{**defaults, **small, **flags}), clock)

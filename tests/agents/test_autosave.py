@@ -10,6 +10,7 @@ from stable_baselines3.common.logger import KVWriter
 
 from agents.autosave import OrderlyLogger, StopByClock
 from agents.train_config import TrainConfig
+from scripts.studies.sparse_rewards.perform import logged_rows
 from tests.agents.small import tiny_train
 
 
@@ -33,18 +34,20 @@ def test_what_is_logged_is_written_before_an_interruption_acts(tmp_path):
     assert form.written == [({"loss": 2.0}, 7)]
 
 
-def test_training_ends_by_the_clock(encoder, monkeypatch):
-    clock = iter(range(10_000))
-    monkeypatch.setattr("agents.autosave.time.monotonic", lambda: float(next(clock)))
-    result = tiny_train(encoder, timesteps=10**6, minutes=1.0)
+def test_training_ends_by_the_clock_and_logs_it(encoder):
+    seconds = iter(range(10_000))
+    clock = lambda: float(next(seconds))  # noqa: E731
+    result = tiny_train(encoder, clock, timesteps=10**6, minutes=1.0)
     # A second passes at each look at the clock; each step looks once, of two environments.
     assert 0 < result.timesteps <= 2 * 60
+    logged = [float(row["time/clock"]) for row in logged_rows(result.path)]
+    assert logged == sorted(logged)
+    assert 0 < logged[0] <= logged[-1] <= 62
 
 
-def test_a_clock_starts_with_the_training(monkeypatch):
+def test_a_clock_starts_with_the_training():
     now = [100.0]
-    monkeypatch.setattr("agents.autosave.time.monotonic", lambda: now[0])
-    stop = StopByClock(0.5)
+    stop = StopByClock(0.5, lambda: now[0])
     stop._on_training_start()
     now[0] += 29.9
     assert stop._on_step()

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import shutil
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from latentrl.types import Array
 from latentrl.utils.io import read_json, write_csv, write_json
 from scripts.studies.core import machine
 from scripts.studies.sparse_rewards.perform import logged_rows
+from scripts.studies.suite.clock import core_seconds
 from scripts.studies.suite.tasks import (
     ABLATIONS,
     LATENTS,
@@ -53,7 +53,7 @@ CURVE = ("env_frames", "seconds", "return")
 
 
 def perform(run: Run, minutes: float) -> None:
-    """Perform a run within ``minutes``, from its beginning, and write its result."""
+    """Perform a run within ``minutes`` of its core, from its beginning, and write its result."""
     torch.set_num_threads(1)
     for name in ("result", "folder"):
         getattr(run, name).parent.mkdir(parents=True, exist_ok=True)
@@ -99,32 +99,27 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
         else:
             pretraining = read_json(dataclasses.replace(run, arm=LATENTS).result)["pretraining"]
     left = max(minutes - pretraining["seconds"] / 60, 1 / 60)
-    trained = train(_train_config(run, encoder, left))
-    cpu_seconds = time.process_time()
+    trained = train(_train_config(run, encoder, left), core_seconds)
     curve = list(_curve(trained, pretraining))
     write_csv(run.result.with_suffix(".csv"), [CURVE, *curve])
     return {
         "pretraining": pretraining,
         "timesteps": trained.timesteps,
         "training_minutes": left,
-        # Of the process, to the end of the training: on a shared machine fewer than the minutes.
-        "cpu_seconds": cpu_seconds,
         "deterministic": _evaluation(trained, deterministic=True),
         "stochastic": _evaluation(trained, deterministic=False),
     }
 
 
 def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:
-    start = time.perf_counter()
+    start = core_seconds()
     config = completed(PretrainConfig(run.env, seed=run.seed, out=out), None)
     # A slow simulator would take the whole clock for the frames of the default.
     most = int(60 * minutes * COLLECTING * _steps_per_second(run.env)) // MOST
     config = dataclasses.replace(config, frames=min(config.frames or most, max(most, 64)))
     result = pretrain(config)
     return {
-        "seconds": time.perf_counter() - start,
-        "collect_seconds": result.collect_seconds,
-        "fit_seconds": result.fit_seconds,
+        "seconds": core_seconds() - start,
         "frames": len(result.frames),
         "model": dataclasses.asdict(result.model.config),
         "quality": load(out, "cpu").metadata.get("quality"),
@@ -135,8 +130,8 @@ def _steps_per_second(env_id: str) -> float:
     environment = Environment(env_id, frame_skip=defaults_for(env_id).frame_skip)
     envs = make_vector(environment, 2)
     envs.reset(seed=0)
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() - start < TRIAL:
+    steps, start = 0, core_seconds()
+    while core_seconds() - start < TRIAL:
         envs.step(envs.action_space.sample())
         steps += envs.num_envs
     envs.close()
@@ -198,7 +193,7 @@ def _curve(trained: Trained, pretraining: Mapping[str, Any]) -> Iterator[list[fl
         timesteps, mean = row.get("time/total_timesteps"), row.get("rollout/ep_rew_mean")
         if timesteps and mean:
             frames = (int(timesteps) + pretraining["frames"]) * skip
-            seconds = float(row["time/time_elapsed"]) + pretraining["seconds"]
+            seconds = float(row["time/clock"]) + pretraining["seconds"]
             yield [frames, round(seconds, 1), float(mean)]
 
 

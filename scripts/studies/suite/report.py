@@ -46,16 +46,16 @@ COLUMNS = (
 ENCODERS = (
     *("environment", "changing pixels", "all pixels", "lost detail", "pretraining, s"),
     *("frames", "latents, timesteps/s", "pixels, timesteps/s"),
-    *("latents, fraction of a core", "pixels, fraction of a core"),
 )
 COLOURS = {LATENTS: "#2c6e9e", PIXELS: "#c9772b", RANDOM_ENCODER: "#9a9a9a"}
 HEAD = """# Suite
 
 PPO on the latents of a pretrained encoder, on pixels (SB3's `CnnPolicy`) and on the latents of a
 random encoder of the same network. One set of defaults serves all environments; frame skip and
-stack are the same for all agents of an environment. Each run has one core and {minutes} minutes, in
+stack are the same for all agents of an environment. Each run has {minutes} minutes of one core, in
 which latents are pretrained, too: on the default number of frames, or on fewer where the simulator
-takes more than a tenth of the time for them. Validations are off.
+takes more than a tenth of the time for them. The clock is the processor's time of the run and its
+simulator, so that other work on the machine takes nothing from it. Validations are off.
 
 The first command performs the runs without a result, the second one writes this page from the files
 in [suite](suite):
@@ -171,9 +171,8 @@ def _encoder_row(env: str, found: Found) -> list[str]:
     seconds = _mean([each["seconds"] for each in pretraining])
     frames = _mean([each["frames"] for each in pretraining])
     rates = [_rate(found[arm]) for arm in (LATENTS, PIXELS)]
-    cores = [_number(_core(found[arm])) for arm in (LATENTS, PIXELS)]
     numbers = (("" if x is None else f"{x:,.0f}") for x in (seconds, frames, *rates))
-    return [env, *kept, *numbers, *cores]
+    return [env, *kept, *numbers]
 
 
 def _ablations(found: Mapping[str, Found]) -> Iterator[str]:
@@ -203,10 +202,6 @@ def _ablation_row(env: str, found: Found) -> list[str]:
 
 def _rate(found: Sequence[Record]) -> float | None:
     return _mean([r.data["timesteps"] / (60 * r.data["training_minutes"]) for r in found])
-
-
-def _core(found: Sequence[Record]) -> float | None:
-    return _mean([r.data["cpu_seconds"] / (60 * r.data["minutes"]) for r in found])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

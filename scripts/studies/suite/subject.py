@@ -31,7 +31,7 @@ class Suite(Subject):
     seeds: int | None = None
     """Runs of each arm; by default 3 of latents and pixels, 2 of random encoders, 1 of others."""
     minutes: float = 8.0
-    """Wall-clock budget of a run, pretraining included and evaluation not."""
+    """Time of a core for each run, pretraining included and evaluation not."""
     jobs: int = os.cpu_count() or 1
     """Parallel runs, one core each."""
 

@@ -35,7 +35,6 @@ def write(results):
                 "pretraining": {"seconds": seconds, "frames": collected, "quality": quality},
                 "timesteps": 48_000,
                 "training_minutes": 8.0,
-                "cpu_seconds": 432.0,
             }
             rows = [[frames * i / 4, 120.0 * i, final * i / 4] for i in range(1, 5)]
             columns = ("env_frames", "seconds", "return")

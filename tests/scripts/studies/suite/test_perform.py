@@ -51,7 +51,6 @@ def test_a_random_encoder_has_the_network_of_the_pretrained_one(tiny):
     assert record["pretraining"]["frames"] >= 64  # of which as many are distinct
     assert other["pretraining"]["frames"] == 0
     assert other["training_minutes"] == record["minutes"] == 1 / 60
-    assert record["cpu_seconds"] > 0
     assert len(record["deterministic"]["returns"]) == 2
     with Run(REACH, LATENTS, 0).result.with_suffix(".csv").open() as lines:
         rows = [[float(x) for x in row.values()] for row in csv.DictReader(lines)]
