@@ -40,7 +40,7 @@ def test_training_ends_by_the_clock_and_logs_it(encoder):
     result = tiny_train(encoder, clock, timesteps=10**6, minutes=1.0)
     # A second passes at each look at the clock; each step looks once, of two environments.
     assert 0 < result.timesteps <= 2 * 60
-    logged = [float(row["time/clock"]) for row in logged_rows(result.path)]
+    logged = [float(row["time/clock"]) for row in logged_rows(result.path) if row["time/clock"]]
     assert logged == sorted(logged)
     assert 0 < logged[0] <= logged[-1] <= 62
 
