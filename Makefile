@@ -52,5 +52,5 @@ reference: .venv-pythae/.ready  ## pythae, for the study of the ELBO
 	.venv-pythae/bin/python -m pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2
 	touch $@
 
-clean:  ## remove the virtual environment, keep runs/
-	rm -rf $(VENV)
+clean:  ## remove the virtual environment and the site, keep runs/
+	rm -rf $(VENV) site
