@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow lint statistics benchmark reference clean
+.PHONY: help setup demo test test-slow lint docs statistics benchmark reference clean
 
 help:  ## the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,13 @@ lint: $(READY)  ## ruff, the word list and mypy
 	$(PYTHON) scripts/lint_words.py
 	$(VENV)/bin/mypy
 
+docs: $(VENV)/.docs  ## the site of the documentation, in site/
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+$(VENV)/.docs: $(READY)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
+
 statistics: $(READY)  ## sizes of files and functions, density of comments
 	$(PYTHON) scripts/code_statistics.py
 
@@ -45,5 +52,5 @@ reference: .venv-pythae/.ready  ## pythae, for the study of the ELBO
 	.venv-pythae/bin/python -m pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2
 	touch $@
 
-clean:  ## remove the virtual environment, keep runs/
-	rm -rf $(VENV)
+clean:  ## remove the virtual environment and the site, keep runs/
+	rm -rf $(VENV) site

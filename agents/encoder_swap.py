@@ -56,7 +56,8 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder
             saved one. An ``Autoencoder`` is copied, so that ``ReconstructionNovelty.live`` can be
             passed, and continues to train.
 
-    Returns: The agent's new encoder, a frozen copy of an ``Autoencoder``; save it with the agent.
+    Returns:
+        The agent's new encoder, a frozen copy of an ``Autoencoder``; save it with the agent.
 
     Raises:
         TypeError: ``encoder`` lacks ``latent_space`` or ``encode``.

@@ -81,7 +81,7 @@ class EnvFamily:
 
     ``envs.make`` and ``envs.envpool`` contain no environment's name: they read this object. A new
     family is one file that calls ``register_family``, and its import in ``envs/__init__.py``; or it
-    is a module of a user's own, which the scripts import by ``--plugin``::
+    is a module of a user's own, which the scripts import by ``--plugin``:
 
         register_family(
             EnvFamily(

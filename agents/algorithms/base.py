@@ -92,6 +92,7 @@ class AlgorithmSpec:
 
 
 ALGORITHMS: Registry[AlgorithmSpec] = Registry("algorithm")
+"""Functions that return an algorithm's specification, by name."""
 
 
 def find_algorithm(name: str) -> AlgorithmSpec:

@@ -109,6 +109,7 @@ class Verb:
 
 
 VERBS: Registry[Verb] = Registry("verb")
+"""Verbs by name: dataclasses of flags."""
 
 
 def at_least(minimum: int, **numbers: int) -> None:

@@ -19,6 +19,7 @@ Part = str | Spec
 """A registered name, or a spec: the name and its options."""
 
 MODELS: Registry[Autoencoder] = Registry("model")
+"""Model functions by name."""
 
 POINT: Spec = {"name": "point"}
 UNIT_POINT: Spec = {"name": "point", "unit_columns": True}

@@ -37,6 +37,7 @@ class Corruption(ABC):
 
 
 CORRUPTIONS: Registry[Corruption] = Registry("corruption")
+"""Corruptions by name."""
 
 
 def corrupt(

@@ -36,6 +36,7 @@ class Likelihood(Protocol):
 
 
 LIKELIHOODS: Registry[Likelihood] = Registry("likelihood")
+"""Likelihoods by name."""
 
 
 @LIKELIHOODS.register("bernoulli")

@@ -46,7 +46,7 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
 
     The weight of changing pixels makes them count as much as all pixels together. A cell of the
     grid has more channels where much of the image changes in a step. The values that are
-    reconstructed worst weigh more in all frames::
+    reconstructed worst weigh more in all frames:
 
         model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from latentrl.utils.registry import Registry
 
 Shape = tuple[int, ...]
+"""Shape of one input, without the batch."""
 DEFAULTS = {3: "conv", 2: "recurrent", 1: "mlp"}
 """Backbone of images, sequences and vectors, by the number of axes of an input."""
 
@@ -40,6 +41,7 @@ class Backbone(Protocol):
 
 
 BACKBONES: Registry[Backbone] = Registry("backbone")
+"""Backbones by name."""
 
 
 def default_backbone(shape: Shape) -> dict[str, str]:

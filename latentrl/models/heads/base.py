@@ -62,3 +62,4 @@ class Head(Protocol):
 
 
 HEADS: Registry[Head] = Registry("head")
+"""Heads by name."""

@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
 }
+"""Activations of latents without a distribution, by name."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class Loss(ABC):
 
 
 LOSSES: Registry[Loss] = Registry("loss")
+"""Losses by name."""
 
 
 def check_weight(name: str, weight: float) -> None:

@@ -43,6 +43,7 @@ class Reconstruction(nn.Module):
 
 
 RECONSTRUCTIONS: Registry[Reconstruction] = Registry("reconstruction")
+"""Reconstruction terms by name."""
 
 
 @RECONSTRUCTIONS.register("pixels")

@@ -49,7 +49,7 @@ PPO and DQN with and without a novelty bonus, from the RGB pixels of a partial v
 only reward comes at the end. An encoder is pretrained on frames of random actions and stays frozen.
 
 The first command trains and evaluates the agents that have no result, the second one writes this
-page from the files in [sparse_rewards](sparse_rewards):
+page from the files in `docs/results/sparse_rewards/`:
 
 ```
 python scripts/study.py sparse_rewards
