@@ -25,7 +25,7 @@ from agents.pretrain import newest_encoder
 from agents.quality import warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
-from agents.train_config import REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
+from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
 from agents.venv import build_monitored, build_venv
 from envs.make import shaping_of
@@ -45,8 +45,6 @@ from latentrl.viz.sb3_callbacks import (
 )
 
 __all__ = ["TrainConfig", "Trained", "describe_agent", "describe_hyperparameters", "train"]
-
-FLAGS_FILE = "training.json"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -170,13 +170,13 @@ def traversal_gif(
     return gif([*frames, *frames[-2:0:-1]], fps=10)
 
 
-def gif(frames: Sequence[Array], fps: int) -> bytes:
-    """Encode RGB frames ``(H, W, 3)`` as a looping GIF of 64 colours."""
+def gif(frames: Iterable[Array], fps: int) -> bytes:
+    """Encode RGB frames ``(H, W, 3)``, at least one, as a looping GIF of 64 colours."""
     # Dithering is noise, which the compression of GIF cannot shorten.
-    images = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames]
+    images = (Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames)
     buffer = io.BytesIO()
-    images[0].save(
-        buffer, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0
+    next(images).save(
+        buffer, "GIF", save_all=True, append_images=images, duration=round(1000 / fps), loop=0
     )
     return buffer.getvalue()
 
