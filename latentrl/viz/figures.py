@@ -134,12 +134,12 @@ def _renderer() -> Any:
 
 
 def text_width(text: str, size: float = FONT) -> int:
-    """Return the width in pixels of ``text`` in a font of ``size`` points."""
+    """Return the width in pixels of the widest line of ``text``, in a font of ``size`` points."""
     require_matplotlib()
     from matplotlib.font_manager import FontProperties
 
-    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(size=size), False)
-    return math.ceil(float(width))
+    measure, font = _renderer().get_text_width_height_descent, FontProperties(size=size)
+    return max(math.ceil(float(measure(line, font, False)[0])) for line in text.split("\n"))
 
 
 def ticks(low: float, high: float, count: int = 4) -> Array:
