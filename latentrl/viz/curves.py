@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from latentrl.types import Array
-from latentrl.viz.figures import Axes, Figure, new_figure
+from latentrl.viz.figures import FONT, Axes, Figure, new_figure
 
 PANEL = (340, 270)
 """Width and height of a panel in pixels, labels included."""
@@ -13,10 +13,10 @@ PALENESS = 0.2
 """Opacity of a band."""
 
 
-def panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
+def panels(count: int, columns: int, x: str = "", y: str = "") -> tuple[Figure, list[Axes]]:
     """Return a figure and ``count`` axes on it, in rows of ``columns`` or fewer.
 
-    Make and fill them within ``style()``.
+    Make and fill them within ``style()``. The quantities ``x`` and ``y`` are those of all axes.
 
     Raises:
         ValueError: ``count`` or ``columns`` is less than 1.
@@ -28,6 +28,8 @@ def panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
     rows = math.ceil(count / columns)
     figure = new_figure((columns * PANEL[0], rows * PANEL[1]), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    figure.supxlabel(x, fontsize=FONT)
+    figure.supylabel(y, fontsize=FONT)
     for used in axes[:count]:
         used.grid()
     for unused in axes[count:]:

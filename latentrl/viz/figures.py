@@ -61,6 +61,9 @@ STYLE: dict[str, Any] = {
     "grid.color": "0.92",
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.2,
+    # Inches around the axes of a figure.
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
 }
 PAD, LINE = 8, 22
 """Pixels around labels, and of a line of text."""

@@ -34,6 +34,7 @@ COLUMNS = (
     *("return, deterministic", "return, stochastic", "goal", "reached"),
 )
 SHORT = "task", "frames", "with the bonus", "without", "others"
+X_LABEL = "million env frames, pretraining included"
 VERDICTS = {
     (True, True): "yes",
     (False, True): "stochastic",
@@ -122,7 +123,7 @@ def plot() -> Path:
     """Plot the training return against env frames, one panel per task; return the file."""
     names = [name for name in TASKS if bonuses_with_results(name)]
     with style():
-        figure, axes = panels(len(names), columns=3)
+        figure, axes = panels(len(names), 3, X_LABEL, "training return")
         for panel, name in zip(axes, names, strict=True):
             _panel(panel, name)
     write_bytes(PLOT, figure_png(figure))
@@ -135,9 +136,8 @@ def _panel(panel: Axes, name: str) -> None:
         none = bonus == NO_BONUS
         colour, label = (BASELINE, "no bonus") if none else (CYCLE[number], bonus)
         curve(panel, frames / 1e6, returns.mean(0), *bounds(returns), colour, label)
-    xlabel = "million env frames, pretraining included"
-    panel.set(title=name, ylim=(-0.03, 1.0), xlabel=xlabel, ylabel="training return")
-    panel.legend(loc="upper left")
+    panel.set(title=name, ylim=(-0.03, 1.0))
+    panel.legend()
 
 
 def write_page() -> Path:

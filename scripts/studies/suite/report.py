@@ -9,7 +9,7 @@ import numpy as np
 
 from latentrl.utils.io import write_bytes, write_text
 from latentrl.viz.curves import curve, panels
-from latentrl.viz.figures import BASELINE, CYCLE, FONT, Axes, figure_png, style
+from latentrl.viz.figures import BASELINE, CYCLE, Axes, figure_png, style
 from scripts.studies.core import DOCS
 from scripts.studies.report import markdown_image, markdown_table
 from scripts.studies.suite.records import (
@@ -232,12 +232,11 @@ def _images(found: Mapping[str, Found]) -> Iterator[str]:
 
 def _plot(found: Mapping[str, Found], axis: Axis, label: str, file: Path) -> None:
     with style():
-        figure, axes = panels(len(found), columns=4)
+        figure, axes = panels(len(found), 4, label, "training return")
         for panel, (env, arms) in zip(axes, found.items(), strict=True):
             _panel(panel, arms, axis, 60 if axis == "seconds" else 1_000)
             panel.set_title(env)
         axes[0].legend()
-        figure.supxlabel(label, fontsize=FONT)
     write_bytes(file, figure_png(figure))
 
 
