@@ -74,6 +74,11 @@ class Evaluation:
         """Median return."""
         return float(np.median(self.returns))
 
+    @property
+    def failures(self) -> int:
+        """Episodes without a positive return: failed ones, where success alone is rewarded."""
+        return sum(value <= 0 for value in self.returns)
+
     def __str__(self) -> str:
         """Mean, standard deviation and quantiles of the returns in words."""
         names = ("minimum", "p10", "median")

@@ -8,12 +8,18 @@ from latentrl import Frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.utils.io import write_bytes
+from latentrl.viz.decoded import sample_images
 from latentrl.viz.explorer import explore
-from latentrl.viz.images import png, reconstructions, representative_index, traversal, traversal_gif
 from latentrl.viz.quality import varied_frames
 
 EXPLORER = "latent.html"
 """File of the explorer beside a model."""
+FILES = {
+    "reconstructions": "reconstructions.png",
+    "traversals": "traversals.png",
+    "traversals_moving": "traversals.gif",
+}
+"""Files beside a model, by the names of ``sample_images``."""
 IMAGES = 8
 """Held-out frames in the images beside a model."""
 
@@ -31,13 +37,7 @@ def write_images(model: Autoencoder, held_out: Frames, path: Path) -> list[Path]
     """
     if model.decoder is None or not is_image(model.observation_space):
         return []
-    observations = varied_frames(model, held_out, IMAGES)
-    start = observations[representative_index(model, observations)]
-    images = {
-        "reconstructions.png": png(reconstructions(model, observations)),
-        "traversals.png": png(traversal(model, start)),
-        "traversals.gif": traversal_gif(model, start),
-    }
+    images = sample_images(model, varied_frames(model, held_out, IMAGES))
     for name, data in images.items():
-        write_bytes(path / name, data)
-    return [*(path / name for name in images), explore(model, held_out, path / EXPLORER)]
+        write_bytes(path / FILES[name], data)
+    return [*(path / FILES[name] for name in images), explore(model, held_out, path / EXPLORER)]

@@ -65,9 +65,9 @@ def warn_if_poor(model: Autoencoder, path: str | Path | None = None) -> None:
     Raises:
         ValueError: the metrics in the data card are damaged.
     """
-    if CARD not in model.metadata:
+    measured = card_quality(model)
+    if measured is None:
         return
-    measured: Quality = decode(Quality, model.metadata[CARD], "quality in a model's data card")
     problems = measured.problems()
     if problems:
         folder = path or model.source
@@ -80,11 +80,27 @@ def warn_if_poor(model: Autoencoder, path: str | Path | None = None) -> None:
         )
 
 
+def card_quality(model: Autoencoder) -> Quality | None:
+    """Return the metrics in a model's data card; None for a model that was never checked.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    if CARD not in model.metadata:
+        return None
+    return decode(Quality, model.metadata[CARD], "quality in a model's data card")
+
+
+def describe_explained(measured: Quality) -> str:
+    """Return the explained variance in words."""
+    changing = "" if measured.changing is None else f", {measured.changing:.0%} of changing pixels"
+    return f"explained variance: {measured.explained:.0%} of all pixels{changing}"
+
+
 def describe_quality(measured: Quality) -> list[str]:
     """Return the metrics in a few lines of text."""
-    changing = "" if measured.changing is None else f", {measured.changing:.0%} of changing pixels"
     return [
-        f"explained variance: {measured.explained:.0%} of all pixels{changing}",
+        describe_explained(measured),
         f"PSNR {measured.psnr:.1f} dB; the mean image has {measured.mean_psnr:.1f} dB",
         f"the decoder uses {measured.used_dimensions} of {measured.latent_dim} dimensions; "
         f"lost detail {measured.lost_detail:.0%}",

@@ -26,7 +26,8 @@ from agents.pretrain import newest_encoder
 from agents.quality import warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
-from agents.train_config import REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
+from agents.summary import describe_run
+from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
 from agents.venv import build_monitored, build_venv
 from envs.make import shaping_of
@@ -47,8 +48,6 @@ from latentrl.viz.sb3_callbacks import (
 
 __all__ = ["TrainConfig", "Trained", "describe_agent", "describe_hyperparameters", "train"]
 
-FLAGS_FILE = "training.json"
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -62,6 +61,12 @@ class Trained:
     """Timesteps of training in all environments together."""
     best: Evaluation | None
     """Validation of the best checkpoint; None before the first one."""
+    last: Evaluation | None
+    """Newest validation."""
+    seconds: float
+    """Wall time of the training, validations included; of a resumed run, since it was resumed."""
+    resumed_at: int = 0
+    """Timesteps of the run before it was resumed."""
 
 
 def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> Trained:
@@ -83,7 +88,8 @@ def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> T
     with locked(plan.path):
         run = _Run(plan, clock)
         run.restore() if config.resume else run.start()
-        print(describe_hyperparameters(run.agent))
+        done = run.model.num_timesteps
+        print(describe_run(plan.config, run.agent, run.encoder, run.venv, run.path, done))
         return run.learn()
 
 
@@ -212,6 +218,7 @@ class _Run:
 
     def learn(self) -> Trained:
         """Train to the end, or to Ctrl-C or an error, and save either way."""
+        start, done = time.perf_counter(), self.model.num_timesteps
         try:
             self._learn()
         except BaseException as error:
@@ -222,7 +229,11 @@ class _Run:
             raise
         for step in self._ending():
             step()
-        return Trained(self.path, self.agent, self.model.num_timesteps, self.validation.best)
+        seconds = time.perf_counter() - start
+        best, last = self.validation.best, self.validation.last
+        return Trained(
+            self.path, self.agent, self.model.num_timesteps, best, last, seconds, resumed_at=done
+        )
 
     def _learn(self) -> None:
         self.model.set_logger(self._logger())

@@ -17,6 +17,8 @@ from latentrl.novelty import BONUSES
 from latentrl.utils.decoding import decode
 from latentrl.utils.settings import check_same_settings
 
+FLAGS_FILE = "training.json"
+"""File in a run's folder with the flags of its training."""
 TRAINING_SEEDS = 400_000
 """Seeds below this are for training; those of validation and test are higher."""
 MAY_CHANGE = (

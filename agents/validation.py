@@ -79,6 +79,7 @@ class ValidationCallback(BaseCallback):
         self.make_venv = make_venv
         self.save = save
         self.best: Evaluation | None = None
+        self.last: Evaluation | None = None
         self.evaluated_at = -1
         self._venv: VecNormalize | None = None
         self._next = every
@@ -108,7 +109,7 @@ class ValidationCallback(BaseCallback):
         Of equal means the newest one is best: it has had more training.
         """
         self.evaluated_at = self.model.num_timesteps
-        result = self._evaluate()
+        result = self.last = self._evaluate()
         self.logger.record("eval/mean_return", result.mean)
         self.logger.record("eval/std_return", result.std)
         self.logger.dump(self.evaluated_at)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.algorithms import find_algorithm
+from agents.episode import Moment, episode, saved_novelty
 from agents.evaluate import (
     TEST_SEED,
     Checkpoint,
@@ -19,20 +21,46 @@ from agents.evaluate import (
     load_for_evaluation,
     policy_of,
 )
-from agents.play import Act, actor
 from agents.venv import build_monitored, build_venv, gymnasium_of, newest_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
-from latentrl.utils.io import write_bytes
-from latentrl.viz.images import gif, model_images
+from latentrl.viz.captions import caption, side_by_side, titles
+from latentrl.viz.images import model_images
+from latentrl.viz.video import check_video, write_video
 
-GIF_WIDTH = 400
-"""Largest width of a GIF in pixels."""
 FRAME_LIMIT = 5_000
-"""Largest number of frames of a video, which are held in memory."""
+"""Largest number of timesteps in a video."""
 FRAMES_PER_SECOND = 50
 """Frame rate of environments whose metadata has none."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes of a video in pixels."""
+
+    least: int
+    """Least height of the panels: smaller frames are enlarged a whole number of times."""
+    most: int
+    """Greatest height of the panels."""
+    text: int
+    """Height of the letters."""
+
+    @property
+    def column(self) -> int:
+        """Width that a number and its name need."""
+        return 6 * self.text
+
+    def height(self, image: Array) -> int:
+        """Return the height at which a rendered frame is drawn."""
+        side = image.shape[0]
+        return min(side * max(1, -(-self.least // side)), self.most)
+
+
+PANELS = "environment", "reconstruction"
+GAP = 4
+"""Pixels between two panels."""
+LAYOUTS = {".mp4": Layout(least=256, most=480, text=18), ".gif": Layout(160, 160, 12)}
 
 
 def record_video(
@@ -50,13 +78,18 @@ def record_video(
     """Write an .mp4 or .gif of one episode on Gymnasium, one frame per timestep.
 
     Beside each frame stands the reconstruction of the agent's latent, where the encoder has a
-    decoder. Arguments are those of ``evaluate_agent``.
+    decoder; below are the timestep, the extrinsic return so far, the value that the agent
+    estimates, and the novelty bonus, of an agent that was trained with one. The last frame stays
+    for a second. Arguments are those of ``evaluate_agent``.
 
     Raises:
         ValueError: the file cannot be written, or the environment renders nothing.
+        ImportError: an .mp4 needs the extra ``video``.
     """
+    check_video(video)
     folder = agent_folder(run, checkpoint)
     config, _ = config_in(folder, env, max_episode_steps=max_episode_steps, trust=trust)
+    encoder = load_encoder(run, config, device)
     base = build_monitored(
         config.environment,
         n_envs=1,
@@ -65,66 +98,73 @@ def record_video(
         episode_seeds=[[seed]],
         render_mode="rgb_array",
     )
-    encoder = load_encoder(run, config, device)
-    venv = build_venv(config, encoder, base, training=False)
+    novelty = saved_novelty(run, config, encoder, base.action_space)
+    venv = build_venv(config, encoder, base, training=False, novelty=novelty)
     try:
-        policy = policy_of(run, deterministic)
-        act = actor(load_for_evaluation(config, venv, folder), policy == "deterministic")
-        frames = _record(venv, act, encoder)
+        model = load_for_evaluation(config, venv, folder)
         rate = gymnasium_of(venv).metadata.get("render_fps", FRAMES_PER_SECOND)
+        fps = max(1, rate // config.environment.frame_skip)
+        moments = episode(
+            venv,
+            model,
+            find_algorithm(config.algo),
+            deterministic=policy_of(run, deterministic) == "deterministic",
+            has_bonus=novelty is not None,
+            limit=FRAME_LIMIT,
+        )
+        write_video(video, _drawn(moments, venv, encoder, LAYOUTS[video.suffix], fps), fps)
     finally:
         venv.close()
-    return write_video(video, frames, max(1, rate // config.environment.frame_skip))
+    return video
 
 
-def _record(venv: VecEnv, act: Act, encoder: Autoencoder | None) -> list[Array]:
-    frames: list[Array] = []
-    observations: Any = venv.reset()
-    while len(frames) < FRAME_LIMIT:
-        frames.append(_frame(venv, encoder))
-        observations, _, dones, _ = venv.step(act(observations))
-        if dones[0]:
-            return frames
-    warnings.warn(
-        f"the episode has not ended in {FRAME_LIMIT:,} timesteps: the video has the first ones",
-        UserWarning,
-        stacklevel=3,
-    )
-    return frames
+def _drawn(
+    moments: Iterable[Moment],
+    venv: VecEnv,
+    encoder: Autoencoder | None,
+    layout: Layout,
+    fps: int,
+) -> Iterator[Array]:
+    """Yield the frames of the video; the last panels stay for a second with the final numbers."""
+    panels: list[Array] = []
+    for moment in moments:
+        panels = panels if moment.ended else _panels(venv, encoder, layout)
+        for _ in range(fps if moment.ended else 1):
+            yield _frame(panels, moment, layout)
 
 
-def _frame(venv: VecEnv, encoder: Autoencoder | None) -> Array:
+def _panels(venv: VecEnv, encoder: Autoencoder | None, layout: Layout) -> list[Array]:
+    """Return the rendered frame and, where there is one, the reconstruction, of equal height."""
     image = venv.get_images()[0]
     if image is None:
         raise ValueError("this environment renders no rgb_array, so there is nothing to record")
-    if encoder is None or encoder.decoder is None or not is_image(encoder.observation_space):
-        return np.asarray(image)
-    decoded = model_images(encoder, encoder.reconstruct(newest_frames(venv)))[0]
-    height = image.shape[0]
-    decoded = cv2.resize(decoded, (height, height), interpolation=cv2.INTER_NEAREST)
-    return np.concatenate([image, decoded], axis=1)
+    images = [np.asarray(image)]
+    if encoder is not None and encoder.decoder is not None and is_image(encoder.observation_space):
+        images.append(model_images(encoder, encoder.reconstruct(newest_frames(venv)))[0])
+    height = layout.height(images[0])
+    return [_scaled(each, height / each.shape[0]) for each in images]
 
 
-def write_video(path: Path, frames: list[Array], fps: int) -> Path:
-    """Write RGB frames as an .mp4 or, scaled down, as a .gif.
-
-    Raises:
-        ValueError: OpenCV has no codec for the file's name.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":
-        scale = min(1.0, GIF_WIDTH / frames[0].shape[1])
-        write_bytes(path, gif([_scaled(frame, scale) for frame in frames], fps))
-        return path
-    height, width, _ = frames[0].shape
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
-    if not writer.isOpened():
-        raise ValueError(f"cannot write a video to {path}; the name must end in .mp4 or .gif")
-    for frame in frames:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    writer.release()
-    return path
+def _scaled(image: Array, scale: float) -> Array:
+    method = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
+    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    return np.asarray(cv2.resize(image, size, interpolation=method))
 
 
-def _scaled(frame: Array, scale: float) -> Array:
-    return np.asarray(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+def _frame(panels: list[Array], moment: Moment, layout: Layout) -> Array:
+    text = numbers(moment)
+    row = side_by_side(panels, GAP, least=layout.column * len(text))
+    starts = np.cumsum([0, *(panel.shape[1] + GAP for panel in panels[:-1])]).tolist()
+    above = titles(dict(zip(PANELS, starts, strict=False)), row.shape[1], layout.text)
+    return np.concatenate([above, row, caption(text, row.shape[1], layout.text)])
+
+
+def numbers(moment: Moment) -> dict[str, str]:
+    """Return the text below the panels, by name."""
+    bonus = {} if moment.bonus is None else {"novelty bonus": f"{moment.bonus:.2g}"}
+    return {
+        "timestep": f"{moment.timestep:,}",
+        "return": f"{moment.total:.4g}",
+        "value": "" if moment.value is None else f"{moment.value:.3g}",
+        **bonus,
+    }

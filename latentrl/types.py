@@ -59,6 +59,13 @@ class LatentLayout:
             return self.level_width
         return 1.0 if self.grid is None else 0.1
 
+    def place(self, index: int) -> tuple[int, int, int] | None:
+        """Return row, column and channel of a dimension; None of a plain vector."""
+        if self.grid is None:
+            return None
+        channel, cell = divmod(index, self.cells)
+        return (*divmod(cell, self.grid[1]), channel)
+
     def split(self, latents: Array) -> Array:
         """Return the cells of latents ``(B, channels * cells)`` as ``(B, cells, channels)``."""
         cells: Array = latents.reshape(len(latents), self.channels, self.cells).transpose(0, 2, 1)

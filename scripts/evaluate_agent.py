@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.evaluate import TEST_SEED, evaluate_agent, report_file
 from agents.video import record_video
+from latentrl.viz.video import check_video
 from scripts.cli import run
 
 
@@ -44,11 +45,13 @@ class EvaluateConfig:
     device: str = "auto"
     """Device of the encoder; auto is the GPU where there is one."""
     video: Path | None = None
-    """An .mp4 or .gif of one episode."""
+    """An .mp4 (extra video) or .gif of one episode."""
 
 
 def main(config: EvaluateConfig) -> None:
     """Evaluate a trained agent on test episodes."""
+    if config.video is not None:
+        check_video(config.video)  # not after the episodes
     results = [
         evaluate_agent(
             config.agent,

@@ -12,6 +12,7 @@ from typing import Any
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from latentrl.types import Array
 from latentrl.utils.registry import Registry
 
 Hyperparameters = dict[str, Any]
@@ -52,6 +53,9 @@ class AlgorithmSpec:
     """Adapts hyperparameters to an action space."""
     prepare_evaluation: Callable[[BaseAlgorithm], None] = no_exploration
     """Sets the exploration of a loaded model for stochastic evaluation."""
+    value: Callable[[BaseAlgorithm, Any], Array] | None = None
+    """Estimates the discounted return that is left after observations, ``(B,)``, in the units of
+    the rewards that the model learns from; None where the algorithm estimates none."""
 
     @property
     def cls(self) -> type[BaseAlgorithm]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec, Hyperparameters, Space
+from latentrl.types import Array
 
 GSDE = ("use_sde", "sde_sample_freq", "log_std_init")
 
@@ -17,7 +22,16 @@ def ppo() -> AlgorithmSpec:
         action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
         hyperparams=HYPERPARAMS / "ppo.yml",
         adapt=without_gsde_where_discrete,
+        value=state_value,
     )
+
+
+def state_value(model: BaseAlgorithm, observations: Any) -> Array:
+    """Return the value function V(s) of an actor-critic policy, ``(B,)``."""
+    policy: Any = model.policy
+    with torch.no_grad():
+        values: Array = policy.predict_values(policy.obs_to_tensor(observations)[0]).cpu().numpy()
+    return values[:, 0]
 
 
 def without_gsde_where_discrete(

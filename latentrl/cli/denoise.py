@@ -13,13 +13,13 @@ from torch import Generator, Tensor
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
 from latentrl.cli.data import DataVerb, Errors, in_batches
 from latentrl.cli.options import parse_value
-from latentrl.cli.reconstruct import pair_sheet
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import Spec
 from latentrl.models.corruptions import CORRUPTIONS, Corruption
 from latentrl.models.preprocessing import ImagePreprocessor, is_image
 from latentrl.types import Array, describe_space
+from latentrl.viz.decoded import pair_sheet
 from latentrl.viz.figures import Figure
 from latentrl.viz.images import model_images
 from latentrl.viz.plots import comparison_sheet

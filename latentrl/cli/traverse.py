@@ -11,9 +11,8 @@ from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.training.health import latent_order
 from latentrl.types import Array
+from latentrl.viz.decoded import traversal_sheet
 from latentrl.viz.images import representative_index, traversal_gif
-from latentrl.viz.plots import observation_sheet
-from latentrl.viz.sheets import Labels
 
 CANDIDATES = 64
 """Observations among which the default start is selected."""
@@ -39,8 +38,7 @@ class Traverse(DataVerb):
         start = self._start(model, self.read(self.data, model))
         moved = generate.traverse(model, start, self.dimensions, self.steps)
         output.array("traversals.npy", moved)
-        labels = Labels(self._names(model), ["1 %", *[""] * (self.steps - 2), "99 %"])
-        output.figure("traversals.png", observation_sheet(model, list(moved), labels))
+        output.figure("traversals.png", traversal_sheet(model, moved))
         output.movie("traversals.gif", lambda: traversal_gif(model, start, self.dimensions))
         return {"dimensions": " ".join(map(str, latent_order(model)[: self.dimensions]))}
 
@@ -50,8 +48,3 @@ class Traverse(DataVerb):
         candidates = frames[evenly_spaced(len(frames), CANDIDATES)]
         start: Array = candidates[representative_index(model, candidates)]
         return start
-
-    def _names(self, model: Autoencoder) -> list[str]:
-        kl = model.latent_kl.cpu().numpy()
-        nats = [f" ({kl[k]:.1f} nats)" if model.variational else "" for k in range(len(kl))]
-        return [f"dimension {k}{nats[k]}" for k in latent_order(model)[: self.dimensions]]

@@ -1,7 +1,8 @@
-"""Figures with text: their style, bars and tables, drawn by matplotlib.
+"""Figures with text: their one style, bars and tables, drawn by matplotlib.
 
-This is the one module that imports matplotlib (extra ``viz``), and only when a figure is drawn.
-A figure is an object of its own: pyplot, which keeps figures in global state, is not used.
+This is the one module that sets a style, for the plots of studies too, and the one that imports
+matplotlib (extra ``viz``), when a figure is drawn. A figure is an object of its own: pyplot, which
+keeps figures in global state, is not used.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ DPI = 128
 FONT, SMALL = 8.0, 7.0
 """Font sizes in points: 14 and 12 pixels."""
 INK, PALE_INK = "0.25", "0.6"
-CYCLE = ("#31688e", "#d6601e", "#2c8c46", "#be283c", "#825aaf", "#825546", "#cd5fa5", "#6e6e6e")
-INACTIVE = "0.8"
+CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5a5a5a", "#000000")
+"""Colours that the colour-blind can tell apart (Okabe & Ito 2008), grey in place of their yellow,
+which is too light for a line on white."""
+BASELINE, INACTIVE = "0.6", "0.8"
+"""Greys of what others are compared with, and of what has no effect."""
 STYLE: dict[str, Any] = {
     "font.size": FONT,
     "axes.titlesize": FONT,
@@ -52,6 +56,14 @@ STYLE: dict[str, Any] = {
     "ytick.color": INK,
     "text.color": INK,
     "axes.linewidth": 0.6,
+    "axes.prop_cycle": f"cycler('color', {list(CYCLE)})",
+    "axes.axisbelow": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    # Inches around the axes of a figure.
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
 }
 PAD, LINE = 8, 22
 """Pixels around labels, and of a line of text."""
@@ -134,12 +146,12 @@ def _renderer() -> Any:
 
 
 def text_width(text: str, size: float = FONT) -> int:
-    """Return the width in pixels of ``text`` in a font of ``size`` points."""
+    """Return the width in pixels of the widest line of ``text``, in a font of ``size`` points."""
     require_matplotlib()
     from matplotlib.font_manager import FontProperties
 
-    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(size=size), False)
-    return math.ceil(float(width))
+    measure, font = _renderer().get_text_width_height_descent, FontProperties(size=size)
+    return max(math.ceil(float(measure(line, font, False)[0])) for line in text.split("\n"))
 
 
 def ticks(low: float, high: float, count: int = 4) -> Array:
@@ -165,6 +177,7 @@ def bars(values: Array, names: Sequence[str], active: Array, title: str, quantit
         step = math.ceil(count * (text_width(names[-1], SMALL) + PAD) / width)
         axes.set_xticks(range(0, count, step), list(names[::step]))
         axes.set(title=title, xlabel="dimension", ylabel=quantity, xlim=(-0.6, count - 0.4))
+        axes.grid(axis="y")
         axes.legend(loc="upper right")
     return figure
 

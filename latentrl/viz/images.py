@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -82,13 +82,8 @@ def enlarge(image: Array) -> Array:
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def reconstructions(model: Autoencoder, observations: Array) -> Array:
-    """Draw preprocessed observations, their reconstructions below and the differences last."""
-    return grid(with_difference(model, observations))
-
-
 def with_difference(model: Autoencoder, observations: Array) -> list[Array]:
-    """Return the three rows of ``reconstructions``, each RGB ``(B, H, W, 3)``.
+    """Return preprocessed observations, reconstructions and differences, RGB ``(B, H, W, 3)``.
 
     A difference is the largest one of the channels, from black to light yellow, half of the range.
     """
@@ -152,17 +147,10 @@ def representative_index(model: Autoencoder, observations: Array) -> int:
     return int(np.argsort(distances)[len(distances) // 2])
 
 
-def traversal(model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 9) -> Array:
-    """Draw a row for each of the most informative dimensions, moved over its range in the data."""
-    return grid(
-        [model_images(model, row) for row in traverse(model, observation, dimensions, steps)]
-    )
-
-
 def traversal_gif(
     model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 15
 ) -> bytes:
-    """Return a looping GIF that moves the same dimensions forth and back, side by side."""
+    """Return a looping GIF of the most informative dimensions, moved forth and back."""
     moved = [model_images(model, row) for row in traverse(model, observation, dimensions, steps)]
     half = (len(moved) + 1) // 2
     halves = [rows for rows in (moved[:half], moved[half:]) if rows]
@@ -170,13 +158,13 @@ def traversal_gif(
     return gif([*frames, *frames[-2:0:-1]], fps=10)
 
 
-def gif(frames: Sequence[Array], fps: int) -> bytes:
-    """Encode RGB frames ``(H, W, 3)`` as a looping GIF of 64 colours."""
+def gif(frames: Iterable[Array], fps: int) -> bytes:
+    """Encode RGB frames ``(H, W, 3)``, at least one, as a looping GIF of 64 colours."""
     # Dithering is noise, which the compression of GIF cannot shorten.
-    images = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames]
+    images = (Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames)
     buffer = io.BytesIO()
-    images[0].save(
-        buffer, "GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0
+    next(images).save(
+        buffer, "GIF", save_all=True, append_images=images, duration=round(1000 / fps), loop=0
     )
     return buffer.getvalue()
 

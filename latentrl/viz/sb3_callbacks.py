@@ -16,7 +16,8 @@ from latentrl.models.preprocessing import is_image
 from latentrl.novelty import NormalizedBonus
 from latentrl.utils.progress import progress_bar
 from latentrl.viz import images
-from latentrl.viz.figures import can_draw
+from latentrl.viz.decoded import reconstruction_sheet
+from latentrl.viz.figures import can_draw, figure_png
 from latentrl.viz.novelty_map import RecentStates, novelty_map
 from latentrl.viz.tensorboard import SHOWN, add_image, add_scalar
 from latentrl.wrappers.intrinsic import IntrinsicRewards
@@ -82,29 +83,35 @@ class EnvFrameCurves(BaseCallback):
 
 
 class ReconstructionImages(BaseCallback):
-    """Images of the newest frames above the reconstructions of their latents."""
+    """Images of the newest frames, the reconstructions of their latents, and the differences."""
 
     def __init__(self, every: int) -> None:
         """Write one image every ``every`` timesteps."""
         super().__init__()
         self.every, self._next = every, 0
 
+    def _on_training_start(self) -> None:
+        host = _latent_host(self.training_env)
+        is_logged = host is not None and _decodes_images(host) and summary_writer(self) is not None
+        self.host = host if is_logged and can_draw("the image of reconstructions") else None
+
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        writer, host = summary_writer(self), _latent_host(self.training_env)
-        if writer is None or host is None or self.num_timesteps < self._next:
+        if self.host is None or self.num_timesteps < self._next:
             return
         self._next = self.num_timesteps + self.every
-        model = host.transform.encoder
-        if (
-            isinstance(model, Autoencoder)
-            and model.decoder is not None
-            and is_image(model.observation_space)
-        ):
-            image = images.reconstructions(model, host.transform.last_frames[:SHOWN])
-            add_image(writer, "agent/reconstructions", images.png(image), self.num_timesteps)
+        transform = self.host.transform  # its encoder may be exchanged during the training
+        sheet = reconstruction_sheet(transform.encoder, transform.last_frames[:SHOWN])
+        writer = summary_writer(self)
+        add_image(writer, "agent/reconstructions", figure_png(sheet), self.num_timesteps)
+
+
+def _decodes_images(host: LatentVecEnv) -> bool:
+    model = host.transform.encoder
+    decodes = isinstance(model, Autoencoder) and model.decoder is not None
+    return decodes and is_image(model.observation_space)
 
 
 class Hyperparameters(BaseCallback):

@@ -19,7 +19,7 @@ from latentrl.training.health import Health
 from latentrl.training.quality import Quality
 from latentrl.types import Array
 from latentrl.utils.signals import held_interrupts
-from latentrl.viz import images
+from latentrl.viz.decoded import sample_images
 from latentrl.viz.quality import varied_frames
 
 SHOWN = 8
@@ -92,14 +92,7 @@ class TensorBoardCallback:
     def _images(self, model: Autoencoder, validation: Frames, step: int) -> None:
         if self._frames is None:
             self._frames = varied_frames(model, validation, SHOWN)
-        frames = self._frames  # the same ones in each epoch
-        start = frames[images.representative_index(model, frames)]
-        summaries = {
-            "reconstructions": images.png(images.reconstructions(model, frames)),
-            "traversals": images.png(images.traversal(model, start)),
-            "traversals_moving": images.traversal_gif(model, start),
-        }
-        for tag, encoded in summaries.items():
+        for tag, encoded in sample_images(model, self._frames).items():  # the same in each epoch
             add_image(self.writer, tag, encoded, step)
 
     def __enter__(self) -> TensorBoardCallback:

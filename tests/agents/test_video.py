@@ -1,38 +1,90 @@
+"""Videos of an agent, decoded again by PyAV and Pillow."""
+
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 
-import agents.video
 import latentrl as lrl
-from agents.play import actor
-from agents.video import record_video
-from envs import Environment
-from tests.agents.small import save_run, store_validation
+from agents.episode import Moment
+from agents.video import GAP, LAYOUTS, numbers, record_video
+from envs import Environment, make_env
+from latentrl.viz.captions import caption
+from tests.agents.small import REACH, save_run
+
+av = pytest.importorskip("av")
+SEED = 1_000_003
 
 
-@pytest.mark.parametrize("name", ["drive.gif", "deep/drive.mp4"])
-def test_videos(name, encoder, tmp_path):
-    run = save_run(tmp_path / "run", encoder)
-    file = record_video(run, tmp_path / name)
-    head = file.read_bytes()[:8]
-    assert head[:3] == b"GIF" if name.endswith("gif") else head[4:] == b"ftyp"
+@pytest.fixture(scope="module")
+def decoder():
+    """An encoder of PixelReach with a decoder."""
+    model = lrl.pca((32, 32, 3), latent_dim=4)
+    env = make_env(REACH)
+    frames = np.stack([env.reset(seed=seed)[0] for seed in range(40)])
+    lrl.fit(model, frames, progress=False)
+    return model
 
 
-@pytest.mark.parametrize(("flag", "deterministic"), [(None, False), (True, True), (False, False)])
-def test_a_video_has_the_better_policy_in_validation(
-    flag, deterministic, encoder, tmp_path, monkeypatch
-):
-    run = save_run(tmp_path / "run", encoder)
-    store_validation(run, returns=[1.0], lengths=[2], policy="stochastic")
-    chosen = []
-    monkeypatch.setattr(
-        agents.video, "actor", lambda *arguments: chosen.append(arguments[1]) or actor(*arguments)
+def decode(path):
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        return stream.codec_context, [frame.astype(int) for frame in frames]
+
+
+def test_an_mp4_shows_frame_reconstruction_and_numbers(decoder, tmp_path):
+    run = save_run(tmp_path / "run", decoder)
+    context, frames = decode(
+        record_video(run, tmp_path / "deep" / "reach.mp4", seed=SEED, max_episode_steps=3)
     )
-    record_video(run, tmp_path / "drive.gif", deterministic=flag)
-    assert chosen == [deterministic]
+    assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
+    width, column = 2 * 256 + GAP, LAYOUTS[".mp4"].column
+    below = caption(numbers(Moment()), width, LAYOUTS[".mp4"].text)
+    above = frames[0].shape[0] - 256 - below.shape[0]
+    assert frames[0].shape == (above + 256 + below.shape[0], width, 3)
+    panels, first = frames[0][above : above + 256], make_env(REACH).reset(seed=SEED)[0]
+    assert np.abs(panels[4::8, 4:256:8] - first).mean() < 6
+    decoded = decoder.reconstruct(first[None])[0]
+    assert np.abs(panels[4::8, 256 + GAP + 4 :: 8] - decoded).mean() < 6
+    assert (frames[0][:above] - 24).max() > 90, "names of the panels"
+    strip, line = frames[0][above + 256 :], below.shape[0] // 2
+    assert np.abs(strip[:line] - below[:line]).mean() < 4
+    assert np.abs(strip[line:, :column] - below[line:, :column]).mean() < 4
 
 
-def test_videos_that_cannot_be_made(encoder, tmp_path, capfd):
+def test_the_last_numbers_stay_for_a_second(decoder, tmp_path):
+    run = save_run(tmp_path / "run", decoder)
+    _, frames = decode(record_video(run, tmp_path / "reach.mp4", seed=SEED, max_episode_steps=3))
+    fps = make_env(REACH).metadata["render_fps"]
+    assert len(frames) == 3 + fps
+    assert np.abs(frames[2][:250] - frames[3][:250]).mean() < 1, "the panels stay"
+    column = LAYOUTS[".mp4"].column
+    end = caption(numbers(Moment(timestep=3)), frames[0].shape[1], LAYOUTS[".mp4"].text)
+    assert np.abs(frames[-1][-len(end) :, :column] - end[:, :column]).mean() < 4
+
+
+def test_a_gif_is_smaller(decoder, tmp_path):
+    run = save_run(tmp_path / "run", decoder)
+    with Image.open(record_video(run, tmp_path / "reach.gif")) as movie:
+        assert movie.format == "GIF"
+        assert movie.size[0] == 2 * 160 + GAP
+
+
+def test_numbers_that_are_unknown_are_left_out():
+    moment = Moment(timestep=1_234, total=-0.125, value=2.0)
+    known = {"timestep": "1,234", "return": "-0.125", "value": "2"}
+    assert numbers(moment) == known
+    assert numbers(Moment(7, 1.0, None, 0.25)) == {
+        "timestep": "7",
+        "return": "1",
+        "value": "",
+        "novelty bonus": "0.25",
+    }
+
+
+def test_videos_that_cannot_be_made(encoder, tmp_path):
     run = save_run(tmp_path / "run", encoder)
     with pytest.raises(
         ValueError,
@@ -43,3 +95,4 @@ def test_videos_that_cannot_be_made(encoder, tmp_path, capfd):
     dark = save_run(tmp_path / "dark", small, Environment("tests.helpers:Dark"))
     with pytest.raises(ValueError, match="renders no rgb_array, so there is nothing to record"):
         record_video(dark, tmp_path / "drive.mp4", trust=True)
+    assert not (tmp_path / "drive.mp4").exists()

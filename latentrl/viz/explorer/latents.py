@@ -13,7 +13,7 @@ import torch
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import batches
-from latentrl.types import Array, LatentLayout
+from latentrl.types import Array
 from latentrl.viz.explorer.encoding import to_sheet
 from latentrl.viz.images import model_images
 
@@ -89,7 +89,7 @@ def dimensions(model: Autoencoder, sample: Sample) -> list[dict[str, Any]]:
     return [
         {
             "index": int(i),
-            "place": _place(layout, int(i)),
+            "place": layout.place(int(i)),
             "information": float(sample.information[i]),
             "low": float(low[i]),
             # A dimension that is constant in the data still needs a range to move in.
@@ -99,14 +99,6 @@ def dimensions(model: Autoencoder, sample: Sample) -> list[dict[str, Any]]:
         }
         for i in np.argsort(-sample.information, kind="stable")
     ]
-
-
-def _place(layout: LatentLayout, index: int) -> list[int] | None:
-    """Row, column and channel of a dimension on a grid; None of a plain vector."""
-    if layout.grid is None:
-        return None
-    channel, cell = divmod(index, layout.cells)
-    return [*divmod(cell, layout.grid[1]), channel]
 
 
 def data_map(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from latentrl.utils.io import write_atomically, write_text
+from latentrl.utils.io import write_bytes, write_text
+from latentrl.viz.curves import curve, panels
+from latentrl.viz.figures import BASELINE, CYCLE, Axes, figure_png, style
 from scripts.studies.core import DOCS
 from scripts.studies.report import markdown_image, markdown_table, replace_section
 from scripts.studies.sparse_rewards.records import (
@@ -34,9 +34,7 @@ COLUMNS = (
     *("return, deterministic", "return, stochastic", "goal", "reached"),
 )
 SHORT = "task", "frames", "with the bonus", "without", "others"
-COLOURS = "#2c6e9e", "#c9772b", "#5b8c3a", "#8a5a9e"
-"""Colours of the bonuses, the task's own first."""
-NO_BONUS_COLOUR = "#9a9a9a"
+X_LABEL = "million env frames, pretraining included"
 VERDICTS = {
     (True, True): "yes",
     (False, True): "stochastic",
@@ -123,32 +121,23 @@ def _success(found: Sequence[Record]) -> str:
 
 def plot() -> Path:
     """Plot the training return against env frames, one panel per task; return the file."""
-    figure_module = importlib.import_module("matplotlib.figure")
     names = [name for name in TASKS if bonuses_with_results(name)]
-    columns = min(3, len(names))
-    height = -(-len(names) // columns)
-    figure = figure_module.Figure(figsize=(3.6 * columns, 2.9 * height), layout="tight")
-    panels = figure.subplots(height, columns, squeeze=False).flat
-    for panel in panels[len(names) :]:
-        panel.set_axis_off()
-    for name, panel in zip(names, panels, strict=False):
-        _panel(panel, name)
-    write_atomically(PLOT, lambda file: figure.savefig(file, dpi=110, format="png"))
+    with style():
+        figure, axes = panels(len(names), 3, X_LABEL, "training return")
+        for panel, name in zip(axes, names, strict=True):
+            _panel(panel, name)
+    write_bytes(PLOT, figure_png(figure))
     return PLOT
 
 
-def _panel(panel: Any, name: str) -> None:
+def _panel(panel: Axes, name: str) -> None:
     for number, bonus in enumerate(bonuses_with_results(name)):
         frames, returns = curves(records(name, bonus))
         none = bonus == NO_BONUS
-        colour = NO_BONUS_COLOUR if none else COLOURS[number % len(COLOURS)]
-        label = "no bonus" if none else bonus
-        panel.plot(frames / 1e6, returns.mean(0), color=colour, label=label)
-        panel.fill_between(frames / 1e6, *bounds(returns), color=colour, alpha=0.2, linewidth=0)
-    xlabel = "million env frames, pretraining included"
-    panel.set(title=name, ylim=(-0.03, 1.0), xlabel=xlabel, ylabel="training return")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False, fontsize=8, loc="upper left")
+        colour, label = (BASELINE, "no bonus") if none else (CYCLE[number], bonus)
+        curve(panel, frames / 1e6, returns.mean(0), *bounds(returns), colour, label)
+    panel.set(title=name, ylim=(-0.03, 1.0))
+    panel.legend()
 
 
 def write_page() -> Path:

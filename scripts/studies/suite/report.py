@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from latentrl.utils.io import write_atomically, write_text
+from latentrl.utils.io import write_bytes, write_text
+from latentrl.viz.curves import curve, panels
+from latentrl.viz.figures import BASELINE, CYCLE, Axes, figure_png, style
 from scripts.studies.core import DOCS
 from scripts.studies.report import markdown_image, markdown_table
 from scripts.studies.suite.records import (
@@ -47,7 +47,7 @@ ENCODERS = (
     *("environment", "changing pixels", "all pixels", "lost detail", "pretraining, s"),
     *("frames", "latents, timesteps/s", "pixels, timesteps/s"),
 )
-COLOURS = {LATENTS: "#2c6e9e", PIXELS: "#c9772b", RANDOM_ENCODER: "#9a9a9a"}
+COLOURS = {LATENTS: CYCLE[0], PIXELS: CYCLE[1], RANDOM_ENCODER: BASELINE}
 HEAD = """# Suite
 
 PPO on the latents of a pretrained encoder, on pixels (SB3's `CnnPolicy`) and on the latents of a
@@ -226,21 +226,16 @@ def _images(found: Mapping[str, Found]) -> Iterator[str]:
 
 
 def _plot(found: Mapping[str, Found], axis: Axis, label: str, file: Path) -> None:
-    figure_module = importlib.import_module("matplotlib.figure")
-    height = -(-len(found) // 4)
-    figure = figure_module.Figure(figsize=(13, 2.7 * height + 0.4), layout="tight")
-    panels = figure.subplots(height, 4, squeeze=False).flat
-    for panel in panels[len(found) :]:
-        panel.set_axis_off()
-    for panel, (env, arms) in zip(panels, found.items(), strict=False):
-        _panel(panel, arms, axis, 60 if axis == "seconds" else 1_000)
-        panel.set_title(env, fontsize=9)
-    panels[0].legend(frameon=False, fontsize=8)
-    figure.supxlabel(label, fontsize=9)
-    write_atomically(file, lambda stream: figure.savefig(stream, dpi=100, format="png"))
+    with style():
+        figure, axes = panels(len(found), 4, label, "training return")
+        for panel, (env, arms) in zip(axes, found.items(), strict=True):
+            _panel(panel, arms, axis, 60 if axis == "seconds" else 1_000)
+            panel.set_title(env)
+        axes[0].legend()
+    write_bytes(file, figure_png(figure))
 
 
-def _panel(panel: Any, found: Found, axis: Axis, unit: float) -> None:
+def _panel(panel: Axes, found: Found, axis: Axis, unit: float) -> None:
     if found[RANDOM_ACTIONS]:
         before = random_return(found)
         panel.axhline(before, color="black", linewidth=0.6, linestyle=":", label="random actions")
@@ -252,7 +247,5 @@ def _panel(panel: Any, found: Found, axis: Axis, unit: float) -> None:
         returns = np.stack([r.return_at(axis, places, np.nan) for r in found[arm]])
         shown = np.isfinite(returns).all(0)  # once every run has finished an episode
         x, y = places[shown] / unit, returns[:, shown]
-        panel.plot(x, y.mean(0), color=COLOURS[arm], label=arm.replace("_", " "))
-        panel.fill_between(x, y.min(0), y.max(0), color=COLOURS[arm], alpha=0.2, linewidth=0)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(labelsize=8)
+        name = arm.replace("_", " ")
+        curve(panel, x, y.mean(0), y.min(0), y.max(0), COLOURS[arm], name)

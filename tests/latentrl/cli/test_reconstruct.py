@@ -37,7 +37,7 @@ def test_figure_has_observations_above_their_reconstructions(models, tmp_path, u
     assert not any(tiles_in(sheet, IMAGES[chosen + 1]))
     height, width, _ = read_image(sheet).shape
     assert 6 * 96 < width < 8 * 96
-    assert 4 * 96 < height < 5 * 96, "12 columns are folded into two lines"
+    assert 6 * 96 < height < 7.5 * 96, "12 columns of three rows are folded into two lines"
 
 
 @pytest.mark.parametrize(

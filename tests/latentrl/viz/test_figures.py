@@ -6,13 +6,15 @@ import builtins
 import io
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from matplotlib import rcParams
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from latentrl.viz import figures
-from latentrl.viz.figures import bars, rasterize, table, ticks
+from latentrl.viz.figures import CYCLE, bars, rasterize, table, ticks
 
 
 def texts(figure: Any) -> list[str]:
@@ -34,7 +36,7 @@ def test_bars_have_heights_names_and_colours() -> None:
     legend = axes.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["active", "inactive"]
     pixels = rasterize(figure).reshape(-1, 3)
-    blue, grey = ((pixels == colour).all(1).sum() for colour in ((49, 104, 142), (204, 204, 204)))
+    blue, grey = ((pixels == colour).all(1).sum() for colour in ((0, 114, 178), (204, 204, 204)))
     assert blue / grey == pytest.approx(6 / 0.5, rel=0.15)
 
 
@@ -103,3 +105,25 @@ def test_pyplot_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(builtins, "__import__", checked)
     rasterize(table(np.eye(2), ["a", "b"], ["c", "d"], "title"))
+
+
+VISION = {
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+"""Simulation of colour blindness in linear RGB (Machado et al. 2009, severity 1)."""
+
+
+@pytest.mark.parametrize("kind", VISION)
+def test_the_colour_blind_can_tell_the_colours_apart(kind: str) -> None:
+    rgb = np.array([to_rgb(colour) for colour in CYCLE])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(VISION[kind]).T, 0, 1)
+    # OpenCV takes the gamma of sRGB off again, and returns CIELAB: L in 0..100.
+    gamma = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(gamma[None].astype(np.float32), cv2.COLOR_RGB2Lab)[0]
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1_000 * np.eye(len(lab))
+    assert distances.min() > 15, "2 is a difference that is just visible"
+    assert lab[:, 0].max() < 75, "a line on white"

@@ -84,14 +84,12 @@ def test_short_rows_leave_white(images: Any) -> None:
     assert (tiles_of(canvas, 32, 3)[1, 1] == 255).all()
 
 
-def test_reconstructions_and_differences_are_below_their_observations(
-    fitted: lrl.Autoencoder, images: Any
-) -> None:
-    tiles = tiles_of(viz_images.reconstructions(fitted, images[:4]), 32, 3)
+def test_observations_reconstructions_and_differences(fitted: lrl.Autoencoder, images: Any) -> None:
+    rows = viz_images.with_difference(fitted, images[:4])
     restored = fitted.reconstruct(images[:4])
-    np.testing.assert_array_equal(tiles[:2], [images[:4], restored])
+    np.testing.assert_array_equal(rows[:2], [images[:4], restored])
     difference = np.abs(images[:4].astype(int) - restored).max(-1)
-    np.testing.assert_array_equal(tiles[2], viz_images.colormap(difference, 0, 128))
+    np.testing.assert_array_equal(rows[2], viz_images.colormap(difference, 0, 128))
 
 
 def test_reconstructions_compare_with_preprocessed_observations(images: Any) -> None:
@@ -100,13 +98,8 @@ def test_reconstructions_compare_with_preprocessed_observations(images: Any) -> 
         4,
         preprocessing=lrl.Preprocessing(crop=(0, 0, 8, 8), size=(24, 24), greyscale=True),
     )
-    tiles = tiles_of(viz_images.reconstructions(model, images[:2]), 24, 4)
-    np.testing.assert_array_equal(tiles[0], model.preprocessed(images[:2]).repeat(3, axis=-1))
-
-
-def test_traversal_has_a_row_for_each_dimension(fitted: lrl.Autoencoder, images: Any) -> None:
-    tiles = tiles_of(viz_images.traversal(fitted, images[0], dimensions=3, steps=5), 32, 3)
-    np.testing.assert_array_equal(tiles, lrl.traverse(fitted, images[0], 3, 5))
+    observed, _, _ = viz_images.with_difference(model, images[:2])
+    np.testing.assert_array_equal(observed, model.preprocessed(images[:2]).repeat(3, axis=-1))
 
 
 @pytest.mark.parametrize("dimensions", [1, 3])

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMoni
 
 import envs  # noqa: F401 - registers PixelReach-v0
 import latentrl as lrl
+from latentrl.viz.decoded import ROWS
 from latentrl.viz.images import TILE
 from latentrl.viz.sb3_callbacks import (
     EnvFrameCurves,
@@ -25,6 +26,7 @@ from latentrl.viz.sb3_callbacks import (
     ReconstructionImages,
     summary_writer,
 )
+from latentrl.viz.sheets import Labels, Sheet
 from tests.helpers import Clock, FakeEncoder, read_events
 
 STEPS = 64  # of each of 2 environments, four times
@@ -85,12 +87,11 @@ def test_images_of_the_newest_frames_and_their_reconstructions(tmp_path, encoder
     images = read_events(tmp_path).Images("agent/reconstructions")
     assert [image.step for image in images] == [ROLLOUT, 3 * ROLLOUT]
     image = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)))
-    assert image.shape == (
-        3 * 96 + 8,
-        2 * 96 + 6,
-        3,
-    )  # two environments' frames, their reconstructions and the differences
-    above = image[2 : 2 + 96 : 3, 2 : 2 + 96 : 3]
+    labels = Labels(rows=ROWS, columns=["10.0 dB"] * 2, fold=True)  # of two environments
+    sheet = Sheet((96, 96), (3, 2), labels)
+    assert image.shape == (sheet.size[1], sheet.size[0], 3)
+    left, top = sheet.corners[0, 0]
+    above = image[top : top + 96 : 3, left : left + 96 : 3]
     assert {tuple(colour) for colour in above.reshape(-1, 3).tolist()} == {
         (230, 60, 50),
         (70, 200, 90),

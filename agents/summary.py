@@ -1,0 +1,190 @@
+"""What a training run prints: a table of what it is going to do, and a summary at its end."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.config import AgentConfig
+from agents.describe import describe_hyperparameters
+from agents.play import Evaluation
+from agents.quality import card_quality, describe_explained
+from agents.train_config import TrainConfig
+from agents.venv import gymnasium_of
+from envs import family_of
+from envs.make import backend_of
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.types import describe_space
+
+if TYPE_CHECKING:
+    from agents.train import Trained
+
+WIDTH = 96
+"""Columns of text."""
+COLUMNS = (
+    *("validation", "mean", "sd", "min", "p10", "median", "max"),
+    *("episodes", "return <= 0", "cut", "policy"),
+)
+"""Statistics of the returns, and counts of episodes."""
+Rows = Iterator[tuple[str, str]]
+
+
+def describe_run(
+    config: TrainConfig,
+    agent: AgentConfig,
+    encoder: Autoencoder | None,
+    venv: VecEnv,
+    path: Path,
+    done: int = 0,
+) -> str:
+    """Return the table of a run that is about to begin, with its hyperparameters below.
+
+    Args:
+        config: flags of the run.
+        agent: the agent that they describe.
+        encoder: its encoder; None for an agent that learns from pixels.
+        venv: environments of the training.
+        path: folder of the run.
+        done: timesteps of the run that is resumed.
+    """
+    rows = [
+        *_environment(config, agent, venv),
+        *_observations(agent, encoder, venv),
+        *_training(config, agent, done),
+        ("folder", str(path)),
+    ]
+    return f"{aligned(rows)}\n\n{describe_hyperparameters(agent)}"
+
+
+def aligned(rows: Sequence[tuple[str, str]]) -> str:
+    """Return names and values in two columns; long values continue in lines below."""
+    left = 2 + max(len(name) for name, _ in rows)
+    wrapper = textwrap.TextWrapper(
+        WIDTH, subsequent_indent=" " * left, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(f"{name:<{left}}{value}") for name, value in rows)
+
+
+def _environment(config: TrainConfig, agent: AgentConfig, venv: VecEnv) -> Rows:
+    environment = agent.environment
+    limit = environment.max_episode_steps
+    truncated = f", truncated after {limit:,} timesteps" if limit else ""
+    yield "environment", f"{environment.id}{truncated}"
+    yield "actions", str(venv.action_space)
+    skip = environment.frame_skip
+    yield "frame skip", f"1 timestep is {skip} env frame{'s' * (skip > 1)}"
+    backend = backend_of(environment) if config.backend == "auto" else config.backend
+    yield "simulator", f"{backend}, {venv.num_envs} environments"
+    if config.shaping:
+        yield "shaping", "added to the rewards of the training, not to the returns below"
+
+
+def _observations(agent: AgentConfig, encoder: Autoencoder | None, venv: VecEnv) -> Rows:
+    environment = agent.environment
+    source = f", {environment.key}" if environment.key else ""
+    source += ", rendered" if environment.render_size else ""
+    yield "frames", describe_space(gymnasium_of(venv).single_observation_space) + source
+    if encoder is not None:
+        yield "encoder", f"{_network(encoder)}, {encoder.source or 'not saved'}"
+        measured = card_quality(encoder)
+        if measured is not None:
+            yield "", describe_explained(measured)
+    count = " and an episodic count" if agent.episodic_count else ""
+    what = "latent" if agent.latent else "image"
+    stacked = what if agent.stack == 1 else f"{agent.stack} stacked {what}s"
+    yield "observations", f"{describe_space(venv.observation_space)}: {stacked}{count}"
+
+
+def _network(encoder: Autoencoder) -> str:
+    layout, config = encoder.latent_layout, encoder.config
+    cells = (
+        ""
+        if layout.grid is None
+        else " ({} x {} cells of {})".format(*layout.grid, layout.channels)
+    )
+    backbone = "" if config.backbone is None else f", {config.backbone['name']}"
+    weights = sum(weight.numel() for weight in encoder.encoder.parameters())
+    return f"{config.model}{backbone}, {encoder.latent_dim} latents{cells}, {weights:,} weights"
+
+
+def _training(config: TrainConfig, agent: AgentConfig, done: int) -> Rows:
+    total = int(agent.hyperparameters["timesteps"])
+    frames = total * agent.environment.frame_skip
+    yield "algorithm", f"{agent.algo}, seed {config.seed}"
+    if config.novelty is not None:
+        weight = "" if config.novelty_weight is None else f", weight {config.novelty_weight:g}"
+        yield "novelty bonus", config.novelty + weight
+    after = f", {done:,} are done" if done else ""
+    clock = "" if config.minutes is None else f", at most {config.minutes:g} minutes"
+    yield "training", f"{total:,} timesteps ({frames:,} env frames){after}{clock}"
+    yield "validation", f"{config.eval_episodes} episodes every {config.eval_every:,} timesteps"
+    if config.refine_at:
+        yield "encoder refined", f"at timesteps {', '.join(f'{k:,}' for k in config.refine_at)}"
+
+
+def describe_result(result: Trained) -> str:
+    """Return the summary of a run: time, validations, folder and the next commands."""
+    frames = result.timesteps * result.config.environment.frame_skip
+    rate = (result.timesteps - result.resumed_at) / result.seconds
+    resumed = f", from {result.resumed_at:,}" if result.resumed_at else ""
+    lines = [
+        f"{result.timesteps:,} timesteps ({frames:,} env frames){resumed} in "
+        f"{_duration(result.seconds)}, {rate:,.0f} timesteps/s with validations",
+        *validation_table({"best": result.best, "last": result.last}),
+        f"folder: {result.path}",
+        "next:",
+        *(f"  {shlex.join(words)}" for words in next_commands(result)),
+    ]
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
+
+
+def validation_table(found: dict[str, Evaluation | None]) -> list[str]:
+    """Return the lines of a table with a row for each evaluation that there is."""
+    rows = [COLUMNS, *(_cells(name, each) for name, each in found.items() if each is not None)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if 0 < k < len(COLUMNS) - 1 else cell.ljust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _cells(name: str, result: Evaluation) -> tuple[str, ...]:
+    returns = (result.mean, result.std, result.minimum, result.p10, result.median)
+    counts = len(result.returns), result.failures, result.cut
+    return (
+        *(name, *(f"{value:.4g}" for value in (*returns, max(result.returns)))),
+        *(*map(str, counts), result.policy),
+    )
+
+
+def next_commands(result: Trained) -> list[list[str]]:
+    """Return commands that show the curves, evaluate the best agent and record it."""
+    env_id = result.config.environment.id
+    backend = "envpool" if family_of(env_id).envpool_only else "gymnasium"
+    mode = []
+    if result.best is not None:
+        deterministic = result.best.policy == "deterministic"
+        mode = ["--deterministic" if deterministic else "--no-deterministic"]
+    # A module that only the agent's folder names is not imported.
+    named = ["--env", env_id] if ":" in env_id else []
+    evaluate = ["python", "scripts/evaluate_agent.py", "--agent", str(result.path)]
+    commands = [
+        ["tensorboard", "--logdir", "runs"],
+        [*evaluate, "--episodes", "100", "--backend", backend, *mode, *named],
+    ]
+    if backend == "gymnasium":
+        video = ["--video", str(result.path / "episode.mp4")]
+        commands.append([*evaluate, "--episodes", "1", *mode, *named, *video])
+    return commands
