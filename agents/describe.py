@@ -73,7 +73,8 @@ def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> di
     spec = find_algorithm(config.algo)
     # Defaults are adapted before flags replace them: a flag that contradicts the actions is the
     # user's mistake and an error of the algorithm.
-    defaults = spec.adapt(read_defaults(spec, config.env, config.latent), action_space)
+    env_id = "" if config.untuned else config.env
+    defaults = spec.adapt(read_defaults(spec, env_id, config.latent), action_space)
     flags = {"timesteps": config.timesteps, "n_envs": config.n_envs}
     given = {name: value for name, value in flags.items() if value is not None}
     return {**override(defaults, config.hyperparams, spec, config.latent), **given}

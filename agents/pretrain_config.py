@@ -56,6 +56,8 @@ class PretrainConfig:
     learning_rate: float | None = None
     """Initial learning rate of Adam; if not given, the environment's default or 1e-3, and 2e-3 for
     a chosen encoder."""
+    untuned: bool = False
+    """Use the defaults of any environment, not those that are tuned for this one."""
     latent_dim: int | None = None
     """Values of a latent; if not given, the default of the environment, a choice from the frames
     (beta_vae on images) or the model's default, and on data of your own at most half as many as an
@@ -141,8 +143,8 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
 
 
 def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainConfig:
-    """Fill in the environment's defaults of a beta-VAE, unless flags change its images."""
-    if config.size or config.crop or config.from_render:
+    """Fill in the environment's defaults of a beta-VAE, unless flags forbid it."""
+    if config.untuned or config.size or config.crop or config.from_render:
         return config
     defaults = dict(defaults_for(env_id).pretraining)
     if config.epochs is not None:

@@ -47,6 +47,8 @@ class TrainConfig:
     hyperparams: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME:VALUE")] = ()
     """Hyperparameters that replace the tuned defaults of agents/hyperparams, such as
     learning_rate:3e-4 n_steps:256 policy_kwargs.net_arch:[64,64]."""
+    untuned: bool = False
+    """Use the hyperparameters of any environment, not those that are tuned for this one."""
     timesteps: int | None = None
     """Timesteps of training in all environments together; the algorithm's default if not given."""
     minutes: float | None = None

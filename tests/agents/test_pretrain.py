@@ -61,7 +61,8 @@ def test_the_defaults_of_an_environment_are_for_its_own_images():
     tuned = completed(PretrainConfig("KeyRooms-v0"), None)
     assert (tuned.latent_dim, tuned.beta, tuned.steps) == (256, 0.1, 3_000)
     assert "backbone={name: patches}" in tuned.option
-    assert completed(PretrainConfig("KeyRooms-v0", size=32), None).latent_dim is None
+    for flags in ({"size": 32}, {"untuned": True}):
+        assert completed(PretrainConfig("KeyRooms-v0", **flags), None).latent_dim is None
     assert completed(PretrainConfig("KeyRooms-v0", latent_dim=512), None).latent_dim == 512
     assert completed(PretrainConfig("KeyRooms-v0", epochs=3), None).steps is None
     mlp = completed(PretrainConfig("KeyRooms-v0", option=("backbone={name: mlp}",)), None)

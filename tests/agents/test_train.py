@@ -53,6 +53,15 @@ def test_latents_of_a_grid_are_not_standardised_by_default():
     assert describe_agent(given, grid).hyperparameters["normalize_latents"]
 
 
+def test_untuned_leaves_out_what_is_tuned_for_the_environment(encoder):
+    spec = find_algorithm("ppo")
+    general, tuned = (read_defaults(spec, name, latent=False) for name in ("", "CarRacing-v3"))
+    assert general != tuned
+    for untuned, expected in ((False, tuned), (True, general)):
+        flags = TrainConfig("CarRacing-v3", latent=False, untuned=untuned)
+        assert describe_agent(flags, None).hyperparameters == expected
+
+
 def test_an_unknown_hyperparameter_is_refused(encoder):
     with pytest.raises(ValueError, match="PPO has no hyperparameter 'lr'; known: batch_size"):
         describe_agent(TrainConfig("PixelReach-v0", hyperparams=("lr:1e-3",)), encoder)

@@ -113,7 +113,7 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
 
 def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:
     start = core_seconds()
-    config = completed(PretrainConfig(run.env, seed=run.seed, out=out), None)
+    config = completed(PretrainConfig(run.env, untuned=True, seed=run.seed, out=out), None)
     # A slow simulator would take the whole clock for the frames of the default.
     most = int(60 * minutes * COLLECTING * _steps_per_second(run.env)) // MOST
     config = dataclasses.replace(config, frames=min(config.frames or most, max(most, 64)))
@@ -170,6 +170,7 @@ def _train_config(run: Run, encoder: Path | None, minutes: float) -> TrainConfig
     config = TrainConfig(
         run.env,
         latent=encoder is not None,
+        untuned=True,
         vae=encoder,
         timesteps=TIMESTEPS,
         minutes=minutes,

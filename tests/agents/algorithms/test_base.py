@@ -106,14 +106,20 @@ def test_a_package_that_is_not_installed():
     assert find_algorithm("qrdqn").requirement == "latentrl[contrib]"
 
 
-def test_ppo_has_state_dependent_exploration_where_actions_are_continuous(encoder):
-    for environment, gsde in ((CONTINUOUS, True), (REACH, False)):
+def test_ppo_draws_continuous_actions_with_a_deviation_of_its_own(encoder):
+    for environment, continuous in ((CONTINUOUS, True), (REACH, False)):
         config = describe_agent(TrainConfig(env=environment.id), encoder)
-        assert ("use_sde" in config.hyperparameters) == gsde
-        assert ("log_std_init" in config.hyperparameters["policy_kwargs"]) == gsde
-        model = build(config, make_venv(config, encoder))
-        assert model.use_sde == gsde
-        assert isinstance(model.policy.mlp_extractor.policy_net[1], torch.nn.ReLU)
+        assert ("log_std_init" in config.hyperparameters["policy_kwargs"]) == continuous
+        policy = build(config, make_venv(config, encoder)).policy
+        assert isinstance(policy.mlp_extractor.policy_net[1], torch.nn.ReLU)
+        if continuous:
+            assert policy.log_std.tolist() == [-1.0] * len(policy.log_std)
+
+
+def test_state_dependent_exploration_is_left_out_where_actions_are_discrete():
+    spec, tuned = find_algorithm("ppo"), {"use_sde": True, "policy_kwargs": {"log_std_init": -2.0}}
+    assert spec.adapt(tuned, spaces.Box(-1, 1, (2,))) == tuned
+    assert spec.adapt(tuned, spaces.Discrete(2)) == {"policy_kwargs": {}}
 
 
 def test_hyperparameters_that_an_algorithm_cannot_be_built_with(encoder):
