@@ -32,7 +32,7 @@ def explore_model(
     """
     model = load(path, device=device)
     frames = _frames_of_pretraining(path) if data is None else open_data(data, model)
-    factors = None if data is None else _factors(data, frames)
+    factors = None if data is None or frames.factors else _label(data, frames)
     return explore(model, frames, path / EXPLORER if out is None else out, factors=factors)
 
 
@@ -42,10 +42,6 @@ def _frames_of_pretraining(path: Path) -> Frames:
     return collect_frames(config) if data is None else data
 
 
-def _factors(data: Path, frames: Frames) -> dict[str, Array] | None:
+def _label(data: Path, frames: Frames) -> dict[str, Array] | None:
     labels = open_labels(data, frames)
-    if labels is None:
-        return None
-    if labels.ndim == 1:
-        return {"label": labels}
-    return {f"factor {i}": column for i, column in enumerate(labels.T)}
+    return None if labels is None else {"label": labels}

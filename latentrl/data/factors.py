@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from latentrl.data.frames import Frames
+from latentrl.data.readers import check_factor
 from latentrl.types import Array
 
 
@@ -63,21 +64,3 @@ def with_factors(frames: Frames, factors: Mapping[str, Array]) -> Frames:
         frames.metadata,
         known,
     )
-
-
-def check_factor(name: str, values: Array, count: int) -> Array:
-    """Return a factor as floats ``(count,)``; NaN is unknown.
-
-    Raises:
-        ValueError: it does not have one number for each of ``count`` frames, or is never known.
-    """
-    array = np.asarray(values)
-    if array.shape != (count,) or array.dtype.kind not in "fiub":
-        raise ValueError(
-            f"the factor {name!r} must have one number for each of the {count} frames, "
-            f"({count},); got {array.dtype} {array.shape}"
-        )
-    numbers: Array = array.astype(float)
-    if not np.isfinite(numbers).any():
-        raise ValueError(f"the factor {name!r} is NaN or infinite in all frames: drop it")
-    return numbers

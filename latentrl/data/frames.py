@@ -16,7 +16,7 @@ from gymnasium import spaces
 from latentrl.data.checks import check_observations, refuse_masked, space_of
 from latentrl.data.distinct import digest
 from latentrl.data.images import ImageFolder
-from latentrl.data.readers import Source, open_source
+from latentrl.data.readers import Source, open_source, read_known_factors
 from latentrl.data.series import cut_series
 from latentrl.data.shards import episode_numbers, join_steps
 from latentrl.data.store import has_store, open_store
@@ -258,9 +258,9 @@ def as_frames(
     Args:
         source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
             ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is
-            not ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; a table, CSV
-            or Parquet, whose rows are vectors; an image; or a folder of images and of folders of
-            images, which ``ImageFolder`` resizes.
+            not ``labels``, ``factors`` or ``factor_names``); an IDX file such as MNIST's, also
+            gzipped; a table, CSV or Parquet, whose rows are vectors; an image; or a folder of
+            images and of folders of images, which ``ImageFolder`` resizes.
         space: space of one observation, for bounds that an array does not have; it is ignored where
             shape or type differ.
         array: name of the array in an ``.npz`` of several.
@@ -280,7 +280,7 @@ def as_frames(
         return source
     opened, where = _opened(source, array)
     if window is None:
-        return _bare(opened, where, space)
+        return _bare(opened, where, space, None if isinstance(source, np.ndarray) else source)
     return _windows(opened, where, window, stride)
 
 
@@ -294,9 +294,11 @@ def _opened(source: Array | str | Path, array: str | None) -> tuple[Source, str]
     )
 
 
-def _bare(source: Source, where: str, space: spaces.Box | None) -> Frames:
+def _bare(source: Source, where: str, space: spaces.Box | None, path: str | Path | None) -> Frames:
     space = space_of(source, where, space)
-    return Frames(space, [source], np.arange(len(source)), metadata={"source": where})
+    known = {} if path is None else read_known_factors(path, len(source))
+    metadata = {"source": where}
+    return Frames(space, [source], np.arange(len(source)), metadata=metadata, factors=known)
 
 
 def _windows(source: Source, where: str, window: int, stride: int) -> Frames:

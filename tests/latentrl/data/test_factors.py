@@ -97,3 +97,18 @@ def test_factors_beside_bare_observations() -> None:
         with_factors(frames, {"first": np.zeros(3)})
     with pytest.raises(ValueError, match="'first' is NaN or infinite in all frames: drop it"):
         with_factors(frames, {"first": np.full(2, np.nan)})
+
+
+def test_an_archive_has_columns_and_may_have_names(tmp_path: Path) -> None:
+    observations, factors = np.zeros((4, 3), np.float32), np.arange(8).reshape(4, 2) / 2
+    save = functools.partial(np.savez, tmp_path / "a.npz", observations=observations)
+    save(factors=factors)
+    assert list(lrl.as_frames(tmp_path / "a.npz").factors) == ["factor 0", "factor 1"]
+    save(factors=factors, factor_names=np.array(["x", "y"]))
+    np.testing.assert_array_equal(lrl.as_frames(tmp_path / "a.npz").factors["y"], factors[:, 1])
+    save(factors=factors, factor_names=np.array(["x"]))
+    with pytest.raises(ValueError, match="has 2 factors and the names x"):
+        lrl.as_frames(tmp_path / "a.npz")
+    save(factors=factors[:3])
+    with pytest.raises(ValueError, match="'factor 0' must have one number for each of the 4"):
+        lrl.as_frames(tmp_path / "a.npz")
