@@ -11,6 +11,7 @@ from typing import Any
 
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
 
 from latentrl.utils.registry import Registry
 
@@ -52,6 +53,9 @@ class AlgorithmSpec:
     """Adapts hyperparameters to an action space."""
     prepare_evaluation: Callable[[BaseAlgorithm], None] = no_exploration
     """Sets the exploration of a loaded model for stochastic evaluation."""
+    value: Callable[[BaseAlgorithm, Any], Tensor] | None = None
+    """Returns the values ``(B,)`` of observations, tensors of ``policy.obs_to_tensor``, in units of
+    the normalized reward; None where the algorithm estimates none."""
 
     @property
     def cls(self) -> type[BaseAlgorithm]:

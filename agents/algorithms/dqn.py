@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
 
 from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec
 
@@ -21,7 +24,14 @@ def dqn() -> AlgorithmSpec:
         hyperparams=HYPERPARAMS / "dqn.yml",
         extra_state=("_n_calls", "exploration_rate"),
         prepare_evaluation=use_final_exploration,
+        value=greedy_value,
     )
+
+
+def greedy_value(model: BaseAlgorithm, observations: Any) -> Tensor:
+    """Largest action value of each observation, ``(B,)``."""
+    values: Tensor = model.q_net(observations)  # type: ignore[attr-defined]
+    return values.amax(1)
 
 
 def use_final_exploration(model: BaseAlgorithm) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
 
 from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec, Hyperparameters, Space
 
@@ -17,7 +21,14 @@ def ppo() -> AlgorithmSpec:
         action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
         hyperparams=HYPERPARAMS / "ppo.yml",
         adapt=without_gsde_where_discrete,
+        value=critic_value,
     )
+
+
+def critic_value(model: BaseAlgorithm, observations: Any) -> Tensor:
+    """Value function of an actor-critic policy, ``(B,)``."""
+    values: Tensor = model.policy.predict_values(observations)  # type: ignore[operator]
+    return values.flatten()
 
 
 def without_gsde_where_discrete(

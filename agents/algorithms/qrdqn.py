@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
 
 from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec
 from agents.algorithms.dqn import dqn
@@ -19,4 +23,11 @@ def qrdqn() -> AlgorithmSpec:
         source="sb3_contrib:QRDQN",
         hyperparams=HYPERPARAMS / "qrdqn.yml",
         requirement="latentrl[contrib]",
+        value=greedy_mean,
     )
+
+
+def greedy_mean(model: BaseAlgorithm, observations: Any) -> Tensor:
+    """Largest mean of an action's quantiles, for each observation, ``(B,)``."""
+    quantiles: Tensor = model.quantile_net(observations)  # type: ignore[attr-defined]
+    return quantiles.mean(1).amax(1)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
 
 from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec
 
@@ -18,4 +23,12 @@ def sac() -> AlgorithmSpec:
         source="stable_baselines3:SAC",
         action_spaces=(spaces.Box,),
         hyperparams=HYPERPARAMS / "sac.yml",
+        value=critics_minimum,
     )
+
+
+def critics_minimum(model: BaseAlgorithm, observations: Any) -> Tensor:
+    """Smaller action value of the two critics, at the mode of the policy, ``(B,)``."""
+    policy: Any = model.policy
+    actions = policy.actor(observations, deterministic=True)
+    return torch.cat(policy.critic(observations, actions), 1).amin(1)

@@ -57,16 +57,18 @@ def explore(
 
     Raises:
         TypeError: the model has no decoder.
-        ValueError: the model is not of images, the frames do not belong to it, there are none, or
-            a factor does not have one number per frame.
+        ValueError: the model is not of images, frames or episode do not belong to it, there are
+            none, or a factor does not have one number per frame.
         FileNotFoundError: there are no frames at the path.
     """
     _check_model(model)
     opened = _opened(model, frames)
     known = _varied(opened.factors)
     known |= {name: check_factor(name, f, len(opened)) for name, f in (factors or {}).items()}
+    chosen = episode or longest_episode(opened)
+    _check_episode(model, opened, chosen)
     target = Path(path)
-    write_text(target, page(_document(model, opened, episode or longest_episode(opened), known)))
+    write_text(target, page(_document(model, opened, chosen, known)))
     return target
 
 
@@ -90,6 +92,16 @@ def _opened(model: Autoencoder, source: Frames | Array | str | Path) -> Frames:
         )
     check_stored(frames, model)
     return frames
+
+
+def _check_episode(model: Autoencoder, frames: Frames, episode: Episode) -> None:
+    shape = episode.observations.shape[1:]
+    # Frames of a store may have been resized already.
+    if shape not in (model.observation_space.shape, frames.space.shape):
+        raise ValueError(
+            f"the model takes observations of {describe_space(model.observation_space)}, those of "
+            f"the episode have shape {shape}"
+        )
 
 
 def _varied(factors: Mapping[str, Array]) -> dict[str, Array]:

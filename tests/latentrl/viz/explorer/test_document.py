@@ -242,6 +242,8 @@ def test_mistakes_are_refused(vector_page: Page, tmp_path: Path) -> None:
         explore(lrl.vae((5,), latent_dim=2), np.zeros((9, 5), np.float32), file)
     with pytest.raises(ValueError, match=r"takes observations of \(16, 16, 3\) uint8, the frames"):
         explore(vector_page.model, drawn(side=12), file)
+    with pytest.raises(ValueError, match=r"the episode have shape \(12, 12, 3\)"):
+        explore(vector_page.model, images, file, episode=Episode(drawn(side=12)))
     with pytest.raises(ValueError, match="at least one frame"):
         explore(vector_page.model, as_frames(images).subset(np.array([], int)), file)
     with pytest.raises(FileNotFoundError, match="nowhere"):
