@@ -60,7 +60,7 @@ def visit(
     """Let the best agent of a run play test episodes on Gymnasium.
 
     Values are the algorithm's, in units of the reward. The novelty bonus is the run's, as its last
-    checkpoint left it, and goes on learning here; an agent of an older encoder has none.
+    checkpoint left it, and it keeps learning here; an agent of an older encoder has none.
 
     Args:
         run: folder of a training run.

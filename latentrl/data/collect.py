@@ -222,7 +222,7 @@ class _Collection:
         return frames
 
     def _read_factors(self, infos: dict[str, Any]) -> Array:
-        # A store that was begun without factors, or with others, keeps what it has.
+        # A store that was started without factors, or with others, keeps what it has.
         given = infos if self.writer.factors == declared_factors(self.envs) else {}
         return read_factors(given, self.writer.factors, self.envs.num_envs)
 

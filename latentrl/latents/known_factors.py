@@ -17,7 +17,7 @@ SAMPLE = 1_000
 """Most frames that are encoded, evenly spaced."""
 BINS = 10
 """Bins of a factor with more values."""
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties to choose from: a latent may have as many dimensions as there are frames."""
 METRICS = ("mig", "modularity")
 """Metrics that take milliseconds."""
@@ -74,7 +74,7 @@ def score_latents(
     varied = _varied({name: values[rows] for name, values in known.items()}, groups)
     if not varied:
         return None
-    r2 = linear_probe(latents, np.stack([*varied.values()], 1), groups, PENALTIES)
+    r2 = linear_probe(latents, np.stack([*varied.values()], 1), groups, RIDGES)
     return FactorScores(
         dict(zip(varied, r2.tolist(), strict=True)),
         _disentanglement(latents, [binned(values) for values in varied.values()]),
