@@ -14,10 +14,13 @@ function correlations(latents, values) {
   });
 }
 
-// A button for each factor with the R2 of its linear probe; onChoose(name) is called by a click.
-function listFactors({ factors, probe }, onChoose) {
+// A button for each factor with the R2 of its linear probe, and the scores of all of them;
+// onChoose(name) is called by a click.
+function listFactors({ factors, probe, scores }, onChoose) {
   const names = Object.keys(factors);
   element('known').hidden = !names.length;
+  const all = Object.entries(scores).map(([name, score]) => `${name} ${short(score)}`);
+  element('scores').textContent = all.length ? `Disentanglement: ${all.join(', ')}` : '';
   element('probes').replaceChildren(...names.map((name) => {
     const r2 = probe[name] ?? null;
     const amount = create('span', { className: 'information', textContent: short(r2) });

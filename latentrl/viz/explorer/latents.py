@@ -127,6 +127,7 @@ def data_map(
         "thumbnails": to_sheet(thumbnails(rgb_frames(model, chosen[:])), THUMBNAIL_BYTES),
         "factors": {name: _numbers(values) for name, values in known.items()},
         "probe": {} if scores is None else scores.probe,
+        "scores": {} if scores is None else scores.disentanglement,
     }
 
 

@@ -230,6 +230,8 @@ def test_dimensions_are_sorted_by_what_they_carry_of_a_factor(
     ]
     probe = content["map"]["probe"]
     assert listed == [[name, f"{r2:.2f}"] for name, r2 in probe.items()]
+    scores = [f"{name} {score:.2f}" for name, score in content["map"]["scores"].items()]
+    assert browser.find("#scores").text == f"Disentanglement: {', '.join(scores)}"
     browser.move("#sort", "KL", "change")
     assert shown()[0] == [slider["index"] for slider in content["dimensions"]]
     browser.check_decoded()

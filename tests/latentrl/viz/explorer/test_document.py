@@ -101,6 +101,7 @@ def test_factors_of_the_frames_have_a_probe_and_gaps(factor_page: Page) -> None:
     scores = score_latents(factor_page.model.encode(images), factors, np.arange(120))
     assert scores is not None
     assert data["probe"] == pytest.approx(scores.probe, abs=1e-3)
+    assert data["scores"] == pytest.approx(scores.disentanglement, abs=1e-3)
 
 
 def test_a_typical_latent_is_at_the_median_distance(vector_page: Page) -> None:
