@@ -49,14 +49,15 @@ def explore_model(
     if path is None and not read_agent(agent_folder(folder))[0].latent:
         raise ValueError("this agent learns from pixels: add --model with an encoder to explore")
     visits = None if agent is None else visit(agent, device, trust=trust)
-    model = load(path, device=device) if path else visits and visits.encoder
+    encoder, episode = (visits.encoder, visits.episode) if visits else (None, None)
+    model = encoder if path is None else load(path, device=device)
     assert model is not None
     frames = _frames(path, data, model, visits)
     return explore(
         model,
         frames,
         folder / EXPLORER if out is None else out,
-        episode=visits and visits.episode,
+        episode=episode,
         factors=None if data is None or frames.factors else _label(data, frames),
     )
 

@@ -60,7 +60,7 @@ class Episode:
 
     def first(self, steps: int) -> Episode:
         """Return the first ``steps`` observations."""
-        cut = {name: values[:steps] for name, values in self.series().items()}
+        cut: dict[str, Any] = {name: values[:steps] for name, values in self.series().items()}
         return Episode(self.observations[:steps], **cut, caption=self.caption)
 
 
