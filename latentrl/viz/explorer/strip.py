@@ -78,7 +78,7 @@ def longest_episode(frames: Frames) -> Episode:
     return Episode(chosen[:], **_records(chosen))
 
 
-def _records(frames: Frames) -> dict[str, Array]:
+def _records(frames: Frames) -> dict[str, Any]:
     try:
         steps = frames.steps
     except ValueError:  # bare observations
