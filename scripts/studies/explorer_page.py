@@ -25,6 +25,7 @@ FRAMES = 2_000
 SIZE = 64
 """Side of the images in pixels."""
 SWITCHES = ("headless=new", "no-sandbox", "disable-dev-shm-usage")
+OPENED = "return Boolean(window.explorer)"
 TIMES = """
 const { content, sliders } = explorer;
 const work = {
@@ -87,7 +88,7 @@ def _in_browser(path: Path, repeats: int) -> Iterator[tuple[str, float]]:
     service = webdriver.ChromeService(executable_path=driver_path)
     with webdriver.Chrome(options=options, service=service) as driver:
         driver.get(path.as_uri())
-        WebDriverWait(driver, 30).until(lambda page: page.execute_script("return window.explorer"))
+        WebDriverWait(driver, 60).until(lambda page: page.execute_script(OPENED))
         times = dict(driver.execute_script(TIMES, repeats))
     decode = statistics.median(times["decode"])
     yield "decode in Chromium (ms)", decode
