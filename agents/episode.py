@@ -66,7 +66,7 @@ def episode(
     observations: Any = venv.reset()
     timestep, total, bonus, ended = 0, 0.0, 0.0 if has_bonus else None, False
     while not ended and timestep < limit:
-        yield Moment(timestep, total, _value(venv, model, spec, observations), bonus)
+        yield Moment(timestep, total, estimated_value(venv, model, spec, observations), bonus)
         observations, rewards, dones, infos = venv.step(act(observations))
         # With a bonus the reward is the sum of both.
         total += infos[0].get("extrinsic_reward", float(rewards[0]))
@@ -81,9 +81,14 @@ def episode(
         )
 
 
-def _value(
+def estimated_value(
     venv: VecNormalize, model: BaseAlgorithm, spec: AlgorithmSpec, observations: Any
 ) -> float | None:
+    """Return the discounted return that the agent expects from the first of ``observations``.
+
+    It is in units of the rewards and includes the bonus of training; None where the algorithm
+    estimates none.
+    """
     if spec.value is None:
         return None
     # The agent has learned from rewards in units of the standard deviation of their returns.

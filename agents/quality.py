@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 from latentrl import History, save
+from latentrl.latents.known_factors import FactorScores, score_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.preprocessing import is_image
@@ -21,6 +22,8 @@ from latentrl.viz.tensorboard import log_quality
 
 CARD = "quality"
 """Key of the metrics in the data card, ``model.metadata``."""
+FACTORS = "factors"
+"""Key of the scores by known factors in the data card."""
 IMAGE = "lost_details.png"
 LEAST_FRAMES = 10
 """Least number of held-out frames for a check."""
@@ -29,6 +32,8 @@ GUIDE = "docs/guide/will_it_work.md"
 
 def check_quality(model: Autoencoder, history: History, path: Path) -> Quality | None:
     """Measure a pretrained encoder, and write the metrics to its data card and TensorBoard.
+
+    The card gets scores by the known factors of held-out frames, too, where there are some.
 
     Args:
         model: a fitted model; its data card gets the metrics.
@@ -42,6 +47,10 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
     Warns:
         UserWarning: the latents lack something that an agent may need.
     """
+    scores = score_frames(model, history.validation)
+    if scores is not None:
+        model.metadata[FACTORS] = dataclasses.asdict(scores)
+        save(model, path)
     checkable = model.decoder is not None and is_image(model.observation_space)
     if not checkable or len(history.validation) < LEAST_FRAMES:
         return None
@@ -105,6 +114,21 @@ def describe_quality(measured: Quality) -> list[str]:
         f"the decoder uses {measured.used_dimensions} of {measured.latent_dim} dimensions; "
         f"lost detail {measured.lost_detail:.0%}",
     ]
+
+
+def describe_factors(model: Autoencoder) -> list[str]:
+    """Return the scores by known factors in the data card as lines of text, if it has some.
+
+    Raises:
+        ValueError: the scores in the data card are damaged.
+    """
+    if FACTORS not in model.metadata:
+        return []
+    card = model.metadata[FACTORS]
+    scores: FactorScores = decode(FactorScores, card, "factors in a model's data card")
+    probe = ", ".join(f"{name} {r2:.2f}" for name, r2 in scores.probe.items())
+    metrics = ", ".join(f"{name} {score:.2f}" for name, score in scores.disentanglement.items())
+    return [f"R2 of a linear probe: {probe}", *([f"disentanglement: {metrics}"] if metrics else [])]
 
 
 def _remedy(model: Autoencoder, measured: Quality) -> str:

@@ -12,6 +12,10 @@ from latentrl.types import Array
 
 FACTORS = ("speed", "steering", "heading", "distance", "curvature")
 """Names of the values in ``info["factors"]``, in order."""
+COLOURS = tuple(
+    f"{part}_{channel}" for part in ("road", "grass") for channel in ("red", "green", "blue")
+)
+"""Names of the values that follow where colours vary, with ``domain_randomize=True``."""
 AHEAD = 10
 """Tiles of the track ahead over which the curvature is taken."""
 
@@ -21,8 +25,17 @@ class CarFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
 
     The speed; the angle of the front wheels; the angle of the car against the track, positive to
     the left; its distance from the middle of the track, positive to the right; and the curvature of
-    the track ahead in radians per unit of length, positive to the left.
+    the track ahead in radians per unit of length, positive to the left. With
+    ``domain_randomize=True`` the colours of road and grass follow, in 0..255; otherwise they are
+    the same in every episode.
     """
+
+    def __init__(self, env: gym.Env[ObsType, ActType]) -> None:
+        """Wrap ``env``, a CarRacing."""
+        super().__init__(env)
+        self._coloured = bool(self.unwrapped.domain_randomize)  # type: ignore[attr-defined]
+        names = (*FACTORS, *COLOURS) if self._coloured else FACTORS
+        self.metadata = {**env.metadata, "factors": names}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -39,7 +52,8 @@ class CarFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
         return observation, reward, terminated, truncated, {**info, "factors": self._factors()}
 
     def _factors(self) -> Array:
-        car = self.unwrapped.car  # type: ignore[attr-defined]
+        game: Any = self.unwrapped
+        car = game.car
         place = np.array(car.hull.position)
         nearest = int(np.square(self._places - place).sum(1).argmin())
         angle = self._angles[nearest]
@@ -53,6 +67,7 @@ class CarFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
                 _wrapped(car.hull.angle - angle),
                 right @ (place - self._places[nearest]),
                 _wrapped(self._angles[ahead] - angle) / length,
+                *(np.concatenate([game.road_color, game.grass_color]) if self._coloured else ()),
             ]
         )
 

@@ -74,7 +74,7 @@ class KeyRooms(gym.Env[Array, Any]):
     learning, arXiv:1808.04355): no model predicts the next channel, and no channel comes twice.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10, "factors": FACTORS}
 
     def __init__(
         self,

@@ -11,6 +11,8 @@ from gymnasium import spaces
 from envs.families import EnvDefaults, EnvFamily, register_family
 from latentrl.types import Array
 
+FACTORS = ("agent_row", "agent_column", "goal_row", "goal_column")
+"""Names of the values in ``info["factors"]``, in order, in cells."""
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
 AGENT, GOAL, FLOOR = (230, 60, 50), (70, 200, 90), (35, 40, 60)
 
@@ -21,10 +23,10 @@ class PixelReach(gym.Env[Array, Any]):
     Observations are ``(32, 32, 3)`` uint8 images. The four actions move one cell; with
     ``continuous=True`` the action is a direction in [-1, 1]^2, of which the larger component
     counts. The reward is 1 at the goal, where the episode terminates, and -0.05 for other steps.
-    ``info["factors"]`` holds row and column of the agent, then those of the goal.
+    ``info["factors"]`` holds the values that ``FACTORS`` names.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10, "factors": FACTORS}
 
     def __init__(
         self, cells: int = 4, continuous: bool = False, render_mode: str | None = None

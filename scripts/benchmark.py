@@ -1,4 +1,4 @@
-"""Frames per second on this machine: encoding, training and stepping."""
+"""Speed on this machine: encoding, training, stepping, and the page of the explorer."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cli import run
+from scripts.studies.explorer_page import UNITS
 from scripts.studies.speed import BENCHMARKS
 
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """Measure frames per second on this machine."""
+    """Measure speed on this machine."""
 
     name: tyro.conf.Positional[str] = "all"
-    """Benchmark: busy, encode, fit, sparse, step, or all of them."""
+    """Benchmark: busy, encode, explorer, fit, sparse, step, or all of them."""
     repeats: int = 5
     """Measurements of each row; the median is printed."""
 
 
 def main(config: BenchmarkConfig) -> None:
-    """Measure frames per second on this machine."""
+    """Measure speed on this machine."""
     for name in BENCHMARKS if config.name == "all" else [config.name]:
         measure = BENCHMARKS[name]
-        print(f"\n{name}: frames/s, median of {config.repeats}")
+        print(f"\n{name}: {UNITS.get(name, 'frames/s')}, median of {config.repeats}")
         for row, rate in measure(config.repeats):
-            print(f"  {row:<44} {rate:>10,.0f}")
+            print(f"  {row:<44} {rate:>10,.{0 if rate >= 100 else 1}f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the latent explorer of a trained encoder: one HTML page that opens from disk."""
+"""Write the latent explorer of an encoder or an agent: one HTML page that opens from disk."""
 
 from __future__ import annotations
 
@@ -14,22 +14,31 @@ from scripts.cli import run
 
 @dataclass(frozen=True)
 class ExploreConfig:
-    """Write the latent explorer of a trained encoder."""
+    """Write the latent explorer of a trained encoder, or of an agent's."""
 
-    model: Path
-    """Folder of the model."""
+    model: Path | None = None
+    """Folder of the model; if not given, the encoder of --agent."""
+    agent: Path | None = None
+    """Folder of a training run: its agent plays the episode, with value, novelty bonus, action and
+    reward."""
     data: Path | None = None
     """Observations: a store, .npy, .npz, IDX (also .gz), an image, or a folder of images. Default:
-    those of the pretraining."""
+    those of the pretraining, or without --model those that the agent visits."""
     out: Path | None = None
-    """The file to write. Default: MODEL/latent.html."""
+    """The file to write. Default: latent.html in the folder of the model, or of the agent."""
     device: str = "auto"
     """Device of the model; auto is the GPU where there is one."""
+    trust: bool = False
+    """Import the module that the agent's folder names as its environment."""
 
 
 def main(config: ExploreConfig) -> None:
-    """Write the latent explorer of a trained encoder."""
-    print(explore_model(config.model, config.data, config.out, config.device))
+    """Write the latent explorer of a trained encoder, or of an agent's."""
+    print(
+        explore_model(
+            config.model, config.data, config.out, config.device, config.agent, config.trust
+        )
+    )
 
 
 if __name__ == "__main__":

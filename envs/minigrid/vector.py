@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.envpool import EnvPoolVectorEnv
 from envs.families import EnvMaker
+from envs.minigrid.factors import GridFactors
 from envs.minigrid.views import (
     CELL_SPACE,
     COLOURS,
@@ -34,7 +35,7 @@ def pixel_view(env: gym.Env[Any, Any]) -> gym.Env[Array, Any]:
     pixels: gym.Env[Array, Any] = wrappers.ImgObsWrapper(
         wrappers.RGBImgPartialObsWrapper(env, tile_size=PIXELS)
     )
-    return pixels
+    return GridFactors(pixels)
 
 
 def cell_view(maker: EnvMaker) -> gym.Env[Array, Any]:
@@ -48,7 +49,7 @@ def cell_view(maker: EnvMaker) -> gym.Env[Array, Any]:
     # the time of the symbolic observation.
     minigrid: Any = env.unwrapped
     minigrid.observation_space, minigrid.gen_obs = CELL_SPACE, CellView(minigrid)
-    return env
+    return GridFactors(env)
 
 
 def drawn_vector(makers: Sequence[EnvMaker]) -> DrawnVectorEnv:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from latentrl.data.contract import FinalCheck, ObservationCheck, check_rewards
 from latentrl.data.distinct import Progress
 from latentrl.data.environment import check_inside, checked_maker
+from latentrl.data.factors import declared_factors, read_factors
 from latentrl.data.frames import Frames
 from latentrl.data.policies import EXPLORERS, Policy
 from latentrl.data.resize import FrameResize, StorePreprocessing
@@ -49,7 +50,8 @@ def collect(
 
     A store that holds fewer is extended, so that repeating an interrupted call resumes it. Of a
     store that holds more, the first ``frames`` are returned. Frames that are reused, and with
-    ``most`` those that are distinct, are counted on stderr if ``progress``.
+    ``most`` those that are distinct, are counted on stderr if ``progress``. Numbers in
+    ``info["factors"]`` that ``metadata["factors"]`` of the environment names are stored, too.
 
     Args:
         env: a Gymnasium id, a function that makes an environment, or a vector environment of any
@@ -100,7 +102,12 @@ def collect(
             with (
                 progress_bar(frames, done.count, "collecting", "frame", progress) as bar,
                 FrameWriter(
-                    path, stored, envs.single_action_space, environment, **origin
+                    path,
+                    stored,
+                    envs.single_action_space,
+                    environment,
+                    declared_factors(envs),
+                    **origin,
                 ) as writer,
             ):
                 # Each shard has a seed of its own, and so other episodes: no writer shares its
@@ -168,12 +175,15 @@ class _Collection:
         self.mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.episodes = np.arange(envs.num_envs)
         self.next_episode = envs.num_envs
+        self.factors: Array = np.empty(0)
+        """Known factors of the newest observations, ``(n_envs, F)``."""
         self.done = done
         self.steps = 0
 
     def run(self, seed: int, bar: tqdm[Any]) -> None:
         """Write observations until there are enough."""
-        observations, _ = self.envs.reset(seed=seed)
+        observations, infos = self.envs.reset(seed=seed)
+        self.factors = self._read_factors(infos)
         resetting = np.zeros(self.envs.num_envs, bool)
         while self.done.room:
             before = self.done.count
@@ -197,16 +207,32 @@ class _Collection:
             reward=rewards[stepped],
             terminated=terminated[stepped],
             truncated=truncated[stepped],
+            **self._known(self.factors[stepped]),
         )
+        self.factors = self._read_factors(infos)
         if done.any():
             ended = np.flatnonzero(done)
             finals = self._terminal(before, following, infos, ended)
-            self._write(finals, env=ended, final=done[ended])
+            known = self._known(self._final_factors(infos)[ended])
+            self._write(finals, env=ended, final=done[ended], **known)
         return self._start_episodes(following, done)
 
     def _select(self, observations: Any) -> Array:
         frames: Array = observations if self.key is None else observations[self.key]
         return frames
+
+    def _read_factors(self, infos: dict[str, Any]) -> Array:
+        # A store that was started without factors, or with others, keeps what it has.
+        given = infos if self.writer.factors == declared_factors(self.envs) else {}
+        return read_factors(given, self.writer.factors, self.envs.num_envs)
+
+    def _final_factors(self, infos: dict[str, Any]) -> Array:
+        if self.mode != AutoresetMode.SAME_STEP:
+            return self.factors
+        return self._read_factors(infos.get("final_info", {}))
+
+    def _known(self, factors: Array) -> dict[str, Array]:
+        return {"factors": factors} if self.writer.factors else {}
 
     def _write(self, observations: Array, **fields: Array) -> None:
         rows = slice(self.done.room)
@@ -236,7 +262,8 @@ class _Collection:
             self.episodes[done] = self.next_episode + np.arange(done.sum())
             self.next_episode += int(done.sum())
             if self.mode == AutoresetMode.DISABLED:
-                observations, _ = self.envs.reset(options={"reset_mask": done})
+                observations, infos = self.envs.reset(options={"reset_mask": done})
+                self.factors[done] = self._read_factors(infos)[done]
         return observations, done if self.mode == AutoresetMode.NEXT_STEP else np.zeros_like(done)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -16,7 +16,7 @@ from gymnasium import spaces
 from latentrl.data.checks import check_observations, refuse_masked, space_of
 from latentrl.data.distinct import digest
 from latentrl.data.images import ImageFolder
-from latentrl.data.readers import Source, open_source
+from latentrl.data.readers import Source, open_source, read_known_factors
 from latentrl.data.series import cut_series
 from latentrl.data.shards import episode_numbers, join_steps
 from latentrl.data.store import has_store, open_store
@@ -51,6 +51,7 @@ class Frames:
         steps: Array | None = None,
         indices: Array | None = None,
         metadata: dict[str, Any] | None = None,
+        factors: Mapping[str, Array] | None = None,
     ) -> None:
         """Join ``sources`` end to end; use ``Frames.open`` or ``as_frames`` rather than this.
 
@@ -61,6 +62,7 @@ class Frames:
             steps: record of each observation, ``(N,)``, as ``shards.step_dtype`` defines it.
             indices: positions in the sources that this view contains; None is all.
             metadata: origin of the observations.
+            factors: known factors of variation by name, ``(N,)`` each; NaN is unknown.
         """
         self.space = space
         self.metadata = metadata or {}
@@ -68,6 +70,7 @@ class Frames:
         self._starts = np.cumsum([0, *map(len, sources)])
         self._episodes = episodes
         self._steps = steps
+        self._factors = dict(factors or {})
         self.indices = np.arange(self._starts[-1]) if indices is None else indices
 
     @classmethod
@@ -88,8 +91,16 @@ class Frames:
                 shard.verify()
         space = space_from_json(manifest["observation"])
         observations = [shard.observations() for shard in shards]
-        steps = join_steps(shards, manifest["action"])
-        return cls(space, observations, episode_numbers(shards), steps, metadata=manifest)
+        names = manifest.get("factors", ())
+        steps = join_steps(shards, manifest["action"], names)
+        return cls(
+            space,
+            observations,
+            episode_numbers(shards),
+            steps,
+            metadata=manifest,
+            factors={name: steps["factors"][:, i] for i, name in enumerate(names)},
+        )
 
     def __len__(self) -> int:
         """Return the number of observations in this view."""
@@ -163,6 +174,11 @@ class Frames:
             raise ValueError("these frames are bare observations: they have no actions or rewards")
         return self._steps[self.indices]
 
+    @property
+    def factors(self) -> dict[str, Array]:
+        """Known factors of variation by name, ``(N,)`` each; NaN is unknown, and many have none."""
+        return {name: values[self.indices] for name, values in self._factors.items()}
+
     def batches(self, size: int = CHUNK) -> Iterator[Array]:
         """Yield all observations in order, ``size`` at a time."""
         for start in range(0, len(self), size):
@@ -177,6 +193,7 @@ class Frames:
             self._steps,
             self.indices[indices],
             self.metadata,
+            self._factors,
         )
 
     def distinct(self) -> Frames:
@@ -241,9 +258,9 @@ def as_frames(
     Args:
         source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
             ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is
-            not ``labels`` or ``factors``); an IDX file such as MNIST's, also gzipped; a table, CSV
-            or Parquet, whose rows are vectors; an image; or a folder of images and of folders of
-            images, which ``ImageFolder`` resizes.
+            not ``labels``, ``factors`` or ``factor_names``); an IDX file such as MNIST's, also
+            gzipped; a table, CSV or Parquet, whose rows are vectors; an image; or a folder of
+            images and of folders of images, which ``ImageFolder`` resizes.
         space: space of one observation, for bounds that an array does not have; it is ignored where
             shape or type differ.
         array: name of the array in an ``.npz`` of several.
@@ -263,7 +280,7 @@ def as_frames(
         return source
     opened, where = _opened(source, array)
     if window is None:
-        return _bare(opened, where, space)
+        return _bare(opened, where, space, None if isinstance(source, np.ndarray) else source)
     return _windows(opened, where, window, stride)
 
 
@@ -277,9 +294,11 @@ def _opened(source: Array | str | Path, array: str | None) -> tuple[Source, str]
     )
 
 
-def _bare(source: Source, where: str, space: spaces.Box | None) -> Frames:
+def _bare(source: Source, where: str, space: spaces.Box | None, path: str | Path | None) -> Frames:
     space = space_of(source, where, space)
-    return Frames(space, [source], np.arange(len(source)), metadata={"source": where})
+    known = {} if path is None else read_known_factors(path, len(source))
+    metadata = {"source": where}
+    return Frames(space, [source], np.arange(len(source)), metadata=metadata, factors=known)
 
 
 def _windows(source: Source, where: str, window: int, stride: int) -> Frames:

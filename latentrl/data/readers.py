@@ -15,7 +15,7 @@ from latentrl.types import Array
 
 OTHER_SUFFIXES = IMAGE_SUFFIXES + TABLE_SUFFIXES
 """Files that are recognised by their names."""
-LABEL_ARRAYS = ("factors", "labels")
+LABEL_ARRAYS = ("factors", "labels", "factor_names")
 
 
 def open_source(path: str | Path, array: str | None = None) -> Source:
@@ -95,8 +95,60 @@ def read_labels(path: str | Path) -> NDArray[np.int64] | None:
     return _labels_of_file(path) if names is None else _labels_of_archive(path, names)
 
 
+def read_known_factors(path: str | Path, count: int) -> dict[str, Array]:
+    """Known factors by name, ``(count,)`` each, of the observations in an ``.npz``.
+
+    Args:
+        path: its array ``factors``, ``(count, F)``, has a column for each factor, and an array
+            ``factor_names`` their names; without one they are ``factor 0``, ``factor 1`` and so on.
+        count: number of observations.
+
+    Returns:
+        An empty dict for other files, and for an ``.npz`` without factors.
+
+    Raises:
+        ValueError: the factors are not one number for each observation, or the names do not fit.
+    """
+    path = Path(path)
+    names = None if path.is_dir() or _is_one_of(path, OTHER_SUFFIXES) else archive_names(path)
+    if names is None or "factors" not in names:
+        return {}
+    columns = _columns(read_array(path, "factors"))
+    called = [f"factor {i}" for i in range(len(columns))]
+    if "factor_names" in names:
+        called = [str(name) for name in np.ravel(read_array(path, "factor_names"))]
+    if len(set(called)) != len(columns):
+        raise ValueError(f"{path} has {len(columns)} factors and the names {', '.join(called)}")
+    return {
+        name: check_factor(name, column, count)
+        for name, column in zip(called, columns, strict=True)
+    }
+
+
+def _columns(factors: Array) -> list[Array]:
+    return [factors] if factors.ndim != 2 else [*factors.T]
+
+
+def check_factor(name: str, values: Array, count: int) -> Array:
+    """Return a factor as floats ``(count,)``; NaN is unknown.
+
+    Raises:
+        ValueError: it does not have one number for each of ``count`` frames, or is never known.
+    """
+    array = np.asarray(values)
+    if array.shape != (count,) or array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"the factor {name!r} must have one number for each of the {count} frames, "
+            f"({count},); got {array.dtype} {array.shape}"
+        )
+    numbers: Array = array.astype(float)
+    if not np.isfinite(numbers).any():
+        raise ValueError(f"the factor {name!r} is NaN or infinite in all frames: drop it")
+    return numbers
+
+
 def _labels_of_archive(path: Path, names: list[str]) -> NDArray[np.int64] | None:
-    name = next((name for name in LABEL_ARRAYS if name in names), None)
+    name = next((name for name in ("factors", "labels") if name in names), None)
     return None if name is None else _as_labels(read_array(path, name), f"{name!r} in {path}")
 
 

@@ -35,16 +35,20 @@ class ShardDescription:
     """Checksum of each file, by its kind; empty until the writer is closed."""
 
 
-def step_dtype(action: Mapping[str, Any], final: bool = True) -> np.dtype[Any]:
+def step_dtype(
+    action: Mapping[str, Any], final: bool = True, factors: Sequence[str] = ()
+) -> np.dtype[Any]:
     """Record of one observation, for actions that ``describe_action`` described.
 
     ``action``, ``reward``, ``terminated`` and ``truncated`` belong to the step that was taken from
     the observation. ``final`` marks a terminal observation, which no step was taken from: its other
-    fields are 0. ``env`` and ``episode`` are numbers that are unique within a shard.
+    fields are 0. ``env`` and ``episode`` are numbers that are unique within a shard. ``factors``
+    are the known factors of the observation, NaN where they are unknown.
 
     Args:
         action: shape and dtype of an action.
         final: whether records have the field of this name, which format 1 lacks.
+        factors: names of the known factors; without any, records have no such field.
 
     Raises:
         ValueError: the description is damaged.
@@ -57,7 +61,8 @@ def step_dtype(action: Mapping[str, Any], final: bool = True) -> np.dtype[Any]:
         ("env", "i4"),
         ("episode", "i4"),
     ]
-    return np.dtype([*fields, ("final", "?")] if final else fields)
+    fields += [("final", "?")] if final else []
+    return np.dtype([*fields, ("factors", "f4", (len(factors),))] if factors else fields)
 
 
 @dataclass(frozen=True)
@@ -204,10 +209,12 @@ def _in_manifest(
         yield name, ShardDescription(origin)
 
 
-def join_steps(shards: Sequence[Shard], action: Mapping[str, Any]) -> Array:
-    """Records of all shards in the current format, ``(N,)``."""
+def join_steps(
+    shards: Sequence[Shard], action: Mapping[str, Any], factors: Sequence[str] = ()
+) -> Array:
+    """Records of all shards in the current format, ``(N,)``; arguments as of ``step_dtype``."""
     stored = [shard.steps() for shard in shards]
-    records = np.zeros(sum(map(len, stored)), step_dtype(action))
+    records = np.zeros(sum(map(len, stored)), step_dtype(action, factors=factors))
     if stored:
         # NumPy assigns whole records by position; by name, a field that format 1 lacks stays 0.
         for name in stored[0].dtype.names or ():

@@ -23,9 +23,11 @@ from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json, write_json, write_new
 from latentrl.utils.settings import check_same_settings
 
-FORMAT = 3
+FORMAT = 4
 """Format that is written. Format 1 has no terminal observations; the manifests of formats 1 and 2
-list the shards, each of which has a description of its own since."""
+list the shards, each of which has a description of its own since; format 4 has known factors."""
+EXTENDED = 3
+"""Oldest format that is extended: without factors format 4 is the same."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Manifest:
     """Shape and dtype of one action."""
     environment: Mapping[str, Any]
     """Description of the environment."""
+    factors: Sequence[str] = ()
+    """Names of the known factors in the records."""
     shards: Sequence[Mapping[str, Any]] = field(default_factory=list)
     """Names and origins of the shards, in formats 1 and 2."""
 
@@ -85,9 +89,10 @@ def open_store(path: Path) -> tuple[dict[str, Any], list[Shard]]:
         ValueError: the store is damaged or of a newer format.
     """
     manifest = read_manifest(path)
-    record = step_dtype(manifest["action"], final=manifest["format"] > 1)
+    names = manifest.get("factors", ())
+    record = step_dtype(manifest["action"], manifest["format"] > 1, names)
     layout = Layout(path, space_from_json(manifest["observation"]), record)
-    listed = manifest.get("shards", []) if manifest["format"] < FORMAT else None
+    listed = manifest.get("shards", []) if manifest["format"] < EXTENDED else None
     shards = open_shards(layout, listed)
     origins = [{"name": shard.name, **shard.description.origin} for shard in shards]
     return {**manifest, "shards": origins}, shards
@@ -140,6 +145,7 @@ class FrameWriter:
         space: spaces.Box,
         action_space: spaces.Space[Any],
         environment: dict[str, Any],
+        factors: Sequence[str] = (),
         **origin: Any,
     ) -> None:
         """Create the store, or add a shard to it.
@@ -149,6 +155,7 @@ class FrameWriter:
             space: space of one observation.
             action_space: space of one action.
             environment: description of the environment, in JSON.
+            factors: names of the known factors in its records; a store that is there keeps its own.
             **origin: description of this shard (seed, policy), in JSON.
 
         Raises:
@@ -156,14 +163,16 @@ class FrameWriter:
             OSError: the disk is full or cannot be written.
         """
         path = Path(path)
-        manifest = _new_manifest(space, action_space, environment)
+        manifest = _new_manifest(space, action_space, environment, factors)
         if not has_store(path):
             write_new(path / "manifest.json", _to_bytes(manifest))
         # Of a store that was there, or that another writer has made in the meantime.
         check_same(path, space, action_space, environment)
         _check_format(path)
+        self.factors = tuple(read_manifest(path).get("factors", ()))
         self._dtype = space.dtype
-        self._layout = Layout(path, space, step_dtype(manifest["action"]))
+        record = step_dtype(manifest["action"], factors=self.factors)
+        self._layout = Layout(path, space, record)
         self._origin = origin
         self.number, self._files = _new_shard(self._layout, origin)
         self._name = _name_of(self.number)
@@ -221,13 +230,17 @@ def _write_whole(file: FileIO, data: memoryview) -> None:
 
 
 def _new_manifest(
-    space: spaces.Box, action_space: spaces.Space[Any], environment: dict[str, Any]
+    space: spaces.Box,
+    action_space: spaces.Space[Any],
+    environment: dict[str, Any],
+    factors: Sequence[str],
 ) -> dict[str, Any]:
     manifest = {
         "format": FORMAT,
         "observation": space_to_json(space),
         "action": describe_action(action_space),
         "environment": environment,
+        "factors": list(factors),
         "versions": {"python": platform.python_version(), "gymnasium": gym.__version__},
     }
     _check_manifest(manifest, "the manifest of these frames")
@@ -236,7 +249,7 @@ def _new_manifest(
 
 def _check_format(path: Path) -> None:
     version = read_manifest(path)["format"]
-    if version < FORMAT:
+    if version < EXTENDED:
         raise ValueError(
             f"{path} has frame format {version}, which can only be read: collect into another path"
         )

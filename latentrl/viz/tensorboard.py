@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from latentrl.data.frames import Frames
+from latentrl.latents.known_factors import FactorScores, score_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.health import Health
@@ -45,6 +46,16 @@ def add_image(writer: SummaryWriter, tag: str, encoded: bytes, step: int) -> Non
         writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
 
 
+def add_factor_scores(writer: SummaryWriter, scores: FactorScores | None, step: int) -> None:
+    """Add the scores by known factors, ``factors/...``; nothing without any."""
+    if scores is None:
+        return
+    for name, r2 in scores.probe.items():
+        add_scalar(writer, f"factors/probe_r2/{name}", r2, step)
+    for name, score in scores.disentanglement.items():
+        add_scalar(writer, f"factors/{name}", score, step)
+
+
 def add_hyperparameters(
     writer: SummaryWriter, values: Mapping[str, Any], curves: Sequence[str]
 ) -> None:
@@ -62,7 +73,8 @@ def add_hyperparameters(
 class TensorBoardCallback:
     """Callback of ``fit`` that writes metrics, KL per dimension and images after every epoch.
 
-    Images are written when the number of steps has grown by a tenth since the last ones.
+    Images, and scores by the known factors of the frames, are written when the number of steps has
+    grown by a tenth since the last ones.
     """
 
     def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any]) -> None:
@@ -85,9 +97,11 @@ class TensorBoardCallback:
         if model.variational:
             for dimension, nats in enumerate(health.kl):
                 self.writer.add_scalar(f"kl_per_dimension/{dimension:02d}", nats, step)
-        if is_image(model.observation_space) and model.fitted and step >= self._next_images:
+        if model.fitted and step >= self._next_images:
             self._next_images = IMAGE_INTERVAL * step
-            self._images(model, validation, step)
+            add_factor_scores(self.writer, score_frames(model, validation), step)
+            if is_image(model.observation_space):
+                self._images(model, validation, step)
 
     def _images(self, model: Autoencoder, validation: Frames, step: int) -> None:
         if self._frames is None:

@@ -39,7 +39,7 @@ def test_the_frames_of_the_pretraining_are_the_default(run: Path) -> None:
 
 
 def test_other_frames_and_known_factors(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(ExploreConfig(run, Path("other.npy"), Path("other.html")))
+    main(ExploreConfig(run, data=Path("other.npy"), out=Path("other.html")))
     assert capsys.readouterr().out == "other.html\n"
     assert document_of(Path("other.html"))["map"]["factors"] == {}
     explore_model(run, Path("data.npz"), Path("factors.html"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,8 +11,11 @@ import torch
 
 import latentrl as lrl
 from agents.pretrain_choice import BATCH_SIZE, LEARNING_RATE, STEPS
-from agents.quality import check_quality, describe_quality, warn_if_poor
+from agents.quality import check_quality, describe_factors, describe_quality, warn_if_poor
+from latentrl.data.factors import with_factors
+from latentrl.latents.known_factors import score_frames
 from latentrl.training.quality import Quality
+from latentrl.viz.tensorboard import TensorBoardCallback
 from tests.agents.small import tiny_train
 from tests.helpers import read_events
 from tests.latentrl.training.ball import ball_frames
@@ -128,3 +132,31 @@ def test_the_default_encoder_keeps_the_ball():
     config = lrl.FitConfig(steps=STEPS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
     history = lrl.fit(model, frames, config, progress=False)
     assert lrl.quality(model, history.validation).problems() == []
+
+
+def test_scores_by_known_factors_are_in_the_card_and_in_tensorboard(tmp_path, vectors):
+    latent = np.random.default_rng(0).normal(size=(1_200, 2)).astype(np.float32)
+    observations = latent @ np.random.default_rng(1).normal(size=(2, 8)).astype(np.float32)
+    known = {"first": latent[:, 0], "second": latent[:, 1], "constant": np.ones(1_200)}
+    frames = with_factors(lrl.as_frames(observations), known)
+    model = lrl.pca((8,), 2)
+    with TensorBoardCallback(tmp_path, {}) as board:
+        history = lrl.fit(model, frames, path=tmp_path, callbacks=[board], progress=False)
+    assert check_quality(model, history, tmp_path) is None, "vectors have no metrics of images"
+    card = lrl.load(tmp_path).metadata["factors"]
+    assert card == dataclasses.asdict(score_frames(model, history.validation))
+    assert list(card["probe"]) == ["first", "second"]
+    assert min(card["probe"].values()) > 0.99
+    events = read_events(tmp_path)
+    for name, r2 in card["probe"].items():
+        assert events.Scalars(f"factors/probe_r2/{name}")[0].value == pytest.approx(r2)
+    assert events.Scalars("factors/mig")[0].value == pytest.approx(card["disentanglement"]["mig"])
+    lines = describe_factors(model)
+    assert lines[0] == "R2 of a linear probe: first 1.00, second 1.00"
+    assert lines[1].startswith("disentanglement: mig 0.")
+    plain = lrl.pca((8,), 3)
+    check_quality(plain, lrl.fit(plain, vectors, progress=False), tmp_path)
+    assert describe_factors(plain) == []
+    model.metadata["factors"] = {"probe": 3}
+    with pytest.raises(ValueError, match="probe of factors in a model's data card"):
+        describe_factors(model)

@@ -153,7 +153,7 @@ def test_frames_of_the_pretraining_are_found(pretrained, frames):
     model = lrl.Autoencoder(pretrained.config)
     assert pretraining_frames(model, 10) is None  # an encoder of a user's own frames
     envs = make_vector(environment, 2, seed=7)
-    path = env_folder("frames", "PixelReach-v0") / "format3-skip2-seed7"
+    path = env_folder("frames", "PixelReach-v0") / "format4-skip2-seed7"
     stored = lrl.collect(envs, 200, path, seed=7, progress=False)
     envs.close()
     model.metadata["data"] = stored.metadata

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from envs import Environment, make_env
-from envs.car_racing_factors import FACTORS, CarFactors
+from envs.car_racing_factors import COLOURS, FACTORS, CarFactors
 from tests.helpers import Clock  # noqa: F401 - imports Box2D before EnvPool
 
 
@@ -66,3 +67,23 @@ def test_each_step_has_the_factors(env):
     assert speeds == sorted(speeds)
     assert speeds[-1] > 20
     assert steerings[-1] > 0.1  # to the left
+
+
+def test_colours_are_factors_where_they_vary(env):
+    assert wrapper_of(env).metadata["factors"] == FACTORS
+    coloured = CarFactors(gym.make("CarRacing-v3", domain_randomize=True))
+    assert coloured.metadata["factors"] == (*FACTORS, *COLOURS)
+    episodes = []
+    for seed in range(2):
+        _, info = coloured.reset(seed=seed)
+        # The first frames zoom in on the car.
+        for _ in range(60):
+            frame, *_, info = coloured.step(np.zeros(3, np.float32))
+        colours = info["factors"][len(FACTORS) :].reshape(2, 3)
+        pixels = frame[:80].reshape(-1, 3).astype(int)
+        # Tiles of the road differ in brightness, and the frame is scaled down.
+        for colour in colours:
+            assert np.abs(pixels - colour).max(1).min() < 8
+        episodes.append(colours)
+    coloured.close()
+    assert np.abs(episodes[0] - episodes[1]).min() > 0.1

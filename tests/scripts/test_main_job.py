@@ -31,7 +31,7 @@ def test_pretraining(workspace):
     model = lrl.load(path)
     assert model.metadata["data"]["environment"]["id"] == "PixelReach-v0"
     assert (
-        len(lrl.Frames.open(folder / "runs" / "frames" / "PixelReach-v0" / "format3-skip1-seed0"))
+        len(lrl.Frames.open(folder / "runs" / "frames" / "PixelReach-v0" / "format4-skip1-seed0"))
         == 320
     )
 

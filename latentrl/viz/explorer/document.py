@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from latentrl.data.frames import Frames, as_frames
+from latentrl.data.readers import check_factor
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor
 from latentrl.models.stored import check_stored
@@ -48,22 +49,26 @@ def explore(
         frames: observations of the model's space, or a path that ``as_frames`` opens.
         path: the file to write.
         episode: observations of the strip; None takes the longest episode among ``frames``.
-        factors: known factors of ``frames`` by name, ``(N,)`` each, which colour the map.
+        factors: known factors of ``frames`` by name, ``(N,)`` each, beside those that they have;
+            NaN is unknown. They colour the map and sort the dimensions.
 
     Returns:
         The path of the file, which is below 5 MB.
 
     Raises:
         TypeError: the model has no decoder.
-        ValueError: the model is not of images, the frames do not belong to it, there are none, or
-            a factor does not have one finite number per frame.
+        ValueError: the model is not of images, frames or episode do not belong to it, there are
+            none, or a factor does not have one number per frame.
         FileNotFoundError: there are no frames at the path.
     """
     _check_model(model)
     opened = _opened(model, frames)
-    known = {name: _checked_factor(name, f, len(opened)) for name, f in (factors or {}).items()}
+    known = _varied(opened.factors)
+    known |= {name: check_factor(name, f, len(opened)) for name, f in (factors or {}).items()}
+    chosen = episode or longest_episode(opened)
+    _check_episode(model, opened, chosen)
     target = Path(path)
-    write_text(target, page(_document(model, opened, episode or longest_episode(opened), known)))
+    write_text(target, page(_document(model, opened, chosen, known)))
     return target
 
 
@@ -89,14 +94,20 @@ def _opened(model: Autoencoder, source: Frames | Array | str | Path) -> Frames:
     return frames
 
 
-def _checked_factor(name: str, values: Array, count: int) -> Array:
-    array = np.asarray(values)
-    if array.shape != (count,) or array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+def _check_episode(model: Autoencoder, frames: Frames, episode: Episode) -> None:
+    shape = episode.observations.shape[1:]
+    # Frames of a store may have been resized already.
+    if shape not in (model.observation_space.shape, frames.space.shape):
         raise ValueError(
-            f"the factor {name!r} must have one finite number for each of the {count} frames, "
-            f"({count},); got {array.dtype} {array.shape}"
+            f"the model takes observations of {describe_space(model.observation_space)}, those of "
+            f"the episode have shape {shape}"
         )
-    return array.astype(float)
+
+
+def _varied(factors: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the factors that take more than one value in these frames."""
+    known = {name: values[np.isfinite(values)] for name, values in factors.items()}
+    return {name: factors[name] for name, values in known.items() if len(np.unique(values)) > 1}
 
 
 def _document(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from latentrl.data.frames import Frames, evenly_spaced
+from latentrl.latents.known_factors import score_latents
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import batches
 from latentrl.types import Array
@@ -108,14 +109,23 @@ def data_map(
     chosen = frames.subset(sample.index)
     # Bare observations are episodes of their own, which have nothing to say.
     bare = len(np.unique(frames.episodes)) == len(frames)
+    known = {name: values[sample.index] for name, values in factors.items()}
+    scores = score_latents(sample.latents, known, chosen.episodes)
     return {
         "latents": sample.latents,
         "index": sample.index.tolist(),
         "episode": None if bare else chosen.episodes.tolist(),
         "axes": principal_axes(sample.latents),
         "thumbnails": to_sheet(thumbnails(rgb_frames(model, chosen[:])), THUMBNAIL_BYTES),
-        "factors": {name: values[sample.index].tolist() for name, values in factors.items()},
+        "factors": {name: _numbers(values) for name, values in known.items()},
+        "probe": {} if scores is None else scores.probe,
+        "scores": {} if scores is None else scores.disentanglement,
     }
+
+
+def _numbers(values: Array) -> list[float | None]:
+    """Return values with six digits; JSON has no NaN, and null is unknown."""
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
 
 
 def principal_axes(latents: Array) -> Array:

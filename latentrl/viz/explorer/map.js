@@ -76,8 +76,10 @@ class DataMap {
     this.spots = this.xs.map((x, i) => this.toScreen(x, this.ys[i]));
     const [low, high] = this.rangeShade;
     context.globalAlpha = 0.85;
+    const unknown = themeColour('track');
     this.spots.forEach(([x, y], i) => {
-      context.fillStyle = rampColour((this.shade[i] - low) / (high - low));
+      const shade = this.shade[i];
+      context.fillStyle = shade === null ? unknown : rampColour((shade - low) / (high - low));
       context.beginPath();
       context.arc(x, y, i === this.hovered ? 6 : 3, 0, 7);
       context.fill();

@@ -9,6 +9,7 @@ class Explorer {
     this.sliders = new Sliders(content, names, (d) => this.onMove(d), () => this.onName());
     const nameOf = (dimension) => this.sliders.name(dimension);
     this.map = new DataMap(content, sheets.thumbnails, nameOf, (i) => this.onPoint(i));
+    listFactors(content.map, (name) => this.chooseFactor(name));
     this.strip = new Strip(content, sheets.frames, nameOf, (z, t) => this.reconstruct(z, t),
       (z, t) => this.set(z, `Step ${t} of the episode`));
     this.connect();
@@ -41,6 +42,15 @@ class Explorer {
     const inView = ([{ isIntersecting }]) => { element('small').hidden = isIntersecting; };
     new IntersectionObserver(inView).observe(element('screen'));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
+  }
+
+  // Colours the map and sorts the dimensions by a factor.
+  chooseFactor(name) {
+    for (const id of ['colour', 'sort']) {
+      element(id).value = name;
+      element(id).dispatchEvent(new Event('change'));
+    }
+    this.say(`Coloured and sorted by ${name}`);
   }
 
   say(text) {

@@ -1,4 +1,4 @@
-// One slider for each latent dimension, the most informative first.
+// One slider for each latent dimension, the most informative first, or by what they carry of a factor.
 
 const FIRST = 10;
 
@@ -11,6 +11,8 @@ class Sliders {
     Object.assign(this, { names, onMove, onName, measure: content.measure });
     this.dimensions = dimensions.slice(0, count);
     this.most = Math.max(1e-9, dimensions[0].information);
+    this.map = content.map;
+    this.factor = null;
     this.z = Float32Array.from(content.start.data);
     this.rows = new Map();
     this.showsAll = false;
@@ -19,6 +21,19 @@ class Sliders {
       this.showsAll = !this.showsAll;
       this.fill();
     });
+    const factors = Object.keys(content.map.factors);
+    const kinds = [content.measure, ...factors].map((text) => create('option', { text }));
+    element('sort').replaceChildren(...kinds);
+    element('sort').addEventListener('change', () => this.sortBy(element('sort').value));
+    element('sorting').hidden = !factors.length;
+    element('measure').hidden = Boolean(factors.length);
+    this.fill();
+  }
+
+  // Sorts by the absolute correlation with a factor, or by information for another word.
+  sortBy(name) {
+    const values = this.map.factors[name];
+    this.factor = values ? correlations(this.map.latents, values) : null;
     this.fill();
   }
 
@@ -28,14 +43,16 @@ class Sliders {
 
   // Dimensions in the order of the page: those of the chosen cell first.
   ordered() {
+    const sorted = [...this.dimensions];
+    if (this.factor) sorted.sort((a, b) => this.factor[b.index] - this.factor[a.index]);
     const inCell = ({ place }) => this.cell && place[0] === this.cell[0] && place[1] === this.cell[1];
-    const first = this.dimensions.filter(inCell);
-    return [...first, ...this.dimensions.filter((dimension) => !inCell(dimension))];
+    return [...sorted.filter(inCell), ...sorted.filter((dimension) => !inCell(dimension))];
   }
 
   fill() {
     const shown = this.showsAll ? this.ordered() : this.ordered().slice(0, FIRST);
     element('sliders').replaceChildren(...shown.map((dimension) => this.row(dimension).node));
+    for (const dimension of shown) this.measureRow(this.row(dimension));
     const all = element('all');
     all.hidden = this.dimensions.length <= FIRST;
     all.textContent = this.showsAll ? `Show ${FIRST}` : `Show all ${this.dimensions.length}`;
@@ -50,7 +67,7 @@ class Sliders {
   }
 
   newRow(dimension) {
-    const { index, low, high, step, place, information } = dimension;
+    const { index, low, high, step, place } = dimension;
     const name = create('input', { className: 'name', value: this.names[index] || '' });
     Object.assign(name, { placeholder: `z${index}`, maxLength: 40, spellcheck: false });
     name.setAttribute('aria-label', `Name of dimension ${index}`);
@@ -61,11 +78,10 @@ class Sliders {
     const value = create('output');
     value.setAttribute('aria-live', 'off');
     const reset = create('button', { className: 'reset', textContent: 'Reset' });
-    const amount = create('span', { className: 'information', textContent: this.amount(information) });
-    amount.style.setProperty('--part', `${Math.round((100 * information) / this.most)}%`);
+    const amount = create('span', { className: 'information' });
     const node = create('div', { className: 'dimension' }, label, amount, range, value, reset);
     node.dataset.index = index;
-    const made = { node, range, value, dimension, where, reset };
+    const made = { node, range, value, dimension, where, reset, amount };
     this.label(made);
     name.addEventListener('input', () => this.rename(made, name.value));
     range.addEventListener('input', () => this.move(dimension, Number(range.value)));
@@ -75,8 +91,12 @@ class Sliders {
     return made;
   }
 
-  amount(information) {
-    return this.measure === 'KL' ? `${short(information)} nats` : `variance ${short(information)}`;
+  // The number by which the list is sorted, and its bar.
+  measureRow({ amount, dimension: { index, information } }) {
+    const part = this.factor ? this.factor[index] : information / this.most;
+    const nats = this.measure === 'KL' ? `${short(information)} nats` : `variance ${short(information)}`;
+    amount.textContent = this.factor ? `|r| ${part.toFixed(2)}` : nats;
+    amount.style.setProperty('--part', `${Math.round(100 * part)}%`);
   }
 
   label({ range, reset, dimension, where }) {

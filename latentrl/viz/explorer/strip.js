@@ -9,6 +9,7 @@ class Strip {
     Object.assign(this, { content, sheet, nameOf, reconstruct, timer: null, t: 0 });
     this.latents = content.strip.latents;
     this.steps = sheet.count;
+    element('caption').textContent = content.strip.caption;
     element('time').max = this.steps - 1;
     element('time').addEventListener('input', () => this.go(Number(element('time').value)));
     element('play').addEventListener('click', () => this.toggle());
@@ -26,13 +27,14 @@ class Strip {
     return new LineChart(element('lines'), lines, (t) => this.go(t));
   }
 
-  seriesChart({ name, values }) {
+  seriesChart({ name, unit, values }) {
     const canvas = create('canvas', { className: 'chart' });
     canvas.setAttribute('role', 'img');
-    canvas.setAttribute('aria-label', `${name} over time`);
+    canvas.setAttribute('aria-label', `${name}${unit && `, ${unit}`} over the steps of the episode`);
     const output = create('output');
     output.setAttribute('aria-live', 'off');
-    element('series').append(create('h3', {}, name, output), canvas);
+    const title = create('span', {}, name, create('small', { textContent: unit }));
+    element('series').append(create('h3', {}, title, output), canvas);
     const chart = new LineChart(canvas, [{ values, colour: 'c0' }], (t) => this.go(t));
     return Object.assign(chart, { output, values });
   }

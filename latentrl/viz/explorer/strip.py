@@ -16,6 +16,13 @@ from latentrl.viz.explorer.latents import posteriors, rgb_frames
 STEPS = 200
 """Most frames of a strip."""
 FRAME_BYTES = 700_000
+LABELS = {
+    "value": ("value", "expected discounted return"),
+    "bonus": ("novelty bonus", "intrinsic reward"),
+    "action": ("action", ""),
+    "reward": ("reward", "extrinsic"),
+}
+"""Name and unit of each series on the page."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Episode:
     """Action taken at each observation, ``(T,)`` or ``(T, A)``."""
     reward: Array | None = None
     """Reward that followed each observation, ``(T,)``."""
+    caption: str = ""
+    """What the episode is, such as who played it."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` where there is no observation or an array has another length."""
@@ -46,13 +55,13 @@ class Episode:
 
     def series(self) -> dict[str, Array]:
         """Return the given arrays by name."""
-        given = {name: getattr(self, name) for name in ("value", "bonus", "action", "reward")}
+        given = {name: getattr(self, name) for name in LABELS}
         return {name: np.asarray(values) for name, values in given.items() if values is not None}
 
     def first(self, steps: int) -> Episode:
         """Return the first ``steps`` observations."""
-        cut = {name: values[:steps] for name, values in self.series().items()}
-        return Episode(self.observations[:steps], **cut)
+        cut: dict[str, Any] = {name: values[:steps] for name, values in self.series().items()}
+        return Episode(self.observations[:steps], **cut, caption=self.caption)
 
 
 def longest_episode(frames: Frames) -> Episode:
@@ -69,7 +78,7 @@ def longest_episode(frames: Frames) -> Episode:
     return Episode(chosen[:], **_records(chosen))
 
 
-def _records(frames: Frames) -> dict[str, Array]:
+def _records(frames: Frames) -> dict[str, Any]:
     try:
         steps = frames.steps
     except ValueError:  # bare observations
@@ -82,6 +91,7 @@ def episode_strip(model: Autoencoder, episode: Episode) -> dict[str, Any]:
     frames = rgb_frames(model, episode.observations)
     return {
         "frames": to_sheet(frames, FRAME_BYTES),
+        "caption": episode.caption,
         "latents": posteriors(model, episode.observations)[0],
         "series": [line for item in episode.series().items() for line in _lines(*item)],
     }
@@ -89,10 +99,11 @@ def episode_strip(model: Autoencoder, episode: Episode) -> dict[str, Any]:
 
 def _lines(name: str, values: Array) -> list[dict[str, Any]]:
     columns = values.reshape(len(values), -1).T.astype(float)
-    names = [name] if len(columns) == 1 else [f"{name} {i}" for i in range(len(columns))]
+    label, unit = LABELS[name]
+    names = [label] if len(columns) == 1 else [f"{label} {i}" for i in range(len(columns))]
     # JSON has no NaN; the page leaves a gap in the line.
     cells = np.where(np.isfinite(columns), columns, np.nan).tolist()
     return [
-        {"name": label, "values": [None if cell != cell else cell for cell in row]}
-        for label, row in zip(names, cells, strict=True)
+        {"name": name, "unit": unit, "values": [None if cell != cell else cell for cell in row]}
+        for name, row in zip(names, cells, strict=True)
     ]

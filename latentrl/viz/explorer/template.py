@@ -8,7 +8,7 @@ from typing import Any
 
 from latentrl.viz.explorer.encoding import to_json
 
-SCRIPTS = ("engine", "data", "charts", "sliders", "strip", "map", "upload", "page")
+SCRIPTS = ("engine", "data", "charts", "factors", "sliders", "strip", "map", "upload", "page")
 """Parts of the script, in order."""
 NETWORKS = ("decoder", "encoder")
 """Items of the document that are JSON texts already."""

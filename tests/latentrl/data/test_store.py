@@ -298,8 +298,8 @@ def test_stores_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_newer_formats_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
-    change_manifest(tmp_path, format=4)
+    change_manifest(tmp_path, format=5)
     with pytest.raises(
-        ValueError, match="has frame format 4, this version reads up to 3: update latentrl"
+        ValueError, match="has frame format 5, this version reads up to 4: update latentrl"
     ):
         Frames.open(tmp_path)

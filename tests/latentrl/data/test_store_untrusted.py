@@ -22,13 +22,14 @@ EDITS = 80
 """Edits of the files of each format."""
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2, 3, 4])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A store of two shards in each format."""
     path = tmp_path / "store"
     for seed in range(2):
         environment = {"id": "Test-v0", "frame_skip": 2}
-        with FrameWriter(path, SPACE, spaces.Discrete(3), environment, seed=seed) as writer:
+        names = ("speed",) if request.param > 3 else ()
+        with FrameWriter(path, SPACE, spaces.Discrete(3), environment, names, seed=seed) as writer:
             writer.append(np.full((4, 2), seed, np.float32), env=[0, 1, 0, 1], episode=[0, 1, 0, 2])
     if request.param < 3:
         make_older(path, request.param)

@@ -16,7 +16,8 @@ from scripts.studies import speed
 
 def test_unknown_benchmark_lists_the_known_ones() -> None:
     with pytest.raises(
-        ValueError, match="unknown benchmark 'novel'; known: busy, encode, fit, sparse, step"
+        ValueError,
+        match="unknown benchmark 'novel'; known: busy, encode, explorer, fit, sparse, step",
     ):
         benchmark.main(benchmark.BenchmarkConfig("novel"))
 

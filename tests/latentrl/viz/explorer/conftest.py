@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import latentrl as lrl
+from latentrl.data.factors import with_factors
 from latentrl.viz import explore
 
 SIDE = 16
@@ -67,6 +68,19 @@ def vector_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     shade = {"shade": images.max((1, 2, 3)).astype(float)}
     model = varied(images, latent_dim=6)
     return page_of(model, images, tmp_path_factory.mktemp("vector"), factors=shade)
+
+
+@pytest.fixture(scope="session")
+def factor_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The page of 120 frames with two known factors, one of them unknown in ten frames."""
+    images = drawn(120)
+    brightness = images.mean((1, 2, 3))
+    red = np.where(np.arange(120) < 10, np.nan, images[..., 0].max((1, 2)).astype(float))
+    frames = with_factors(lrl.as_frames(images), {"red": red, "constant": np.ones(120)})
+    model = varied(images, latent_dim=6)
+    folder = tmp_path_factory.mktemp("factors")
+    page = page_of(model, frames, folder, factors={"brightness": brightness})
+    return Page(page.path, model, images)
 
 
 @pytest.fixture(scope="session")

@@ -199,6 +199,44 @@ def test_the_map_is_used_by_pointer_and_by_keyboard(opened: Any, vector_page: Pa
     browser.check_decoded()
 
 
+def test_dimensions_are_sorted_by_what_they_carry_of_a_factor(
+    opened: Any, factor_page: Page
+) -> None:
+    browser, content = opened(factor_page), factor_page.json()
+    latents = factor_page.model.encode(factor_page.images)
+
+    def shown() -> tuple[list[int], list[str]]:
+        rows = browser.driver.find_elements("css selector", ".dimension")
+        amounts = [row.find_element("css selector", ".information").text for row in rows]
+        return [int(row.get_attribute("data-index")) for row in rows], amounts
+
+    for name in ("brightness", "red"):
+        values = np.array(content["map"]["factors"][name], float)
+        known = np.isfinite(values)
+        columns = np.column_stack([values[known], latents[known]])
+        expected = np.abs(np.corrcoef(columns.T)[0, 1:])
+        if name == "brightness":
+            browser.move("#sort", name, "change")
+        else:
+            browser.find(f"#probes button[aria-label^='{name}']").click()
+        order, amounts = shown()
+        assert order == np.argsort(-expected).tolist()
+        found = [float(amount.removeprefix("|r|")) for amount in amounts]
+        np.testing.assert_allclose(found, expected[order], atol=0.011)
+    assert browser.find("#colour").get_attribute("value") == "red"
+    assert browser.find("#sort").get_attribute("value") == "red"
+    listed = [
+        button.text.split() for button in browser.driver.find_elements("css selector", ".probe")
+    ]
+    probe = content["map"]["probe"]
+    assert listed == [[name, f"{r2:.2f}"] for name, r2 in probe.items()]
+    scores = [f"{name} {score:.2f}" for name, score in content["map"]["scores"].items()]
+    assert browser.find("#scores").text == f"Disentanglement: {', '.join(scores)}"
+    browser.move("#sort", "KL", "change")
+    assert shown()[0] == [slider["index"] for slider in content["dimensions"]]
+    browser.check_decoded()
+
+
 def test_an_image_of_ones_own_is_encoded(opened: Any, vector_page: Page, tmp_path: Path) -> None:
     browser, image = opened(vector_page), drawn(60)[-1]
     Image.fromarray(image).save(tmp_path / "own.png")

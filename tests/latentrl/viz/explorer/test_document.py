@@ -14,6 +14,7 @@ from PIL import Image
 
 import latentrl as lrl
 from latentrl.data.frames import as_frames
+from latentrl.latents.known_factors import score_latents
 from latentrl.viz import explore
 from latentrl.viz.explorer import Episode, document, networks
 from latentrl.viz.explorer.encoding import to_json, to_sheet
@@ -90,6 +91,19 @@ def test_the_map_has_latents_their_plane_and_factors(vector_page: Page) -> None:
     assert np.array_equal(tiles_of(data["thumbnails"]), images)
 
 
+def test_factors_of_the_frames_have_a_probe_and_gaps(factor_page: Page) -> None:
+    data, images = factor_page.json()["map"], factor_page.images
+    assert list(data["factors"]) == ["red", "brightness"], "a constant is no factor"
+    red = data["factors"]["red"]
+    assert red[:10] == [None] * 10
+    assert red[10:] == images[10:, ..., 0].max((1, 2)).tolist()
+    factors = {name: np.array(values, float) for name, values in data["factors"].items()}
+    scores = score_latents(factor_page.model.encode(images), factors, np.arange(120))
+    assert scores is not None
+    assert data["probe"] == pytest.approx(scores.probe, abs=1e-3)
+    assert data["scores"] == pytest.approx(scores.disentanglement, abs=1e-3)
+
+
 def test_a_typical_latent_is_at_the_median_distance(vector_page: Page) -> None:
     latents = array_of(vector_page.json()["map"]["latents"]).astype(float)
     start = array_of(vector_page.json()["start"]).astype(float)
@@ -120,9 +134,9 @@ def test_an_agents_values_stand_beside_the_frames(vector_page: Page) -> None:
     episode = Episode(images, value=np.array([1.0, np.nan, 2.0]), action=actions)
     strip = episode_strip(vector_page.model, episode)
     assert strip["series"] == [
-        {"name": "value", "values": [1.0, None, 2.0]},
-        {"name": "action 0", "values": [0.0, 2.0, 4.0]},
-        {"name": "action 1", "values": [1.0, 3.0, 5.0]},
+        {"name": "value", "unit": "expected discounted return", "values": [1.0, None, 2.0]},
+        {"name": "action 0", "unit": "", "values": [0.0, 2.0, 4.0]},
+        {"name": "action 1", "unit": "", "values": [1.0, 3.0, 5.0]},
     ]
     assert np.array_equal(tiles_of(strip["frames"]), images)
     assert np.array_equal(strip["latents"], vector_page.model.encode(images))
@@ -208,9 +222,9 @@ def test_a_sheet_is_exact_until_it_is_too_large() -> None:
 @pytest.mark.parametrize(
     ("factors", "message"),
     [
-        ({"shade": np.zeros(3)}, r"'shade' must have one finite number for each of the 48 frames"),
-        ({"shade": np.full(48, np.nan)}, "must have one finite number"),
-        ({"shade": np.array(["a"] * 48)}, "must have one finite number"),
+        ({"shade": np.zeros(3)}, r"'shade' must have one number for each of the 48 frames"),
+        ({"shade": np.full(48, np.nan)}, "'shade' is NaN or infinite in all frames: drop it"),
+        ({"shade": np.array(["a"] * 48)}, "must have one number"),
     ],
 )
 def test_factors_have_one_number_per_frame(
@@ -229,6 +243,8 @@ def test_mistakes_are_refused(vector_page: Page, tmp_path: Path) -> None:
         explore(lrl.vae((5,), latent_dim=2), np.zeros((9, 5), np.float32), file)
     with pytest.raises(ValueError, match=r"takes observations of \(16, 16, 3\) uint8, the frames"):
         explore(vector_page.model, drawn(side=12), file)
+    with pytest.raises(ValueError, match=r"the episode have shape \(12, 12, 3\)"):
+        explore(vector_page.model, images, file, episode=Episode(drawn(side=12)))
     with pytest.raises(ValueError, match="at least one frame"):
         explore(vector_page.model, as_frames(images).subset(np.array([], int)), file)
     with pytest.raises(FileNotFoundError, match="nowhere"):
