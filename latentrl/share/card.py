@@ -18,13 +18,13 @@ from latentrl.utils.decoding import decode
 CARD = "README.md"
 """File of the card."""
 LIBRARY = "latentrl"
-PICTURES = {
+IMAGES = {
     "reconstructions.png": "Frames, reconstructions and differences",
     "traversals.png": "Traversals: one dimension moves per row",
     "traversals.gif": "Traversals, animated",
     "lost_details.png": "The details that are lost most",
 }
-"""Pictures that pretraining leaves beside a model, and their captions."""
+"""Images that pretraining leaves beside a model, and their captions."""
 METRICS = {
     "explained": "explained variance of all pixels",
     "changing": "explained variance of changing pixels",
@@ -84,7 +84,7 @@ class Card:
 
 
 def model_card(path: str | Path, repo: str = "user/name", license: str | None = None) -> str:
-    """Return the card of the encoder in a folder, from its data card and the pictures beside it.
+    """Return the card of the encoder in a folder, from its data card and the images beside it.
 
     Args:
         path: folder that ``save`` or a pretraining wrote.
@@ -111,7 +111,7 @@ def model_card(path: str | Path, repo: str = "user/name", license: str | None = 
             _usage(repo),
             _table(metrics, measured),
             _data(model),
-            *pictures(Path(path), PICTURES),
+            *images(Path(path), IMAGES),
             _explorer(Path(path)),
         ],
     )
@@ -134,7 +134,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
-def pictures(folder: Path, captions: Mapping[str, str]) -> list[str]:
+def images(folder: Path, captions: Mapping[str, str]) -> list[str]:
     """Return those images of ``captions`` that are in ``folder``, in Markdown."""
     return [
         f"{caption}:\n\n![{caption}]({name})"

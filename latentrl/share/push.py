@@ -1,4 +1,4 @@
-"""push_to_hub(): an encoder with its card and pictures, in one commit."""
+"""push_to_hub(): an encoder with its card and images, in one commit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.share.card import CARD, EXPLORER, PICTURES, model_card
+from latentrl.share.card import CARD, EXPLORER, IMAGES, model_card
 from latentrl.training.checkpoint import WEIGHTS, save
 from latentrl.utils.hub import Repository, is_reference
 
-FILES = (WEIGHTS, "config.json", *PICTURES, EXPLORER)
+FILES = (WEIGHTS, "config.json", *IMAGES, EXPLORER)
 """What is uploaded of a model's folder, beside the card."""
 
 
@@ -23,7 +23,7 @@ def push_to_hub(
 ) -> str:
     """Upload an encoder to the Hugging Face Hub, from where ``load("hf://user/name")`` reads it.
 
-    Weights, config, pictures, the explorer and a model card are uploaded, and no other file of the
+    Weights, config, images, the explorer and a model card are uploaded, and no other file of the
     folder. The card is a ``README.md`` of your own where the folder has one, else ``model_card``.
 
     Args:

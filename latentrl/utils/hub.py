@@ -77,7 +77,7 @@ class Repository:
         api = hub.HfApi(library_name="latentrl")
         additions = [hub.CommitOperationAdd(name, content) for name, content in files.items()]
         message = "Upload by latentrl"
-        with _plain_errors(self, "page"):
+        with _plain_errors(self):
             page = api.create_repo(self.name, private=private or None, exist_ok=True)
             api.create_commit(self.name, additions, commit_message=message, revision=self.revision)
         return str(page)
@@ -111,7 +111,7 @@ def _require_hub() -> Any:
 
 
 @contextlib.contextmanager
-def _plain_errors(repository: Repository, what: str) -> Iterator[None]:
+def _plain_errors(repository: Repository, file: str | None = None) -> Iterator[None]:
     """Replace errors of huggingface_hub, which have several lines, by built-in ones of one."""
     import huggingface_hub.errors
 
@@ -127,7 +127,7 @@ def _plain_errors(repository: Repository, what: str) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise FileNotFoundError(f"{repository}: there is no such revision") from error
     except errors.RemoteEntryNotFoundError as error:
-        raise FileNotFoundError(f"{repository} has no {what}") from error
+        raise FileNotFoundError(f"{repository} has no {file}") from error
     except errors.HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise PermissionError(f"{repository} cannot be used: {_token(error)}") from error
@@ -135,9 +135,8 @@ def _plain_errors(repository: Repository, what: str) -> Iterator[None]:
     except ValueError as error:  # a wrong name, or a wrong header of a card
         raise ValueError(f"{repository}: {' '.join(str(error).split())}") from error
     except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError) as error:
-        raise FileNotFoundError(
-            f"{repository}: the Hub cannot be reached, and {what} is not in its cache"
-        ) from error
+        missing = "" if file is None else f", and {file} is not in its cache"
+        raise FileNotFoundError(f"{repository}: the Hub cannot be reached{missing}") from error
 
 
 def _token(error: Any) -> str:
