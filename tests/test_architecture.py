@@ -28,6 +28,8 @@ CORNERS = {
     "tyro": ("latentrl/cli/",),
     "yaml": ("latentrl/cli/",),
     "matplotlib": ("latentrl/viz/figures.py",),
+    "huggingface_hub": ("latentrl/utils/hub.py",),
+    "minari": ("latentrl/data/minari.py",),
 }
 """Where in the library a dependency is imported."""
 HEAVY = {*CORNERS, "envs", "agents", "scripts", "envpool", "sklearn"}
