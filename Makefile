@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow lint docs statistics benchmark reference clean
+.PHONY: help setup demo test test-slow lint docs statistics benchmark reference zoo clean
 
 help:  ## the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,14 @@ reference: .venv-pythae/.ready  ## pythae, for the study of the ELBO
 	.venv-pythae/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		torch numpy scipy cloudpickle pydantic tqdm
 	.venv-pythae/bin/python -m pip install --quiet --disable-pip-version-check --no-deps pythae==0.1.2
+	touch $@
+
+zoo: .venv-zoo/.ready  ## RL Zoo, for its slow test
+
+.venv-zoo/.ready: constraints.txt
+	python3 -m venv .venv-zoo
+	.venv-zoo/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		rl_zoo3==2.9.2 -e .
 	touch $@
 
 clean:  ## remove the virtual environment and the site, keep runs/

@@ -42,7 +42,8 @@ class TrainConfig:
     latent: bool = True
     """Observe latents; --no-latent learns from pixels with SB3's CnnPolicy."""
     vae: Path | None = None
-    """Folder of the encoder; if not given, the newest one pretrained for the environment."""
+    """Folder of the encoder, or hf://user/name on the Hugging Face Hub; if not given, the newest
+    one pretrained for the environment."""
     algo: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(ALGORITHMS)}.")] = "ppo"
     hyperparams: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME:VALUE")] = ()
     """Hyperparameters that replace the tuned defaults of agents/hyperparams, such as

@@ -1,10 +1,10 @@
 """Train Stable-Baselines3 agents in the latent space of a disentangled VAE.
 
 The verbs, the model functions, the bonuses and the indexes are here; the rest is in the namespaces
-``data``, ``models``, ``latents``, ``novelty``, ``wrappers`` and ``viz``.
+``data``, ``models``, ``latents``, ``novelty``, ``wrappers``, ``share`` and ``viz``.
 """
 
-from latentrl import data, latents, models, novelty, viz, wrappers
+from latentrl import data, latents, models, novelty, share, viz, wrappers
 from latentrl.data.collect import collect
 from latentrl.data.frames import Frames, as_frames
 from latentrl.data.readers import read_labels
@@ -49,6 +49,7 @@ from latentrl.novelty import (
     TemporalDistance,
     TokenCounts,
 )
+from latentrl.share import push_to_hub
 from latentrl.training.checkpoint import load, save
 from latentrl.training.choice import Choice, choose
 from latentrl.training.config import FitConfig
@@ -118,6 +119,7 @@ __all__ = [
     "pack_bits",
     "pca",
     "psd_ae",
+    "push_to_hub",
     "qlae",
     "quality",
     "random",
@@ -125,6 +127,7 @@ __all__ = [
     "sample",
     "save",
     "score_field",
+    "share",
     "sparse_ae",
     "traverse",
     "unpack_bits",

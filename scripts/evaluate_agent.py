@@ -12,6 +12,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.evaluate import TEST_SEED, evaluate_agent, report_file
+from agents.share import local_run
 from agents.video import record_video
 from latentrl.viz.video import check_video
 from scripts.cli import run
@@ -22,7 +23,7 @@ class EvaluateConfig:
     """Evaluate a trained agent on test episodes."""
 
     agent: Path
-    """Folder of the training run."""
+    """Folder of the training run, or hf://user/name of an agent on the Hugging Face Hub."""
     episodes: int = 100
     """Number of episodes."""
     backend: Literal["gymnasium", "envpool"] = "gymnasium"
@@ -52,9 +53,10 @@ def main(config: EvaluateConfig) -> None:
     """Evaluate a trained agent on test episodes."""
     if config.video is not None:
         check_video(config.video)  # not after the episodes
+    agent = local_run(config.agent)
     results = [
         evaluate_agent(
-            config.agent,
+            agent,
             config.episodes,
             backend=config.backend,
             seed=config.seed,
@@ -73,10 +75,10 @@ def main(config: EvaluateConfig) -> None:
         print(f"extrinsic return: {result}")
     for result in results:
         words = (config.backend, config.episodes, result.policy, config.checkpoint, config.env)
-        print(f"every episode: {report_file(config.agent, *words)}")
+        print(f"every episode: {report_file(agent, *words)}")
     if config.video is not None:
         record_video(
-            config.agent,
+            agent,
             config.video,
             config.seed,
             config.device,

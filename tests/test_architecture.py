@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ["scripts", "agents", "envs", "latentrl"]
 """Each may import those after it."""
 AREAS = [
-    *("cli", "", "viz", "wrappers", "world", "novelty", "latents"),
+    *("cli", "", "share", "viz", "wrappers", "world", "novelty", "latents"),
     *("training", "models", "data", "utils", "types"),
 ]
 """Each may import those after it; the empty name is ``latentrl`` itself."""
@@ -28,6 +28,8 @@ CORNERS = {
     "tyro": ("latentrl/cli/",),
     "yaml": ("latentrl/cli/",),
     "matplotlib": ("latentrl/viz/figures.py",),
+    "huggingface_hub": ("latentrl/utils/hub.py",),
+    "minari": ("latentrl/data/minari.py",),
 }
 """Where in the library a dependency is imported."""
 HEAVY = {*CORNERS, "envs", "agents", "scripts", "envpool", "sklearn"}
@@ -111,7 +113,9 @@ def test_a_dependency_stays_in_its_corner(package: str) -> None:
     assert not [user for user in users if not user.startswith(CORNERS[package])]
 
 
-@pytest.mark.parametrize("namespace", ["data", "latents", "models", "novelty", "viz", "wrappers"])
+@pytest.mark.parametrize(
+    "namespace", ["data", "latents", "models", "novelty", "share", "viz", "wrappers"]
+)
 def test_namespaces_of_the_library_list_what_they_hold(namespace: str) -> None:
     module = getattr(latentrl, namespace)
     assert module.__all__

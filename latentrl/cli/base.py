@@ -14,6 +14,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.checkpoint import load
 from latentrl.types import Array
+from latentrl.utils.hub import is_reference
 from latentrl.utils.io import write_atomically, write_bytes, write_csv, write_json
 from latentrl.utils.registry import Registry
 from latentrl.viz.figures import Figure, figure_png, require_matplotlib
@@ -91,7 +92,7 @@ class Verb:
     """One use of a trained model: its fields are the flags, its docstring is the help text."""
 
     model: Path
-    """Folder of a trained model."""
+    """Folder of a trained model, or hf://user/name on the Hugging Face Hub."""
     out: Path | None = None
     """Folder of the results. Default: MODEL/VERB."""
     seed: int = 0
@@ -147,11 +148,14 @@ def perform(verb: Verb) -> Report:
     """Load the model, check that it fits the verb, run the verb and write its metrics.
 
     Raises:
-        ValueError: the model does not fit the verb, or a flag or the data are invalid.
+        ValueError: the model does not fit the verb, a flag or the data are invalid, or a model of
+            the Hub has no folder for the results.
         FileNotFoundError: the model or the data are missing.
         ImportError: matplotlib is missing.
     """
     require_matplotlib()  # not after minutes of work, when the first figure is drawn
+    if verb.out is None and is_reference(verb.model):
+        raise ValueError(f"{verb.model} is no folder to write to: choose one with --out")
     model = load(verb.model, verb.device)
     try:
         verb.check(model)

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from latentrl.data.checks import check_observations, refuse_masked, space_of
 from latentrl.data.distinct import digest
 from latentrl.data.images import ImageFolder
-from latentrl.data.readers import Source, open_source, read_known_factors
+from latentrl.data.readers import Source, minari_id, open_source, read_known_factors
 from latentrl.data.series import cut_series
 from latentrl.data.shards import episode_numbers, join_steps
 from latentrl.data.store import has_store, open_store
@@ -259,8 +259,9 @@ def as_frames(
         source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
             ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is
             not ``labels``, ``factors`` or ``factor_names``); an IDX file such as MNIST's, also
-            gzipped; a table, CSV or Parquet, whose rows are vectors; an image; or a folder of
-            images and of folders of images, which ``ImageFolder`` resizes.
+            gzipped; a table, CSV or Parquet, whose rows are vectors; an image; a folder of images
+            and of folders of images, which ``ImageFolder`` resizes; or ``minari://ID`` of a Minari
+            dataset.
         space: space of one observation, for bounds that an array does not have; it is ignored where
             shape or type differ.
         array: name of the array in an ``.npz`` of several.
@@ -272,6 +273,10 @@ def as_frames(
         TypeError: ``source`` is none of these.
         ValueError: the data have a type or shape that observations cannot have.
     """
+    if isinstance(source, str | Path) and minari_id(source) is not None:
+        from latentrl.data.minari import open_minari  # which imports this module
+
+        source = open_minari(source)
     if isinstance(source, str | PathLike) and has_store(Path(source)):
         source = Frames.open(source, verify=True)
     if isinstance(source, Frames):

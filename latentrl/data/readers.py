@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ from latentrl.types import Array
 OTHER_SUFFIXES = IMAGE_SUFFIXES + TABLE_SUFFIXES
 """Files that are recognised by their names."""
 LABEL_ARRAYS = ("factors", "labels", "factor_names")
+MINARI = re.compile("minari:/{1,2}(.+)")
+"""``minari://ID``; a ``Path`` joins the two slashes to one."""
+
+
+def minari_id(source: str | Path) -> str | None:
+    """Return the id of ``minari://ID``; None for any other source."""
+    match = MINARI.fullmatch(source if isinstance(source, str) else source.as_posix())
+    return match and match[1]
 
 
 def open_source(path: str | Path, array: str | None = None) -> Source:
@@ -77,12 +86,15 @@ def read_labels(path: str | Path) -> NDArray[np.int64] | None:
             in the order of their names.
 
     Returns:
-        None for observations without labels, as in a store or in a folder without sub-folders.
+        None for observations without labels, as in a store, in a Minari dataset or in a folder
+        without sub-folders.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
         ValueError: the labels are not whole numbers, or some images have no class.
     """
+    if minari_id(path) is not None:
+        return None
     path = Path(path)
     if path.is_dir():
         return None if has_store(path) else _labels_of_folder(path)

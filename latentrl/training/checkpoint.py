@@ -21,6 +21,7 @@ from latentrl.models.config import AutoencoderConfig
 from latentrl.types import describe_space, space_from_json
 from latentrl.utils.decoding import decode
 from latentrl.utils.device import pick_device
+from latentrl.utils.hub import local_folder
 from latentrl.utils.io import (
     name_not_finite,
     read_tensors,
@@ -81,17 +82,19 @@ def load(
     """Read the model that ``save`` wrote.
 
     Args:
-        path: the folder.
+        path: the folder, or ``hf://user/name[@revision]`` of a repository on the Hugging Face Hub,
+            of which the file of the weights is downloaded to the Hub's cache.
         device: device of the weights; "auto" is the GPU where there is one.
         observation_space: space of the observations to encode, to be checked now, not at the first
             of them.
 
     Raises:
-        FileNotFoundError: there is no model.
+        FileNotFoundError: there is no model, or the Hub cannot be reached.
         ValueError: the file is damaged, foreign or of another format, or the model is for other
             observations.
+        PermissionError, ImportError: the Hub refuses access, or huggingface_hub is missing.
     """
-    path = Path(path)
+    path = local_folder(path, WEIGHTS)
     tensors, notes = read_tensors(path / WEIGHTS, "latentrl")
     description = _read_description(notes, path)
     weights = {strip_prefixes(name): tensor for name, tensor in tensors.items()}
@@ -186,7 +189,8 @@ def _describe(tensor: Tensor) -> str:
 
 def load_shared(path: str | Path, device: str = "auto") -> Autoencoder:
     """Load a model once per process: one object per file, until its content changes."""
-    file = Path(path) / WEIGHTS
+    path = local_folder(path, WEIGHTS)
+    file = path / WEIGHTS
     # Neither path nor time identify a file: the path may be relative, and a copy keeps the time.
     content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
     return _load_cached(str(path), device, content)

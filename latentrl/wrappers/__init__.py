@@ -58,8 +58,8 @@ def wrap(
     Args:
         env: a ``gymnasium.Env``, a Gymnasium ``VectorEnv`` of any autoreset mode, or an SB3
             ``VecEnv``.
-        encoder: an object with ``latent_space`` and ``encode``, or the folder of a saved model,
-            which is loaded once however many environments use it.
+        encoder: an object with ``latent_space`` and ``encode``, or what ``load`` takes: the folder
+            or ``hf://user/name`` of a model, which is loaded once for all environments.
         key: which observation of a Dict space to replace; the others stay.
         novelty: an object with ``score`` and ``update``, such as ``NormalizedBonus(HashCounts())``,
             whose bonus is added to the reward. The infos hold both terms as ``extrinsic_reward``

@@ -142,5 +142,6 @@ class Codebook(nn.Module, Head):
         channels = len(self.values)
         cells = outputs.reshape(-1, channels, outputs.shape[1] // channels, 1)
         index = (cells - self.values[:, None]).abs().argmin(3, keepdim=True)
-        nearest = self.values[None, :, None].take_along_dim(index, 3).flatten(1)
+        values = self.values[None, :, None].expand(*cells.shape[:3], -1)
+        nearest = values.gather(3, index).flatten(1)
         return CodebookPosterior(straight_through(nearest, outputs), outputs, nearest)

@@ -70,6 +70,11 @@ def test_missing_matplotlib_is_an_error_before_any_work(models, tmp_path, use, m
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_of_the_hub_needs_a_folder_for_the_results(use):
+    error = use("sample", "hf://ada/digits", fails=True)
+    assert error == "error: hf:/ada/digits is no folder to write to: choose one with --out\n"
+
+
 def test_at_least_names_the_flag():
     at_least(1, count=1, k=2)
     with pytest.raises(ValueError, match="--k must be at least 2, got 1"):

@@ -1,0 +1,212 @@
+"""Model cards in Markdown under the Hub's YAML header, from what a model's folder holds alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import is_image
+from latentrl.training.checkpoint import load
+from latentrl.training.quality import Quality
+from latentrl.types import describe_space
+from latentrl.utils.decoding import decode
+
+CARD = "README.md"
+"""File of the card."""
+LIBRARY = "latentrl"
+IMAGES = {
+    "reconstructions.png": "Frames, reconstructions and differences",
+    "traversals.png": "Traversals: one dimension moves per row",
+    "traversals.gif": "Traversals, animated",
+    "lost_details.png": "The details that are lost most",
+}
+"""Images that pretraining leaves beside a model, and their captions."""
+METRICS = {
+    "explained": "explained variance of all pixels",
+    "changing": "explained variance of changing pixels",
+    "psnr": "PSNR in dB",
+    "mean_psnr": "PSNR of the mean image in dB",
+    "lost_detail": "lost fraction of the worst detail of a frame, 0.9 quantile",
+    "used_dimensions": "dimensions that the decoder uses",
+}
+"""Fields of ``Quality`` that the card lists, and what they are."""
+EXPLORER = "latent.html"
+"""Page of the explorer, which pretraining leaves beside a model."""
+AN_ARRAY = "an array"
+"""What ``as_frames`` calls data without a file."""
+DIGITS = 4
+"""Decimals of a metric in the header: YAML 1.1 reads the exponent of a smaller number as text."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model card: what the Hub reads of the header, and sections of Markdown."""
+
+    title: str
+    """Heading of the card, and name of the model."""
+    task: str
+    """The Hub's name of the task, such as ``reinforcement-learning``."""
+    data: str | None
+    """Environment or source of the data."""
+    tags: Sequence[str]
+    """Tags, beside the library's."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Metrics by their names."""
+    sections: Sequence[str] = ()
+    """Paragraphs, tables and images in Markdown; empty ones are left out."""
+
+    def text(self, license: str | None = None) -> str:
+        """Return the file; the header names a license only where one is given."""
+        tags = dict.fromkeys([LIBRARY, *self.tags])
+        header: dict[str, Any] = {"library_name": LIBRARY, "tags": [*tags]}
+        if license is not None:
+            header["license"] = license
+        if self.metrics and self.data is not None:
+            header["model-index"] = [{"name": self.title, "results": [self._results(self.data)]}]
+        # JSON is YAML, and needs no package to write it.
+        lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in header.items()]
+        body = "\n\n".join([f"# {self.title}", *filter(None, self.sections)])
+        return "\n".join(["---", *lines, "---", "", body, ""])
+
+    def _results(self, data: str) -> dict[str, Any]:
+        return {
+            "task": {"type": self.task},
+            "dataset": {"type": data, "name": data},
+            "metrics": [
+                {"type": name, "value": round(value, DIGITS)}
+                for name, value in self.metrics.items()
+            ],
+        }
+
+
+def model_card(path: str | Path, repo: str = "user/name", license: str | None = None) -> str:
+    """Return the card of the encoder in a folder, from its data card and the images beside it.
+
+    Args:
+        path: folder that ``save`` or a pretraining wrote.
+        repo: repository that the card's example loads.
+        license: the Hub's name of a license, such as ``mit``; None names none.
+
+    Raises:
+        FileNotFoundError: there is no model.
+        ValueError: the file or the metrics in its data card are damaged.
+    """
+    model = load(path, "cpu")
+    measured = _quality(model)
+    data = source_of(model)
+    metrics = {} if measured is None else _metrics(measured)
+    space = model.observation_space
+    card = Card(
+        title=f"{model.config.model} of {data or describe_space(space)}",
+        task="image-feature-extraction" if is_image(space) else "feature-extraction",
+        data=data,
+        tags=["representation-learning", model.config.model, *filter(None, [data])],
+        metrics=metrics,
+        sections=[
+            _summary(model),
+            _usage(repo),
+            _table(metrics, measured),
+            _data(model),
+            *images(Path(path), IMAGES),
+            _explorer(Path(path)),
+        ],
+    )
+    return card.text(license)
+
+
+def source_of(model: Autoencoder) -> str | None:
+    """Return the environment that a model's frames are from, or the name of their file."""
+    data = model.metadata.get("data", {})
+    if env_id := data.get("environment", {}).get("id"):
+        return str(env_id)
+    source = str(data.get("source", AN_ARRAY))
+    # The name alone: where a file lies on somebody's disk concerns nobody else.
+    return None if source == AN_ARRAY else Path(source).name
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table in Markdown; floats have four digits."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def images(folder: Path, captions: Mapping[str, str]) -> list[str]:
+    """Return those images of ``captions`` that are in ``folder``, in Markdown."""
+    return [
+        f"{caption}:\n\n![{caption}]({name})"
+        for name, caption in captions.items()
+        if (folder / name).is_file()
+    ]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", r"\|")
+
+
+def _quality(model: Autoencoder) -> Quality | None:
+    if "quality" not in model.metadata:
+        return None
+    measured: Quality = decode(Quality, model.metadata["quality"], "quality in the data card")
+    return measured
+
+
+def _metrics(measured: Quality) -> dict[str, float]:
+    values = {name: getattr(measured, name) for name in METRICS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _summary(model: Autoencoder) -> str:
+    grid = model.latent_layout.grid
+    cells = "" if grid is None else f" on a grid of {grid[0]} x {grid[1]} cells"
+    decoder = "no decoder" if model.decoder is None else "a decoder"
+    return (
+        f"An encoder of observations `{describe_space(model.observation_space)}` into "
+        f"{model.latent_dim} latents{cells}, with {decoder}: "
+        f"model `{model.config.model}` of latentrl."
+    )
+
+
+def _usage(repo: str) -> str:
+    code = [
+        "import latentrl as lrl",
+        "",
+        f'encoder = lrl.load("hf://{repo}")',
+        "latents = encoder.encode(observations)  # arrays in the environment's units",
+        "env = lrl.wrap(env, encoder)  # or an environment whose observations are latents",
+    ]
+    return "\n".join(["```python", *code, "```"])
+
+
+def _table(metrics: Mapping[str, float], measured: Quality | None) -> str:
+    rows = [[METRICS[name], value] for name, value in metrics.items()]
+    if measured is not None and measured.probe:
+        scores = ", ".join(f"{score:.2f}" for score in measured.probe)
+        rows.append(["R2 of a linear probe of each known factor", scores])
+    return table(["metric of held-out frames", "value"], rows) if rows else ""
+
+
+def _explorer(folder: Path) -> str:
+    if not (folder / EXPLORER).is_file():
+        return ""
+    return f"[{EXPLORER}]({EXPLORER}) moves through the latents: download it, and open it."
+
+
+def _data(model: Autoencoder) -> str:
+    data, frames = model.metadata.get("data", {}), model.metadata.get("frames")
+    if frames is None:
+        return "The model was never fitted."
+    policies = dict.fromkeys(
+        str(shard["policy"]) for shard in data.get("shards", []) if "policy" in shard
+    )
+    skip = data.get("environment", {}).get("frame_skip")
+    details = [
+        f"{frames:,} frames",
+        *([f"collected by the policy {', '.join(policies)}"] if policies else []),
+        *([f"{skip} environment frames per step"] if skip is not None else []),
+        f"fingerprint `{model.metadata.get('fingerprint')}`",
+    ]
+    return f"Data: {source_of(model) or AN_ARRAY}: {'; '.join(details)}."
