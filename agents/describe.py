@@ -26,7 +26,7 @@ PIXEL_SIZE = (64, 64)
 def describe_hyperparameters(agent: AgentConfig) -> str:
     """Return an agent's hyperparameters as YAML, under a line that names the agent."""
     values = yaml.safe_dump(
-        dict(agent.hyperparameters), sort_keys=False, default_flow_style=None, width=100
+        dict(agent.hyperparameters), sort_keys=False, default_flow_style=None, width=94
     )
     indented = "".join(f"  {line}\n" for line in values.splitlines())
     return f"{agent.algo} in {agent.environment.id}, hyperparameters:\n{indented}"

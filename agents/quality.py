@@ -97,7 +97,8 @@ def card_quality(model: Autoencoder) -> Quality | None:
     """
     if CARD not in model.metadata:
         return None
-    return decode(Quality, model.metadata[CARD], "quality in a model's data card")
+    measured: Quality = decode(Quality, model.metadata[CARD], "quality in a model's data card")
+    return measured
 
 
 def describe_explained(measured: Quality) -> str:

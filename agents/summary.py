@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -21,9 +21,6 @@ from envs.make import backend_of
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import describe_space
 
-if TYPE_CHECKING:
-    from agents.train import Trained
-
 WIDTH = 96
 """Columns of text."""
 COLUMNS = (
@@ -32,6 +29,26 @@ COLUMNS = (
 )
 """Statistics of the returns, and counts of episodes."""
 Rows = Iterator[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of a training run."""
+
+    path: Path
+    """Folder of the run, with the agents in ``best`` and ``last``."""
+    config: AgentConfig
+    """The agent that was trained."""
+    timesteps: int
+    """Timesteps of training in all environments together."""
+    best: Evaluation | None
+    """Validation of the best checkpoint; None before the first one."""
+    last: Evaluation | None
+    """Newest validation."""
+    seconds: float
+    """Wall time of the training, validations included; of a resumed run, since it was resumed."""
+    resumed_at: int = 0
+    """Timesteps of the run before it was resumed."""
 
 
 def describe_run(

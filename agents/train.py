@@ -21,12 +21,11 @@ from agents.checkpoint import build, build_saved, read_agent, restore, save_agen
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.encoder_swap import replace_encoder, swap_encoder
-from agents.play import Evaluation
 from agents.pretrain import newest_encoder
 from agents.quality import warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
-from agents.summary import describe_run
+from agents.summary import Trained, describe_run
 from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
 from agents.venv import build_monitored, build_venv
@@ -47,26 +46,6 @@ from latentrl.viz.sb3_callbacks import (
 )
 
 __all__ = ["TrainConfig", "Trained", "describe_agent", "describe_hyperparameters", "train"]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Result of a training run."""
-
-    path: Path
-    """Folder of the run, with the agents in ``best`` and ``last``."""
-    config: AgentConfig
-    """The agent that was trained."""
-    timesteps: int
-    """Timesteps of training in all environments together."""
-    best: Evaluation | None
-    """Validation of the best checkpoint; None before the first one."""
-    last: Evaluation | None
-    """Newest validation."""
-    seconds: float
-    """Wall time of the training, validations included; of a resumed run, since it was resumed."""
-    resumed_at: int = 0
-    """Timesteps of the run before it was resumed."""
 
 
 def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> Trained:

@@ -53,7 +53,7 @@ class Layout:
 
     def height(self, image: Array) -> int:
         """Return the height at which a rendered frame is drawn."""
-        side = image.shape[0]
+        side: int = image.shape[0]
         return min(side * max(1, -(-self.least // side)), self.most)
 
 

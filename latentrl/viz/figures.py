@@ -35,7 +35,7 @@ FONT, SMALL = 8.0, 7.0
 """Font sizes in points: 14 and 12 pixels."""
 INK, PALE_INK = "0.25", "0.6"
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5a5a5a", "#000000")
-"""Colours that the colour-blind can tell apart (Okabe & Ito 2008), grey in place of their yellow,
+"""Colours that differ for the colour-blind, too (Okabe & Ito 2008), grey in place of the yellow,
 which is too light for a line on white."""
 BASELINE, INACTIVE = "0.6", "0.8"
 """Greys of what others are compared with, and of what has no effect."""

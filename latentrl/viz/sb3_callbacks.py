@@ -92,7 +92,8 @@ class ReconstructionImages(BaseCallback):
 
     def _on_training_start(self) -> None:
         host = _latent_host(self.training_env)
-        is_logged = host is not None and _decodes_images(host) and summary_writer(self) is not None
+        decodes = host is not None and _image_decoder(host) is not None
+        is_logged = decodes and summary_writer(self) is not None
         self.host = host if is_logged and can_draw("the image of reconstructions") else None
 
     def _on_step(self) -> bool:
@@ -102,16 +103,19 @@ class ReconstructionImages(BaseCallback):
         if self.host is None or self.num_timesteps < self._next:
             return
         self._next = self.num_timesteps + self.every
-        transform = self.host.transform  # its encoder may be exchanged during the training
-        sheet = reconstruction_sheet(transform.encoder, transform.last_frames[:SHOWN])
-        writer = summary_writer(self)
-        add_image(writer, "agent/reconstructions", figure_png(sheet), self.num_timesteps)
+        model = _image_decoder(self.host)  # may be another one than at the start of the training
+        if model is not None:
+            sheet = reconstruction_sheet(model, self.host.transform.last_frames[:SHOWN])
+            png = figure_png(sheet)
+            add_image(summary_writer(self), "agent/reconstructions", png, self.num_timesteps)
 
 
-def _decodes_images(host: LatentVecEnv) -> bool:
+def _image_decoder(host: LatentVecEnv) -> Autoencoder | None:
+    """Return the encoder if it can decode images, too."""
     model = host.transform.encoder
-    decodes = isinstance(model, Autoencoder) and model.decoder is not None
-    return decodes and is_image(model.observation_space)
+    if not isinstance(model, Autoencoder) or model.decoder is None:
+        return None
+    return model if is_image(model.observation_space) else None
 
 
 class Hyperparameters(BaseCallback):

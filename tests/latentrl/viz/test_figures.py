@@ -117,7 +117,7 @@ VISION = {
 
 
 @pytest.mark.parametrize("kind", VISION)
-def test_the_colour_blind_can_tell_the_colours_apart(kind: str) -> None:
+def test_colours_differ_for_the_colour_blind(kind: str) -> None:
     rgb = np.array([to_rgb(colour) for colour in CYCLE])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(VISION[kind]).T, 0, 1)
