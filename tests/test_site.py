@@ -23,7 +23,13 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 NAMESPACES = [
     *("latentrl", "latentrl.cli", "latentrl.data", "latentrl.latents", "latentrl.models"),
     *("latentrl.models.backbones", "latentrl.models.heads", "latentrl.models.losses"),
-    *("latentrl.novelty", "latentrl.share", "latentrl.viz", "latentrl.viz.explorer", "latentrl.wrappers"),
+    *(
+        "latentrl.novelty",
+        "latentrl.share",
+        "latentrl.viz",
+        "latentrl.viz.explorer",
+        "latentrl.wrappers",
+    ),
     *("envs", "agents.algorithms"),
 ]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
