@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 import subprocess
@@ -50,6 +51,7 @@ def name(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
+@functools.cache
 def parse(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
@@ -64,6 +66,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@functools.cache
 def imported_packages(file: Path) -> set[str]:
     return {module.split(".")[0] for module in imports(parse(file))}
 
@@ -88,15 +91,18 @@ def test_sources_are_found() -> None:
     assert all((ROOT / "envs" / file).exists() for file in GENERAL)
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=name)
-def test_top_folders_import_one_way(file: Path) -> None:
-    earlier = PACKAGES[: PACKAGES.index(name(file).split("/")[0])]
-    assert not imported_packages(file) & {*earlier, "tests"}
+@pytest.mark.parametrize("package", PACKAGES)
+def test_top_folders_import_one_way(package: str) -> None:
+    forbidden = {*PACKAGES[: PACKAGES.index(package)], "tests"}
+    files = [file for file in SOURCES if name(file).startswith(f"{package}/")]
+    assert {name(file) for file in files if imported_packages(file) & forbidden} == set()
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=name)
-def test_areas_of_the_library_import_one_way(file: Path) -> None:
-    assert not imported_areas(file) & set(AREAS[: AREAS.index(own_area(file))])
+@pytest.mark.parametrize("place", AREAS)
+def test_areas_of_the_library_import_one_way(place: str) -> None:
+    earlier = set(AREAS[: AREAS.index(place)])
+    files = [file for file in LIBRARY if own_area(file) == place]
+    assert {name(file) for file in files if imported_areas(file) & earlier} == set()
 
 
 def test_every_area_of_the_library_has_its_place() -> None:
@@ -139,17 +145,17 @@ def test_general_code_names_no_environment_family(file: str) -> None:
     assert FAMILY.findall((ROOT / "envs" / file).read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
+def test_general_code_tests_for_no_algorithm() -> None:
+    files = [
         file
         for file in SOURCES
         if name(file).startswith(("agents/", "scripts/")) and file.parent.name != "algorithms"
-    ],
-    ids=name,
-)
-def test_general_code_tests_for_no_algorithm(file: Path) -> None:
-    tree = parse(file)
+    ]
+    assert {name(file): found for file in files if (found := algorithms_in(parse(file)))} == {}
+
+
+def algorithms_in(tree: ast.Module) -> set[str]:
+    """Algorithms that a file compares something with, or whose classes it imports."""
     compared = {
         node.value
         for comparison in ast.walk(tree)
@@ -158,25 +164,28 @@ def test_general_code_tests_for_no_algorithm(file: Path) -> None:
         if isinstance(node, ast.Constant)
     }
     classes = {module.split(".")[-1].lower() for module in imports(tree)}
-    assert not (compared | classes) & set(ALGORITHMS)
+    return (compared | classes) & set(ALGORITHMS)
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=name)
-def test_nothing_is_pickled_or_evaluated(file: Path) -> None:
-    assert not imported_packages(file) & PICKLERS
+def test_nothing_is_pickled_or_evaluated() -> None:
+    assert {name(file): found for file in SOURCES if (found := unsafe_in(file))} == {}
+
+
+def unsafe_in(file: Path) -> set[str]:
+    """Imports and calls by which a file would run what it loads."""
     calls = [node for node in ast.walk(parse(file)) if isinstance(node, ast.Call)]
     called = {ast.unparse(call.func) for call in calls}
-    assert not called & {"torch.load", "torch.save", "eval", "exec"}
     keywords = [keyword for call in calls for keyword in call.keywords]
-    allowed = [ast.unparse(word.value) for word in keywords if word.arg == "allow_pickle"]
-    assert set(allowed) <= {"False"}
+    allowed = {ast.unparse(word.value) for word in keywords if word.arg == "allow_pickle"}
+    found = imported_packages(file) & PICKLERS
+    return found | called & {"torch.load", "torch.save", "eval", "exec"} | allowed - {"False"}
 
 
-@pytest.mark.parametrize("file", TESTS, ids=name)
-def test_tests_mirror_the_tree_in_short_files(file: Path) -> None:
-    assert (ROOT / file.parent.relative_to(ROOT / "tests")).is_dir()
-    length = len(file.read_text(encoding="utf-8").splitlines())
-    assert length <= LONGEST_TEST
+def test_tests_mirror_the_tree_in_short_files() -> None:
+    folders = {file.parent.relative_to(ROOT / "tests") for file in TESTS}
+    assert {str(folder) for folder in folders if not (ROOT / folder).is_dir()} == set()
+    lengths = {name(file): len(file.read_text("utf-8").splitlines()) for file in TESTS}
+    assert {file: length for file, length in lengths.items() if length > LONGEST_TEST} == {}
 
 
 @pytest.mark.parametrize("public", latentrl.__all__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
@@ -126,11 +128,10 @@ def test_validation_of_endless_episodes_takes_its_budget_and_no_more(encoder, mo
     assert len(taken) == 64 + 3 * 2 * 166
 
 
-def test_a_run_that_the_clock_ends_has_a_validation_of_its_own_length(encoder, monkeypatch):
-    clock = iter(range(10_000))
-    monkeypatch.setattr("agents.autosave.time.monotonic", lambda: float(next(clock)))
+def test_a_run_that_the_clock_ends_has_a_validation_of_its_own_length(encoder):
+    seconds = itertools.count()
     flags = {"timesteps": 10**6, "eval_every": 10**5, "minutes": 1.0}
-    assert tiny_train(encoder, **flags).best.budget == 1_000
+    assert tiny_train(encoder, lambda: float(next(seconds)), **flags).best.budget == 1_000
 
 
 def test_the_limit_of_training_is_that_of_validation_and_evaluation(encoder):

@@ -115,7 +115,7 @@ def test_an_agent_continues_with_the_refined_encoder(algo, pretrained, short, ca
         evaluate_agent(run, 1, checkpoint=checkpoint, progress=False, max_episode_steps=5)
 
     train(TrainConfig("PixelReach-v0", algo=algo, timesteps=256, resume=True))
-    assert "refined" not in capsys.readouterr().out
+    assert "encoder refined on " not in capsys.readouterr().out
     config, _, notes = read_agent(run / "last")
     assert (config.encoder, notes["timesteps"]) == ("encoder-128", 256)
 

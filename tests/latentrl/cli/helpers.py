@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 import latentrl as lrl
 
 BACKBONE = {"name": "mlp", "hidden": (48,)}
-FIT = lrl.FitConfig(steps=200, batch_size=32, precision="float32", device="cpu")
+FIT = lrl.FitConfig(steps=400, batch_size=32, precision="float32", device="cpu")
 COUNT = 300
 DIGITS = load_digits()
 IMAGES = (DIGITS.images[:COUNT] * 255 / 16).round().astype(np.uint8)
