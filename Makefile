@@ -19,7 +19,7 @@ demo: $(READY)  ## pretrain, train and evaluate on CarRacing in minutes
 	$(PYTHON) scripts/demo.py
 
 test: lint  ## lint, types and the fast tests
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal
 
 test-slow: $(READY)  ## the tests that take minutes each
 	$(PYTHON) -m pytest -m slow

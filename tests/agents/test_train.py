@@ -181,7 +181,13 @@ def test_every_algorithm_is_resumed_as_a_run(algo, encoder):
     assert (again.path, again.timesteps) == (first.path, 128)
 
 
-@pytest.mark.parametrize("name", list(BONUSES))
+TRAINED = ("reconstruction", "token_counts+counts")
+"""Bonuses with weights and with several parts; the contract of bonuses has all of them."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in TRAINED else pytest.mark.slow) for n in BONUSES]
+)
 def test_every_bonus_is_saved_and_resumed(name):
     torch.manual_seed(0)
     model = lrl.ae((32, 32, 3), 6, backbone={"name": "conv", "channels": (8,), "hidden": 16})

@@ -60,14 +60,8 @@ def test_pretraining_is_resumed(tmp_path, monkeypatch):
     assert "whole" in whole.out
 
 
-@pytest.mark.parametrize(
-    "stop",
-    [
-        pytest.param(7, id="features", marks=pytest.mark.slow),
-        pytest.param(20, id="between"),
-        pytest.param(27, id="model", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [7, 20, 27], ids=["features", "between", "model"])
 def test_either_stage_of_a_model_of_features_is_resumed(stop, tmp_path, monkeypatch):
     model = ["--model", "dae_beta_vae", "--steps", 20, "--batch-size", 8]
     flags = ["--data", write_npy(tmp_path), *model]

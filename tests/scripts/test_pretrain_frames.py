@@ -107,6 +107,7 @@ def test_a_disk_without_room_is_refused(folder, monkeypatch):
     assert not (folder / "runs/frames").exists()
 
 
+@pytest.mark.slow
 def test_a_scheduler_can_stop_and_continue_it(tmp_path):
     command = [sys.executable, ROOT / "scripts" / "pretrain_vae.py", "--data", write_npy(tmp_path)]
     process = subprocess.Popen(

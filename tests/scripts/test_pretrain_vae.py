@@ -26,7 +26,13 @@ from tests.scripts.running import (
 pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+QUICK = ("beta_vae", "dae_beta_vae", "pca", "qlae")
+"""Models of each kind; the contract of models has all of them."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in MODELS]
+)
 def test_every_model_can_be_pretrained_and_learned_from(name, tmp_path):
     short = ["--frames", "80", "--steps", "3", "--batch-size", "16", "--latent-dim", "4"]
     done = succeed(tmp_path, "pretrain_vae", *REACH, "--model", name, *short)

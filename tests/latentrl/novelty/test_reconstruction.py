@@ -187,6 +187,7 @@ def test_the_live_model_its_optimizer_and_the_buffer_survive_a_resumption(tmp_pa
     assert restored.gradient_steps == bonus.gradient_steps > 60
 
 
+@pytest.mark.slow
 def test_noise_in_a_region_earns_less_where_the_decoder_has_a_variance_for_each_value():
     """Of 16 values four are noise in one of six rooms; four rooms have never been visited."""
     fractions = {}

@@ -181,6 +181,7 @@ def test_verdicts_at_the_limit():
     assert str(LOST).endswith("at most 0.05")
 
 
+@pytest.mark.slow
 def test_every_bonus_is_tested_by_every_test(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(diagnostics, "COST_REPEATS", 1)

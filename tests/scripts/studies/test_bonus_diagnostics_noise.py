@@ -125,6 +125,7 @@ def test_an_interrupted_study_is_resumed_and_a_finished_one_starts_again(untrain
     assert len(untrained.calls) == 3 + 2 + 4
 
 
+@pytest.mark.slow
 def test_an_agent_trains_on_noisy_frames(tmp_path, monkeypatch):
     pytest.importorskip("minigrid")
     small = {

@@ -58,6 +58,7 @@ def stages(tmp_path, monkeypatch):
     return use
 
 
+@pytest.mark.slow
 def test_rounds_are_measured_in_one_process(stages):
     stages(open_file)
     study = soak.study(Extent(2))
@@ -66,6 +67,7 @@ def test_rounds_are_measured_in_one_process(stages):
     assert rows["growth of threads"].reached
 
 
+@pytest.mark.slow
 def test_a_failure_is_reported(stages, capsys):
     stages(lambda: os.rmdir("nothing"))
     assert soak.study(Extent(1)).rows[0].value >= 1

@@ -56,6 +56,7 @@ def test_training_and_test_share_no_level() -> None:
     assert not set(levels[training]) & set(levels[~training])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the .* collapsed")  # after so few steps
 def test_study_of_short_trainings_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

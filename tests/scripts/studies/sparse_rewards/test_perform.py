@@ -15,7 +15,7 @@ HEAD = "time/total_timesteps,rollout/ep_rew_mean\n"
 
 
 @pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")  # after so few steps
-@pytest.mark.parametrize("bonus", ["token_counts", "none"])
+@pytest.mark.parametrize("bonus", [pytest.param("token_counts", marks=pytest.mark.slow), "none"])
 def test_run_keeps_its_curve_and_its_configuration(tiny: Path, bonus: str) -> None:
     file = perform.perform(Run("Tiny", bonus, 1))
     record = json.loads(file.read_text())
