@@ -35,7 +35,7 @@ from scripts.studies.suite.tasks import (
 
 PAGE = DOCS / "results" / "suite.md"
 PLOTS = DOCS / "images" / "suite"
-NOTES = RESULTS / "notes.md"
+NOTES = RESULTS / "notes.txt"
 """Text by hand, which follows the goals: why one is missed."""
 AGENTS = (LATENTS, PIXELS, RANDOM_ENCODER)
 LEAST_CHANGING = 0.6
@@ -58,7 +58,7 @@ takes more than a tenth of the time for them. The clock is the processor's time 
 simulator, so that other work on the machine takes nothing from it. Validations are off.
 
 The first command performs the runs without a result, the second one writes this page from the files
-in [suite](suite):
+in `docs/results/suite`:
 
 ```
 python scripts/study.py suite

@@ -12,7 +12,7 @@ def results(tmp_path, monkeypatch):
     """An empty folder of results; the page and its plots go to the same place."""
     monkeypatch.setattr(tasks, "RESULTS", tmp_path / "results" / "suite")
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results" / "suite")
-    monkeypatch.setattr(report, "NOTES", tmp_path / "results" / "suite" / "notes.md")
+    monkeypatch.setattr(report, "NOTES", tmp_path / "results" / "suite" / "notes.txt")
     monkeypatch.setattr(report, "PAGE", tmp_path / "results" / "suite.md")
     monkeypatch.setattr(report, "PLOTS", tmp_path / "images" / "suite")
     return tmp_path
