@@ -7,13 +7,12 @@ from pathlib import Path
 from latentrl import Frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.share.card import EXPLORER
 from latentrl.utils.io import write_bytes
 from latentrl.viz.decoded import sample_images
 from latentrl.viz.explorer import explore
 from latentrl.viz.quality import varied_frames
 
-EXPLORER = "latent.html"
-"""File of the explorer beside a model."""
 FILES = {
     "reconstructions": "reconstructions.png",
     "traversals": "traversals.png",

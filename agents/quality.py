@@ -8,22 +8,18 @@ import warnings
 from pathlib import Path
 
 from latentrl import History, save
-from latentrl.latents.known_factors import FactorScores, score_frames
+from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.preprocessing import is_image
+from latentrl.share.card import FACTORS, QUALITY, card_factors, card_quality
 from latentrl.training.choice import BETA, CHANNELS
 from latentrl.training.quality import Quality, quality
-from latentrl.utils.decoding import decode
 from latentrl.utils.io import write_bytes
 from latentrl.viz.images import png
 from latentrl.viz.quality import lost_details
 from latentrl.viz.tensorboard import log_quality
 
-CARD = "quality"
-"""Key of the metrics in the data card, ``model.metadata``."""
-FACTORS = "factors"
-"""Key of the scores by known factors in the data card."""
 IMAGE = "lost_details.png"
 LEAST_FRAMES = 10
 """Least number of held-out frames for a check."""
@@ -55,7 +51,7 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
     if not checkable or len(history.validation) < LEAST_FRAMES:
         return None
     measured = quality(model, history.validation)
-    model.metadata[CARD] = dataclasses.asdict(measured)
+    model.metadata[QUALITY] = dataclasses.asdict(measured)
     save(model, path)
     image = png(lost_details(model, history.validation))
     write_bytes(path / IMAGE, image)
@@ -79,26 +75,14 @@ def warn_if_poor(model: Autoencoder, path: str | Path | None = None) -> None:
         return
     problems = measured.problems()
     if problems:
-        folder = path or model.source
-        image = f" (see {Path(folder) / IMAGE})" if folder else ""
+        image = Path(path or model.source or "") / IMAGE
+        seen = f" (see {image})" if image.is_file() else ""
         warnings.warn(
-            f"the agent may miss something: {'; '.join(problems)}{image}. "
+            f"the agent may miss something: {'; '.join(problems)}{seen}. "
             f"{_remedy(model, measured)}; {GUIDE} explains the check",
             UserWarning,
             stacklevel=3,
         )
-
-
-def card_quality(model: Autoencoder) -> Quality | None:
-    """Return the metrics in a model's data card; None for a model that was never checked.
-
-    Raises:
-        ValueError: they are damaged.
-    """
-    if CARD not in model.metadata:
-        return None
-    measured: Quality = decode(Quality, model.metadata[CARD], "quality in a model's data card")
-    return measured
 
 
 def describe_explained(measured: Quality) -> str:
@@ -123,10 +107,9 @@ def describe_factors(model: Autoencoder) -> list[str]:
     Raises:
         ValueError: the scores in the data card are damaged.
     """
-    if FACTORS not in model.metadata:
+    scores = card_factors(model)
+    if scores is None:
         return []
-    card = model.metadata[FACTORS]
-    scores: FactorScores = decode(FactorScores, card, "factors in a model's data card")
     probe = ", ".join(f"{name} {r2:.2f}" for name, r2 in scores.probe.items())
     metrics = ", ".join(f"{name} {score:.2f}" for name, score in scores.disentanglement.items())
     return [f"R2 of a linear probe: {probe}", *([f"disentanglement: {metrics}"] if metrics else [])]

@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from agents.config import AgentConfig
 from agents.encoder_swap import latent_host
-from agents.quality import CARD, LEAST_FRAMES
+from agents.quality import LEAST_FRAMES
 from agents.visited import VisitedFrames, pretraining_frames
 from latentrl import FitConfig, Frames
 from latentrl.data.joined import joined
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.share.card import QUALITY
 from latentrl.training.health import health
 from latentrl.training.quality import quality
 from latentrl.training.refine import LEAST_STD, check_refinable, refined
@@ -103,8 +104,8 @@ def refine(
         training, validation = joined(training, parts[0]), joined(validation, parts[1])
     config = FitConfig(steps=STEPS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, seed=seed)
     result = refined(encoder, training, validation, config)
-    if result.metadata.pop(CARD, None) is not None and len(own) >= LEAST_FRAMES:
-        result.metadata[CARD] = dataclasses.asdict(quality(result, own))
+    if result.metadata.pop(QUALITY, None) is not None and len(own) >= LEAST_FRAMES:
+        result.metadata[QUALITY] = dataclasses.asdict(quality(result, own))
     return Refinement(
         result,
         (len(visited), 0 if pretrained is None else len(pretrained)),

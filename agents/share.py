@@ -11,15 +11,18 @@ from agents.config import AgentConfig
 from agents.evaluate import STATISTICS, agent_folder
 from agents.runs import RUNS
 from agents.validation import best_result
-from latentrl.share.card import Card, table
+from latentrl.share.card import EXPLORER, Card, encoder_table, explorer_link, table
 from latentrl.share.push import upload
 from latentrl.training.checkpoint import WEIGHTS as MODEL
+from latentrl.training.checkpoint import load
 from latentrl.utils.decoding import decode
 from latentrl.utils.hub import Repository, is_reference
 from latentrl.utils.io import read_json
 
 REPORTS = "evaluation-*.json"
-VIDEOS = (".gif", ".mp4", ".webm")
+VIDEOS = (".gif", ".mp4")
+HUB_WEIGHTS = f"best/{WEIGHTS}"
+"""The agent in a repository."""
 SHOWN = ("policy", *STATISTICS, "episodes", "env", "backend", "seed")
 """Columns of the table of returns."""
 
@@ -45,21 +48,14 @@ def local_run(run: Path) -> Path:
         return run
     repository = Repository.parse(run)
     folder = RUNS / "hub" / str(repository).removeprefix("hf://")
-    config = read_agent(_download_agent(repository, folder))[0]
+    config = read_agent(repository.download(HUB_WEIGHTS, folder).parent)[0]
     if config.latent:
         repository.download(f"{config.encoder}/{MODEL}", folder)
     return folder
 
 
-def _download_agent(repository: Repository, folder: Path) -> Path:
-    try:
-        return repository.download(f"best/{WEIGHTS}", folder).parent
-    except FileNotFoundError:  # a run without a validation
-        return repository.download(f"last/{WEIGHTS}", folder).parent
-
-
 def push_agent(run: Path, repo: str, *, private: bool = False, license: str | None = None) -> str:
-    """Upload the best agent of a run with its encoder, reports, videos and a card.
+    """Upload the best agent of a run with its encoder, reports, videos, explorer and a card.
 
     Replay buffer, bonus, logs and flags stay here: the agent can be evaluated, not resumed. The
     card is a ``README.md`` of your own where the folder has one, else ``agent_card``.
@@ -84,9 +80,11 @@ def push_agent(run: Path, repo: str, *, private: bool = False, license: str | No
     text = agent_card(run, repository.name, license)
     folder = agent_folder(run)
     config = read_agent(folder)[0]
-    names = [f"{folder.name}/{WEIGHTS}", *_encoder_files(config)]
-    names += [*_reports(run), *(file.name for file in _videos(run))]
-    return upload(repository, run, tuple(names), text, private, license)
+    names = [*_encoder_files(config), *_reports(run), *(file.name for file in _videos(run))]
+    # The last agent of a run without a validation takes the place of the best, so that no older
+    # one stays there.
+    files = {HUB_WEIGHTS: folder / WEIGHTS, **{name: run / name for name in (*names, EXPLORER)}}
+    return upload(repository, run, files, text, private, license)
 
 
 def _encoder_files(config: AgentConfig) -> list[str]:
@@ -122,6 +120,8 @@ def agent_card(run: Path, repo: str = "user/name", license: str | None = None) -
             *(_video(file.name) for file in _videos(run)),
             _returns(reports),
             _validation(run),
+            _encoder(run, config),
+            explorer_link(run),
             _usage(repo, env_id),
         ],
     )
@@ -189,6 +189,13 @@ def _validation(run: Path) -> str:
     if best is None:
         return ""
     return f"The validation that chose this checkpoint, on other episodes: {best}."
+
+
+def _encoder(run: Path, config: AgentConfig) -> str:
+    if not config.latent:
+        return ""
+    metrics = encoder_table(load(run / config.encoder, "cpu"))
+    return f"Its encoder:\n\n{metrics}" if metrics else ""
 
 
 def _video(name: str) -> str:

@@ -13,12 +13,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.config import AgentConfig
 from agents.describe import describe_hyperparameters
 from agents.play import Evaluation
-from agents.quality import card_quality, describe_explained
+from agents.quality import describe_explained
 from agents.train_config import TrainConfig
 from agents.venv import gymnasium_of
 from envs import family_of
 from envs.make import backend_of
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.share.card import card_quality
 from latentrl.types import describe_space
 
 WIDTH = 96

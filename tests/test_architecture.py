@@ -31,6 +31,8 @@ CORNERS = {
     "matplotlib": ("latentrl/viz/figures.py",),
     "huggingface_hub": ("latentrl/utils/hub.py",),
     "minari": ("latentrl/data/minari.py",),
+    "av": ("latentrl/viz/video.py",),
+    "onnx": ("latentrl/share/onnx.py",),
 }
 """Where in the library a dependency is imported."""
 HEAVY = {*CORNERS, "envs", "agents", "scripts", "envpool", "sklearn"}

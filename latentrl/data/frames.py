@@ -285,7 +285,9 @@ def as_frames(
         return source
     opened, where = _opened(source, array)
     if window is None:
-        return _bare(opened, where, space, None if isinstance(source, np.ndarray) else source)
+        # Factors belong to the observations that open by default.
+        labelled = None if isinstance(source, np.ndarray) or array is not None else source
+        return _bare(opened, where, space, labelled)
     return _windows(opened, where, window, stride)
 
 

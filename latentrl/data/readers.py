@@ -131,10 +131,13 @@ def read_known_factors(path: str | Path, count: int) -> dict[str, Array]:
         called = [str(name) for name in np.ravel(read_array(path, "factor_names"))]
     if len(set(called)) != len(columns):
         raise ValueError(f"{path} has {len(columns)} factors and the names {', '.join(called)}")
-    return {
-        name: check_factor(name, column, count)
+    # A factor that is never known says nothing.
+    known = {
+        name: column
         for name, column in zip(called, columns, strict=True)
+        if column.dtype.kind != "f" or np.isfinite(column).any()
     }
+    return {name: check_factor(name, column, count) for name, column in known.items()}
 
 
 def _columns(factors: Array) -> list[Array]:

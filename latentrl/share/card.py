@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from latentrl.data.readers import minari_id
+from latentrl.latents.known_factors import FactorScores
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.checkpoint import load
@@ -34,6 +36,8 @@ METRICS = {
     "used_dimensions": "dimensions that the decoder uses",
 }
 """Fields of ``Quality`` that the card lists, and what they are."""
+QUALITY, FACTORS = "quality", "factors"
+"""Keys of the metrics and of the scores of known factors in a model's data card."""
 EXPLORER = "latent.html"
 """Page of the explorer, which pretraining leaves beside a model."""
 AN_ARRAY = "an array"
@@ -96,7 +100,7 @@ def model_card(path: str | Path, repo: str = "user/name", license: str | None = 
         ValueError: the file or the metrics in its data card are damaged.
     """
     model = load(path, "cpu")
-    measured = _quality(model)
+    measured = card_quality(model)
     data = source_of(model)
     metrics = {} if measured is None else _metrics(measured)
     space = model.observation_space
@@ -109,10 +113,10 @@ def model_card(path: str | Path, repo: str = "user/name", license: str | None = 
         sections=[
             _summary(model),
             _usage(repo),
-            _table(metrics, measured),
+            encoder_table(model),
             _data(model),
             *images(Path(path), IMAGES),
-            _explorer(Path(path)),
+            explorer_link(Path(path)),
         ],
     )
     return card.text(license)
@@ -124,6 +128,8 @@ def source_of(model: Autoencoder) -> str | None:
     if env_id := data.get("environment", {}).get("id"):
         return str(env_id)
     source = str(data.get("source", AN_ARRAY))
+    if dataset := minari_id(source):
+        return dataset
     # The name alone: where a file lies on somebody's disk concerns nobody else.
     return None if source == AN_ARRAY else Path(source).name
 
@@ -147,11 +153,30 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", r"\|")
 
 
-def _quality(model: Autoencoder) -> Quality | None:
-    if "quality" not in model.metadata:
+def card_quality(model: Autoencoder) -> Quality | None:
+    """Return the metrics in a model's data card; None for a model that was never checked.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    if QUALITY not in model.metadata:
         return None
-    measured: Quality = decode(Quality, model.metadata["quality"], "quality in the data card")
+    measured: Quality = decode(Quality, model.metadata[QUALITY], "quality in a model's data card")
     return measured
+
+
+def card_factors(model: Autoencoder) -> FactorScores | None:
+    """Return the scores of known factors in a model's data card; None where it has none.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    if FACTORS not in model.metadata:
+        return None
+    scores: FactorScores = decode(
+        FactorScores, model.metadata[FACTORS], "factors in a model's data card"
+    )
+    return scores
 
 
 def _metrics(measured: Quality) -> dict[str, float]:
@@ -181,15 +206,25 @@ def _usage(repo: str) -> str:
     return "\n".join(["```python", *code, "```"])
 
 
-def _table(metrics: Mapping[str, float], measured: Quality | None) -> str:
-    rows = [[METRICS[name], value] for name, value in metrics.items()]
-    if measured is not None and measured.probe:
-        scores = ", ".join(f"{score:.2f}" for score in measured.probe)
-        rows.append(["R2 of a linear probe of each known factor", scores])
+def encoder_table(model: Autoencoder) -> str:
+    """Return the metrics of an encoder and the scores of known factors as a table, or nothing.
+
+    Raises:
+        ValueError: those in its data card are damaged.
+    """
+    measured = card_quality(model)
+    scores = card_factors(model) or FactorScores({})
+    metrics = {} if measured is None else _metrics(measured)
+    rows = [
+        *([METRICS[name], value] for name, value in metrics.items()),
+        *([f"R2 of a linear probe of the factor {name}", r2] for name, r2 in scores.probe.items()),
+        *([f"disentanglement: {name}", value] for name, value in scores.disentanglement.items()),
+    ]
     return table(["metric of held-out frames", "value"], rows) if rows else ""
 
 
-def _explorer(folder: Path) -> str:
+def explorer_link(folder: Path) -> str:
+    """Return a sentence that links the explorer in ``folder``, or nothing where there is none."""
     if not (folder / EXPLORER).is_file():
         return ""
     return f"[{EXPLORER}]({EXPLORER}) moves through the latents: download it, and open it."

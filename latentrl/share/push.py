@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from latentrl.models.autoencoder import Autoencoder
@@ -50,23 +51,24 @@ def push_to_hub(
         raise ValueError(f"load {model} first, and push the model that is loaded")
     folder = Path(model)
     text = model_card(folder, repository.name, license)
-    return upload(repository, folder, FILES, text, private, license)
+    files = {name: folder / name for name in FILES}
+    return upload(repository, folder, files, text, private, license)
 
 
 def upload(
     repository: Repository,
     folder: Path,
-    names: tuple[str, ...],
+    files: Mapping[str, Path],
     card: str,
     private: bool,
     license: str | None,
 ) -> str:
-    """Upload those of the files called ``names`` that are in ``folder``, and a card.
+    """Upload those of ``files`` that exist, and a card.
 
     Args:
         repository: where to.
-        folder: folder of the files.
-        names: paths in the folder.
+        folder: folder that may have a card of its own.
+        files: files by their paths in the repository.
         card: the card where the folder has none.
         private: whether a new repository is private.
         license: license in ``card``.
@@ -78,10 +80,10 @@ def upload(
         ValueError: the folder has a card, to which the license does not come.
         FileNotFoundError, PermissionError, ImportError: as in ``Repository.upload``.
     """
-    files: dict[str, Path | bytes] = {
-        name: folder / name for name in names if (folder / name).is_file()
+    existing: dict[str, Path | bytes] = {
+        name: file for name, file in files.items() if file.is_file()
     }
     own = folder / CARD
     if own.is_file() and license is not None:
         raise ValueError(f"write the license into the header of {own}, or remove that file")
-    return repository.upload({**files, CARD: own if own.is_file() else card.encode()}, private)
+    return repository.upload({**existing, CARD: own if own.is_file() else card.encode()}, private)

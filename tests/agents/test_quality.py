@@ -112,8 +112,17 @@ def test_no_remedy_replaces_a_chosen_encoder_by_one_vector(used):
 
 
 def test_training_repeats_the_warning(capsys):
-    with pytest.warns(UserWarning, match=r"changing pixels.*runs/vae/PixelReach-v0/random-1/lost_"):
+    with pytest.warns(UserWarning, match=r"changing pixels"):
         tiny_train(carded(POOR))
+
+
+def test_the_warning_names_the_image_where_there_is_one(tmp_path):
+    model = carded(POOR)
+    for named in (False, True):
+        with pytest.warns(UserWarning, match=r"changing pixels") as caught:
+            warn_if_poor(model, tmp_path)
+        assert (f"(see {tmp_path / 'lost_details.png'})" in str(caught[0].message)) == named
+        (tmp_path / "lost_details.png").write_bytes(b"image")
 
 
 def test_description_has_every_metric():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import latentrl as lrl
 from agents.evaluate import evaluate_agent
 from agents.share import agent_card, local_run, push_agent
 from tests.agents.small import save_run, store_validation
@@ -107,7 +108,30 @@ def test_a_pushed_agent_has_the_same_returns(run, hub):
     assert (folder / "evaluation-gymnasium-2.json").is_file()
 
 
+def test_the_last_agent_takes_the_place_of_an_older_best_one(encoder, tmp_path, hub):
+    best, last = (
+        save_run(tmp_path / name, encoder, stack=stack) for stack, name in ((1, "a"), (2, "b"))
+    )
+    (last / "best").rename(last / "last")
+    push_agent(best, "ada/reach")
+    push_agent(last, "ada/reach")
+    files = list(hub.repos["ada/reach"].values())[-1]
+    assert files["best/agent.safetensors"] == (last / "last" / "agent.safetensors").read_bytes()
+
+
+def test_the_card_has_the_metrics_of_the_encoder_and_its_page(run, hub):
+    encoder = lrl.load(run / "encoder")
+    encoder.metadata["factors"] = {"probe": {"agent_row": 0.5}}
+    lrl.save(encoder, run / "encoder")
+    (run / "latent.html").write_text("<html></html>")
+    card = agent_card(run)
+    assert "| R2 of a linear probe of the factor agent_row | 0.5 |" in card
+    assert "[latent.html](latent.html) moves through the latents" in card
+    push_agent(run, "ada/reach")
+    assert "latent.html" in list(hub.repos["ada/reach"].values())[-1]
+
+
 def test_a_repository_without_an_agent_is_refused(hub):
     hub.repos["ada/bert"] = {"a" * 40: {"config.json": b"{}"}}
-    with pytest.raises(FileNotFoundError, match=r"hf://ada/bert has no last/agent.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"hf://ada/bert has no best/agent.safetensors"):
         local_run(Path("hf://ada/bert"))

@@ -112,3 +112,11 @@ def test_an_archive_has_columns_and_may_have_names(tmp_path: Path) -> None:
     save(factors=factors[:3])
     with pytest.raises(ValueError, match="'factor 0' must have one number for each of the 4"):
         lrl.as_frames(tmp_path / "a.npz")
+
+
+def test_factors_of_an_archive_are_those_of_its_observations(tmp_path: Path) -> None:
+    file, factors = tmp_path / "a.npz", np.array([[1.0, np.nan], [2.0, np.nan]])
+    np.savez(file, a=np.zeros((2, 3)), observations=np.zeros((5, 3)), factors=factors)
+    assert lrl.as_frames(file, array="a").factors == {}
+    np.savez(file, observations=np.zeros((2, 3)), factors=factors)
+    assert {k: v.tolist() for k, v in lrl.as_frames(file).factors.items()} == {"factor 0": [1, 2]}

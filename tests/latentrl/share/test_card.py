@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import latentrl as lrl
-from latentrl.share.card import Card, table
+from latentrl.share.card import IMAGES, Card, source_of, table
 from latentrl.training.quality import Quality
 
 QUALITY = Quality(0.91234567, None, 27.5, 20.25, 5, 6, 0.125, (0.5, 0.875))
@@ -60,13 +60,19 @@ def test_the_hub_reads_the_same_metrics(folder):
 
 
 def test_the_text_describes_model_data_and_pictures(folder):
+    model = lrl.load(folder)
+    model.metadata["factors"] = {"probe": {"agent": 0.75}, "disentanglement": {"mig": 0.25}}
+    lrl.save(model, folder)
     for name in ("traversals.png", "latent.html"):
         (folder / name).write_bytes(b"content")
     card = lrl.share.model_card(folder, "ada/square")
     assert "observations `(32, 32, 3) uint8` into 6 latents, with a decoder" in card
     assert 'lrl.load("hf://ada/square")' in card
     assert "| PSNR in dB | 27.5 |" in card
-    assert "| R2 of a linear probe of each known factor | 0.50, 0.88 |" in card
+    assert (
+        "| R2 of a linear probe of the factor agent | 0.75 |\n| disentanglement: mig | 0.25 |"
+        in card
+    )
     assert "changing pixels" not in card
     data = "Data: Square-v0: 1,234 frames; collected by the policy uniform, sticky; "
     assert f"{data}4 environment frames per step; fingerprint `abc`." in card
@@ -84,10 +90,23 @@ def test_a_file_of_data_is_named_without_its_folder(tmp_path, vectors):
     assert "model-index" not in header(card)
 
 
+def test_the_id_of_a_minari_dataset_is_kept_whole():
+    model = lrl.pca((8,), latent_dim=2)
+    model.metadata = {"data": {"source": "minari://CartPole/random-v0"}}
+    assert source_of(model) == "CartPole/random-v0"
+
+
+def test_what_is_uploaded_is_what_pretraining_writes():
+    from agents.pretrain_images import FILES
+    from agents.quality import IMAGE
+
+    assert {*FILES.values(), IMAGE} == {*IMAGES}
+
+
 def test_a_damaged_data_card_is_refused(folder):
     model = lrl.load(folder)
     model.metadata["quality"]["psnr"] = "high"
-    with pytest.raises(ValueError, match="quality in the data card"):
+    with pytest.raises(ValueError, match="quality in a model's data card"):
         lrl.share.model_card(lrl.save(model, folder))
 
 
