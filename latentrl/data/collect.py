@@ -32,6 +32,11 @@ from latentrl.utils.workers import in_workers
 
 EnvironmentLike = str | Callable[[], gym.Env[Any, Any]] | VectorEnv[Any, Any, Any]
 
+WITHOUT_FACTORS = (
+    "these frames have no known factors, because the store was started without them; delete it to "
+    "collect frames with factors"
+)
+
 
 def collect(
     env: EnvironmentLike,
@@ -126,7 +131,10 @@ def collect(
     done = progress_of(path, frames, most)
     if progress and most is not None:
         tqdm.write(f"{path}: {done}", file=sys.stderr)
-    return Frames.open(path).subset(np.arange(done.stored))
+    collected = Frames.open(path).subset(np.arange(done.stored))
+    if progress and declared_factors(envs) and not collected.factors:
+        tqdm.write(f"{path}: {WITHOUT_FACTORS}", file=sys.stderr)
+    return collected
 
 
 def _make_vector(

@@ -63,12 +63,16 @@ def test_a_store_has_the_factors_of_each_observation(mode: AutoresetMode, tmp_pa
     lrl.Frames.open(tmp_path, verify=True)
 
 
-def test_a_store_without_factors_is_read_and_extended_without(tmp_path: Path) -> None:
+def test_a_store_without_factors_is_read_and_extended_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     old = collected(tmp_path, 10, AutoresetMode.NEXT_STEP, names=None, given=0)
     assert old.factors == {}
     assert "factors" not in old.steps.dtype.names
     change_manifest(tmp_path, format=3)
     longer = collected(tmp_path, 30, AutoresetMode.NEXT_STEP)
+    lrl.collect(SyncVectorEnv([Clock] * 3), 30, tmp_path, policy="random")
+    assert "no known factors, because the store was started without them" in capsys.readouterr().err
     assert (len(longer), longer.factors) == (30, {})
     np.testing.assert_array_equal(longer[:10], old[:])
 
