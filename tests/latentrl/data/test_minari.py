@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from gymnasium import spaces
 
 import latentrl as lrl
+from latentrl.data.factors import with_factors
 from latentrl.data.store import FrameWriter
 
 minari = pytest.importorskip("minari")
@@ -46,6 +48,26 @@ def store(path, action_space, unfinished=0):
                     **{kind: last, "env": episode % 2, "episode": episode, "final": final},
                 )
     return lrl.Frames.open(path)
+
+
+def buffer(observations):
+    """An episode of two steps in Minari's own terms."""
+    return minari.data_collector.EpisodeBuffer(
+        observations=observations,
+        actions=np.arange(2),
+        rewards=np.zeros(2, np.float32),
+        terminations=[False, True],
+        truncations=[False, False],
+    )
+
+
+def buffers(name, episodes, data_format="arrow", **fields):
+    """Write a dataset with Minari alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # minari misses descriptions
+        minari.create_dataset_from_buffers(
+            name, episodes, action_space=spaces.Discrete(2), data_format=data_format, **fields
+        )
 
 
 def in_order(frames):
@@ -104,11 +126,88 @@ def test_what_cannot_be_a_dataset_is_refused(tmp_path):
         lrl.data.write_minari(frames.subset(np.arange(2, len(frames))), "square-v0")
     with pytest.raises(ValueError, match="no episode of these frames has two observations"):
         lrl.data.write_minari(frames.subset(np.arange(3)), "square-v0")
-    with pytest.raises(ValueError, match="ends with a version, such as square-v0"):
-        lrl.data.write_minari(frames, "square")
     lrl.data.write_minari(frames, "square-v0")
-    with pytest.raises(ValueError, match="already exists"):
+    with pytest.raises(ValueError, match="square-v0 already exists: take another name or version"):
         lrl.data.write_minari(frames, "square-v0")
+
+
+@pytest.mark.parametrize(
+    "name", ["square", "../x-v0", "bad name-v0", "/x-v0", "a//x-v0", "a/x-v0", "x-v0/", "x-v0\n"]
+)
+def test_a_name_that_minari_cannot_open_is_refused_before_a_write(tmp_path, datasets, name):
+    frames = store(tmp_path / "store", spaces.Discrete(3, seed=0))
+    before = sorted(tmp_path.rglob("*"))
+    message = "ends with a version, such as square/random-v0; got .*: rename it"
+    with pytest.raises(ValueError, match=message):
+        lrl.data.write_minari(frames, name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, datasets, monkeypatch):
+    frames = store(tmp_path / "store", spaces.Discrete(3, seed=0))
+    read = lrl.Frames.__getitem__
+
+    def interrupt(self, index):
+        if (self.episodes[index] == 1).any():
+            raise KeyboardInterrupt
+        return read(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lrl.Frames, "__getitem__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            lrl.data.write_minari(frames, "square/random-v0")
+    assert list(datasets.iterdir()) == []
+    lrl.data.write_minari(frames, "square/random-v0")
+    assert list(minari.list_local_datasets()) == ["square/random-v0"]
+    assert minari.namespace.list_local_namespaces() == ["square"]
+
+
+def test_an_empty_dataset_is_refused(datasets):
+    buffers("empty-v0", [], observation_space=SPACE)
+    with pytest.raises(ValueError, match=r"no episodes, as after an .* minari delete empty-v0"):
+        lrl.as_frames("minari://empty-v0")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_known_factors_come_back_bit_for_bit(tmp_path, dtype):
+    frames = store(tmp_path / "store", spaces.Discrete(3, seed=0))
+    numbers = np.random.default_rng(1).normal(size=(2, len(frames))).astype(dtype)
+    numbers[1, ::3] = np.nan
+    frames._factors = dict(zip(("angle of arm", "speed"), numbers, strict=True))
+    lrl.data.write_minari(frames, "square-v0")
+    again = lrl.as_frames("minari://square-v0")
+    order = np.lexsort((frames.times, frames.episodes))
+    assert list(again.factors) == list(frames.factors)
+    for name, values in again.factors.items():
+        assert values.dtype == dtype
+        assert values.tobytes() == frames.factors[name][order].tobytes()
+
+
+def test_episodes_that_are_added_without_factors_have_unknown_ones(tmp_path):
+    frames = store(tmp_path / "store", spaces.Discrete(3, seed=0))
+    known = np.arange(len(frames), dtype=float)
+    lrl.data.write_minari(with_factors(frames, {"speed": known}), "square-v0")
+    minari.load_dataset("square-v0").update_dataset_from_buffer(
+        [buffer(np.zeros((3, *SPACE.shape), np.uint8))]
+    )
+    speed = lrl.as_frames("minari://square-v0").factors["speed"]
+    np.testing.assert_array_equal(np.isnan(speed), np.arange(len(frames) + 3) >= len(frames))
+
+
+def test_a_dataset_in_hdf5_opens(monkeypatch):
+    pytest.importorskip("h5py")
+    observations = np.random.default_rng(0).integers(0, 256, (3, *SPACE.shape), dtype=np.uint8)
+    added = [buffer(observations), buffer(observations[::-1])]
+    buffers("square-v0", added, "hdf5", observation_space=SPACE, jpeg_encoding=False)
+    frames = lrl.as_frames("minari://square-v0")
+    np.testing.assert_array_equal(frames[:], [*observations, *observations[::-1]])
+    assert frames.steps["action"].tolist() == [0, 1, 0] * 2
+    assert frames.steps["terminated"].tolist() == [False, True, False] * 2
+    assert frames.episodes.tolist() == [0, 0, 0, 1, 1, 1]
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    monkeypatch.delitem(sys.modules, "minari.dataset._storages.hdf5_storage")
+    with pytest.raises(ImportError, match="h5py is not installed"):
+        lrl.as_frames("minari://square-v0")
 
 
 def test_a_missing_dataset_and_a_missing_package_are_named(monkeypatch):
@@ -119,23 +218,7 @@ def test_a_missing_dataset_and_a_missing_package_are_named(monkeypatch):
         lrl.as_frames("minari://other-v1")
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # minari misses descriptions
-def test_other_observations_are_refused(tmp_path):
-    from minari.data_collector import EpisodeBuffer
-
-    buffer = EpisodeBuffer(
-        observations=np.arange(3),
-        actions=np.zeros(2, int),
-        rewards=[0.0, 0.0],
-        terminations=[False, True],
-        truncations=[False, False],
-    )
-    minari.create_dataset_from_buffers(
-        "states-v0",
-        [buffer],
-        action_space=spaces.Discrete(2),
-        observation_space=spaces.Discrete(3),
-        data_format="arrow",
-    )
+def test_other_observations_are_refused():
+    buffers("states-v0", [buffer(np.arange(3))], observation_space=spaces.Discrete(3))
     with pytest.raises(ValueError, match="expected a Box of arrays"):
         lrl.as_frames("minari://states-v0")
