@@ -35,8 +35,8 @@ class Moment:
     total: float = 0.0
     """Extrinsic return so far."""
     value: float | None = None
-    """Estimate of the discounted return that is left, in units of the rewards and with the bonus of
-    training; None at the end."""
+    """Estimate of the discounted return that is left, in units of the rewards, with the bonus and
+    the shaping of training; None at the end."""
     bonus: float | None = None
     """Intrinsic reward for reaching this observation; None without a bonus."""
     ended: bool = False
@@ -86,8 +86,8 @@ def estimated_value(
 ) -> float | None:
     """Return the discounted return that the agent expects from the first of ``observations``.
 
-    It is in units of the rewards and includes the bonus of training; None where the algorithm
-    estimates none.
+    It is in units of the rewards and includes the bonus and the shaping of training; None where the
+    algorithm estimates none.
     """
     if spec.value is None:
         return None

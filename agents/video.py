@@ -102,8 +102,8 @@ def record_video(
     venv = build_venv(config, encoder, base, training=False, novelty=novelty)
     try:
         model = load_for_evaluation(config, venv, folder)
-        rate = gymnasium_of(venv).metadata.get("render_fps", FRAMES_PER_SECOND)
-        fps = max(1, rate // config.environment.frame_skip)
+        rate = gymnasium_of(venv).metadata.get("render_fps") or FRAMES_PER_SECOND
+        fps = max(1, round(rate / config.environment.frame_skip))
         moments = episode(
             venv,
             model,

@@ -26,7 +26,6 @@ from agents.play import actor
 from agents.venv import build_monitored, build_venv, gymnasium_of, newest_frames
 from latentrl import Frames
 from latentrl.data.factors import with_factors
-from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.viz.explorer import Episode
 
@@ -36,14 +35,12 @@ TIMESTEPS = 1_000
 
 @dataclass(frozen=True)
 class Visits:
-    """Frames that an agent visits, and its first episode."""
+    """Frames that an agent visits, and the longest episode of them."""
 
     frames: Frames
     """Frames of all episodes, with known factors where the environment gives them."""
     episode: Episode
-    """The first episode, with value, bonus, action and reward."""
-    encoder: Autoencoder | None
-    """The agent's encoder; None where it learns from pixels."""
+    """The longest episode, with value, bonus, action and reward; the last one may be cut."""
 
 
 def visit(
@@ -79,7 +76,7 @@ def visit(
     finally:
         base.close()
     caption = f"{config.algo} on {config.environment.id}, {policy} policy"
-    return Visits(frames, record.episode(caption), encoder)
+    return Visits(frames, record.longest(caption))
 
 
 @dataclass
@@ -106,10 +103,10 @@ class _Record:
         known = {name: c for name, c in zip(names, columns, strict=True) if np.isfinite(c).any()}
         return with_factors(frames, known)
 
-    def episode(self, caption: str) -> Episode:
-        first = self.episodes.count(0)
-        series = {name: np.array(values[:first]) for name, values in self.series.items()}
-        return Episode(np.stack(self.observations[:first]), **series, caption=caption)
+    def longest(self, caption: str) -> Episode:
+        rows = np.flatnonzero(np.equal(self.episodes, np.bincount(self.episodes).argmax()))
+        series = {name: np.array(values)[rows] for name, values in self.series.items()}
+        return Episode(np.stack([self.observations[i] for i in rows]), **series, caption=caption)
 
 
 def _play(
