@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,79 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agents.algorithms import AlgorithmSpec
 from agents.bonuses import make_novelty
 from agents.checkpoint import WEIGHTS, read_agent
 from agents.config import AgentConfig
+from agents.evaluate import (
+    Checkpoint,
+    agent_folder,
+    config_in,
+    load_encoder,
+    load_for_evaluation,
+)
 from agents.parts import read_part
 from agents.play import actor
 from agents.train_config import FLAGS_FILE, TrainConfig
+from agents.venv import build_monitored, build_venv
+from latentrl.models.autoencoder import Autoencoder
 from latentrl.novelty import NormalizedBonus
 from latentrl.types import Encoder
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
+
+
+@dataclass(frozen=True)
+class Player:
+    """An agent that is ready to play in one environment on Gymnasium."""
+
+    config: AgentConfig
+    """The agent, in the environment in which it plays."""
+    encoder: Autoencoder | None
+    """Its encoder; None where it learns from pixels."""
+    model: BaseAlgorithm
+    """The algorithm with its weights."""
+    base: VecEnv
+    """The bare environment."""
+    venv: VecNormalize
+    """The environment as the agent observes it."""
+    has_bonus: bool
+    """Whether ``venv`` adds the novelty bonus of the run to the rewards."""
+
+
+@contextmanager
+def player(
+    run: Path,
+    checkpoint: Checkpoint = "best",
+    env: str | None = None,
+    *,
+    device: str,
+    max_episode_steps: int | None = None,
+    trust: bool,
+    **building: Any,
+) -> Iterator[Player]:
+    """Load an agent and make its environment, which is closed at the end.
+
+    Arguments are those of ``evaluate_agent``; ``building`` are those of ``build_monitored``.
+
+    Raises:
+        FileNotFoundError: there is no agent.
+        ValueError: its files are damaged, the environment has other spaces, or its module is
+            neither trusted nor named by ``env``.
+    """
+    folder = agent_folder(run, checkpoint)
+    config, _ = config_in(folder, env, max_episode_steps=max_episode_steps, trust=trust)
+    encoder = load_encoder(run, config, device)
+    base = build_monitored(config.environment, n_envs=1, backend="gymnasium", **building)
+    try:
+        novelty = saved_novelty(run, config, encoder, base.action_space)
+        venv = build_venv(config, encoder, base, training=False, novelty=novelty)
+        model = load_for_evaluation(config, venv, folder)
+        yield Player(config, encoder, model, base, venv, has_bonus=novelty is not None)
+    finally:
+        base.close()
 
 
 @dataclass(frozen=True)
@@ -35,8 +96,8 @@ class Moment:
     total: float = 0.0
     """Extrinsic return so far."""
     value: float | None = None
-    """Estimate of the discounted return that is left, in units of the rewards and with the bonus of
-    training; None at the end."""
+    """Estimate of the discounted return that is left, in units of the rewards, with the bonus and
+    the shaping of training; None at the end."""
     bonus: float | None = None
     """Intrinsic reward for reaching this observation; None without a bonus."""
     ended: bool = False
@@ -86,8 +147,8 @@ def estimated_value(
 ) -> float | None:
     """Return the discounted return that the agent expects from the first of ``observations``.
 
-    It is in units of the rewards and includes the bonus of training; None where the algorithm
-    estimates none.
+    It is in units of the rewards and includes the bonus and the shaping of training; None where the
+    algorithm estimates none.
     """
     if spec.value is None:
         return None

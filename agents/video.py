@@ -11,17 +11,9 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.algorithms import find_algorithm
-from agents.episode import Moment, episode, saved_novelty
-from agents.evaluate import (
-    TEST_SEED,
-    Checkpoint,
-    agent_folder,
-    config_in,
-    load_encoder,
-    load_for_evaluation,
-    policy_of,
-)
-from agents.venv import build_monitored, build_venv, gymnasium_of, newest_frames
+from agents.episode import Moment, episode, player
+from agents.evaluate import TEST_SEED, Checkpoint, policy_of
+from agents.venv import gymnasium_of, newest_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
@@ -87,34 +79,29 @@ def record_video(
         ImportError: an .mp4 needs the extra ``video``.
     """
     check_video(video)
-    folder = agent_folder(run, checkpoint)
-    config, _ = config_in(folder, env, max_episode_steps=max_episode_steps, trust=trust)
-    encoder = load_encoder(run, config, device)
-    base = build_monitored(
-        config.environment,
-        n_envs=1,
+    with player(
+        run,
+        checkpoint,
+        env,
+        device=device,
+        max_episode_steps=max_episode_steps,
+        trust=trust,
         seed=seed,
-        backend="gymnasium",
         episode_seeds=[[seed]],
         render_mode="rgb_array",
-    )
-    novelty = saved_novelty(run, config, encoder, base.action_space)
-    venv = build_venv(config, encoder, base, training=False, novelty=novelty)
-    try:
-        model = load_for_evaluation(config, venv, folder)
-        rate = gymnasium_of(venv).metadata.get("render_fps", FRAMES_PER_SECOND)
-        fps = max(1, rate // config.environment.frame_skip)
+    ) as agent:
+        rate = gymnasium_of(agent.venv).metadata.get("render_fps") or FRAMES_PER_SECOND
+        fps = max(1, round(rate / agent.config.environment.frame_skip))
         moments = episode(
-            venv,
-            model,
-            find_algorithm(config.algo),
+            agent.venv,
+            agent.model,
+            find_algorithm(agent.config.algo),
             deterministic=policy_of(run, deterministic) == "deterministic",
-            has_bonus=novelty is not None,
+            has_bonus=agent.has_bonus,
             limit=FRAME_LIMIT,
         )
-        write_video(video, _drawn(moments, venv, encoder, LAYOUTS[video.suffix], fps), fps)
-    finally:
-        venv.close()
+        drawn = _drawn(moments, agent.venv, agent.encoder, LAYOUTS[video.suffix], fps)
+        write_video(video, drawn, fps)
     return video
 
 

@@ -8,25 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
 
 from agents.algorithms import find_algorithm
-from agents.config import AgentConfig
-from agents.episode import estimated_value, saved_novelty
-from agents.evaluate import (
-    TEST_SEED,
-    agent_folder,
-    config_in,
-    load_encoder,
-    load_for_evaluation,
-    policy_of,
-)
+from agents.episode import Player, estimated_value, player
+from agents.evaluate import TEST_SEED, policy_of
 from agents.play import actor
-from agents.venv import build_monitored, build_venv, gymnasium_of, newest_frames
+from agents.venv import gymnasium_of, newest_frames
 from latentrl import Frames
 from latentrl.data.factors import with_factors
-from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.viz.explorer import Episode
 
@@ -36,14 +25,12 @@ TIMESTEPS = 1_000
 
 @dataclass(frozen=True)
 class Visits:
-    """Frames that an agent visits, and its first episode."""
+    """Frames that an agent visits, and the longest episode of them."""
 
     frames: Frames
     """Frames of all episodes, with known factors where the environment gives them."""
     episode: Episode
-    """The first episode, with value, bonus, action and reward."""
-    encoder: Autoencoder | None
-    """The agent's encoder; None where it learns from pixels."""
+    """The longest episode, with value, bonus, action and reward; the last one may be cut."""
 
 
 def visit(
@@ -64,22 +51,14 @@ def visit(
         FileNotFoundError: there is no agent.
         ValueError: its files are damaged, or its environment's module is not trusted.
     """
-    folder = agent_folder(run)
-    config, _ = config_in(folder, None, trust=trust)
-    base = build_monitored(config.environment, n_envs=1, seed=TEST_SEED, backend="gymnasium")
-    try:
-        encoder = load_encoder(run, config, device)
-        novelty = saved_novelty(run, config, encoder, base.action_space)
-        venv = build_venv(config, encoder, base, training=False, novelty=novelty)
-        model = load_for_evaluation(config, venv, folder)
-        venv.seed(TEST_SEED)  # building a model seeds its environments with the model's seed
+    with player(run, device=device, trust=trust, seed=TEST_SEED) as agent:
+        agent.venv.seed(TEST_SEED)  # building a model seeds its environments with the model's seed
         policy = policy_of(run)
-        record = _play(venv, model, config, policy == "deterministic", timesteps)
-        frames = record.frames(base.observation_space, gymnasium_of(venv).metadata)
-    finally:
-        base.close()
-    caption = f"{config.algo} on {config.environment.id}, {policy} policy"
-    return Visits(frames, record.episode(caption), encoder)
+        record = _play(agent, policy == "deterministic", timesteps)
+        space, metadata = agent.base.observation_space, gymnasium_of(agent.venv).metadata
+    algo, environment = agent.config.algo, agent.config.environment.id
+    episode = record.longest(f"{algo} on {environment}, {policy} policy")
+    return Visits(record.frames(space, metadata), episode)
 
 
 @dataclass
@@ -106,17 +85,15 @@ class _Record:
         known = {name: c for name, c in zip(names, columns, strict=True) if np.isfinite(c).any()}
         return with_factors(frames, known)
 
-    def episode(self, caption: str) -> Episode:
-        first = self.episodes.count(0)
-        series = {name: np.array(values[:first]) for name, values in self.series.items()}
-        return Episode(np.stack(self.observations[:first]), **series, caption=caption)
+    def longest(self, caption: str) -> Episode:
+        rows = np.flatnonzero(np.equal(self.episodes, np.bincount(self.episodes).argmax()))
+        series = {name: np.array(values)[rows] for name, values in self.series.items()}
+        return Episode(np.stack([self.observations[i] for i in rows]), **series, caption=caption)
 
 
-def _play(
-    venv: VecNormalize, model: BaseAlgorithm, config: AgentConfig, deterministic: bool, steps: int
-) -> _Record:
-    record, act, episode = _Record(), actor(model, deterministic), 0
-    spec = find_algorithm(config.algo)
+def _play(agent: Player, deterministic: bool, steps: int) -> _Record:
+    venv, spec = agent.venv, find_algorithm(agent.config.algo)
+    record, act, episode = _Record(), actor(agent.model, deterministic), 0
     observations: Any = venv.reset()
     # A bonus belongs to the observation that a step reaches; the first of an episode has none. The
     # factors of those come with a reset, whose infos SB3 does not pass on.
@@ -125,7 +102,7 @@ def _play(
         frame = newest_frames(venv)[0].copy()
         actions = act(observations)
         computed = {}
-        if (value := estimated_value(venv, model, spec, observations)) is not None:
+        if (value := estimated_value(venv, agent.model, spec, observations)) is not None:
             computed["value"] = value
         observations, rewards, dones, infos = venv.step(actions)
         info, ended = infos[0], bool(dones[0])

@@ -17,7 +17,8 @@ class ExploreConfig:
     """Write the latent explorer of a trained encoder, or of an agent's."""
 
     model: Path | None = None
-    """Folder of the model; if not given, the encoder of --agent."""
+    """Folder of the model, or hf://user/name on the Hugging Face Hub, which needs --data and
+    --out; if not given, the encoder of --agent."""
     agent: Path | None = None
     """Folder of a training run: its agent plays the episode, with value, novelty bonus, action and
     reward."""

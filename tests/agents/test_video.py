@@ -10,6 +10,7 @@ import latentrl as lrl
 from agents.episode import Moment
 from agents.video import GAP, LAYOUTS, numbers, record_video
 from envs import Environment, make_env
+from envs.pixel_reach import PixelReach
 from latentrl.viz.captions import caption
 from tests.agents.small import REACH, save_run
 
@@ -63,6 +64,17 @@ def test_the_last_numbers_stay_for_a_second(decoder, tmp_path):
     column = LAYOUTS[".mp4"].column
     end = caption(numbers(Moment(timestep=3)), frames[0].shape[1], LAYOUTS[".mp4"].text)
     assert np.abs(frames[-1][-len(end) :, :column] - end[:, :column]).mean() < 4
+
+
+@pytest.mark.filterwarnings("ignore:.*No render fps was declared")
+@pytest.mark.parametrize(("rate", "fps"), [(20.0, 20), (29.97, 30), (0.2, 1), (None, 50)])
+def test_the_frame_rate_of_the_environment_may_be_any_number(
+    rate, fps, encoder, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(PixelReach.metadata, "render_fps", rate)
+    run = save_run(tmp_path / "run", encoder)
+    _, frames = decode(record_video(run, tmp_path / "reach.mp4", seed=SEED, max_episode_steps=3))
+    assert len(frames) == 3 + fps, "the last frame stays for a second"
 
 
 def test_a_gif_is_smaller(decoder, tmp_path):
