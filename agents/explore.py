@@ -8,11 +8,11 @@ from agents.checkpoint import read_agent
 from agents.evaluate import agent_folder, load_encoder
 from agents.pretrain import collect_frames
 from agents.pretrain_config import read_config, read_data
-from agents.pretrain_images import EXPLORER
 from agents.visits import visit
 from latentrl import Frames, load
 from latentrl.cli.data import open_data, open_labels
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.share.card import EXPLORER
 from latentrl.types import Array
 from latentrl.utils.hub import Repository, is_reference
 from latentrl.viz.explorer import explore
