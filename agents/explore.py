@@ -7,7 +7,7 @@ from pathlib import Path
 from agents.checkpoint import read_agent
 from agents.evaluate import agent_folder, load_encoder
 from agents.pretrain import collect_frames
-from agents.pretrain_config import read_config, read_data
+from agents.pretrain_config import FLAGS_FILE, read_config, read_data
 from agents.visits import visit
 from latentrl import Frames, load
 from latentrl.cli.data import open_data, open_labels
@@ -93,8 +93,8 @@ def _open(path: Path | None, data: Path | None, model: Autoencoder) -> Frames | 
         return open_data(data, model)
     if path is None:
         return None
-    if not (path / "pretraining.json").exists():
-        raise FileNotFoundError(f"{path} has no pretraining.json for its frames: add --data FILE")
+    if not (path / FLAGS_FILE).exists():
+        raise FileNotFoundError(f"{path} has no {FLAGS_FILE} for its frames: add --data FILE")
     config = read_config(path)
     frames = read_data(config)
     return collect_frames(config) if frames is None else frames

@@ -17,6 +17,7 @@ from gymnasium import spaces
 
 from agents.pretrain_choice import is_open, with_choice
 from agents.pretrain_config import (
+    FLAGS_FILE,
     FRAMES,
     PretrainConfig,
     as_json,
@@ -60,7 +61,6 @@ __all__ = [
 ENVS_TO_COLLECT = 16
 MOST = 2
 """Observations that are collected at most for each distinct one that is asked for."""
-FLAGS_FILE = "pretraining.json"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ PATIENCE = 10
 FRAMES = 10_000
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
+FLAGS_FILE = "pretraining.json"
+"""File of the flags beside a model."""
 PATHS = ("data", "out")
 """Flags that name a file or a folder."""
 SUFFIXES = (".gz", ".npy", ".npz", *IMAGE_SUFFIXES, *TABLE_SUFFIXES)
@@ -234,7 +236,7 @@ def read_config(path: Path) -> PretrainConfig:
         FileNotFoundError: there is no run.
         ValueError: the file is damaged, or holds other flags or other types.
     """
-    file = path / "pretraining.json"
+    file = path / FLAGS_FILE
     where = f"the flags in {file}"
     saved = decode(Mapping[str, Any], read_json(file), where)
     paths: dict[str, Any] = {

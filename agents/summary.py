@@ -133,7 +133,8 @@ def _network(encoder: Autoencoder) -> str:
 def _training(config: TrainConfig, agent: AgentConfig, done: int) -> Rows:
     total = int(agent.hyperparameters["timesteps"])
     frames = total * agent.environment.frame_skip
-    yield "algorithm", f"{agent.algo}, seed {config.seed}"
+    untuned = ", not tuned for this environment" if config.untuned else ""
+    yield "algorithm", f"{agent.algo}, seed {config.seed}{untuned}"
     if config.novelty is not None:
         weight = "" if config.novelty_weight is None else f", weight {config.novelty_weight:g}"
         yield "novelty bonus", config.novelty + weight

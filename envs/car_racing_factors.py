@@ -6,8 +6,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.core import ActType, ObsType
 
+from envs.wrappers import KnownFactors
 from latentrl.types import Array
 
 FACTORS = ("speed", "steering", "heading", "distance", "curvature")
@@ -20,7 +20,7 @@ AHEAD = 10
 """Tiles of the track ahead over which the curvature is taken."""
 
 
-class CarFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
+class CarFactors(KnownFactors):
     """Adds ``info["factors"]``: what the frames of CarRacing show, in the simulator's units.
 
     The speed; the angle of the front wheels; the angle of the car against the track, positive to
@@ -30,28 +30,18 @@ class CarFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
     the same in every episode.
     """
 
-    def __init__(self, env: gym.Env[ObsType, ActType]) -> None:
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
         """Wrap ``env``, a CarRacing."""
-        super().__init__(env)
-        self._coloured = bool(self.unwrapped.domain_randomize)  # type: ignore[attr-defined]
-        names = (*FACTORS, *COLOURS) if self._coloured else FACTORS
-        self.metadata = {**env.metadata, "factors": names}
+        self._coloured = bool(env.unwrapped.domain_randomize)  # type: ignore[attr-defined]
+        super().__init__(env, (*FACTORS, *COLOURS) if self._coloured else FACTORS)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[ObsType, dict[str, Any]]:
-        """Reset the environment."""
-        observation, info = self.env.reset(seed=seed, options=options)
+    def begin(self) -> None:
+        """Read the track."""
         tiles = np.array(self.unwrapped.track)  # type: ignore[attr-defined]
         self._angles, self._places = tiles[:, 1], tiles[:, 2:]
-        return observation, {**info, "factors": self._factors()}
 
-    def step(self, action: ActType) -> tuple[ObsType, Any, bool, bool, dict[str, Any]]:
-        """Step the environment."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, {**info, "factors": self._factors()}
-
-    def _factors(self) -> Array:
+    def factors(self) -> Array:
+        """Return the factors, in the order of ``FACTORS`` and ``COLOURS``."""
         game: Any = self.unwrapped
         car = game.car
         place = np.array(car.hull.position)

@@ -64,18 +64,8 @@ class Shaping(VectorWrapper):
             infos = _with_finals(infos, observations, over)
             observations, _ = self.reset(options={"reset_mask": over})
             terminated = terminated | over
-        every = np.ones(self.num_envs, bool)
-        return (
-            observations,
-            rewards,
-            terminated,
-            truncated,
-            {
-                **infos,
-                "shaping": shaping,
-                "_shaping": every,
-            },
-        )
+        infos = {**infos, "shaping": shaping, "_shaping": np.ones(self.num_envs, bool)}
+        return observations, rewards, terminated, truncated, infos
 
     def _start(self, started: Array) -> None:
         """Reset what a subclass keeps of the episodes of these environments."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
+
+from latentrl.types import Array
 
 
 class FrameSkip(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
@@ -73,3 +76,35 @@ class EpisodeSeeds(gym.Wrapper[Any, Any, Any, Any]):
         chosen = self.seeds[self.episode % len(self.seeds)]
         self.episode += 1
         return self.env.reset(seed=chosen, options=options)
+
+
+class KnownFactors(gym.Wrapper[Any, Any, Any, Any]):
+    """Adds ``info["factors"]``, which a subclass reads from the simulator's state.
+
+    ``metadata["factors"]`` has their names.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], names: Sequence[str]) -> None:
+        """Wrap ``env``; ``names`` are those of its factors, in order."""
+        super().__init__(env)
+        self.metadata = {**env.metadata, "factors": tuple(names)}
+
+    @abstractmethod
+    def factors(self) -> Array:
+        """Return the values of the factors, ``(F,)``; NaN is unknown."""
+
+    def begin(self) -> None:
+        """Find what stays the same in an episode, once it has been reset."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.begin()
+        return observation, {**info, "factors": self.factors()}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step the environment."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, {**info, "factors": self.factors()}

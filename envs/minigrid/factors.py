@@ -6,8 +6,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.core import ActType, ObsType
 
+from envs.wrappers import KnownFactors
 from latentrl.types import Array
 
 FACTORS = (
@@ -22,7 +22,7 @@ ABSENT = (np.nan,) * 3
 """Factors of an object that the level does not have."""
 
 
-class GridFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
+class GridFactors(KnownFactors):
     """Adds ``info["factors"]``: agent, door and key of a level of MiniGrid or BabyAI.
 
     Columns and rows count cells from 0 at the left and at the top of the whole level, of which the
@@ -32,29 +32,18 @@ class GridFactors(gym.Wrapper[ObsType, ActType, ObsType, ActType]):
     level does not have at its start are NaN; so are those of a key inside a box.
     """
 
-    def __init__(self, env: gym.Env[ObsType, ActType]) -> None:
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
         """Wrap ``env``, a level with any observations."""
-        super().__init__(env)
-        self.metadata = {**env.metadata, "factors": FACTORS}
-        self._door: Any = None
-        self._key: Any = None
+        super().__init__(env, FACTORS)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[ObsType, dict[str, Any]]:
-        """Reset the environment, and find the level's door and key."""
-        observation, info = self.env.reset(seed=seed, options=options)
+    def begin(self) -> None:
+        """Find the level's door and key."""
         level: Any = self.unwrapped
         self._door, self._door_cell = _first(level.grid, "door")
         self._key, self._key_cell = _first(level.grid, "key")
-        return observation, {**info, "factors": self._factors()}
 
-    def step(self, action: ActType) -> tuple[ObsType, Any, bool, bool, dict[str, Any]]:
-        """Step the environment."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, {**info, "factors": self._factors()}
-
-    def _factors(self) -> Array:
+    def factors(self) -> Array:
+        """Return the factors, in the order of ``FACTORS``."""
         level: Any = self.unwrapped
         agent = (*level.agent_pos, level.agent_dir)
         return np.array([*agent, *self._door_factors(), *self._key_factors(level)], float)

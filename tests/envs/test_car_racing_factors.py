@@ -26,7 +26,7 @@ def wrapper_of(env):
 
 
 def named(env):
-    return dict(zip(FACTORS, wrapper_of(env)._factors(), strict=True))
+    return dict(zip(FACTORS, wrapper_of(env).factors(), strict=True))
 
 
 @pytest.mark.parametrize("tile", [0, 40, 120])

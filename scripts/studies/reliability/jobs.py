@@ -15,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 import latentrl as lrl
 from agents.checkpoint import WEIGHTS, read_agent
 from agents.evaluate import evaluate_agent
-from agents.pretrain import FLAGS_FILE as PRETRAINING
+from agents.pretrain_config import FLAGS_FILE as PRETRAINING
 from agents.train import FLAGS_FILE as TRAINING
 from latentrl.data.store import FrameWriter, has_store
 from latentrl.training.resume import RESUME_FILE, has_progress
