@@ -53,8 +53,7 @@ def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> T
 
     Args:
         config: flags of the training.
-        clock: function that returns the seconds of ``config.minutes``; another one than the time
-            of the day may count those of the processor.
+        clock: function that returns the seconds by which ``config.minutes`` are counted.
 
     Raises:
         ValueError: flags contradict each other, the environment or the resumed run, or another
