@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +60,7 @@ def run(
         kind: Any = config() if inspect.isfunction(config) else config
         arguments = _joined(_valued(arguments, bare or {}), joined)
         flags = tyro.cli(kind, description=f"{main.__doc__}{HELP}", args=arguments)
-        with orderly_interrupts():
+        with orderly_interrupts(), plain_warnings():
             main(flags)
     except USER_ERRORS as error:
         _fail(error)
@@ -72,6 +74,29 @@ def run(
         hint = "" if flags is None or interrupt_hint is None else interrupt_hint(flags)
         print(f"\nstopped{hint}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPT)
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print a ``UserWarning`` as one line, without the place in the code that raised it."""
+    usual = warnings.formatwarning
+
+    def plain(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if category is UserWarning:
+            return f"warning: {message}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _fail(error: Exception) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import gymnasium as gym
 import pytest
 import tyro
 
-from latentrl.cli.run import run
+from latentrl.cli.run import plain_warnings, run
 from latentrl.utils.registry import Registry
 
 NAMES: Registry[object] = Registry("name")
@@ -239,3 +240,12 @@ def test_ctrl_c_prints_a_hint_and_exits_with_130(hint, text, command, capsys):
     with pytest.raises(SystemExit, match="130"):
         command("--rate", 0.5, error=KeyboardInterrupt(), interrupt_hint=hint)
     assert capsys.readouterr().err == f"\n{text}\n"
+
+
+def test_warnings_for_users_are_one_line():
+    usual = warnings.formatwarning
+    with plain_warnings():
+        assert warnings.formatwarning("lost", UserWarning, "a.py", 7) == "warning: lost\n"
+        other = warnings.formatwarning("old", DeprecationWarning, "a.py", 7)
+    assert other == usual("old", DeprecationWarning, "a.py", 7)
+    assert warnings.formatwarning is usual
