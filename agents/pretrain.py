@@ -19,6 +19,7 @@ from agents.pretrain_choice import is_open, with_choice
 from agents.pretrain_config import (
     FLAGS_FILE,
     FRAMES,
+    IMAGE_BATCH_SIZE,
     PretrainConfig,
     as_json,
     completed,
@@ -129,9 +130,12 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
 
 
 def _with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:
-    """Choose the encoder of an environment's frames where no flag does."""
+    """Choose the encoder of an environment's images where no flag does, and their batch size."""
     from_environment = environment_of(frames) is not None and len(frames) > 0
-    if not from_environment or not is_open(config, frames.observation_space):
+    if not from_environment or not is_image(frames.observation_space):
+        return config
+    config = dataclasses.replace(config, batch_size=config.batch_size or IMAGE_BATCH_SIZE)
+    if not is_open(config):
         return config
     # As in training, where frames that repeat count once.
     return with_choice(config, frames.distinct(), _preprocessing(config, defaults_for(config.env)))

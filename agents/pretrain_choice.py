@@ -7,27 +7,24 @@ import json
 import sys
 from typing import Any
 
-from gymnasium import spaces
-
 from agents.pretrain_config import PretrainConfig
 from latentrl import Frames, Preprocessing
-from latentrl.models.preprocessing import is_image
 from latentrl.training.choice import choose
 
 CHOSEN = ("latent_dim", "beta", "likelihood")
 """Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
-BATCH_SIZE, LEARNING_RATE, STEPS = 16, 2e-3, 1_500
+LEARNING_RATE, STEPS = 2e-3, 1_500
 """Training of a chosen encoder; flags and the environment's defaults take precedence."""
 
 
-def is_open(config: PretrainConfig, space: spaces.Box) -> bool:
+def is_open(config: PretrainConfig) -> bool:
     """Return whether the flags leave the encoder of images to the choice.
 
     One of ``--latent-dim``, ``--beta``, ``--likelihood`` and ``--option``, or a default of the
     environment, decides for the model function's own network.
     """
     given = config.option or any(getattr(config, name) is not None for name in CHOSEN)
-    return config.model == "beta_vae" and not given and is_image(space)
+    return config.model == "beta_vae" and not given
 
 
 def with_choice(
@@ -41,7 +38,6 @@ def with_choice(
     return dataclasses.replace(
         config,
         option=tuple(f"{name}={json.dumps(value)}" for name, value in own.items()),
-        batch_size=config.batch_size or BATCH_SIZE,
         learning_rate=config.learning_rate or LEARNING_RATE,
         steps=config.steps if config.steps or config.epochs else STEPS,
         **fields,

@@ -27,6 +27,8 @@ PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
 FRAMES = 10_000
 BATCH_SIZE = 128
+IMAGE_BATCH_SIZE = 16
+"""For images of an environment: as many images in more gradient steps give a better encoder."""
 LEARNING_RATE = 1e-3
 FLAGS_FILE = "pretraining.json"
 """File of the flags beside a model."""
@@ -53,8 +55,8 @@ class PretrainConfig:
     steps: int | None = None
     """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
-    """Frames per gradient step; if not given, the environment's default or 128, and 16 for a chosen
-    encoder."""
+    """Frames per gradient step; if not given, the environment's default, or 16 for images of an
+    environment, or 128."""
     learning_rate: float | None = None
     """Initial learning rate of Adam; if not given, the environment's default or 1e-3, and 2e-3 for
     a chosen encoder."""

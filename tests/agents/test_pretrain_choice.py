@@ -6,18 +6,23 @@ import dataclasses
 
 import pytest
 import torch
-from gymnasium import spaces
 
 import agents.pretrain
 import latentrl as lrl
 from agents.pretrain import pretrain
-from agents.pretrain_choice import BATCH_SIZE, STEPS, is_open, with_choice
-from agents.pretrain_config import FRAMES, PretrainConfig, completed, read_config
+from agents.pretrain_choice import STEPS, is_open, with_choice
+from agents.pretrain_config import (
+    BATCH_SIZE,
+    FRAMES,
+    IMAGE_BATCH_SIZE,
+    PretrainConfig,
+    completed,
+    fit_config,
+    read_config,
+)
 from latentrl.training.trainer import Trainer
-from latentrl.types import as_space
 from tests.latentrl.training.ball import ball_frames
 
-IMAGES = as_space((32, 32, 3))
 REACH = PretrainConfig("PixelReach-v0")
 
 
@@ -34,17 +39,13 @@ REACH = PretrainConfig("PixelReach-v0")
     ],
 )
 def test_flags_of_the_network_close_the_choice(changes, expected):
-    assert is_open(dataclasses.replace(REACH, **changes), IMAGES) == expected
-
-
-def test_only_images_have_a_choice():
-    assert not is_open(REACH, spaces.Box(-1, 1, (8,)))
+    assert is_open(dataclasses.replace(REACH, **changes)) == expected
 
 
 def test_environments_with_a_tuned_encoder_keep_it():
     for env in ("CarRacing-v2", "MiniGrid-DoorKey-8x8-v0", "KeyRooms-v0"):
         config = completed(PretrainConfig(env), None)
-        assert not is_open(config, IMAGES)
+        assert not is_open(config)
         assert config.frames == 20_000
     assert completed(REACH, None).frames == FRAMES
 
@@ -52,7 +53,7 @@ def test_environments_with_a_tuned_encoder_keep_it():
 def test_flags_of_the_training_take_precedence(capsys):
     frames, plain = ball_frames(60).frames, lrl.Preprocessing()
     chosen = with_choice(REACH, frames, plain)
-    assert (chosen.batch_size, chosen.steps) == (BATCH_SIZE, STEPS)
+    assert (chosen.batch_size, chosen.steps) == (None, STEPS)
     assert "of the pixels change in a step: 8 x 8 cells" in capsys.readouterr().err
     given = with_choice(dataclasses.replace(REACH, batch_size=7, epochs=2), frames, plain)
     assert (given.batch_size, given.epochs, given.steps) == (7, 2, None)
@@ -67,6 +68,13 @@ def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch):
     assert flags.latent_dim == result.model.latent_dim
     assert any(word.startswith("backbone=") for word in flags.option)
     assert result.model.latent_layout.grid == (8, 8)
+    assert flags.batch_size == IMAGE_BATCH_SIZE
+
+
+def test_small_batches_are_for_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    vectors = PretrainConfig("CartPole-v1", "ae", frames=64, steps=2, latent_dim=2)
+    assert fit_config(pretrain(vectors).config).batch_size == BATCH_SIZE
 
 
 def interrupt(monkeypatch, owner, name, calls):

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import latentrl as lrl
-from agents.pretrain_choice import BATCH_SIZE, LEARNING_RATE, STEPS
+from agents.pretrain_choice import LEARNING_RATE, STEPS
+from agents.pretrain_config import IMAGE_BATCH_SIZE
 from agents.quality import check_quality, describe_factors, describe_quality, warn_if_poor
 from latentrl.data.factors import with_factors
 from latentrl.latents.known_factors import score_frames
@@ -138,7 +139,7 @@ def test_the_default_encoder_keeps_the_ball():
     frames = ball_frames(2_000).frames
     chosen = lrl.choose(frames).arguments
     model = lrl.beta_vae(frames.observation_space, **chosen)
-    config = lrl.FitConfig(steps=STEPS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
+    config = lrl.FitConfig(steps=STEPS, batch_size=IMAGE_BATCH_SIZE, learning_rate=LEARNING_RATE)
     history = lrl.fit(model, frames, config, progress=False)
     assert lrl.quality(model, history.validation).problems() == []
 
