@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import gymnasium as gym
@@ -20,7 +20,7 @@ from latentrl.data.environment import checked, checked_maker
 from latentrl.utils.processes import usable_cores
 from latentrl.utils.workers import in_workers
 
-BACKENDS = ("auto", "envpool", "gymnasium")
+BACKENDS = ("auto", "drawn", "envpool", "gymnasium")
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ def make_vector(
     Args:
         environment: which, and what is observed of it.
         n_envs: number of environments.
-        backend: ``"envpool"``, ``"gymnasium"``, or ``"auto"`` for EnvPool where it serves the
-            environment.
+        backend: ``"gymnasium"``; ``"drawn"`` for Gymnasium's with frames that the family draws
+            faster; ``"envpool"``; or ``"auto"`` for the first one of drawn, EnvPool and Gymnasium
+            that has the environment.
         seed: seed of the environments, where ``reset`` gets none.
         episode_seeds: for each environment the seeds of its episodes; Gymnasium only.
         render_mode: passed to Gymnasium.
@@ -114,6 +115,8 @@ def make_vector(
         envs = _make_envpool(environment, family, n_envs, seed)
     else:
         _check_gymnasium_has(environment, family)
+        if backend == "drawn":
+            family = _drawing(environment, family)
         envs = _make_gymnasium(environment, family, n_envs, episode_seeds, render_mode)
     if shaping is not None:
         envs = shaping(envs, environment.frame_skip)
@@ -122,7 +125,7 @@ def make_vector(
 
 
 def backend_of(environment: Environment) -> str:
-    """Return what ``backend="auto"`` chooses without episode seeds: EnvPool or Gymnasium."""
+    """Return what ``backend="auto"`` chooses without episode seeds."""
     return _backend_for(environment, family_of(environment.id), seeded=False)
 
 
@@ -232,8 +235,29 @@ def _backend_for(environment: Environment, family: EnvFamily, seeded: bool) -> s
         return "gymnasium"
     if family.envpool_only:
         return "envpool"
+    if _drawn_refusal(environment, family) is None:
+        return "drawn"
     serves = envpool.is_installed() and _envpool_refusal(environment, family) is None
     return "envpool" if serves else "gymnasium"
+
+
+def _drawn_refusal(environment: Environment, family: EnvFamily) -> str | None:
+    if family.drawn is None:
+        drawn = sorted(other.name for other in FAMILIES.values() if other.drawn)
+        return f"families with one: {', '.join(drawn)}"
+    if environment.render_size or environment.key:
+        return "it is for the environment's own observations, not for renders or one key of them"
+    return None
+
+
+def _drawing(environment: Environment, family: EnvFamily) -> EnvFamily:
+    """Return the family with the drawing that is faster than the environment's."""
+    refusal = _drawn_refusal(environment, family)
+    if refusal:
+        raise ValueError(
+            f"{environment.id} has no faster drawing here ({refusal}): use backend 'gymnasium'"
+        )
+    return replace(family, observe=family.drawn)
 
 
 def _envpool_refusal(environment: Environment, family: EnvFamily) -> str | None:

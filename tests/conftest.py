@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,12 @@ import pytest
 import torch
 
 import latentrl as lrl
+
+with warnings.catch_warnings():
+    # SWIG's module dies of a segmentation fault where its DeprecationWarning is an error, so it is
+    # imported here first.
+    warnings.simplefilter("ignore")
+    import Box2D  # noqa: F401
 
 torch.set_num_threads(1)  # networks this small run slower on several threads
 signal.signal(

@@ -3,7 +3,6 @@ files."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,6 @@ from gymnasium import spaces
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from envs.pixel_reach import PixelReach
-
-with warnings.catch_warnings():
-    # SWIG's module dies of a segmentation fault where its DeprecationWarning is an error, so it is
-    # imported here first.
-    warnings.simplefilter("ignore")
-    import Box2D  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,9 +11,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from agents.shaping import AddShaping
 from agents.venv import build_monitored
 from envs import Environment, make_vector
-from envs.car_racing_shaping import speed, wheels_on_grass
+from envs.car_racing.shaping import speed, wheels_on_grass
 from envs.shaping import Shaping
-from tests.helpers import Clock  # noqa: F401 - imports Box2D before EnvPool
 
 LOST = (5, 6, 7)
 """Times at which ``Counter`` is lost; they follow each other."""

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from envs import Environment, make_env
-from envs.car_racing_factors import COLOURS, FACTORS, CarFactors
-from tests.helpers import Clock  # noqa: F401 - imports Box2D before EnvPool
+from envs.car_racing.factors import COLOURS, FACTORS, CarFactors
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.helpers import same
 
 @pytest.fixture(scope="module")
 def car():
-    from envs.car_racing_v2 import CarRacingV2
+    from envs.car_racing.v2 import CarRacingV2
 
     env = CarRacingV2()
     env.reset(seed=0)

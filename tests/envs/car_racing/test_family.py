@@ -22,7 +22,9 @@ def test_discrete_actions_are_gymnasiums():
 def test_envpool_has_both_kinds_of_actions():
     pytest.importorskip("envpool")
     for discrete, space in ((True, gym.spaces.Discrete(5)), (False, gym.spaces.Box)):
-        vector = make_vector(Environment("CarRacing-v3", frame_skip=2, discrete=discrete), 2)
+        vector = make_vector(
+            Environment("CarRacing-v3", frame_skip=2, discrete=discrete), 2, backend="envpool"
+        )
         try:
             assert type(vector) is CarRacingVectorEnv
             assert vector.frame_skip == 2
@@ -37,7 +39,7 @@ def test_envpool_has_both_kinds_of_actions():
 
 def test_a_package_before_the_id_changes_nothing():
     pytest.importorskip("envpool")
-    vector = make_vector(Environment("envs:CarRacing-v2"), 1)
+    vector = make_vector(Environment("envs:CarRacing-v2"), 1, backend="envpool")
     assert type(vector) is CarRacingVectorEnv
     assert vector.metadata["environment"]["id"] == "envs:CarRacing-v2"
     vector.close()
