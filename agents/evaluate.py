@@ -70,7 +70,7 @@ def evaluate_agent(
     Args:
         run: folder of a training run.
         episodes: number of episodes; episode i has the seed ``seed + i`` on Gymnasium.
-        backend: "gymnasium" or "envpool".
+        backend: "gymnasium", "drawn" or "envpool".
         seed: seed of the first episode.
         deterministic: take the mode of the policy rather than a sample; None is the better one in
             the run's best validation. An epsilon-greedy policy is greedy if deterministic, and

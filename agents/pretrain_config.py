@@ -93,7 +93,8 @@ class PretrainConfig:
     max_episode_steps: int | None = None
     """Timesteps after which an episode is truncated; if not given, the environment ends it."""
     backend: str = "auto"
-    """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
+    """Simulator: gymnasium, drawn (Gymnasium's with faster frames), envpool, or auto: drawn or
+    EnvPool where they have the environment."""
     data: Path | None = None
     """Observations to use instead of collecting: a frame store, .npy, .npz, IDX (also .gz), .csv,
     .parquet, or a folder of images."""

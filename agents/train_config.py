@@ -82,7 +82,8 @@ class TrainConfig:
     """Learn from the rewards with the shaping of the environment's family, which may end episodes
     early; returns, validations and evaluations are without it."""
     backend: str = "auto"
-    """Simulator: auto (EnvPool where it has the environment), envpool or gymnasium."""
+    """Simulator: gymnasium, drawn (Gymnasium's with faster frames), envpool, or auto: drawn or
+    EnvPool where they have the environment."""
     eval_every: int = 50_000
     """Timesteps between two validations, which choose the best checkpoint."""
     eval_episodes: int = 16

@@ -81,7 +81,7 @@ def build_monitored(
         environment: the environment.
         n_envs: environments that step together.
         seed: environment i has ``seed + i``.
-        backend: "auto", "envpool" or "gymnasium".
+        backend: "auto", "drawn", "envpool" or "gymnasium".
         episode_seeds: for each environment the seeds of its episodes, in order.
         render_mode: for videos.
         shaped: whether the family's shaping is added to the rewards, after the returns are taken.

@@ -26,7 +26,7 @@ class EvaluateConfig:
     """Folder of the training run, or hf://user/name of an agent on the Hugging Face Hub."""
     episodes: int = 100
     """Number of episodes."""
-    backend: Literal["gymnasium", "envpool"] = "gymnasium"
+    backend: Literal["gymnasium", "drawn", "envpool"] = "gymnasium"
     """Simulator to evaluate on."""
     seed: int = TEST_SEED
     """Seed of the first episode; the next ones have the next seeds."""

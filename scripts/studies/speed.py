@@ -61,8 +61,9 @@ def _frames(count: int) -> Array:
     return np.random.default_rng(0).integers(0, 256, (count, *SPACE), dtype=np.uint8)
 
 
-def _backends() -> list[str]:
-    return [*(["envpool"] if importlib.util.find_spec("envpool") else []), "gymnasium"]
+def _backends(drawn: bool = False) -> list[str]:
+    installed = ["envpool"] if importlib.util.find_spec("envpool") else []
+    return [*(["drawn"] if drawn else []), *installed, "gymnasium"]
 
 
 @BENCHMARKS.register("fit")
@@ -98,7 +99,7 @@ def _encode(model: Autoencoder, frames: Array, calls: int) -> None:
 def step_rate(repeats: int) -> Rows:
     """Env frames per second of 16 CarRacing environments with frame skip 4."""
     rows = []
-    for backend in _backends():
+    for backend in _backends(drawn=True):
         for latent in (False, True):
             envs = make_vector(Environment("CarRacing-v2", frame_skip=4), 16, backend=backend)
             if latent:
