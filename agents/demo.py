@@ -17,10 +17,10 @@ class DemoConfig:
 
     env: str = "CarRacing-v2"
     """Gymnasium id."""
-    frames: int = 12_000
+    frames: int = 8_000
     """Frames to pretrain on, one per timestep."""
-    epochs: int = 12
-    """Passes over the frames."""
+    steps: int = 1_500
+    """Gradient steps of the pretraining."""
     timesteps: int = 120_000
     """Timesteps of the agent's training."""
     tracks: int = 10
@@ -66,7 +66,7 @@ class Demo:
 def demo(config: DemoConfig) -> Demo:
     """Run every stage."""
     pretrained = pretrain(
-        PretrainConfig(env=config.env, frames=config.frames, epochs=config.epochs, seed=config.seed)
+        PretrainConfig(env=config.env, frames=config.frames, steps=config.steps, seed=config.seed)
     )
     start = time.perf_counter()
     trained = train(

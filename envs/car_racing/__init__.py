@@ -65,7 +65,7 @@ register_family(
             pixel_frame_skip=2,
             pixel_stack=2,
             has_discrete_variant=True,
-            pretraining={"frames": 20_000, "epochs": 8, "latent_dim": 32},
+            pretraining={"frames": 8_000, "steps": 2_000, "latent_dim": 32},
         ),
         observe=own_frames,
         drawn=drawn_frames,

@@ -2,6 +2,7 @@
 
 from scripts.studies import (
     autoencoders,
+    carracing,
     novelty,
     reliability,
     representation,
@@ -13,6 +14,7 @@ from scripts.studies.core import STUDIES
 __all__ = [
     "STUDIES",
     "autoencoders",
+    "carracing",
     "novelty",
     "reliability",
     "representation",

@@ -49,7 +49,9 @@ def test_discrete_actions_where_there_are_both(discrete):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match="unknown backend 'jax'; known: auto, drawn, envpool, gymnasium"):
+    with pytest.raises(
+        ValueError, match="unknown backend 'jax'; known: auto, drawn, envpool, gymnasium"
+    ):
         make_vector(Environment("PixelReach-v0"), 2, backend="jax")
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import shutil
-import sys
-import traceback
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +18,11 @@ from agents.train import Trained, train
 from agents.train_config import TrainConfig
 from envs import Environment, defaults_for, make_vector
 from envs.make import backend_of
-from latentrl import load, save
-from latentrl.models.autoencoder import Autoencoder
+from latentrl import load
 from latentrl.types import Array
-from latentrl.utils.io import read_json, write_csv, write_json
+from latentrl.utils.io import read_json, write_json
+from scripts.studies.agent_runs import logged, save_random, write_curve
 from scripts.studies.core import machine
-from scripts.studies.sparse_rewards.perform import logged_rows
 from scripts.studies.suite.clock import core_seconds
 from scripts.studies.suite.tasks import (
     ABLATIONS,
@@ -48,8 +42,6 @@ TIMESTEPS = 10_000_000
 """More timesteps than fit into the clock."""
 COLLECTING, TRIAL = 0.1, 2.0
 """Largest fraction of the clock for collecting frames, and seconds that measure their rate."""
-CURVE = ("env_frames", "seconds", "return")
-"""Columns of a learning curve; the pretraining is part of both axes."""
 
 
 def perform(run: Run, minutes: float) -> None:
@@ -60,31 +52,11 @@ def perform(run: Run, minutes: float) -> None:
     # Frames that an earlier run has collected would cost this one nothing.
     shutil.rmtree(run.folder, ignore_errors=True)
     run.folder.mkdir()
-    with _logged(run.folder):
+    with logged(run.folder):
         record = _random_actions(run) if run.arm == RANDOM_ACTIONS else _agent(run, minutes)
-    shutil.rmtree(run.folder / "runs", ignore_errors=True)
     # The JSON file comes last: its existence marks a finished run.
     what = {"run": dataclasses.asdict(run), "minutes": minutes, "machine": machine()}
     write_json(run.result, {**what, **record})
-
-
-@contextlib.contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Work in ``folder``, where frames and files of simulators go, and log output and errors."""
-    before = Path.cwd()
-    with (
-        (folder / "log.txt").open("w", encoding="utf-8") as log,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
-    ):
-        os.chdir(folder)
-        try:
-            yield
-        except Exception:
-            traceback.print_exc()
-            sys.exit(1)
-        finally:
-            os.chdir(before)
 
 
 def _agent(run: Run, minutes: float) -> dict[str, Any]:
@@ -95,13 +67,12 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
     elif run.arm in NEED_LATENTS:
         encoder = _encoder_of_latents(run)
         if run.arm == RANDOM_ENCODER:
-            encoder = _save_random(run, encoder)
+            encoder = save_random(encoder, run.folder / "encoder", run.seed)
         else:
             pretraining = read_json(dataclasses.replace(run, arm=LATENTS).result)["pretraining"]
     left = max(minutes - pretraining["seconds"] / 60, 1 / 60)
     trained = train(_train_config(run, encoder, left), core_seconds)
-    curve = list(_curve(trained, pretraining))
-    write_csv(run.result.with_suffix(".csv"), [CURVE, *curve])
+    write_curve(trained, pretraining, run.result.with_suffix(".csv"))
     return {
         "pretraining": pretraining,
         "timesteps": trained.timesteps,
@@ -150,21 +121,6 @@ def _encoder_of_latents(run: Run) -> Path:
     return source
 
 
-def _save_random(run: Run, source: Path) -> Path:
-    """Save a model with the network of the pretrained one and fresh weights."""
-    out = run.folder / "encoder"
-    trained = load(source, "cpu")
-    torch.manual_seed(run.seed)
-    model = Autoencoder(trained.config)
-    # The mean image is no weight: without it the control would be weaker than it has to be.
-    buffers = dict(trained.named_buffers())
-    for name, buffer in model.named_buffers():
-        buffer.copy_(buffers[name])
-    model.metadata = {k: v for k, v in trained.metadata.items() if k != "quality"}
-    save(model, out)
-    return out
-
-
 def _train_config(run: Run, encoder: Path | None, minutes: float) -> TrainConfig:
     defaults = defaults_for(run.env)
     config = TrainConfig(
@@ -186,16 +142,6 @@ def _train_config(run: Run, encoder: Path | None, minutes: float) -> TrainConfig
         device="cpu",
     )
     return dataclasses.replace(config, **ABLATIONS.get(run.arm, {}))
-
-
-def _curve(trained: Trained, pretraining: Mapping[str, Any]) -> Iterator[list[float]]:
-    skip = trained.config.environment.frame_skip
-    for row in logged_rows(trained.path):
-        timesteps, mean = row.get("time/total_timesteps"), row.get("rollout/ep_rew_mean")
-        if timesteps and mean:
-            frames = (int(timesteps) + pretraining["frames"]) * skip
-            seconds = float(row["time/clock"]) + pretraining["seconds"]
-            yield [frames, round(seconds, 1), float(mean)]
 
 
 def _evaluation(trained: Trained, deterministic: bool) -> dict[str, Any]:

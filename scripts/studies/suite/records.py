@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 
 from latentrl.types import Array
-from latentrl.utils.io import read_json
+from scripts.studies.agent_runs import Axis, Record
 from scripts.studies.suite.tasks import ARMS, RANDOM_ACTIONS, runs
 
 RESAMPLES, LEVEL = 5_000, 95
-Axis = Literal["env_frames", "seconds"]
-"""What two arms have in common where they are compared."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """The result of one run."""
-
-    data: Mapping[str, Any]
-    """Contents of the JSON file."""
-    curve: Mapping[str, Array]
-    """Env frames, seconds and mean return of the last training episodes, ``(rows,)`` each."""
-
-    def reached(self, axis: Axis) -> float:
-        """Env frames or seconds at the end of the curve; 0 without a finished episode."""
-        return float(self.curve[axis][-1]) if len(self.curve[axis]) else 0.0
-
-    def return_at(self, axis: Axis, places: Array, before: float) -> Array:
-        """Return at ``places`` on an axis, ``(places,)``; ``before`` the first finished episode."""
-        rows = np.searchsorted(self.curve[axis], places, side="right")
-        return np.concatenate([[before], self.curve["return"]])[rows]
 
 
 @dataclass(frozen=True)
@@ -56,7 +33,7 @@ def records(env: str) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {arm: [] for arm in ARMS}
     for run in runs([env]):
         if run.result.exists():
-            found[run.arm].append(_read(run.result.with_suffix(".csv"), read_json(run.result)))
+            found[run.arm].append(Record.read(run.result))
     return found
 
 
@@ -72,15 +49,6 @@ def check_minutes(agents: Sequence[Record]) -> None:
             f"the runs had {' and '.join(f'{each:g}' for each in minutes)} minutes: delete the "
             "results of one of these"
         )
-
-
-def _read(file: Any, data: Mapping[str, Any]) -> Record:
-    rows: list[dict[str, str]] = []
-    if file.exists():  # random actions have no curve
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-    columns = ("env_frames", "seconds", "return")
-    return Record(data, {name: np.array([float(row[name]) for row in rows]) for name in columns})
 
 
 def random_return(found: Mapping[str, Sequence[Record]]) -> float:

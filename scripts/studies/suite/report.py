@@ -10,12 +10,11 @@ import numpy as np
 from latentrl.utils.io import write_bytes, write_text
 from latentrl.viz.curves import curve, panels
 from latentrl.viz.figures import BASELINE, CYCLE, Axes, figure_png, style
+from scripts.studies.agent_runs import Axis, Record
 from scripts.studies.core import DOCS
 from scripts.studies.report import markdown_image, markdown_table
 from scripts.studies.suite.records import (
-    Axis,
     Difference,
-    Record,
     changing,
     check_minutes,
     difference,

@@ -1,0 +1,99 @@
+"""The recipe for CarRacing, and its controls, each of which differs from it in one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.studies import core
+
+ENV = "CarRacing-v2"
+RESULTS = core.DOCS / "results" / "carracing"
+FOLDER = core.FOLDER.absolute() / "carracing"
+"""Absolute, because a run works in a folder of its own."""
+RECIPE, SHORT = "recipe", "short recipe"
+MINUTES = 20.0
+"""Time of a core for each control, pretraining included and evaluation not."""
+TIMESTEPS = 900_000
+"""Timesteps of the recipe, which two cores take less than an hour for, pretraining included."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How an agent is pretrained and trained, where it differs from the recipe."""
+
+    what: str
+    """What it shows, as the page says it."""
+    pretraining: Mapping[str, Any] | None = field(default_factory=dict)
+    """Flags of the pretraining; None learns from pixels."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Flags of the training."""
+    random: bool = False
+    """Whether the encoder has fresh weights in place of pretrained ones."""
+    timesteps: int | None = None
+    """Timesteps of the training; None ends it by the clock, with constant learning rates."""
+
+
+VECTOR = {"latent_dim": 32, "frames": 8_000, "steps": 2_000, "batch_size": 16}
+"""Pretraining of another model on as many frames, with as many latent values, as the recipe."""
+SHAPED = {"shaping": True}
+"""Flags of the training of every arm, unless the arm says otherwise."""
+ARMS = {
+    RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py --shaping`", timesteps=TIMESTEPS),
+    SHORT: Arm("the recipe with the clock of the controls"),
+    "pixels": Arm("SB3's `CnnPolicy`", None),
+    "random encoder": Arm("the recipe's network, never trained", random=True),
+    "pca": Arm("32 principal components", {"model": "pca", "latent_dim": 32, "frames": 8_000}),
+    "ae": Arm("a plain autoencoder of 32 values", {"model": "ae", **VECTOR}),
+    "beta 0.1": Arm("beta 0.1 in place of 1", {"beta": 0.1}),
+    "beta 4": Arm("beta 4", {"beta": 4.0}),
+    "beta 8": Arm("beta 8", {"beta": 8.0}),
+    "grid": Arm("the encoder of any environment, a grid of cells", {"untuned": True}),
+    "no shaping": Arm("the environment's rewards alone", training={"shaping": False}),
+    "stack 1": Arm("one latent in an observation", training={"stack": 1}),
+    "dqn": Arm("DQN on latents, discrete actions", training={"algo": "dqn"}),
+    "dqn pixels": Arm("DQN on pixels, discrete actions", None, {"algo": "dqn"}),
+}
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One agent."""
+
+    arm: str
+    """Name in ``ARMS``."""
+    seed: int
+    """Seed of encoder, environments and agent."""
+
+    @property
+    def name(self) -> str:
+        """Arm and seed as the name of a file."""
+        return f"{self.arm.replace(' ', '_')}-{self.seed}"
+
+    @property
+    def result(self) -> Path:
+        """The JSON file of the result; the learning curve is beside it, as CSV."""
+        return RESULTS / f"{self.name}.json"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the encoder, the agent and the log."""
+        return FOLDER / self.name
+
+
+def runs(arms: Sequence[str] = (), seeds: int = SEEDS) -> Iterator[Run]:
+    """Yield the runs of these arms, all by default, the first seeds of all arms first.
+
+    Raises:
+        ValueError: an arm is unknown, or there are no seeds.
+    """
+    for arm in arms:
+        if arm not in ARMS:
+            raise ValueError(f"unknown arm {arm!r}; known: {', '.join(ARMS)}")
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    for seed in range(seeds):
+        yield from (Run(arm, seed) for arm in arms or ARMS)

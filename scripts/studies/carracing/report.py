@@ -1,0 +1,194 @@
+"""The page of CarRacing: the recipe, its controls, and their learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from latentrl.types import Array
+from latentrl.utils.io import write_bytes, write_text
+from latentrl.viz.curves import curve, panels
+from latentrl.viz.figures import CYCLE, figure_png, style
+from scripts.studies.agent_runs import Axis, Record
+from scripts.studies.carracing.arms import ARMS, MINUTES, RECIPE, RESULTS, SHORT, runs
+from scripts.studies.carracing.perform import TRACKS
+from scripts.studies.core import DOCS
+from scripts.studies.report import markdown_image, markdown_table
+from scripts.studies.suite.records import Difference, bootstrap
+
+PAGE = DOCS / "results" / "carracing.md"
+PLOTS = DOCS / "images" / "carracing"
+NOTES = RESULTS / "notes.txt"
+"""Text by hand, which follows the verdicts."""
+GOAL, LOST = 906, 500
+"""Mean return to reach, and the return below which a track counts as lost."""
+HEAD = f"""# CarRacing
+
+PPO on the latents of a beta-VAE, from an empty folder: frames, encoder, agent. The recipe is
+
+```
+python scripts/pretrain_vae.py --env CarRacing-v2
+python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].timesteps}
+```
+
+Each control differs from it in one thing, and has {MINUTES:g} minutes of one core, pretraining
+included; its learning rates are constant. The clock is the processor's time of the run. The first
+command performs the runs without a result, the second one writes this page from the files in
+`docs/results/carracing`:
+
+```
+python scripts/study.py carracing
+python scripts/study.py carracing --page
+```
+"""
+EXPLANATION = f"""
+Returns are extrinsic, of the deterministic policy on {TRACKS} unseen tracks of at most 1,000 env
+frames; those of the recipe are on Gymnasium's own frames and of the best checkpoint, those of the
+controls on the frames of the backend `drawn` and of the last one. A track is lost below {LOST}.
+Differences have the bootstrapped 95 % confidence interval over seeds.
+"""
+Found = Mapping[str, Sequence[Record]]
+
+
+def write_page() -> Path:
+    """Write the page and its plots; return the page.
+
+    Raises:
+        ValueError: there is no result.
+    """
+    found = {arm: [Record.read(r.result) for r in runs([arm]) if r.result.exists()] for arm in ARMS}
+    found = {arm: records for arm, records in found.items() if records}
+    if not found:
+        raise ValueError(f"no results in {RESULTS}: run python scripts/study.py carracing")
+    machine = next(iter(found.values()))[0].data["machine"]
+    blocks = [
+        HEAD,
+        *verdicts(found),
+        *([NOTES.read_text(encoding="utf-8")] if NOTES.exists() else []),
+        *_tables(found),
+        EXPLANATION,
+        f"Machine: {machine}.\n",
+        *_images(found),
+    ]
+    write_text(PAGE, "\n".join(blocks))
+    return PAGE
+
+
+def returns_of(record: Record) -> Array:
+    """Return of each track, ``(tracks,)``."""
+    return np.array(record.data["evaluation"]["returns"])
+
+
+def verdicts(found: Found) -> Iterator[str]:
+    """Yield what the results say of the goal, and which controls do as well as the recipe."""
+    if RECIPE in found:
+        means = [returns_of(record).mean() for record in found[RECIPE]]
+        lost = sum(int((returns_of(record) < LOST).sum()) for record in found[RECIPE])
+        reached = "reaches" if np.mean(means) >= GOAL and not lost else "**misses**"
+        yield (
+            f"The recipe {reached} the goal of {GOAL} and of no lost track: {np.mean(means):.0f} "
+            f"over {len(means)} of {len(list(runs([RECIPE])))} seeds, {lost} lost tracks.\n"
+        )
+    rivals = [arm for arm in found if arm not in (RECIPE, SHORT)]
+    if SHORT in found and rivals:
+        equal = [arm for arm in rivals if difference(found, arm).verdict != "ahead"]
+        yield (f"Controls that the recipe is not clearly ahead of: {', '.join(equal) or 'none'}.\n")
+
+
+def difference(found: Found, arm: str) -> Difference:
+    """Return the mean return of the short recipe less that of a control."""
+    recipe, other = (
+        np.array([returns_of(record).mean() for record in found[name]]) for name in (SHORT, arm)
+    )
+    return Difference(float(recipe.mean() - other.mean()), *bootstrap(recipe, other))
+
+
+def _tables(found: Found) -> Iterator[str]:
+    if RECIPE in found:
+        yield "## The recipe\n"
+        columns = ("seed", *STATISTICS, "timesteps", "env frames", "minutes of a core")
+        yield markdown_table(columns, [_recipe_row(record) for record in found[RECIPE]])
+    controls = [arm for arm in found if arm != RECIPE]
+    if controls:
+        yield "## Controls\n"
+        ends = ("changing pixels", "timesteps", "recipe - arm")
+        columns = ("arm", "what", "runs", *STATISTICS, *ends)
+        yield markdown_table(columns, [_control_row(found, arm) for arm in controls]).rstrip()
+
+
+STATISTICS = ("mean", "sd", "median", "p10", "minimum", "lost tracks")
+
+
+def _statistics(returns: Array) -> list[str]:
+    numbers = (
+        *(returns.mean(), returns.std(), np.median(returns)),
+        *(np.quantile(returns, 0.1), returns.min()),
+    )
+    return [*(f"{value:.0f}" for value in numbers), str(int((returns < LOST).sum()))]
+
+
+def _recipe_row(record: Record) -> list[str]:
+    curve = record.curve
+    return [
+        str(record.data["run"]["seed"]),
+        *_statistics(returns_of(record)),
+        f"{record.data['timesteps']:,}",
+        f"{curve['env_frames'][-1]:,.0f}",
+        f"{curve['seconds'][-1] / 60:.0f}",
+    ]
+
+
+def _control_row(found: Found, arm: str) -> list[str]:
+    records = found[arm]
+    kept = [(r.data["pretraining"].get("quality") or {}).get("changing") for r in records]
+    known = [value for value in kept if value is not None]
+    compared = difference(found, arm) if SHORT in found and arm != SHORT else None
+    return [
+        *(arm, ARMS[arm].what, str(len(records))),
+        *_statistics(np.concatenate([returns_of(record) for record in records])),
+        f"{np.mean(known):.2f}" if known else "",
+        f"{np.mean([record.data['timesteps'] for record in records]):,.0f}",
+        "" if compared is None else _difference(compared),
+    ]
+
+
+def _difference(given: Difference) -> str:
+    if not np.isfinite(given.low):
+        return f"{given.mean:.0f} (one run)"
+    return f"{given.mean:.0f} ({given.low:.0f} to {given.high:.0f}) {given.verdict}"
+
+
+def _images(found: Found) -> Iterator[str]:
+    axes: tuple[tuple[Axis, str, float], ...] = (
+        ("seconds", "minutes of a core, pretraining included", 60),
+        ("env_frames", "million env frames, those of the pretraining included", 1e6),
+    )
+    for axis, label, unit in axes:
+        file = PLOTS / f"{axis}.png"
+        write_bytes(file, _plot(found, axis, label, unit))
+        yield markdown_image(f"Training return against {label}", file, PAGE)
+    yield "*Return of the last 100 training episodes, mean and range over runs.*\n"
+
+
+def _plot(found: Found, axis: Axis, label: str, unit: float) -> bytes:
+    arms = [arm for arm in found if arm != SHORT]
+    with style():
+        figure, axes = panels(max(1, len(arms)), 4, label, "training return")
+        for panel, arm in zip(axes, arms or [SHORT], strict=True):
+            names = [arm] if arm == RECIPE or SHORT not in found else [arm, SHORT]
+            for name in names:
+                x, returns = _curves(found[name], axis)
+                colour = CYCLE[int(name == arm and arm not in (RECIPE, SHORT))]
+                bounds = returns.min(0), returns.max(0)
+                curve(panel, x / unit, returns.mean(0), *bounds, colour, name)
+            panel.legend()
+    return figure_png(figure)
+
+
+def _curves(records: Sequence[Record], axis: Axis) -> tuple[Array, Array]:
+    """Return places on an axis up to the shortest run, and the returns there, ``(runs, n)``."""
+    start = max(record.curve[axis][0] for record in records)
+    places = np.linspace(start, min(record.reached(axis) for record in records), 200)
+    return places, np.stack([record.return_at(axis, places, np.nan) for record in records])
