@@ -18,6 +18,7 @@ from agents.algorithms import check_actions, find_algorithm
 from agents.algorithms.hyperparameters import constructor_arguments, policy_name
 from agents.config import AgentConfig
 from agents.model_state import (
+    OPTIMIZER,
     check_tensors,
     load_model_tensors,
     load_statistics,
@@ -155,6 +156,18 @@ def save_agent(
         write_parts(folder, stamp, parts)
         write_tensors(folder / WEIGHTS, tensors, {"agent": notes})
         remove_other_parts(folder, stamp)
+
+
+def copy_agent(folder: Path, out: Path) -> None:
+    """Copy the agent in ``folder`` without its optimizers and parts: it cannot be resumed.
+
+    Raises:
+        FileNotFoundError: there is no agent.
+        ValueError: its file is damaged.
+    """
+    _, tensors, notes = read_agent(folder)
+    kept = {name: value for name, value in tensors.items() if not name.startswith(OPTIMIZER)}
+    write_tensors(out / WEIGHTS, kept, {"agent": {**notes, "parts": []}})
 
 
 def _parts(model: BaseAlgorithm, replay: bool, novelty: NormalizedBonus | None) -> dict[str, Part]:

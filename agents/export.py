@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from agents.checkpoint import read_agent
+from agents.checkpoint import copy_agent, read_agent
 from agents.evaluate import agent_folder, config_in, load_encoder, load_for_evaluation
-from agents.share import agent_card, is_run, push_agent
+from agents.share import agent_card, encoder_files, is_run, push_agent
 from agents.venv import build_monitored, build_venv
 from latentrl import load, push_to_hub
 from latentrl.models.autoencoder import Autoencoder
@@ -52,6 +52,30 @@ def export_zip(run: Path, out: Path, *, env: str | None = None, trust: bool = Fa
         venv.close()
 
 
+def export_run(run: Path, out: Path) -> Path:
+    """Copy the best agent of a run and its encoder: what evaluates it, and not what resumes it.
+
+    Args:
+        run: folder of a training run.
+        out: folder of the copy, which ``evaluate_agent.py --agent`` takes.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        FileNotFoundError: there is no agent.
+        ValueError: there is an agent in ``out``, or the run's is damaged.
+    """
+    if is_run(out):
+        raise ValueError(f"{out} already holds an agent: choose another folder")
+    folder = agent_folder(run)
+    config = read_agent(folder)[0]
+    for name in encoder_files(config):
+        write_bytes(out / name, (run / name).read_bytes())
+    copy_agent(folder, out / "best")
+    return out
+
+
 def _new_card(path: Path, text: str) -> Path:
     if path.exists():
         raise ValueError(f"{path} is there already: edit it, or remove it for a new one")
@@ -77,6 +101,7 @@ def share(
     license: str | None = None,
     onnx: Path | None = None,
     sb3: Path | None = None,
+    copy: Path | None = None,
     env: str | None = None,
     trust: bool = False,
 ) -> list[str]:
@@ -90,6 +115,7 @@ def share(
         license: license in the card.
         onnx: folder of the encoder as ONNX; None writes none.
         sb3: folder of the agent as ``export_zip`` writes it; None writes none.
+        copy: folder of the agent and its encoder as ``export_run`` copies them; None copies none.
         env: environment of the agent, as in ``export_zip``.
         trust: as in ``export_zip``.
 
@@ -97,14 +123,18 @@ def share(
         Paths and addresses of what was made.
 
     Raises:
-        ValueError: nothing is asked for, ``sb3`` is for an encoder, or there is a card already.
+        ValueError: nothing is asked for, ``sb3`` or ``copy`` is for an encoder, or there is a card
+            or a copy already.
         FileNotFoundError, PermissionError, ImportError: as in ``push_to_hub`` and ``export_onnx``.
     """
     agent = is_run(folder)
-    if not (card or repo or onnx or sb3):
-        raise ValueError("nothing to do: choose one or more of --card, --repo, --onnx and --sb3")
-    if sb3 is not None and not agent:
-        raise ValueError(f"{folder} holds no agent, which --sb3 needs: give a training run")
+    if not (card or repo or onnx or sb3 or copy):
+        raise ValueError(
+            "nothing to do: choose one or more of --card, --repo, --onnx, --sb3 and --copy"
+        )
+    for flag, out in (("--sb3", sb3), ("--copy", copy)):
+        if out is not None and not agent:
+            raise ValueError(f"{folder} holds no agent, which {flag} needs: give a training run")
     made: list[str | Path] = []
     if card:
         text = (agent_card if agent else model_card)(folder, repo or "user/name", license)
@@ -113,6 +143,8 @@ def share(
         made += export_onnx(_encoder(folder, agent), onnx)
     if sb3 is not None:
         made += export_zip(folder, sb3, env=env, trust=trust)
+    if copy is not None:
+        made.append(export_run(folder, copy))
     if repo is not None:
         upload = push_agent if agent else push_to_hub
         made.append(upload(folder, repo, private=private, license=None if card else license))

@@ -80,14 +80,15 @@ def push_agent(run: Path, repo: str, *, private: bool = False, license: str | No
     text = agent_card(run, repository.name, license)
     folder = agent_folder(run)
     config = read_agent(folder)[0]
-    names = [*_encoder_files(config), *_reports(run), *(file.name for file in _videos(run))]
+    names = [*encoder_files(config), *_reports(run), *(file.name for file in _videos(run))]
     # The last agent of a run without a validation takes the place of the best, so that no older
     # one stays there.
     files = {HUB_WEIGHTS: folder / WEIGHTS, **{name: run / name for name in (*names, EXPLORER)}}
     return upload(repository, run, files, text, private, license)
 
 
-def _encoder_files(config: AgentConfig) -> list[str]:
+def encoder_files(config: AgentConfig) -> list[str]:
+    """Return the files of an agent's encoder, relative to the folder of its run."""
     return [f"{config.encoder}/{name}" for name in (MODEL, "config.json")] if config.latent else []
 
 

@@ -1,4 +1,4 @@
-"""Share a trained encoder or agent: model card, Hugging Face Hub, ONNX, plain SB3."""
+"""Share a trained encoder or agent: model card, Hugging Face Hub, ONNX, plain SB3, a copy."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class ShareConfig:
     """Write the encoder to this folder as encoder.onnx and decoder.onnx."""
     sb3: Path | None = None
     """Write the agent to this folder as agent.zip, for PPO.load and the like of SB3."""
+    copy: Path | None = None
+    """Copy the best agent and its encoder to this folder, without what resumes the training."""
     env: str | None = None
     """Environment of the agent, for --sb3; default: the one of training."""
     trust: bool = False
@@ -37,7 +39,7 @@ class ShareConfig:
 
 
 def main(config: ShareConfig) -> None:
-    """Share a trained encoder or agent: model card, Hugging Face Hub, ONNX, plain SB3."""
+    """Share a trained encoder or agent: model card, Hugging Face Hub, ONNX, plain SB3, a copy."""
     for made in share(**asdict(config)):
         print(made)
 
