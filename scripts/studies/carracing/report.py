@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from latentrl.types import Array
-from latentrl.utils.io import write_bytes, write_text
+from latentrl.utils.io import read_json, write_bytes, write_text
 from latentrl.viz.curves import curve, panels
 from latentrl.viz.figures import CYCLE, figure_png, style
 from scripts.studies.agent_runs import Axis, Record
 from scripts.studies.carracing.arms import ARMS, MINUTES, RECIPE, RESULTS, SHORT, runs
 from scripts.studies.carracing.perform import TRACKS
+from scripts.studies.carracing.probe import FILE
 from scripts.studies.core import DOCS
 from scripts.studies.report import markdown_image, markdown_table
 from scripts.studies.suite.records import Difference, bootstrap
@@ -24,6 +25,8 @@ NOTES = RESULTS / "notes.txt"
 """Text by hand, which follows the verdicts."""
 GOAL, LOST = 906, 500
 """Mean return to reach, and the return below which a track counts as lost."""
+LEAST_ARMS = 4
+"""Controls that a correlation over them needs, and more."""
 HEAD = f"""# CarRacing
 
 PPO on the latents of a beta-VAE, from an empty folder: frames, encoder, agent. The recipe is
@@ -69,6 +72,7 @@ def write_page() -> Path:
         *([NOTES.read_text(encoding="utf-8")] if NOTES.exists() else []),
         *_tables(found),
         EXPLANATION,
+        *_probe(found),
         f"Machine: {machine}.\n",
         *_images(found),
     ]
@@ -158,6 +162,29 @@ def _difference(given: Difference) -> str:
     if not np.isfinite(given.low):
         return f"{given.mean:.0f} (one run)"
     return f"{given.mean:.0f} ({given.low:.0f} to {given.high:.0f}) {given.verdict}"
+
+
+def _probe(found: Found) -> Iterator[str]:
+    """Yield what a linear probe reads, and how it goes with the returns over the controls."""
+    scores = read_json(FILE) if FILE.exists() else {}
+    known = {arm: scores[arm] for arm in found if arm in scores}
+    if not known:
+        return
+    names = list(next(iter(known.values())))
+    rows = [[arm, *(f"{scores[arm][name]:.2f}" for name in names)] for arm in known]
+    yield "## What the encoders know\n"
+    yield (
+        "R2 of a linear probe of the simulator's state, from the stack of latents that an agent "
+        "observes, on frames that the recipe's agent visits; of the encoders of the first seed. "
+        "The last row has the correlation of each column with the mean return over the controls.\n"
+    )
+    same = [arm for arm in known if arm != RECIPE and not ARMS[arm].training]
+    if len(same) > LEAST_ARMS:
+        returns = [np.mean([returns_of(record).mean() for record in found[arm]]) for arm in same]
+        columns = ([known[arm][name] for arm in same] for name in names)
+        cells = (f"{np.corrcoef(column, returns)[0, 1]:.2f}" for column in columns)
+        rows.append(["correlation with the return", *cells])
+    yield markdown_table(("arm", *names), rows)
 
 
 def _images(found: Found) -> Iterator[str]:

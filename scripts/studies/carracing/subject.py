@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.studies.carracing.arms import SEEDS, runs
+from scripts.studies.carracing.arms import RECIPE, SEEDS, runs
 from scripts.studies.carracing.perform import perform
+from scripts.studies.carracing.probe import probe_encoders
 from scripts.studies.carracing.report import write_page
 from scripts.studies.core import STUDIES, Subject
 from scripts.studies.parallel import each_in_a_process
@@ -35,6 +36,8 @@ class CarRacing(Subject):
         for number, ((run,), status) in enumerate(finished, 1):
             outcome = run.result if status == 0 else f"FAILED, see {run.folder / 'log.txt'}"
             print(f"{number} of {len(missing)}: {run.name}: {outcome}", flush=True)
+        if not probe_encoders():
+            print(f"no probe of the encoders: the run {RECIPE}-0 has no agent here", flush=True)
 
     def write_page(self) -> Path:
         """Write the page and its plots from the results that exist, and return the page."""

@@ -15,6 +15,7 @@ def write(tmp_path, monkeypatch):
     for module in (arms, report):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(report, "NOTES", tmp_path / "results" / "notes.txt")
+    monkeypatch.setattr(report, "FILE", tmp_path / "results" / "probe.json")
     monkeypatch.setattr(report, "PAGE", tmp_path / "carracing.md")
     monkeypatch.setattr(report, "PLOTS", tmp_path / "images")
 
@@ -71,6 +72,17 @@ def test_one_run_shows_no_order(write):
     assert report.difference(found, "pixels").verdict == "open"
     assert np.isinf(report.difference(found, "pixels").low)
     assert "| 500 (one run) |" in write_page().read_text()
+
+
+def test_a_probe_stands_beside_the_returns(write):
+    arms = (SHORT, "random encoder", "pca", "ae", "grid")
+    for number, arm in enumerate(arms):
+        write(arm, 0, 100 * number)
+    scores = {arm: {"speed": 0.1 * i, "heading": -0.1 * i} for i, arm in enumerate(arms)}
+    write_json(report.FILE, scores)
+    page = write_page().read_text()
+    assert "| ae | 0.30 | -0.30 |" in page
+    assert "| correlation with the return | 1.00 | -1.00 |" in page
 
 
 def test_no_results(write):
