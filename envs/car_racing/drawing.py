@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,23 +10,15 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.box2d import car_dynamics, car_racing
 
+from envs.car_racing.canvas import CANVAS, HALVINGS, POLYGONS, SIDE, WINDOW, fixed_point
+from envs.car_racing.indicators import draw_indicators, shown_return
 from latentrl.types import Array
 
-SIDE, HALVINGS = 96, 2
-"""Side of a frame, and how often the canvas is scaled down by 2 to be one."""
-CANVAS = SIDE * 2**HALVINGS
-WINDOW = np.array([car_racing.WINDOW_W, car_racing.WINDOW_H])
-"""Width and height of the window that the environment draws and scales down."""
-FRACTION_BITS = 4
-"""OpenCV takes fractions of pixels as integers with this shift."""
 DRAWING = (
     *("_init_colors", "_reinit_colors", "_create_track", "_render", "_render_road"),
     *("_render_indicators", "_draw_colored_polygon", "_create_image_array"),
 )
 """Methods of the environment on which its frames depend."""
-POLYGONS = cv2.LINE_8, FRACTION_BITS
-LEAST_INDICATED = 1e-4
-"""Least absolute value that an indicator shows."""
 ROUNDING = 2
 """Grey levels that the environment's own scaling takes from all pixels."""
 FARTHEST = np.hypot(WINDOW[0] / 2, 0.75 * WINDOW[1])
@@ -38,11 +28,11 @@ LARGEST = car_racing.GRASS_DIM * np.sqrt(2)
 
 
 def is_original(env: gym.Env[Any, Any]) -> bool:
-    """Return whether an environment draws as Gymnasium's CarRacing, whose methods it has."""
+    """Return whether an environment draws as Gymnasium's CarRacing, for observations alone."""
     kind, original = type(env.unwrapped), car_racing.CarRacing
-    return issubclass(kind, original) and all(
-        getattr(kind, name) is getattr(original, name) for name in DRAWING
-    )
+    if not issubclass(kind, original) or env.render_mode == "state_pixels":
+        return False
+    return all(getattr(kind, name) is getattr(original, name) for name in DRAWING)
 
 
 class FramesOnce(gym.ObservationWrapper[Array, Any, Array]):
@@ -71,12 +61,6 @@ class FramesOnce(gym.ObservationWrapper[Array, Any, Array]):
         frame: Array = self._original("state_pixels")
         game.reward = present
         return frame
-
-
-def shown_return(game: Any) -> float:
-    """Return what a frame shows: it is drawn before its 0.1 are taken from the return."""
-    shown: float = game.reward + 0.1 * (game.t > 1.5 / car_racing.FPS)
-    return shown
 
 
 class DrawnFrames(FramesOnce):
@@ -116,7 +100,7 @@ class DrawnFrames(FramesOnce):
             cv2.fillConvexPoly(image, corners, colour, *POLYGONS)
         for polygon, colour in self._car(camera):
             cv2.fillConvexPoly(image, polygon, colour, *POLYGONS)
-        _draw_indicators(image, game)
+        draw_indicators(image, game)
         for _ in range(HALVINGS):
             image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         frame: Array = np.maximum(image, ROUNDING) - np.uint8(ROUNDING)
@@ -139,13 +123,7 @@ class Camera:
 
     def __call__(self, points: Array) -> Array:
         """Return where ``points``, ``(..., 2)`` in the world, are on the canvas, for OpenCV."""
-        return _fixed_point(points @ self._turn + self._offset)
-
-
-def _fixed_point(places: Array) -> Array:
-    """Return places as OpenCV takes them: 0 is the edge of the canvas, 0.5 a pixel's middle."""
-    numbers: Array = ((places - 0.5) * 2**FRACTION_BITS).round().astype(np.int32)
-    return numbers
+        return fixed_point(points @ self._turn + self._offset)
 
 
 def _fields() -> Array:
@@ -199,55 +177,3 @@ def _stripes(phases: Array) -> tuple[Array, Array]:
     y = car_dynamics.WHEEL_R * np.where(hidden, np.sign(ends), ends)[:, [0, 0, 1, 1]]
     x = np.broadcast_to(car_dynamics.WHEEL_W * np.array([-1, 1, 1, -1]), y.shape)
     return car_dynamics.SIZE * np.stack([x, y], 2), np.logical_not(hidden.all(1))
-
-
-def _draw_indicators(canvas: Array, game: Any) -> None:
-    """Draw the bar at the bottom: the return, the speed, the wheels, the steering, the turn."""
-    unit = CANVAS / 40  # a fortieth of the canvas, in both directions
-    canvas[round(35 * unit) :] = 0
-    _draw_return(canvas, shown_return(game))
-    wheels, hull = game.car.wheels, game.car.hull
-    upright = [(5, 0.02 * np.hypot(*hull.linearVelocity), (255, 255, 255))]
-    for place, wheel, blue in zip((7, 8, 9, 10), wheels, (0, 0, 51, 51), strict=True):
-        upright.append((place, 0.01 * wheel.omega, (blue, 0, 255)))
-    for place, value, colour in upright:
-        if abs(value) > LEAST_INDICATED:
-            _fill_box(canvas, unit, (place, 39 - value), (place + 1, 39), colour)
-    flat = [(20, -10.0 * wheels[0].joint.angle, (0, 255, 0))]
-    flat.append((30, -0.8 * hull.angularVelocity, (255, 0, 0)))
-    for place, value, colour in flat:
-        if abs(value) > LEAST_INDICATED:
-            _fill_box(canvas, unit, (place, 36), (place + value, 38), colour)
-
-
-def _draw_return(canvas: Array, value: float) -> None:
-    image = _text(f"{value:04.0f}")
-    height, width = image.shape[:2]
-    middle = np.array([60, WINDOW[1] * (1 - 2.5 / 40)]) * CANVAS / WINDOW
-    left, top = (middle - (width / 2, height / 2)).round().astype(int)
-    shown = image[: CANVAS - top, max(0, -left) :]
-    left = max(0, left)
-    canvas[top : top + len(shown), left : left + shown.shape[1]] = shown
-
-
-@functools.lru_cache(maxsize=4_096)
-def _text(text: str) -> Array:
-    """Return ``text`` as the window shows it, at the scale of the canvas."""
-    surface = _font().render(text, True, (255, 255, 255), (0, 0, 0))
-    pygame = importlib.import_module("pygame")
-    pixels = pygame.surfarray.array3d(surface).transpose(1, 0, 2)
-    size = np.array(pixels.shape[1::-1]) * CANVAS / WINDOW
-    scaled: Array = cv2.resize(pixels, size.round().astype(int), interpolation=cv2.INTER_AREA)
-    return scaled
-
-
-@functools.cache
-def _font() -> Any:
-    pygame = importlib.import_module("pygame")
-    pygame.font.init()
-    return pygame.font.Font(pygame.font.get_default_font(), 42)
-
-
-def _fill_box(canvas: Array, unit: float, one: Any, other: Any, colour: Any) -> None:
-    corners = np.array([one, (other[0], one[1]), other, (one[0], other[1])])
-    cv2.fillConvexPoly(canvas, _fixed_point(unit * corners), colour, *POLYGONS)

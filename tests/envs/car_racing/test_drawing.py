@@ -83,6 +83,7 @@ class Night(CarRacing):
 def test_a_variant_keeps_its_drawing():
     assert is_original(gym.make("CarRacing-v3"))
     assert not is_original(Night())
+    assert not is_original(gym.make("CarRacing-v3", render_mode="state_pixels"))
     for wrapped in (own_frames, drawn_frames):
         env = wrapped(Night())
         assert not has(env, FramesOnce)
