@@ -57,13 +57,15 @@ def usable_cores() -> int:
 
 
 def use_one_thread() -> None:
-    """Let torch compute on one thread in this process, if it is imported.
+    """Let torch and OpenCV compute on one thread in this process, if they are imported.
 
-    A forked process inherits the state of its parent's thread pool but not the threads, and waits
+    A forked process inherits the state of its parent's thread pools but not the threads, and waits
     for them for ever; and several workers with a pool each slow one another down.
     """
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(0)  # in a forked process, 1 crashes
 
 
 def is_worker() -> bool:
