@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow lint docs statistics benchmark reference zoo clean
+.PHONY: help setup demo drive test test-slow lint docs statistics benchmark reference zoo clean
 
 help:  ## the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ setup: $(READY)  ## create the virtual environment
 
 demo: $(READY)  ## pretrain, train and evaluate on CarRacing in minutes
 	$(PYTHON) scripts/demo.py
+
+drive: $(READY)  ## the trained CarRacing agent on five unseen tracks, and a video of the first
+	rm -rf runs/drive && mkdir -p runs && cp -R docs/results/carracing/agent runs/drive
+	$(PYTHON) scripts/evaluate_agent.py --agent runs/drive --episodes 5 --video runs/drive/drive.mp4
 
 test: lint  ## lint, types and the fast tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal
