@@ -18,8 +18,8 @@ setup: $(READY)  ## create the virtual environment
 demo: $(READY)  ## pretrain, train and evaluate on CarRacing in minutes
 	$(PYTHON) scripts/demo.py
 
-drive: $(READY)  ## the trained CarRacing agent on five unseen tracks, and a video of the first
-	rm -rf runs/drive && mkdir -p runs && cp -R docs/results/carracing/agent runs/drive
+drive: $(READY)  ## the trained CarRacing agent on five held-out tracks, and a video of the first
+	rm -rf runs/drive && mkdir -p runs && cp -R agents/pretrained/CarRacing-v2 runs/drive
 	$(PYTHON) scripts/evaluate_agent.py --agent runs/drive --episodes 5 --video runs/drive/drive.mp4
 
 test: lint  ## lint, types and the fast tests

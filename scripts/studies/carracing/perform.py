@@ -1,4 +1,4 @@
-"""One run on CarRacing: pretrain, train, evaluate on unseen tracks, keep the result."""
+"""One run on CarRacing: pretrain, train, evaluate on held-out tracks, keep the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scripts.studies.core import machine
 from scripts.studies.suite.clock import core_seconds
 
 TRACKS = 100
-"""Unseen tracks of an evaluation."""
+"""Held-out tracks of an evaluation."""
 MORE_THAN_FIT = 10_000_000
 """Timesteps of a training that the clock ends."""
 LONGEST = 10_000.0

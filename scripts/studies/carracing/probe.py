@@ -1,4 +1,4 @@
-"""What the encoders know of the car: a linear probe of what agents observe."""
+"""What the encoders hold of the car: a linear probe of what agents observe."""
 
 from __future__ import annotations
 

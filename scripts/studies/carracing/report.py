@@ -47,7 +47,7 @@ python scripts/study.py carracing --page
 ```
 """
 EXPLANATION = f"""
-Returns are extrinsic, of the deterministic policy on {TRACKS} unseen tracks of at most 1,000 env
+Returns are extrinsic, of the deterministic policy on {TRACKS} held-out tracks of at most 1,000 env
 frames; those of the recipe are on Gymnasium's own frames and of the best checkpoint, those of the
 controls on the frames of the backend `drawn` and of the last one. A track is lost below {LOST}.
 Differences have the bootstrapped 95 % confidence interval over seeds.
@@ -172,7 +172,7 @@ def _probe(found: Found) -> Iterator[str]:
         return
     names = list(next(iter(known.values())))
     rows = [[arm, *(f"{scores[arm][name]:.2f}" for name in names)] for arm in known]
-    yield "## What the encoders know\n"
+    yield "## What the encoders hold\n"
     yield (
         "R2 of a linear probe of the simulator's state, from the stack of latents that an agent "
         "observes, on frames that the recipe's agent visits; of the encoders of the first seed. "
