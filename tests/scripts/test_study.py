@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_studies_are_registered_under_their_names() -> None:
-    registered = ["autoencoders", "bonus_diagnostics", "linear_probe", "reliability"]
+    registered = ["autoencoders", "bonus_diagnostics", "carracing", "linear_probe", "reliability"]
     assert list(STUDIES) == [*registered, "sparse_rewards", "suite"]
 
 

@@ -28,12 +28,17 @@ def work(save=True, fail=False, orphan=False, leave=False):
     for step in range(saved(), TOTAL):
         time.sleep(0.001)
         if save:
-            Path("new").write_text(str(step + 1))
-            Path("new").replace("progress")
+            write(step + 1)
         COUNTER.value = step + 1
-    Path("progress").write_text(str(TOTAL))
+    write(TOTAL)
     if leave:
         Path(".progress.1.tmp").write_text("")
+
+
+def write(step):
+    """Write atomically: a signal between the two halves of a plain write would lose all steps."""
+    Path("new").write_text(str(step))
+    Path("new").replace("progress")
 
 
 def saved():
