@@ -109,8 +109,8 @@ class EnvFamily:
     observe: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None
     """Observation wrapper of one environment; None keeps its observations."""
     drawn: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None
-    """``observe`` with frames that it draws itself, much faster than the environment and nearly as
-    it does: the backend "drawn" trains on them; None where there is none."""
+    """``observe`` for the backend "drawn": it draws nearly the environment's frames, much faster;
+    None where there is none."""
     vector: VectorFactory | None = None
     """Replacement for Gymnasium's vectors and ``observe``; takes makers of bare environments."""
     envpool: EnvPoolSupport | None = None

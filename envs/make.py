@@ -244,7 +244,7 @@ def _backend_for(environment: Environment, family: EnvFamily, seeded: bool) -> s
 def _drawn_refusal(environment: Environment, family: EnvFamily) -> str | None:
     if family.drawn is None:
         drawn = sorted(other.name for other in FAMILIES.values() if other.drawn)
-        return f"families with one: {', '.join(drawn)}"
+        return f"families with one: {', '.join(drawn) or 'none'}"
     if environment.render_size or environment.key:
         return "it is for the environment's own observations, not for renders or one key of them"
     return None

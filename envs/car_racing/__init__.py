@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 import gymnasium as gym
@@ -68,7 +69,8 @@ register_family(
             pretraining={"frames": 8_000, "steps": 2_000, "latent_dim": 32},
         ),
         observe=own_frames,
-        drawn=drawn_frames,
+        # Without Box2D there is still EnvPool's.
+        drawn=drawn_frames if importlib.util.find_spec("Box2D") else None,
         envpool=EnvPoolSupport(CarRacingVectorEnv, refuse_unknown),
         shaping=CarRacingShaping,
     )

@@ -66,7 +66,7 @@ class FramesOnce(gym.ObservationWrapper[Array, Any, Array]):
 class DrawnFrames(FramesOnce):
     """CarRacing whose frames are drawn here, once per timestep, and not by the environment.
 
-    They are those of the environment up to a few grey levels at edges; ``render`` is unchanged.
+    They differ from those of the environment at edges; ``render`` is unchanged.
     """
 
     def __init__(self, env: gym.Env[Array, Any]) -> None:

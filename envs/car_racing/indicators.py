@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from typing import Any
 
 import cv2
 import numpy as np
+import pygame
 from gymnasium.envs.box2d import car_racing
 
 from envs.car_racing.canvas import CANVAS, POLYGONS, WINDOW, fixed_point
@@ -56,7 +56,6 @@ def _draw_return(canvas: Array, value: float) -> None:
 def _text(text: str) -> Array:
     """Return ``text`` as the window shows it, at the scale of the canvas."""
     surface = _font().render(text, True, (255, 255, 255), (0, 0, 0))
-    pygame = importlib.import_module("pygame")
     pixels = pygame.surfarray.array3d(surface).transpose(1, 0, 2)
     size = np.array(pixels.shape[1::-1]) * CANVAS / WINDOW
     scaled: Array = cv2.resize(pixels, size.round().astype(int), interpolation=cv2.INTER_AREA)
@@ -64,8 +63,7 @@ def _text(text: str) -> Array:
 
 
 @functools.cache
-def _font() -> Any:
-    pygame = importlib.import_module("pygame")
+def _font() -> pygame.font.Font:
     pygame.font.init()
     return pygame.font.Font(pygame.font.get_default_font(), 42)
 

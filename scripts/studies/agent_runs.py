@@ -33,7 +33,8 @@ Axis = Literal["env_frames", "seconds"]
 def logged(folder: Path) -> Iterator[None]:
     """Work in ``folder``, where frames and files of simulators go, and log output and errors.
 
-    An error ends the process, with status 1.
+    The frames are removed at the end: they would cost a later run nothing. An error ends the
+    process, with status 1.
     """
     before = Path.cwd()
     with (

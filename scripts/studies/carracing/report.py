@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from agents.evaluate import STATISTICS
+from agents.play import Evaluation
 from latentrl.types import Array
 from latentrl.utils.io import read_json, write_bytes, write_text
 from latentrl.viz.curves import curve, panels
@@ -25,6 +27,7 @@ NOTES = RESULTS / "notes.txt"
 """Text by hand, which follows the verdicts."""
 GOAL, LOST = 906, 500
 """Mean return to reach, and the return below which a track counts as lost."""
+COLUMNS = (*STATISTICS, "lost tracks")
 LEAST_ARMS = 4
 """Controls that a correlation over them needs, and more."""
 HEAD = f"""# CarRacing
@@ -33,7 +36,7 @@ PPO on the latents of a beta-VAE, from an empty folder: frames, encoder, agent. 
 
 ```
 python scripts/pretrain_vae.py --env CarRacing-v2
-python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].timesteps}
+python scripts/train_agent.py --latent --timesteps {ARMS[RECIPE].timesteps}
 ```
 
 Each control differs from it in one thing, and has {MINUTES:g} minutes of one core, pretraining
@@ -112,25 +115,20 @@ def difference(found: Found, arm: str) -> Difference:
 def _tables(found: Found) -> Iterator[str]:
     if RECIPE in found:
         yield "## The recipe\n"
-        columns = ("seed", *STATISTICS, "timesteps", "env frames", "minutes of a core")
+        columns = ("seed", *COLUMNS, "timesteps", "env frames", "minutes of a core")
         yield markdown_table(columns, [_recipe_row(record) for record in found[RECIPE]])
     controls = [arm for arm in found if arm != RECIPE]
     if controls:
         yield "## Controls\n"
         ends = ("changing pixels", "timesteps", "recipe - arm")
-        columns = ("arm", "what", "runs", *STATISTICS, *ends)
+        columns = ("arm", "what", "runs", *COLUMNS, *ends)
         yield markdown_table(columns, [_control_row(found, arm) for arm in controls]).rstrip()
 
 
-STATISTICS = ("mean", "sd", "median", "p10", "minimum", "lost tracks")
-
-
 def _statistics(returns: Array) -> list[str]:
-    numbers = (
-        *(returns.mean(), returns.std(), np.median(returns)),
-        *(np.quantile(returns, 0.1), returns.min()),
-    )
-    return [*(f"{value:.0f}" for value in numbers), str(int((returns < LOST).sum()))]
+    evaluation = Evaluation(returns.tolist(), lengths=[])
+    numbers = [f"{getattr(evaluation, name):.0f}" for name in STATISTICS]
+    return [*numbers, str(int((returns < LOST).sum()))]
 
 
 def _recipe_row(record: Record) -> list[str]:

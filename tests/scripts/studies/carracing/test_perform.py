@@ -43,7 +43,7 @@ def test_a_run_from_an_empty_folder(tiny, arm):
     assert (record.data["pretraining"]["frames"] >= 64) == (arm in (RECIPE, SHORT))
     assert len(record.curve["return"]) > 0
     flags = json.loads((run.folder / "agent" / "training.json").read_text())
-    assert flags["shaping"]
+    assert flags["latent"] == (arm != "pixels")
     if arm == "random encoder":
         trained, random = (load(run.folder / name, "cpu") for name in ("encoder", "random"))
         assert random.config == trained.config

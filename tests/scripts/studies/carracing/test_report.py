@@ -42,7 +42,7 @@ def test_the_goal(write, mean, verdict):
     page = write_page().read_text()
     assert f"The recipe {verdict} the goal of 906" in page
     assert f"{mean} over 1 of 3 seeds, 0 lost tracks" in page
-    assert f"| 0 | {mean} | 1 | {mean} | {mean - 1} | {mean - 1} | 0 | 4,000 | 16,000 | 8 |" in page
+    assert f"| 0 | {mean} | 1 | {mean - 1} | {mean - 1} | {mean} | 0 | 4,000 | 16,000 | 8 |" in page
     assert "## Controls" not in page
 
 
