@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -37,6 +37,9 @@ class Evaluation:
     """The policy that has played."""
     cut: int = 0
     """Episodes that were cut before their end, and count as they are."""
+    successes: int | None = None
+    """Episodes with a true ``info["is_success"]`` at their end, as SB3 reads it; None where an
+    episode has none."""
     budget: int | None = None
     """Largest number of timesteps of a validation; None without one."""
 
@@ -47,6 +50,7 @@ class Evaluation:
             returns=self.returns + other.returns,
             lengths=self.lengths + other.lengths,
             cut=self.cut + other.cut,
+            successes=_sum((self.successes, other.successes)),
         )
 
     @property
@@ -75,7 +79,7 @@ class Evaluation:
         return float(np.median(self.returns))
 
     @property
-    def failures(self) -> int:
+    def not_positive(self) -> int:
         """Episodes without a positive return: failed ones, where success alone is rewarded."""
         return sum(value <= 0 for value in self.returns)
 
@@ -83,10 +87,12 @@ class Evaluation:
         """Mean, standard deviation and quantiles of the returns in words."""
         names = ("minimum", "p10", "median")
         low = ", ".join(f"{name} {getattr(self, name):.4g}" for name in names)
-        cut = f"; {self.cut} cut" if self.cut else ""
+        counts = f"; {self.cut} cut" if self.cut else ""
+        if self.successes is not None:
+            counts += f"; {self.successes} of {len(self.returns)} successful"
         return (
             f"{self.mean:.4g} +- {self.std:.4g} over {len(self.returns)} episodes of the "
-            f"{self.policy} policy ({low}, maximum {max(self.returns):.4g}{cut})"
+            f"{self.policy} policy ({low}, maximum {max(self.returns):.4g}{counts})"
         )
 
 
@@ -130,7 +136,7 @@ def play(
         observations, rewards, dones, infos = venv.step(act(observations))
         bar.set_postfix_str(f"{step * n:,} timesteps", refresh=False)
         for env, reward, done, info in zip(played, rewards, dones, infos, strict=True):
-            bar.update(env.add(float(reward), info["episode"] if done else None, limit))
+            bar.update(env.add(float(reward), info if done else None, limit))
     bar.update(sum(env.left for env in played))
     counted = _counted(played, episodes)
     return Evaluation(
@@ -138,6 +144,7 @@ def play(
         [episode.length for episode in counted],
         policy,
         sum(episode.cut for episode in counted),
+        _sum([episode.success for episode in counted if not episode.cut]),
     )
 
 
@@ -164,6 +171,7 @@ class _Episode(NamedTuple):
     total: float
     length: int
     cut: bool
+    success: bool | None = None
 
 
 @dataclass
@@ -175,13 +183,13 @@ class _Played:
     total: float = 0.0
     length: int = 0
 
-    def add(self, reward: float, ended: Mapping[str, Any] | None, limit: int) -> int:
-        """Count one step, with the monitor's record if it ended; return the episodes it ended."""
+    def add(self, reward: float, final: Mapping[str, Any] | None, limit: int) -> int:
+        """Count one step, with the info of one that ended an episode; return how many it ended."""
         self.total += reward
         self.length += 1
-        if not self.left or (ended is None and self.length < limit):
+        if not self.left or (final is None and self.length < limit):
             return 0
-        if ended is None:
+        if final is None:
             self.cut()
             warnings.warn(
                 f"an episode has not ended in {limit:,} timesteps: it counts as it is, and its "
@@ -190,7 +198,9 @@ class _Played:
                 stacklevel=3,
             )
             return 1
-        self.episodes.append(_Episode(float(ended["r"]), int(ended["l"]), cut=False))
+        record, success = final["episode"], final.get("is_success")
+        known = None if success is None else bool(success)
+        self.episodes.append(_Episode(float(record["r"]), int(record["l"]), False, known))
         self.left -= 1
         self.total, self.length = 0.0, 0
         return 1
@@ -213,3 +223,8 @@ def _counted(played: list[_Played], episodes: int) -> list[_Episode]:
         for k in range(min(episodes, rounds * len(played)))
     )
     return [episode for found in ordered for episode in found]
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """Return the sum; None where there is no count, or one that is not known."""
+    return None if None in counts or not counts else sum(count or 0 for count in counts)

@@ -24,11 +24,8 @@ from latentrl.types import describe_space
 
 WIDTH = 96
 """Columns of text."""
-COLUMNS = (
-    *("validation", "mean", "sd", "min", "p10", "median", "max"),
-    *("episodes", "return <= 0", "cut", "policy"),
-)
-"""Statistics of the returns, and counts of episodes."""
+STATISTICS = ("validation", "mean", "sd", "min", "p10", "median", "max")
+"""Columns on the returns; counts of episodes follow."""
 Rows = Iterator[tuple[str, str]]
 
 
@@ -168,20 +165,24 @@ def _duration(seconds: float) -> str:
 
 def validation_table(found: dict[str, Evaluation | None]) -> list[str]:
     """Return the lines of a table with a row for each evaluation that there is."""
-    rows = [COLUMNS, *(_cells(name, each) for name, each in found.items() if each is not None)]
+    evaluations = {name: each for name, each in found.items() if each is not None}
+    known = all(each.successes is not None for each in evaluations.values())
+    columns = (*STATISTICS, "episodes", "successful" if known else "return <= 0", "cut", "policy")
+    rows = [columns, *(_cells(name, each, known) for name, each in evaluations.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.rjust(width) if 0 < k < len(COLUMNS) - 1 else cell.ljust(width)
+            cell.rjust(width) if 0 < k < len(columns) - 1 else cell.ljust(width)
             for k, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
 
 
-def _cells(name: str, result: Evaluation) -> tuple[str, ...]:
+def _cells(name: str, result: Evaluation, known: bool) -> tuple[str, ...]:
     returns = (result.mean, result.std, result.minimum, result.p10, result.median)
-    counts = len(result.returns), result.failures, result.cut
+    outcome = result.successes if known else result.not_positive
+    counts = len(result.returns), outcome, result.cut
     return (
         *(name, *(f"{value:.4g}" for value in (*returns, max(result.returns)))),
         *(*map(str, counts), result.policy),

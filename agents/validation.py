@@ -112,6 +112,8 @@ class ValidationCallback(BaseCallback):
         result = self.last = self._evaluate()
         self.logger.record("eval/mean_return", result.mean)
         self.logger.record("eval/std_return", result.std)
+        if result.successes is not None:
+            self.logger.record("eval/success_rate", result.successes / len(result.returns))
         self.logger.dump(self.evaluated_at)
         if self.best is None or result.mean >= self.best.mean:
             self.best = result

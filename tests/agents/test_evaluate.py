@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -56,6 +57,36 @@ def test_every_environment_plays_as_many_episodes_in_the_order_of_their_seeds(n,
     assert result.returns == [n * (n + 1) / 2 for n in lengths]
 
 
+class Odd(gym.Wrapper):
+    """Calls episodes of an odd length a success, except those of clocks that say nothing."""
+
+    def step(self, action):
+        *result, info = self.env.step(action)
+        clock = self.env.unwrapped
+        return *result, {**info, "is_success": bool(clock.time % 2)}
+
+
+@pytest.mark.parametrize(
+    ("silent", "options", "successes"),
+    [((), {}, 3), ((1,), {}, None), ((), {"budget": 10}, 1), ((), {"limit": 2}, None)],
+)
+@pytest.mark.filterwarnings("ignore:an episode has not ended")
+def test_successes_are_those_that_the_environment_names(silent, options, successes):
+    makers = [lambda i=i: Clock(i) if i in silent else Odd(Clock(i)) for i in range(2)]
+    venv = VecMonitor(GymnasiumVecEnv(SyncVectorEnv(makers)))
+    result = play(venv, lambda _: np.zeros(2, int), episodes=5, **options)
+    assert result.successes == successes
+    ended = [length for length in result.lengths if length > 2]
+    if successes is not None:
+        assert successes == sum(length % 2 for length in ended)
+
+
+def test_successes_of_two_evaluations_add_up_if_both_are_known():
+    known, unknown = Evaluation([1.0], [5], successes=1), Evaluation([1.0], [5])
+    assert (known + known).successes == 2
+    assert (known + unknown).successes is None
+
+
 def test_an_evaluation_in_words():
     result = Evaluation([1.0, 3.0], [10, 20])
     assert (result.mean, result.std) == (2.0, 1.0)
@@ -64,6 +95,7 @@ def test_an_evaluation_in_words():
         "2 +- 1 over 2 episodes of the deterministic policy "
         "(minimum 1, p10 1.2, median 2, maximum 3)"
     )
+    assert str(Evaluation([1.0, 3.0], [10, 20], successes=1)).endswith("3; 1 of 2 successful)")
     both = result + Evaluation([8.0], [5], cut=1)
     assert (both.returns, both.lengths, both.cut) == ([1.0, 3.0, 8.0], [10, 20, 5], 1)
     assert str(both).endswith("maximum 8; 1 cut)")

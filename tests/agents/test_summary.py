@@ -102,6 +102,17 @@ def test_validations_have_statistics_and_counts():
     assert header.index("sd") + 2 == row.index(cells["sd"]) + len(cells["sd"]), "right aligned"
 
 
+def test_known_successes_take_the_place_of_returns():
+    known = Evaluation([0.0, 1.0, -1.0], [5] * 3, successes=2)
+    header, row = validation_table({"best": known, "last": None})
+    assert "successful" in header
+    assert "return <= 0" not in header
+    assert row.split()[8] == "2"
+    header, row, _ = validation_table({"best": known, "last": Evaluation([0.0], [5])})
+    assert "return <= 0" in header, "both rows have the same column"
+    assert row.split()[8] == "2"
+
+
 def trained(env_id="PixelReach-v0", **changes):
     result = Evaluation([1.0, -1.0], [5, 7], "stochastic")
     values = {"timesteps": 1_200, "best": result, "last": result, "seconds": 2.0, **changes}

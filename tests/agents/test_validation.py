@@ -17,6 +17,7 @@ from agents.train import train
 from agents.train_config import TrainConfig
 from agents.validation import POLICIES, ValidationCallback, best_result, own_random_numbers
 from agents.venv import newest_frames
+from envs.pixel_reach import PixelReach
 from tests.agents.small import (
     CHANGES,
     CONTINUOUS,
@@ -103,6 +104,22 @@ def test_the_better_policy_counts(scores, best, policy, monkeypatch, encoder):
         names = ("eval/mean_return_deterministic", "eval/mean_return_stochastic")
         assert tuple(float(row[name]) for name in names) == pair
         assert float(row["eval/mean_return"]) == max(pair)
+
+
+def test_the_success_rate_of_a_validation_is_logged(monkeypatch, encoder):
+    step = PixelReach.step
+
+    def says_success(env, action):
+        observation, reward, terminated, truncated, info = step(env, action)
+        return observation, reward, terminated, truncated, {**info, "is_success": terminated}
+
+    monkeypatch.setattr(PixelReach, "step", says_success)
+    result = tiny_train(encoder)
+    (file,) = result.path.glob("progress-*.csv")
+    rates = [row["eval/success_rate"] for row in csv.DictReader(file.read_text().splitlines())]
+    reached = sum(length < 20 for length in result.last.lengths)
+    assert result.last.successes == reached
+    assert float(next(filter(None, reversed(rates)))) == reached / len(result.last.lengths)
 
 
 def test_samples_of_a_validation_have_the_final_exploration(monkeypatch, encoder):
