@@ -142,7 +142,7 @@ def _frame(panels: list[Array], moment: Moment, layout: Layout) -> Array:
     text = numbers(moment)
     row = side_by_side(panels, GAP, least=layout.column * len(text))
     starts = np.cumsum([0, *(panel.shape[1] + GAP for panel in panels[:-1])]).tolist()
-    above = titles(dict(zip(PANELS, starts, strict=False)), row.shape[1], layout.text)
+    above = titles(list(zip(PANELS, starts, strict=False)), row.shape[1], layout.text)
     return np.concatenate([above, row, caption(text, row.shape[1], layout.text)])
 
 

@@ -162,5 +162,6 @@ class ArrayModel(nn.Module):
 
     @torch.inference_mode()
     def _map(self, function: TensorMap, array: Array, shape: tuple[int, ...]) -> Array:
-        self.eval()
+        if self.training:  # ``eval`` visits every module, at each step of an agent
+            self.eval()
         return map_chunks(function, array, shape, self.device)

@@ -30,11 +30,11 @@ def side_by_side(panels: Sequence[Array], gap: int, least: int = 0) -> Array:
     return row
 
 
-def titles(starts: Mapping[str, int], width: int, size: int) -> Array:
+def titles(starts: Sequence[tuple[str, int]], width: int, size: int) -> Array:
     """Return a strip with names, each from the pixel where its panel below starts.
 
     Args:
-        starts: left of each panel, by name.
+        starts: name and left of each panel.
         width: width of the strip in pixels.
         size: height in pixels of the letters of a value; names are a little smaller.
 
@@ -42,7 +42,7 @@ def titles(starts: Mapping[str, int], width: int, size: int) -> Array:
         RGB ``(H, width, 3)``.
     """
     strip = _Strip(width, 1, size)
-    for name, left in starts.items():
+    for name, left in starts:
         strip.write(left, 0, name, PALE_INK, NAME)
     return strip.pixels
 

@@ -11,7 +11,8 @@ from latentrl.training.details import LostDetails, window_side
 from latentrl.training.details import lost_details as find_lost_details
 from latentrl.training.quality import reconstruct_scaled
 from latentrl.types import Array
-from latentrl.viz.images import grid, with_difference
+from latentrl.viz.captions import titles
+from latentrl.viz.images import GAP, grid, with_difference
 
 SHOWN = 8
 """Frames in an image."""
@@ -20,6 +21,9 @@ CANDIDATES = 256
 OUTLINE = (0, 220, 255)
 MARGIN = 2
 """Pixels from a detail's window to its outline."""
+TEXT = 13
+"""Height in pixels of the letters above the frames."""
+HEADING = "frame, reconstruction, difference; outlined: the detail that is lost most, and how much"
 
 
 def varied_frames(model: Autoencoder, frames: Frames, count: int = SHOWN) -> Array:
@@ -32,6 +36,8 @@ def varied_frames(model: Autoencoder, frames: Frames, count: int = SHOWN) -> Arr
 
 def lost_details(model: Autoencoder, frames: Frames, count: int = SHOWN) -> Array:
     """Draw frames, reconstructions and differences, an outline around the detail that is lost most.
+
+    Above each frame stands the lost fraction of this detail.
 
     Returns:
         RGB ``(H, W, 3)``; the frames are chosen as by ``varied_frames``, by the detail's error.
@@ -52,7 +58,15 @@ def _outlined(
         for image, (top, left) in zip(images, details.corner[chosen].tolist(), strict=True):
             far = side + MARGIN - 1
             cv2.rectangle(image, (left - MARGIN, top - MARGIN), (left + far, top + far), OUTLINE)
-    return grid(rows)
+    return _titled(grid(rows), details.fraction[chosen].tolist())
+
+
+def _titled(image: Array, lost: list[float]) -> Array:
+    """Add a heading, and above each column of images the fraction that is lost there."""
+    width, column = image.shape[1], (image.shape[1] - GAP) // len(lost)
+    percent = [(f"{100 * fraction:.0f} %", i * column) for i, fraction in enumerate(lost)]
+    heading = titles([(HEADING, 0)], width, TEXT)
+    return np.concatenate([heading, titles(percent, width, TEXT), image])
 
 
 def varied_index(latents: Array, errors: Array, count: int) -> Array:

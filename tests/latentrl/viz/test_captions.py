@@ -46,7 +46,7 @@ def test_a_longer_value_moves_nothing() -> None:
 
 
 def test_titles_start_with_their_panels() -> None:
-    strip = written(titles({"left": 0, "right": 90}, width=200, size=20))
+    strip = written(titles([("left", 0), ("right", 90)], width=200, size=20))
     columns = np.flatnonzero(strip.any(0))
     assert columns[0] == pytest.approx(10, abs=2)
     assert columns[columns >= 90][0] == pytest.approx(100, abs=2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import latentrl as lrl
+from latentrl.viz.captions import BACKGROUND
 from latentrl.viz.images import GAP, TILE
 from latentrl.viz.quality import MARGIN, OUTLINE, lost_details, varied_frames, varied_index
 
@@ -35,7 +36,10 @@ def test_the_outline_is_around_the_detail_that_is_lost(fitted: lrl.Autoencoder) 
     images = np.zeros((2, 32, 32, 3), np.uint8)
     images[1, 20:23, 8:11] = 255  # too small for a model of squares of 10 pixels
     drawn = lost_details(fitted, lrl.as_frames(images))
-    factor, tile = TILE // 32, drawn[GAP : GAP + TILE, GAP : GAP + TILE]
+    above = drawn.shape[0] - (3 * TILE + 4 * GAP)
+    text, image = drawn[:above], drawn[above:]
+    assert (text == BACKGROUND).all(-1).mean() > 0.5, "two lines of text"
+    factor, tile = TILE // 32, image[GAP : GAP + TILE, GAP : GAP + TILE]
     frame = tile[::factor, ::factor]
     assert (frame[20:23, 8:11] == 255).all()
     outline = np.argwhere((frame == OUTLINE).all(-1))
