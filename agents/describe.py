@@ -51,7 +51,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         stack = config.stack or defaults.pixel_stack
         return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
     count = config.episodic_count
-    normalizes = hyperparameters.get("normalize_latents", _is_vector(encoder))
+    normalizes = hyperparameters.get("normalize_latents", not _has_scale(encoder))
     return AgentConfig(
         environment,
         config.algo,
@@ -61,12 +61,15 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     )
 
 
-def _is_vector(encoder: Autoencoder | None) -> bool:
-    """Whether latents are vectors, which are standardised by default; those of a grid are not.
+def _has_scale(encoder: Autoencoder | None) -> bool:
+    """Whether latents have a scale that standardising would lose, which is the default otherwise.
 
-    Values of cells in which nothing happens vary by noise alone, which would get unit variance.
+    Those of a trained VAE are in units of its prior. Dimensions that carry nothing, and cells in
+    which nothing happens, vary by little, which would get unit variance.
     """
-    return encoder is None or encoder.latent_layout.grid is None
+    if encoder is None or "frames" not in encoder.metadata:
+        return False
+    return encoder.variational or encoder.latent_layout.grid is not None
 
 
 def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> dict[str, Any]:

@@ -54,7 +54,10 @@ def logged(folder: Path) -> Iterator[None]:
 
 
 def save_random(source: Path, out: Path, seed: int) -> Path:
-    """Save a model with the network of the pretrained one in ``source`` and fresh weights."""
+    """Save a model with the network of the pretrained one in ``source`` and fresh weights.
+
+    Its data card has no training, so that agents standardise its latents, which hardly vary.
+    """
     trained = load(source, "cpu")
     torch.manual_seed(seed)
     model = Autoencoder(trained.config)
@@ -62,7 +65,7 @@ def save_random(source: Path, out: Path, seed: int) -> Path:
     buffers = dict(trained.named_buffers())
     for name, buffer in model.named_buffers():
         buffer.copy_(buffers[name])
-    model.metadata = {k: v for k, v in trained.metadata.items() if k != "quality"}
+    model.metadata = {"data": trained.metadata.get("data", {})}
     save(model, out)
     return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
@@ -45,12 +46,26 @@ def test_defaults_are_those_of_the_yaml_file(algo, encoder):
     assert agent.hyperparameters == {"normalize_latents": True, **expected}
 
 
-def test_latents_of_a_grid_are_not_standardised_by_default():
-    grid = lrl.beta_vae((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"})
+@pytest.mark.parametrize(
+    ("model", "trained", "standardised"),
+    [
+        (lrl.beta_vae((32, 32, 3), latent_dim=8), True, False),
+        (lrl.beta_vae((32, 32, 3), latent_dim=8), False, True),
+        (lrl.ae((32, 32, 3), latent_dim=8), True, True),
+        (lrl.ae((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"}), True, False),
+        (lrl.beta_vae((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"}), False, True),
+    ],
+    ids=["vector of a VAE", "never trained", "vector of an AE", "grid", "grid, never trained"],
+)
+@pytest.mark.filterwarnings("ignore:the latents have collapsed")  # after one gradient step
+def test_latents_with_a_scale_of_their_own_are_not_standardised(model, trained, standardised):
+    if trained:
+        images = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8)
+        lrl.fit(model, lrl.as_frames(images), lrl.FitConfig(steps=1), progress=False)
     flags = TrainConfig("PixelReach-v0")
-    assert not describe_agent(flags, grid).hyperparameters["normalize_latents"]
-    given = replace(flags, hyperparams=("normalize_latents:true",))
-    assert describe_agent(given, grid).hyperparameters["normalize_latents"]
+    assert describe_agent(flags, model).hyperparameters["normalize_latents"] == standardised
+    other = replace(flags, hyperparams=(f"normalize_latents:{not standardised}",))
+    assert describe_agent(other, model).hyperparameters["normalize_latents"] != standardised
 
 
 def test_untuned_leaves_out_what_is_tuned_for_the_environment(encoder):
