@@ -67,7 +67,7 @@ def _has_scale(encoder: Autoencoder | None) -> bool:
     Those of a trained VAE are in units of its prior. Dimensions that carry nothing, and cells in
     which nothing happens, vary by little, which would get unit variance.
     """
-    if encoder is None or "frames" not in encoder.metadata:
+    if encoder is None or encoder.config.training != "gradient" or "frames" not in encoder.metadata:
         return False
     return encoder.variational or encoder.latent_layout.grid is not None
 

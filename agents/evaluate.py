@@ -42,7 +42,10 @@ def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
     for folder in (run / checkpoint, run / "last"):
         if (folder / WEIGHTS).is_file():
             return folder
-    raise FileNotFoundError(f"no agent at {run}: expected {run / checkpoint / WEIGHTS}")
+    raise FileNotFoundError(
+        f"no agent at {run}: expected {run / checkpoint / WEIGHTS}; give the folder of a run, such "
+        "as runs/agents/ENV/ppo-latent-1"
+    )
 
 
 def load_encoder(run: Path, config: AgentConfig, device: str = "auto") -> Autoencoder | None:

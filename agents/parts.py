@@ -53,11 +53,17 @@ def read_part(folder: Path, notes: Mapping[str, Any], name: str) -> Part:
     stamp = notes.get("stamp")
     file = part_file(folder, name, stamp)
     if not file.is_file():
-        raise FileNotFoundError(f"the checkpoint in {folder} is incomplete: it has no {file.name}")
+        raise FileNotFoundError(
+            f"the checkpoint in {folder} is incomplete: it has no {file.name}; copy the whole "
+            "folder again, or use another checkpoint of the run"
+        )
     tensors, own = read_tensors(file, name)
     own = decode(dict[str, Any], own, f"the header of {file}")
     if own.get("stamp") != stamp:
-        raise ValueError(f"{file} belongs to another checkpoint than the agent beside it")
+        raise ValueError(
+            f"{file} belongs to another checkpoint than the agent beside it; copy the whole folder "
+            "again, or use another checkpoint of the run"
+        )
     return tensors, own
 
 

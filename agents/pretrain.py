@@ -261,7 +261,7 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
     elif config.size or config.crop:
         raise ValueError(
             f"size and crop are for images; the observations of {config.env} have shape "
-            f"{space.shape}"
+            f"{space.shape}: remove --size and --crop"
         )
     try:
         return make(config.model, space, **options)
@@ -299,7 +299,8 @@ def _path_to_resume(config: PretrainConfig) -> Path:
     path = config.out or newest_run("vae", name, FLAGS_FILE, f"{config.model}-*")
     if path is None or not (path / FLAGS_FILE).exists():
         raise FileNotFoundError(
-            f"nothing to resume for {name}: no run in {path or env_folder('vae', name)}"
+            f"nothing to resume for {name}: no run in {path or env_folder('vae', name)}; start one "
+            "without --resume, or name the folder of a run with --out"
         )
     return path
 

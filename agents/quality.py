@@ -7,6 +7,7 @@ import math
 import warnings
 from pathlib import Path
 
+from envs import defaults_for
 from latentrl import History, save
 from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
@@ -123,10 +124,24 @@ def _remedy(model: Autoencoder, measured: Quality) -> str:
     if measured.used_dimensions == 0:
         return "Pretrain again with a lower --beta, or longer with --steps"
     if model.latent_layout.grid is None:
+        return _remedy_of_vector(model)
+    return f"Pretrain again with --latent-dim {2 * model.latent_dim}, or longer with --steps"
+
+
+def _remedy_of_vector(model: Autoencoder) -> str:
+    env_id = model.metadata.get("data", {}).get("environment", {}).get("id")
+    if env_id is None:  # the encoder of a user's own images is not chosen from them
         latent_dim = CHANNELS * math.prod(Spatial().grid(model.preprocess.shape))
         flags = f"--option 'backbone={{name: spatial}}' --latent-dim {latent_dim}"
         return f"Pretrain again with {flags}"
-    return f"Pretrain again with --latent-dim {2 * model.latent_dim}, or longer with --steps"
+    chosen = "for a grid of cells that is chosen from the frames"
+    if defaults_for(env_id).pretraining.get("latent_dim") == model.latent_dim:
+        return (
+            f"This is the tuned encoder of {env_id}, for which its agents are tuned; pretrain and "
+            f"train with --untuned {chosen}"
+        )
+    flags = "--latent-dim, --beta, --likelihood and --option"
+    return f"Pretrain again without {flags}, {chosen}"
 
 
 def _is_chosen(model: Autoencoder) -> bool:

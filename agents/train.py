@@ -285,7 +285,8 @@ def _run_to_resume(config: TrainConfig) -> Path:
     if path is None or not (path / FLAGS_FILE).is_file():
         raise FileNotFoundError(
             f"nothing to resume for {config.env}: no {config.run_name} run in "
-            f"{path or env_folder('agents', config.env)}"
+            f"{path or env_folder('agents', config.env)}; start one without --resume, or name the "
+            "folder of a run with --out"
         )
     return path
 

@@ -63,7 +63,7 @@ class TrainConfig:
     stack: int | None = None
     """Latents (or images) in one observation of the agent; the environment's default if not
     given."""
-    episodic_count: bool | None = None
+    episodic_count: tyro.conf.DisallowNone[bool | None] = None
     """Append the episodic count of the latent to the observation; the environment's default if not
     given."""
     from_render: bool = False

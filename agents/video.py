@@ -124,7 +124,10 @@ def _panels(venv: VecEnv, encoder: Autoencoder | None, layout: Layout) -> list[A
     """Return the rendered frame and, where there is one, the reconstruction, of equal height."""
     image = venv.get_images()[0]
     if image is None:
-        raise ValueError("this environment renders no rgb_array, so there is nothing to record")
+        raise ValueError(
+            "this environment renders no rgb_array, so there is nothing to record: give it the "
+            "render mode rgb_array, or leave the video out"
+        )
     images = [np.asarray(image)]
     if encoder is not None and encoder.decoder is not None and is_image(encoder.observation_space):
         images.append(model_images(encoder, encoder.reconstruct(newest_frames(venv)))[0])

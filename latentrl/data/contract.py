@@ -189,7 +189,9 @@ def check_rewards(rewards: Array, where: str, first: int = 0) -> None:
         # NaN compares as False.
         finite = np.asarray(np.abs(rewards) <= LARGEST_REWARD)
     except TypeError as error:
-        raise ValueError(f"a reward is a number, environment {first} returned {rewards}") from error
+        raise ValueError(
+            f"a reward is a number, environment {first} returned {rewards}: return one"
+        ) from error
     if not finite.all():
         bad = int(np.argmin(finite))
         raise ValueError(

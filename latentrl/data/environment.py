@@ -134,7 +134,9 @@ class CheckedSteps:
         values = np.asarray(reward)
         check_rewards(values, f"at step {self.steps}", self.index)
         if values.size != 1:
-            raise ValueError(f"a reward is a number, environment {self.index} returned {reward}")
+            raise ValueError(
+                f"a reward is a number, environment {self.index} returned {reward}: return one"
+            )
         return float(values.item())
 
     def _end(self, value: Any) -> Any:

@@ -41,9 +41,10 @@ class BrownianPolicy:
     """Actions that are correlated in time and therefore reach further than independent ones.
 
     Box actions follow a random walk with a standard deviation of ``stride`` times half their range
-    per step, reflected at the bounds. Discrete actions are repeated and resampled with probability
-    ``renewal`` at each step. World Models (Ha & Schmidhuber 2018, arXiv:1803.10122) explores with
-    random actions; its best-known reimplementations correlate them.
+    per step, reflected at the bounds. Other actions, discrete ones and those without bounds, are
+    repeated and resampled with probability ``renewal`` at each step. World Models (Ha & Schmidhuber
+    2018, arXiv:1803.10122) explores with random actions; its best-known reimplementations correlate
+    them.
     """
 
     def __init__(
@@ -53,23 +54,15 @@ class BrownianPolicy:
         stride: float = 0.25,
         renewal: float = 0.25,
     ) -> None:
-        """Seed the batched ``action_space`` and sample the first actions.
-
-        Raises:
-            ValueError: the actions have no bounds.
-        """
-        if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
-            raise ValueError(
-                "policy 'brownian' needs bounded actions, and these have no bounds; use 'random'"
-            )
+        """Seed the batched ``action_space`` and sample the first actions."""
         self.action_space = action_space
+        self._walks = isinstance(action_space, spaces.Box) and action_space.is_bounded()
         self.stride = stride
         self.renewal = renewal
         self.action_space.seed(seed)
-        # Discrete actions come from uniform numbers of this seed. The same numbers must not decide
+        # Sampled actions come from random numbers of this seed. The same numbers must not decide
         # when they are renewed: actions of low index would soon be, and the last ones be held.
-        discrete = not isinstance(action_space, spaces.Box)
-        self._rng = np.random.default_rng([seed, 1] if discrete else seed)
+        self._rng = np.random.default_rng(seed if self._walks else [seed, 1])
         self._actions = np.asarray(action_space.sample())
         self._position = self._actions.astype(np.float64)
         self._before: list[Array] = []
@@ -77,9 +70,9 @@ class BrownianPolicy:
     def __call__(self, observations: Any) -> Array:
         """Return the next actions."""
         stuck = self._unchanged(observations)
-        if isinstance(self.action_space, spaces.Box):
+        if self._walks:
             self._restart(stuck)
-            self._actions = self._walk(self.action_space)
+            self._actions = self._walk()
         else:
             renew = (self._rng.random(len(self._actions)) < self.renewal) | stuck
             renew = renew.reshape(-1, *[1] * (self._actions.ndim - 1))
@@ -103,7 +96,9 @@ class BrownianPolicy:
         if stuck.any():
             self._position[stuck] = np.asarray(self.action_space.sample())[stuck]
 
-    def _walk(self, box: spaces.Box) -> Array:
+    def _walk(self) -> Array:
+        box = self.action_space
+        assert isinstance(box, spaces.Box)
         low = box.low.astype(np.float64)
         high = box.high.astype(np.float64)
         step = self.stride * (high - low) / 2 * self._rng.standard_normal(low.shape)

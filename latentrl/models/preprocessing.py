@@ -87,7 +87,8 @@ def make_preprocessor(space: spaces.Box, config: Preprocessing) -> Preprocessor:
         )
     if config != Preprocessing():
         raise ValueError(
-            "crop, size and greyscale are for images; these observations are vectors or sequences"
+            "crop, size and greyscale are for images; these observations are vectors or sequences: "
+            "leave them out"
         )
     return VectorPreprocessor(space)
 
@@ -123,8 +124,8 @@ class ImagePreprocessor(Preprocessor):
         if min(self.size) < MIN_SIDE or max(self.size) > MAX_SIDE:
             raise ValueError(
                 f"images go through the network at {MIN_SIDE} to {MAX_SIDE} pixels a side, not "
-                f"{self.size[0]}x{self.size[1]}; set size, for example size=(64, 64), or, for "
-                "sequences (T, D), give their Box of float32 without bounds"
+                f"{self.size[0]}x{self.size[1]}; set preprocessing=Preprocessing(size=(64, 64)) "
+                "or --size 64, or, for sequences (T, D), give their Box of float32 without bounds"
             )
         self.resizes = self.size != cropped
         if math.prod(self.size) < height * width:  # so that the shapes differ
@@ -218,10 +219,13 @@ def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> 
     if _is_channels_first(space.shape):
         raise ValueError(
             f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): "
-            "transpose the observations"
+            "transpose the observations, as gymnasium.wrappers.TransformObservation does"
         )
     if channels > MAX_CHANNELS:
-        raise ValueError(f"images have 1 to {MAX_CHANNELS} channels, got shape {space.shape}")
+        raise ValueError(
+            f"images have 1 to {MAX_CHANNELS} channels, got shape {space.shape}; stack fewer "
+            "frames in one observation, since agents stack latents"
+        )
     if config.greyscale and channels != 3:
         raise ValueError(f"greyscale needs 3 colour channels, these images have {channels}")
 

@@ -209,7 +209,7 @@ def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
     expected = getattr(encoder, "observation_space", None)
     if expected is None or (isinstance(space, spaces.Box) and _same(expected, space)):
         return
-    hint = ""
+    hint = ": train an encoder on its frames"
     channels_first = (*expected.shape[-1:], *expected.shape[:-1])
     if isinstance(space, spaces.Box) and space.shape == channels_first:
         hint = "; these look channels-first: wrap before VecTransposeImage, or transpose them"

@@ -139,7 +139,7 @@ def _check_space(model: Autoencoder, frames: Frames) -> None:
     if not same_kind(given, expected):
         raise ValueError(
             f"the model takes observations of {describe_space(expected)}, "
-            f"these frames are {describe_space(given)}"
+            f"these frames are {describe_space(given)}: build the model with the frames' space"
         )
     check_stored(frames, model)
 

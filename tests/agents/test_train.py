@@ -54,8 +54,16 @@ def test_defaults_are_those_of_the_yaml_file(algo, encoder):
         (lrl.ae((32, 32, 3), latent_dim=8), True, True),
         (lrl.ae((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"}), True, False),
         (lrl.beta_vae((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"}), False, True),
+        (lrl.random((32, 32, 3), latent_dim=4 * 16, backbone={"name": "patches"}), True, True),
     ],
-    ids=["vector of a VAE", "never trained", "vector of an AE", "grid", "grid, never trained"],
+    ids=[
+        "vector of a VAE",
+        "never fitted",
+        "vector of an AE",
+        "grid",
+        "never fitted grid",
+        "random",
+    ],
 )
 @pytest.mark.filterwarnings("ignore:the latents have collapsed")  # after one gradient step
 def test_latents_with_a_scale_of_their_own_are_not_standardised(model, trained, standardised):

@@ -127,6 +127,7 @@ def test_every_script_has_the_common_flags(name, script):
     text = " ".join(done.out.replace("│", " ").split())
     assert "--plugin MODULE" in text
     assert "--config FILE" in text
+    assert "True,False}" not in text, "a flag of two values is --name and --no-name"
 
 
 def test_help_lists_the_names_of_a_plugin(script, plugin):

@@ -15,6 +15,8 @@ BATCHED = [
     spaces.MultiDiscrete([5] * 4),
     spaces.MultiDiscrete([[5, 2]] * 4),
     spaces.Box(0, 1, (4, 3), np.int8),
+    spaces.Box(-np.inf, np.inf, (4, 3), np.float32),
+    spaces.Box(0, np.inf, (4, 3), np.float32),
 ]
 
 
@@ -43,13 +45,12 @@ def test_brownian_actions_are_correlated_and_cover_the_space() -> None:
     assert counts.min() > 0.2 * walk.size
 
 
-def test_brownian_needs_bounds() -> None:
-    box = spaces.Box(-np.inf, np.inf, (2, 1), np.float32)
-    with pytest.raises(
-        ValueError,
-        match="policy 'brownian' needs bounded actions, and these have no bounds; use 'random'",
-    ):
-        EXPLORERS.build({"name": "brownian"}, action_space=box, seed=0)
+def test_brownian_repeats_actions_without_bounds() -> None:
+    box = spaces.Box(-np.inf, np.inf, (200, 1), np.float32)
+    policy = EXPLORERS.build({"name": "brownian"}, action_space=box, seed=0)
+    actions = np.stack([policy(None) for _ in range(100)])
+    assert abs((actions[1:] == actions[:-1]).mean() - 0.75) < 0.02
+    assert abs(actions.std() - 1) < 0.1, "as the space samples them"
 
 
 def test_brownian_repeats_discrete_actions() -> None:

@@ -273,7 +273,7 @@ def test_config_is_checked(options: dict[str, Any], message: str) -> None:
         (
             box(7, 20, 3),
             {},
-            r"8 to 256 pixels a side, not 7x20; set size, for example size=\(64, 64\)",
+            r"8 to 256 pixels a side, not 7x20; set preprocessing=Preprocessing\(size=\(64, 64\)\)",
         ),
         (box(300, 300, 3), {}, "8 to 256 pixels a side, not 300x300"),
         (box(3, 64, 64), {}, r"\(3, 64, 64\) look channels-first; latentrl takes \(H, W, C\)"),

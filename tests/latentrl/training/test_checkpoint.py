@@ -205,7 +205,7 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
     [
         (
             spaces.Box(0, 255, (64, 64, 3), np.uint8),
-            r"takes .* \(32, 32, 3\) uint8, .* gives \(64, 64, 3\) uint8$",
+            r"takes .* \(32, 32, 3\) uint8, .* gives \(64, 64, 3\) uint8: train an",
         ),
         (spaces.Box(0, 1, (32, 32, 3), np.float32), r"the environment gives \(32, 32, 3\) float32"),
         (
