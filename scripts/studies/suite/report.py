@@ -38,9 +38,10 @@ NOTES = RESULTS / "notes.txt"
 """Text by hand, which follows the goals: why one is missed."""
 AGENTS = (LATENTS, PIXELS, RANDOM_ENCODER)
 LEAST_CHANGING = 0.6
-COLUMNS = (
-    *("environment", "latents", "pixels", "random encoder", "random actions", "runs"),
-    *("latents - pixels, equal time", "equal env frames", "latents - random encoder, equal time"),
+RETURNS = ("environment", "latents", "pixels", "random encoder", "random actions", "runs")
+DIFFERENCES = (
+    *("environment", "latents - pixels, equal time", "equal env frames"),
+    *("latents - random encoder, equal time", "equal env frames"),
 )
 ENCODERS = (
     *("environment", "changing pixels", "all pixels", "lost detail", "pretraining, s"),
@@ -50,11 +51,12 @@ COLOURS = {LATENTS: CYCLE[0], PIXELS: CYCLE[1], RANDOM_ENCODER: BASELINE}
 HEAD = """# Suite
 
 PPO on the latents of a pretrained encoder, on pixels (SB3's `CnnPolicy`) and on the latents of a
-random encoder of the same network. One set of defaults serves all environments; frame skip and
-stack are the same for all agents of an environment. Each run has {minutes} minutes of one core, in
-which latents are pretrained, too: on the default number of frames, or on fewer where the simulator
-takes more than a tenth of the time for them. The clock is the processor's time of the run and its
-simulator, so that other work on the machine takes nothing from it. Validations are off.
+random encoder: the same network and mean image, with fresh weights and no pretraining. Its latents
+are standardised, because they hardly vary. One set of defaults serves all environments; frame skip
+and stack are the same for all agents of an environment. Each run has {minutes} minutes of one core,
+in which latents are pretrained, too: on the default number of frames, or on fewer where the
+simulator takes more than a tenth of the time for them. The clock is the processor's time of the run
+and its simulator, so that other work on the machine takes nothing from it. Validations are off.
 
 The first command performs the runs without a result, the second one writes this page from the files
 in `docs/results/suite`:
@@ -66,10 +68,12 @@ python scripts/study.py suite --page
 """
 EXPLANATION = """
 Returns: mean over the runs of 20 held-out episodes of the last agent, of at most 1,000 timesteps,
-of the better one of the deterministic and the stochastic policy. Differences: mean return of the
-last 100 training episodes where both arms have come to, with the bootstrapped 95 % confidence
-interval over runs, which is too narrow for so few. An arm is ahead where the interval is above 0.
-Runs: finished ones of latents, pixels and random encoder.
+of the better one of the deterministic and the stochastic policy. Runs: finished ones of latents,
+pixels and random encoder.
+"""
+CURVES = """Mean return of the last 100 training episodes, where both arms have come to, with the
+bootstrapped 95 % confidence interval over runs, which is too narrow for so few. An arm is ahead
+where the interval is above 0.
 """
 Found = Mapping[str, Sequence[Record]]
 
@@ -93,8 +97,11 @@ def write_page() -> Path:
         markdown_table(("goal", "reached on", "met"), list(goals(found))),
         *([NOTES.read_text(encoding="utf-8")] if NOTES.exists() else []),
         "## Returns\n",
-        markdown_table(COLUMNS, [_row(env, arms) for env, arms in found.items()]).rstrip(),
+        markdown_table(RETURNS, [_row(env, arms) for env, arms in found.items()]).rstrip(),
         EXPLANATION,
+        "## Differences in training\n",
+        CURVES,
+        markdown_table(DIFFERENCES, [_differences(env, arms) for env, arms in found.items()]),
         *_images(found),
         *_ablations(found),
         "## What the encoders keep, and speed\n",
@@ -134,15 +141,13 @@ def _count(differences: Sequence[Difference | None], verdict: str) -> int:
 def _row(env: str, found: Found) -> list[str]:
     runs = " / ".join(f"{len(found[arm])} of {SEEDS[arm]}" for arm in AGENTS)
     random = _number(random_return(found)) if found[RANDOM_ACTIONS] else ""
-    return [
-        env,
-        *(_evaluated(found[arm]) for arm in AGENTS),
-        random,
-        runs,
-        _difference(difference(found, LATENTS, PIXELS, "seconds")),
-        _difference(difference(found, LATENTS, PIXELS, "env_frames")),
-        _difference(difference(found, LATENTS, RANDOM_ENCODER, "seconds")),
-    ]
+    return [env, *(_evaluated(found[arm]) for arm in AGENTS), random, runs]
+
+
+def _differences(env: str, found: Found) -> list[str]:
+    axes: tuple[Axis, ...] = ("seconds", "env_frames")
+    pairs = [(other, axis) for other in (PIXELS, RANDOM_ENCODER) for axis in axes]
+    return [env, *(_difference(difference(found, LATENTS, *pair)) for pair in pairs)]
 
 
 def _evaluated(found: Sequence[Record]) -> str:

@@ -50,6 +50,13 @@ def test_notes_follow_the_goals(write):
     assert page.index("## Goals") < page.index("Pong is short.") < page.index("## Returns")
 
 
+def test_differences_of_both_controls_and_both_axes(write):
+    for arm, final in ((LATENTS, 5.0), (PIXELS, 3.0), (RANDOM_ENCODER, 4.5)):
+        write(PONG, arm, 0, final=final)
+    row = "| ALE/Pong-v5 | 2 (one run) | 2 (one run) | 0.5 (one run) | 0.5 (one run) |"
+    assert row in write_page().read_text()
+
+
 def test_no_results(results):
     with pytest.raises(ValueError, match=r"no results in .*: run python scripts/study.py suite"):
         write_page()
