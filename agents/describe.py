@@ -62,12 +62,12 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
 
 
 def _has_scale(encoder: Autoencoder | None) -> bool:
-    """Whether latents have a scale that standardising would lose, which is the default otherwise.
+    """Return whether latents have a scale of their own, and so are not standardised by default.
 
     Those of a trained VAE are in units of its prior. Dimensions that carry nothing, and cells in
-    which nothing happens, vary by little, which would get unit variance.
+    which nothing happens, vary little, and standardising would give them unit variance.
     """
-    if encoder is None or encoder.config.training != "gradient" or "frames" not in encoder.metadata:
+    if encoder is None or not encoder.fitted or encoder.config.training != "gradient":
         return False
     return encoder.variational or encoder.latent_layout.grid is not None
 

@@ -200,7 +200,9 @@ class _Played:
             return 1
         record, success = final["episode"], final.get("is_success")
         known = None if success is None else bool(success)
-        self.episodes.append(_Episode(float(record["r"]), int(record["l"]), False, known))
+        self.episodes.append(
+            _Episode(float(record["r"]), int(record["l"]), cut=False, success=known)
+        )
         self.left -= 1
         self.total, self.length = 0.0, 0
         return 1

@@ -219,7 +219,8 @@ def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> 
     if _is_channels_first(space.shape):
         raise ValueError(
             f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): "
-            "transpose the observations, as gymnasium.wrappers.TransformObservation does"
+            "transpose the observations, by gymnasium.wrappers.TransformObservation and "
+            "numpy.moveaxis(x, 0, -1)"
         )
     if channels > MAX_CHANNELS:
         raise ValueError(

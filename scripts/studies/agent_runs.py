@@ -56,7 +56,7 @@ def logged(folder: Path) -> Iterator[None]:
 def save_random(source: Path, out: Path, seed: int) -> Path:
     """Save a model with the network of the pretrained one in ``source`` and fresh weights.
 
-    Its data card has no training, so that agents standardise its latents, which hardly vary.
+    It has no statistics of latents, as before ``fit``, so that agents standardise its latents.
     """
     trained = load(source, "cpu")
     torch.manual_seed(seed)
@@ -64,8 +64,9 @@ def save_random(source: Path, out: Path, seed: int) -> Path:
     # The mean image is no weight: without it the control would be weaker than it has to be.
     buffers = dict(trained.named_buffers())
     for name, buffer in model.named_buffers():
-        buffer.copy_(buffers[name])
-    model.metadata = {"data": trained.metadata.get("data", {})}
+        if not name.startswith("latent_"):
+            buffer.copy_(buffers[name])
+    model.metadata = {k: v for k, v in trained.metadata.items() if k != "quality"}
     save(model, out)
     return out
 

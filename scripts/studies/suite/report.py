@@ -50,9 +50,10 @@ ENCODERS = (
 COLOURS = {LATENTS: CYCLE[0], PIXELS: CYCLE[1], RANDOM_ENCODER: BASELINE}
 HEAD = """# Suite
 
-PPO on the latents of a pretrained encoder, on pixels (SB3's `CnnPolicy`) and on the latents of a
-random encoder: the same network and mean image, with fresh weights and no pretraining. Its latents
-are standardised, because they hardly vary. One set of defaults serves all environments; frame skip
+PPO on the latents of a pretrained encoder, on pixels, and on the latents of a random encoder: the
+same network and mean image, with fresh weights and no pretraining. Its latents are standardised,
+because they hardly vary. Agents on pixels have SB3's `CnnPolicy` on 64 x 64 grey images and RL
+Baselines3 Zoo's hyperparameters for Atari. One set of defaults serves all environments; frame skip
 and stack are the same for all agents of an environment. Each run has {minutes} minutes of one core,
 in which latents are pretrained, too: on the default number of frames, or on fewer where the
 simulator takes more than a tenth of the time for them. The clock is the processor's time of the run
@@ -235,7 +236,7 @@ def _plot(found: Mapping[str, Found], axis: Axis, label: str, file: Path) -> Non
         for panel, (env, arms) in zip(axes, found.items(), strict=True):
             _panel(panel, arms, axis, 60 if axis == "seconds" else 1_000)
             panel.set_title(env)
-        axes[0].legend()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     write_bytes(file, figure_png(figure))
 
 

@@ -1,0 +1,32 @@
+"""What the studies of agents share: the random encoder, which has to be a fair control."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import latentrl as lrl
+from agents.describe import describe_agent
+from agents.train_config import TrainConfig
+from scripts.studies.agent_runs import save_random
+from tests.latentrl.training.ball import ball_frames
+
+
+def test_a_random_encoder_has_fresh_weights_the_mean_image_and_standardised_latents(tmp_path):
+    frames = ball_frames(200).frames
+    model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
+    config = lrl.FitConfig(steps=60, batch_size=16, learning_rate=3e-3)
+    lrl.fit(model, frames, config, path=tmp_path / "trained", progress=False)
+    found = lrl.load(save_random(tmp_path / "trained", tmp_path / "random", seed=1), "cpu")
+    assert not found.fitted
+    assert found.config == model.config
+    weights = [dict(each.encoder.named_parameters()) for each in (found, model.cpu())]
+    assert not any(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    torch.testing.assert_close(found.encoder[0].offset, model.encoder[0].offset)
+    # Without standardising, a policy would see next to nothing.
+    assert found.encode(frames[:]).std(0).max() < 0.1 * model.encode(frames[:]).std(0).max()
+    for each, standardised in ((found, True), (model, False)):
+        flags = describe_agent(TrainConfig("PixelReach-v0"), each).hyperparameters
+        assert flags["normalize_latents"] == standardised
+    again = lrl.load(save_random(tmp_path / "trained", tmp_path / "again", seed=1), "cpu")
+    np.testing.assert_array_equal(again.encode(frames[:4]), found.encode(frames[:4]))
