@@ -42,6 +42,7 @@ from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import check_stored
+from latentrl.models.warm_start import can_warm_start, warm_start
 from latentrl.training.quality import Quality
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
@@ -246,9 +247,11 @@ def _stored_preprocessing(config: PretrainConfig, space: spaces.Box) -> Preproce
 
 
 def build_model(config: PretrainConfig, space: spaces.Box, from_environment: bool) -> Autoencoder:
-    """Build the model for observations of ``space``, with weights that depend on the seed alone.
+    """Build the model for observations of ``space``.
 
-    Frames that come ``from_environment`` are cropped and resized by the environment's defaults.
+    It has general-purpose weights where there are some, unless the flags forbid them, and otherwise
+    weights that depend on the seed alone. Frames that come ``from_environment`` are cropped and
+    resized by the environment's defaults.
 
     Raises:
         ValueError: an option does not suit the model, or the observations are not images.
@@ -264,11 +267,14 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
             f"{space.shape}: remove --size and --crop"
         )
     try:
-        return make(config.model, space, **options)
+        model = make(config.model, space, **options)
     except TypeError as error:  # a value inside an option, such as an item of a list
         raise ValueError(
             f"{config.model} cannot be built with {' '.join(config.option)}: {error}"
         ) from error
+    if not config.from_scratch and can_warm_start(model):
+        warm_start(model)
+    return model
 
 
 def _preprocessing(config: PretrainConfig, defaults: EnvDefaults) -> Preprocessing:

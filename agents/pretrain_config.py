@@ -51,7 +51,7 @@ class PretrainConfig:
     epochs: int | None = None
     """Passes over the distinct frames; if not given, the environment's default, or 8, or as many as
     make 1,500 gradient steps, and fewer where the validation loss no longer falls; an encoder that
-    is chosen from the frames has 1,500 gradient steps."""
+    is chosen from the frames has 500 gradient steps, or 1,500 from fresh weights."""
     steps: int | None = None
     """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
@@ -78,6 +78,9 @@ class PretrainConfig:
     ] = ()
     """Another argument of the model, such as weight=0.5 or 'backbone={name: mlp}'; may be
     repeated."""
+    from_scratch: bool = False
+    """Start a chosen encoder from fresh weights, not from general-purpose ones that were learned
+    from images of no environment."""
     size: int | None = None
     """Side in pixels of the square image that is encoded; the environment's default if not
     given."""

@@ -36,6 +36,7 @@ from latentrl.models import (
 )
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.preprocessing import Preprocessing
+from latentrl.models.warm_start import warm_start
 from latentrl.novelty import (
     ICM,
     RND,
@@ -133,6 +134,7 @@ __all__ = [
     "unpack_bits",
     "vae",
     "viz",
+    "warm_start",
     "wrap",
     "wrappers",
 ]

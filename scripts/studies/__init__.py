@@ -8,6 +8,7 @@ from scripts.studies import (
     representation,
     sparse_rewards,
     suite,
+    warm_start,
 )
 from scripts.studies.core import STUDIES
 
@@ -20,4 +21,5 @@ __all__ = [
     "representation",
     "sparse_rewards",
     "suite",
+    "warm_start",
 ]

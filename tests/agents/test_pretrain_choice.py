@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 import agents.pretrain
 import latentrl as lrl
-from agents.pretrain import pretrain
-from agents.pretrain_choice import STEPS, is_open, with_choice
+from agents.pretrain import build_model, pretrain
+from agents.pretrain_choice import STEPS, WARM_STEPS, is_open, with_choice
 from agents.pretrain_config import (
     BATCH_SIZE,
     FRAMES,
@@ -59,6 +60,22 @@ def test_flags_of_the_training_take_precedence(capsys):
     given = with_choice(dataclasses.replace(REACH, batch_size=7, epochs=2), frames, plain)
     assert (given.batch_size, given.epochs, given.steps) == (7, 2, None)
     assert given.latent_dim == chosen.latent_dim
+
+
+def test_a_chosen_encoder_starts_from_general_weights(capsys):
+    images = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), np.uint8)
+    frames = lrl.as_frames(images)
+    chosen = with_choice(REACH, frames, lrl.Preprocessing())
+    assert chosen.steps == WARM_STEPS
+    assert "starts from general-purpose weights" in capsys.readouterr().err
+    fresh = with_choice(dataclasses.replace(REACH, from_scratch=True), frames, lrl.Preprocessing())
+    assert fresh.steps == STEPS
+    assert "starts from fresh weights" in capsys.readouterr().err
+    expected = lrl.beta_vae((64, 64, 3), chosen.latent_dim, backbone={"name": "spatial"})
+    lrl.warm_start(expected)
+    for config, same in ((chosen, True), (fresh, False)):
+        model = build_model(config, frames.space, from_environment=True)
+        assert torch.equal(model.encoder[1].weight, expected.encoder[1].weight) == same
 
 
 @pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")

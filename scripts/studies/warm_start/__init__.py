@@ -1,0 +1,79 @@
+"""General-purpose weights: how they were learned, and what they save on each environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.pretrain_choice import WARM_STEPS
+from latentrl.utils.io import write_text
+from scripts.studies.core import STUDIES, Part, Result, Study
+from scripts.studies.experiments import Experiments
+from scripts.studies.report import format_metric, markdown_image, markdown_table
+from scripts.studies.suite.tasks import ENVS
+from scripts.studies.warm_start.compare import study
+from scripts.studies.warm_start.learn import write_weights
+
+GENERAL = f"general, {WARM_STEPS} steps"
+
+
+def part(env_id: str) -> Part:
+    """Return the part that compares initial weights on one environment."""
+
+    def compare() -> Study:
+        return study(env_id)
+
+    compare.__doc__ = f"Initial weights for {env_id}."
+    return compare
+
+
+@STUDIES.register("warm_start")
+@dataclass(frozen=True)
+class WarmStart(Experiments):
+    """Initial weights of an encoder.
+
+    An encoder that is chosen from frames starts from general-purpose weights, which were learned
+    from random shapes that move over random backgrounds (after Baradad et al. 2021,
+    arXiv:2106.05963), and from no environment: `python scripts/study.py warm_start --learn` learns
+    them. Here are the encoders of 2,000 collected frames of each environment of the suite, from
+    these weights and from fresh ones. All values are of held-out frames; the same frames, losses,
+    learning rate and batch size serve all columns.
+    """
+
+    name = "warm_start"
+    parts = {env_id.replace("/", "_"): part(env_id) for env_id in ENVS}
+
+    learn: bool = False
+    """Learn the weights again and write them into the package; compare nothing."""
+
+    def run(self) -> None:
+        """Learn the weights, or run the parts without a result."""
+        if self.learn:
+            print(write_weights())
+        else:
+            super().run()
+
+    def write_page(self) -> Path:
+        """Write ``docs/results/warm_start.md`` from the results of all parts."""
+        page = Result.folder / "results" / f"{self.name}.md"
+        results = {name: Result(self.name, name) for name in self.parts}
+        blocks = [self._head(results), *_tables({n: r.read() for n, r in results.items()})]
+        for name, result in results.items():
+            for number, caption in enumerate(result.read().images):
+                image = markdown_image(f"{name}: {caption}", result.image(number), page)
+                blocks.append(f"{image}\n*{name}. {caption}.*\n")
+        write_text(page, "\n".join(blocks))
+        return page
+
+
+def _tables(studies: dict[str, Study]) -> Iterator[str]:
+    first = next(iter(studies.values()))
+    columns = ["environment", GENERAL, *first.rows[0].baselines]
+    for number, row in enumerate(first.rows):
+        yield f"## {row.metric.capitalize()}\n"
+        cells = [
+            [name, *map(format_metric, (found.value, *found.baselines.values()))]
+            for name, found in ((name, study.rows[number]) for name, study in studies.items())
+        ]
+        yield markdown_table(columns, cells)
