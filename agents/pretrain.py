@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from agents.pretrain_choice import is_open, with_choice
+from agents.pretrain_choice import with_choice
 from agents.pretrain_config import (
     FLAGS_FILE,
     FRAMES,
@@ -25,6 +25,7 @@ from agents.pretrain_config import (
     completed,
     environment_of,
     fit_config,
+    is_open,
     model_options,
     read_config,
     read_data,

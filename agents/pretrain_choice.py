@@ -7,26 +7,14 @@ import json
 import sys
 from typing import Any
 
-from agents.pretrain_config import PretrainConfig
+from agents.pretrain_config import CHOSEN, PretrainConfig
 from latentrl import Frames, Preprocessing, beta_vae
 from latentrl.models.warm_start import can_warm_start
 from latentrl.training.choice import Choice, choose
 
-CHOSEN = ("latent_dim", "beta", "likelihood")
-"""Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
 LEARNING_RATE, WARM_STEPS, STEPS = 2e-3, 500, 1_500
 """Training of a chosen encoder, from general-purpose weights and from fresh ones; flags and the
 environment's defaults take precedence."""
-
-
-def is_open(config: PretrainConfig) -> bool:
-    """Return whether the flags leave the encoder of images to the choice.
-
-    One of ``--latent-dim``, ``--beta``, ``--likelihood`` and ``--option``, or a default of the
-    environment, decides for the model function's own network.
-    """
-    given = config.option or any(getattr(config, name) is not None for name in CHOSEN)
-    return config.model == "beta_vae" and not given
 
 
 def with_choice(

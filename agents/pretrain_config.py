@@ -25,11 +25,14 @@ from latentrl.utils.io import read_json
 
 PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
-FRAMES = 10_000
+WARM_FRAMES, FRAMES = 4_000, 10_000
+"""Frames to collect, for a chosen encoder with general-purpose weights and for others."""
 BATCH_SIZE = 128
 IMAGE_BATCH_SIZE = 16
 """For images of an environment: as many images in more gradient steps give a better encoder."""
 LEARNING_RATE = 1e-3
+CHOSEN = ("latent_dim", "beta", "likelihood")
+"""Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
 FLAGS_FILE = "pretraining.json"
 """File of the flags beside a model."""
 PATHS = ("data", "out")
@@ -47,7 +50,8 @@ class PretrainConfig:
     model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
     frames: int | None = None
     """Distinct frames to collect, one per timestep; where frames repeat, at most twice as many. If
-    not given, the environment's default or 10,000."""
+    not given, the environment's default, or 4,000 for an encoder that is chosen from them, or
+    10,000."""
     epochs: int | None = None
     """Passes over the distinct frames; if not given, the environment's default, or 8, or as many as
     make 1,500 gradient steps, and fewer where the validation loss no longer falls; an encoder that
@@ -139,15 +143,27 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     bare = None if data is None or environment_of(data) else data
     if bare is None and config.model == "beta_vae":
         config = _with_environment_defaults(config, run_name(config, data))
-    latent_dim = config.latent_dim
+    latent_dim, frames = config.latent_dim, config.frames
+    if frames is None:
+        frames = WARM_FRAMES if is_open(config) and not config.from_scratch else FRAMES
     if latent_dim is None and bare is not None:
         latent_dim = default_latent_dim(config.model, bare.space)
     return dataclasses.replace(
         config,
         env=run_name(config, data),
-        frames=FRAMES if config.frames is None else config.frames,
+        frames=frames,
         latent_dim=latent_dim,
     )
+
+
+def is_open(config: PretrainConfig) -> bool:
+    """Return whether the flags leave the encoder of images to the choice.
+
+    One of ``--latent-dim``, ``--beta``, ``--likelihood`` and ``--option``, or a default of the
+    environment, decides for the model function's own network.
+    """
+    given = config.option or any(getattr(config, name) is not None for name in CHOSEN)
+    return config.model == "beta_vae" and not given
 
 
 def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainConfig:

@@ -11,14 +11,16 @@ import torch
 import agents.pretrain
 import latentrl as lrl
 from agents.pretrain import build_model, pretrain
-from agents.pretrain_choice import STEPS, WARM_STEPS, is_open, with_choice
+from agents.pretrain_choice import STEPS, WARM_STEPS, with_choice
 from agents.pretrain_config import (
     BATCH_SIZE,
     FRAMES,
     IMAGE_BATCH_SIZE,
+    WARM_FRAMES,
     PretrainConfig,
     completed,
     fit_config,
+    is_open,
     read_config,
 )
 from latentrl.training.trainer import Trainer
@@ -49,7 +51,9 @@ def test_environments_with_a_tuned_encoder_keep_it():
         config = completed(PretrainConfig(env), None)
         assert not is_open(config)
         assert config.frames == count
-    assert completed(REACH, None).frames == FRAMES
+    assert completed(REACH, None).frames == WARM_FRAMES
+    for changes in ({"from_scratch": True}, {"latent_dim": 32}, {"model": "vae"}):
+        assert completed(dataclasses.replace(REACH, **changes), None).frames == FRAMES
 
 
 def test_flags_of_the_training_take_precedence(capsys):
