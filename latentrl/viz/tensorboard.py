@@ -27,8 +27,8 @@ SHOWN = 8
 """Frames in an image summary."""
 RESULTS = ("validation/loss", "validation/psnr", "validation/kl", "validation/active_units")
 """Metrics on the page of hyperparameters."""
-IMAGE_INTERVAL = 1.1
-"""Ratio of the steps at two image summaries; epochs of few steps would fill the disk."""
+IMAGE_INTERVAL = 2.0
+"""Ratio of the steps at two image summaries: to draw them takes as long as dozens of steps."""
 
 
 def add_scalar(writer: SummaryWriter, tag: str, value: float, step: int) -> None:
@@ -74,7 +74,7 @@ class TensorBoardCallback:
     """Callback of ``fit`` that writes metrics, KL per dimension and images after every epoch.
 
     Images, and scores by the known factors of the frames, are written when the number of steps has
-    grown by a tenth since the last ones.
+    doubled since the last ones.
     """
 
     def __init__(self, folder: str | Path, hyperparameters: Mapping[str, Any]) -> None:
