@@ -40,8 +40,8 @@ class WarmStart(Experiments):
     An encoder that is chosen from frames starts from general-purpose weights, which were learned
     from random shapes that move over random backgrounds (after Baradad et al. 2021,
     arXiv:2106.05963), and from no environment: `python scripts/study.py warm_start --learn` learns
-    them. Here are encoders of six environments of the suite, each trained on 2,000 frames from these
-    weights and from fresh ones. All values are of held-out frames; the same frames, losses,
+    them. Here are encoders of six environments of the suite, each trained on 2,000 frames from
+    these weights and from fresh ones. All values are of held-out frames; the same frames, losses,
     learning rate and batch size serve all columns.
     """
 
