@@ -33,11 +33,11 @@ def scene(rng: Rng, count: int) -> tuple[Array, Array]:
     board = draw_board(rng, SIDE + margin)
     sprites = [Sprite.drawn(rng) for _ in range(rng.integers(1, 9))]
     zooms = margin == 156 and rng.random() < 0.3
-    spread, homes = rng.uniform(0.1, 0.6) * SIDE, rng.uniform(0, SIDE, (len(sprites), 2))
+    reach, homes = rng.uniform(0.1, 0.6) * SIDE, rng.uniform(0, SIDE, (len(sprites), 2))
     frames, before = [], []
     for _ in range(count):
         corner = rng.integers(0, margin + 1, 2)
-        places = (homes + rng.normal(0, spread, homes.shape)) % SIDE
+        places = (homes + rng.normal(0, reach, homes.shape)) % SIDE
         zoom = rng.uniform(0.5, 2) if zooms else 1.0
         frames.append(_view(board, corner, zoom, sprites, places))
         shift = rng.integers(-4, 5, 2) if margin else 0
