@@ -32,7 +32,7 @@ def scene(rng: Rng, count: int) -> tuple[Array, Array]:
     margin = int(rng.choice(MARGINS))
     board = draw_board(rng, SIDE + margin)
     sprites = [Sprite.drawn(rng) for _ in range(rng.integers(1, 9))]
-    zooms = margin == 156 and rng.random() < 0.3
+    zooms = margin == MARGINS[-1] and rng.random() < 0.3
     reach, homes = rng.uniform(0.1, 0.6) * SIDE, rng.uniform(0, SIDE, (len(sprites), 2))
     frames, before = [], []
     for _ in range(count):
