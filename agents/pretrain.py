@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from agents.pretrain_choice import with_choice
+from agents.pretrain_choice import default_frames, with_choice
 from agents.pretrain_config import (
     FLAGS_FILE,
-    FRAMES,
     IMAGE_BATCH_SIZE,
     PretrainConfig,
     as_json,
@@ -98,7 +97,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         FileNotFoundError: there is nothing to resume, or no data at ``data``.
     """
     config, path, data = _planned(config)
-    _check(config, path, data)
+    config = _checked(config, path, data)
     if config.resume:
         print(f"resumes the run in {path}", file=sys.stderr)
     if config.out is None and not config.resume:
@@ -147,8 +146,8 @@ def _from_environment(data: Frames | None) -> bool:
     return data is None or environment_of(data) is not None
 
 
-def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
-    """Raise errors in the flags before frames are collected, which takes minutes."""
+def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> PretrainConfig:
+    """Return the flags with the number of frames, or raise errors in them before minutes pass."""
     model_options(config)
     if not config.resume and (path / FLAGS_FILE).exists():
         raise ValueError(
@@ -162,6 +161,7 @@ def _check(config: PretrainConfig, path: Path, data: Frames | None) -> None:
     model = build_model(config, space, from_environment=_from_environment(data))
     if data is not None and len(data):
         check_stored(data, model)
+    return dataclasses.replace(config, frames=_count(config, space))
 
 
 @contextlib.contextmanager
@@ -220,10 +220,11 @@ def collect_frames(config: PretrainConfig) -> Frames:
     Raises:
         ValueError: the store there has frames of another environment, or the disk has no room.
     """
-    environment, count = describe(config), config.frames or FRAMES
+    environment = describe(config)
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
     try:
         space = _box(config, envs.single_observation_space)
+        count = _count(config, space)
         stored = _stored_preprocessing(config, space)
         resize = None if stored is None else stored.stored(space)
         path = env_folder("frames", config.env) / store_name(environment, config.seed, resize)
@@ -241,6 +242,11 @@ def collect_frames(config: PretrainConfig) -> Frames:
         envs.close(timeout=CLOSE_TIMEOUT)
 
 
+def _count(config: PretrainConfig, space: spaces.Box) -> int:
+    preprocessing = _preprocessing(config, defaults_for(config.env))
+    return config.frames or default_frames(config, space, preprocessing)
+
+
 def _stored_preprocessing(config: PretrainConfig, space: spaces.Box) -> Preprocessing | None:
     if config.store_original or not is_image(space):
         return None
@@ -250,9 +256,9 @@ def _stored_preprocessing(config: PretrainConfig, space: spaces.Box) -> Preproce
 def build_model(config: PretrainConfig, space: spaces.Box, from_environment: bool) -> Autoencoder:
     """Build the model for observations of ``space``.
 
-    It has general-purpose weights where there are some, unless the flags forbid them, and otherwise
-    weights that depend on the seed alone. Frames that come ``from_environment`` are cropped and
-    resized by the environment's defaults.
+    It has general-purpose weights where there are some, and otherwise, or ``from_scratch``, weights
+    that depend on the seed alone. Frames that come ``from_environment`` are cropped and resized by
+    the environment's defaults.
 
     Raises:
         ValueError: an option does not suit the model, or the observations are not images.

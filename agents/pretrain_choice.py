@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from typing import Any
 
-from agents.pretrain_config import CHOSEN, PretrainConfig
-from latentrl import Frames, Preprocessing, beta_vae
-from latentrl.models.warm_start import can_warm_start
-from latentrl.training.choice import Choice, choose
+from gymnasium import spaces
 
-LEARNING_RATE, WARM_STEPS, STEPS = 2e-3, 500, 1_500
-"""Training of a chosen encoder, from general-purpose weights and from fresh ones; flags and the
-environment's defaults take precedence."""
+from agents.pretrain_config import CHOSEN, FRAMES, PretrainConfig, is_open
+from latentrl import Frames, Preprocessing, beta_vae
+from latentrl.models.preprocessing import is_image, make_preprocessor
+from latentrl.models.warm_start import can_warm_start
+from latentrl.training.choice import CHANNELS, choose, grid_of
+
+LEARNING_RATE = 2e-3
+WARM_STEPS, STEPS = 500, 1_500
+"""Gradient steps of a chosen encoder, from general-purpose weights and from fresh ones."""
+WARM_FRAMES = 4_000
+"""Frames for a chosen encoder from general-purpose weights; others have ``FRAMES``."""
 
 
 def with_choice(
@@ -22,8 +28,8 @@ def with_choice(
 ) -> PretrainConfig:
     """Return the flags with the chosen encoder filled in, and print the reason."""
     choice = choose(frames, preprocessing)
-    warm = not config.from_scratch and _can_warm_start(choice, frames, preprocessing)
-    start = "general-purpose" if warm else "fresh"
+    warm = starts_warm(config, frames.observation_space, preprocessing)
+    start, steps = ("general-purpose", WARM_STEPS) if warm else ("fresh", STEPS)
     print(f"encoder: {choice.reason}; training starts from {start} weights", file=sys.stderr)
     own = {name: value for name, value in choice.arguments.items() if name not in CHOSEN}
     fields: dict[str, Any] = {name: choice.arguments.get(name) for name in CHOSEN}
@@ -31,11 +37,25 @@ def with_choice(
         config,
         option=tuple(f"{name}={json.dumps(value)}" for name, value in own.items()),
         learning_rate=config.learning_rate or LEARNING_RATE,
-        steps=config.steps if config.steps or config.epochs else WARM_STEPS if warm else STEPS,
+        steps=config.steps if config.steps or config.epochs else steps,
+        from_scratch=not warm,
         **fields,
     )
 
 
-def _can_warm_start(choice: Choice, frames: Frames, preprocessing: Preprocessing) -> bool:
-    space = frames.observation_space
-    return can_warm_start(beta_vae(space, preprocessing=preprocessing, **choice.arguments))
+def default_frames(config: PretrainConfig, space: spaces.Box, preprocessing: Preprocessing) -> int:
+    """Return the frames to collect of ``space`` where the flags say no number."""
+    return WARM_FRAMES if starts_warm(config, space, preprocessing) else FRAMES
+
+
+def starts_warm(config: PretrainConfig, space: spaces.Box, preprocessing: Preprocessing) -> bool:
+    """Return whether the encoder of ``space`` is chosen and has general-purpose weights."""
+    if config.from_scratch or not is_open(config) or not is_image(space):
+        return False
+    cells = math.prod(grid_of(space, preprocessing))
+    values = math.prod(make_preprocessor(space, preprocessing).shape)
+    channels = min(CHANNELS, values // cells)
+    backbone = {"name": "spatial"}
+    return can_warm_start(
+        beta_vae(space, channels * cells, preprocessing=preprocessing, backbone=backbone)
+    )

@@ -25,8 +25,7 @@ from latentrl.utils.io import read_json
 
 PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
-WARM_FRAMES, FRAMES = 4_000, 10_000
-"""Frames to collect, for a chosen encoder with general-purpose weights and for others."""
+FRAMES = 10_000
 BATCH_SIZE = 128
 IMAGE_BATCH_SIZE = 16
 """For images of an environment: as many images in more gradient steps give a better encoder."""
@@ -50,12 +49,13 @@ class PretrainConfig:
     model: Annotated[str, tyro.conf.arg(help=f"One of: {', '.join(MODELS)}.")] = "beta_vae"
     frames: int | None = None
     """Distinct frames to collect, one per timestep; where frames repeat, at most twice as many. If
-    not given, the environment's default, or 4,000 for an encoder that is chosen from them, or
-    10,000."""
+    not given, the environment's default, or 4,000 for a chosen encoder that starts from
+    general-purpose weights, or 10,000."""
     epochs: int | None = None
     """Passes over the distinct frames; if not given, the environment's default, or 8, or as many as
     make 1,500 gradient steps, and fewer where the validation loss no longer falls; an encoder that
-    is chosen from the frames has 500 gradient steps, or 1,500 from fresh weights."""
+    is chosen from the frames has 500 gradient steps from general-purpose weights, or 1,500 from
+    fresh ones."""
     steps: int | None = None
     """Gradient steps; replaces --epochs."""
     batch_size: int | None = None
@@ -84,7 +84,7 @@ class PretrainConfig:
     repeated."""
     from_scratch: bool = False
     """Start a chosen encoder from fresh weights, not from general-purpose ones that were learned
-    from images of no environment."""
+    from random shapes, without any environment."""
     size: int | None = None
     """Side in pixels of the square image that is encoded; the environment's default if not
     given."""
@@ -117,7 +117,7 @@ class PretrainConfig:
     """Store collected frames at the environment's own size, for other sizes later; otherwise they
     are stored cropped and resized, as the network takes them."""
     seed: int = 0
-    """Seed of environments, weights and training."""
+    """Seed of environments, fresh weights and training."""
     device: str = "auto"
     """Device of the model; auto is the GPU where there is one."""
     resume: bool = False
@@ -143,16 +143,15 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
     bare = None if data is None or environment_of(data) else data
     if bare is None and config.model == "beta_vae":
         config = _with_environment_defaults(config, run_name(config, data))
-    latent_dim, frames = config.latent_dim, config.frames
-    if frames is None:
-        frames = WARM_FRAMES if is_open(config) and not config.from_scratch else FRAMES
+    latent_dim = config.latent_dim
     if latent_dim is None and bare is not None:
         latent_dim = default_latent_dim(config.model, bare.space)
     return dataclasses.replace(
         config,
         env=run_name(config, data),
-        frames=frames,
         latent_dim=latent_dim,
+        # General-purpose weights are for chosen encoders alone.
+        from_scratch=config.from_scratch or not is_open(config),
     )
 
 
@@ -264,8 +263,9 @@ def read_config(path: Path) -> PretrainConfig:
     paths: dict[str, Any] = {
         name: _decode_path(saved.get(name), f"{name} of {where}") for name in PATHS
     }
-    # Runs from before the flag have frames of the original size.
-    config: PretrainConfig = decode(PretrainConfig, {"store_original": True, **saved}, where)
+    # Runs from before these flags have frames of the original size and began with fresh weights.
+    before = {"store_original": True, "from_scratch": True}
+    config: PretrainConfig = decode(PretrainConfig, {**before, **saved}, where)
     return dataclasses.replace(config, **paths)
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 EXTRAS = "cli,metrics"
 """Extras that README's array examples and the command need."""
-SOURCES = {".py", ".js", ".css", ".html"}
+SOURCES = {".py", ".js", ".css", ".html", ".safetensors"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -1,7 +1,8 @@
-"""Initial weights of encoders with a latent grid that suit the images of any environment."""
+"""General-purpose weights: initial weights of models with a latent grid, for any images."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import torch
@@ -21,26 +22,34 @@ MOST_CHANNELS = max(SUPPORTED)
 
 
 def warm_start(model: Autoencoder) -> None:
-    """Replace a model's fresh weights by general-purpose ones, from which ``fit`` goes on.
+    """Replace the fresh weights of a model by general-purpose ones, before ``fit``.
 
-    They were learned from random shapes that move over random backgrounds and from no environment,
-    as in Baradad et al. 2021 (arXiv:2106.05963). A model that starts from them needs a third of the
-    gradient steps, and keeps objects that its frames rarely show:
+    They were learned from random shapes that move over random backgrounds, without any environment,
+    after Baradad et al. 2021 (arXiv:2106.05963). A model that starts from them needs about a third
+    of the gradient steps:
 
         model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
         lrl.warm_start(model)
         lrl.fit(model, frames, lrl.FitConfig(steps=500, batch_size=16, learning_rate=2e-3))
 
     Raises:
-        ValueError: there are no such weights for the model's networks.
+        ValueError: the model has been fitted, or there are no such weights for its networks.
     """
+    if model.fitted:
+        raise ValueError(
+            "this model has been fitted, and would lose what it has learned: warm_start is for new "
+            "models, before fit"
+        )
     weights = _weights_for(model)
     if weights is None:
+        config = model.config
         raise ValueError(
-            f"there are no general-purpose weights for the networks of this "
-            f"{model.config.model!r}: they are for a beta_vae with backbone 'spatial' at its "
-            "defaults, the likelihood 'gaussian', grey or colour images of 56 to 111 pixels, and "
-            "4 or 8 values per cell; fit it from its fresh weights"
+            "general-purpose weights are for models with a Gaussian posterior, backbone 'spatial' "
+            "at its defaults, likelihood 'gaussian', grey or colour images whose shorter side has "
+            f"56 to 111 pixels, and 4 or 8 values per cell; this {config.model!r} has backbone "
+            f"{dict(config.backbone or {})}, likelihood {dict(config.likelihood)}, inputs of shape "
+            f"{tuple(model.preprocess.shape)} and {model.latent_dim} values: fit it from its fresh "
+            "weights"
         )
     model.load_state_dict(weights, strict=False)
 
@@ -57,17 +66,22 @@ def networks_of(model: Autoencoder) -> dict[str, Tensor]:
 
 def _weights_for(model: Autoencoder) -> dict[str, Tensor] | None:
     layout = model.latent_layout
-    trained = model.variational and model.config.training == "gradient"
-    if not trained or layout.grid is None or layout.channels not in SUPPORTED:
+    if not model.variational or not isinstance(model.likelihood, GaussianLikelihood):
         return None
-    if not isinstance(model.likelihood, GaussianLikelihood):
+    if layout.grid is None or layout.channels not in SUPPORTED:
         return None
-    weights, _ = read_tensors(FILE, NOTE)
+    weights = _stored()
     shapes = {name: tensor.shape for name, tensor in networks_of(model).items()}
     if weights.keys() != shapes.keys():
         return None
-    adapted = {name: _adapted(name, weights[name].float(), shapes[name]) for name in shapes}
+    adapted = {name: _adapted(name, weights[name], shapes[name]) for name in shapes}
     return adapted if all(adapted[name].shape == shape for name, shape in shapes.items()) else None
+
+
+@functools.cache
+def _stored() -> dict[str, Tensor]:
+    weights, _ = read_tensors(FILE, NOTE)
+    return {name: tensor.float() for name, tensor in weights.items()}
 
 
 def _adapted(name: str, weights: Tensor, shape: Size) -> Tensor:

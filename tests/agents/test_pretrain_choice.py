@@ -7,16 +7,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 import agents.pretrain
 import latentrl as lrl
 from agents.pretrain import build_model, pretrain
-from agents.pretrain_choice import STEPS, WARM_STEPS, with_choice
+from agents.pretrain_choice import STEPS, WARM_FRAMES, WARM_STEPS, default_frames, with_choice
 from agents.pretrain_config import (
     BATCH_SIZE,
     FRAMES,
     IMAGE_BATCH_SIZE,
-    WARM_FRAMES,
     PretrainConfig,
     completed,
     fit_config,
@@ -51,9 +51,34 @@ def test_environments_with_a_tuned_encoder_keep_it():
         config = completed(PretrainConfig(env), None)
         assert not is_open(config)
         assert config.frames == count
-    assert completed(REACH, None).frames == WARM_FRAMES
-    for changes in ({"from_scratch": True}, {"latent_dim": 32}, {"model": "vae"}):
-        assert completed(dataclasses.replace(REACH, **changes), None).frames == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "expected"),
+    [
+        ({}, 64, WARM_FRAMES),
+        ({"from_scratch": True}, 64, FRAMES),
+        ({"latent_dim": 32}, 64, FRAMES),
+        ({"model": "vae"}, 64, FRAMES),
+        ({}, 128, FRAMES),
+        ({}, 32, FRAMES),
+    ],
+)
+def test_general_weights_need_fewer_frames(changes, size, expected):
+    config = completed(dataclasses.replace(REACH, **changes), None)
+    images = lrl.Preprocessing(size=(size, size))
+    assert default_frames(config, spaces.Box(0, 255, (80, 90, 3), np.uint8), images) == expected
+
+
+def test_vectors_have_no_general_weights():
+    config = completed(PretrainConfig("Ant-v5"), None)
+    assert default_frames(config, spaces.Box(-1, 1, (105,)), lrl.Preprocessing()) == FRAMES
+
+
+def test_encoders_of_the_flags_have_fresh_weights():
+    grid = ("backbone={name: spatial}",)
+    for changes in ({"option": grid, "latent_dim": 256}, {"model": "vae", "latent_dim": 256}):
+        assert completed(dataclasses.replace(REACH, **changes), None).from_scratch
 
 
 def test_flags_of_the_training_take_precedence(capsys):

@@ -28,7 +28,9 @@ def test_runs_from_before_a_flag_have_its_default(tmp_path):
     flags = {"env": "A-v0", "out": "here"}
     (tmp_path / "pretraining.json").write_text(json.dumps(flags))
     expected = PretrainConfig(env="A-v0", out=Path("here"))
-    assert read_config(tmp_path) == dataclasses.replace(expected, store_original=True)
+    assert read_config(tmp_path) == dataclasses.replace(
+        expected, store_original=True, from_scratch=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import torch
 from agents.evaluate import TEST_SEED, evaluate_agent, make_test_envs
 from agents.play import Evaluation, play
 from agents.pretrain import MOST, PretrainConfig, pretrain
+from agents.pretrain_choice import WARM_FRAMES
 from agents.pretrain_config import completed
 from agents.train import Trained, train
 from agents.train_config import TrainConfig
@@ -87,7 +88,7 @@ def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:
     config = completed(PretrainConfig(run.env, untuned=True, seed=run.seed, out=out), None)
     # A slow simulator would take the whole clock for the frames of the default.
     most = int(60 * minutes * COLLECTING * _steps_per_second(run.env)) // MOST
-    config = dataclasses.replace(config, frames=min(config.frames or most, max(most, 64)))
+    config = dataclasses.replace(config, frames=min(config.frames or WARM_FRAMES, max(most, 64)))
     result = pretrain(config)
     return {
         "seconds": core_seconds() - start,

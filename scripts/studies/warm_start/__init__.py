@@ -39,7 +39,7 @@ class WarmStart(Experiments):
 
     An encoder that is chosen from frames starts from general-purpose weights, which were learned
     from random shapes that move over random backgrounds (after Baradad et al. 2021,
-    arXiv:2106.05963), and from no environment: `python scripts/study.py warm_start --learn` learns
+    arXiv:2106.05963), without any environment: `python scripts/study.py warm_start --learn` learns
     them. Here are encoders of six environments of the suite, each trained on 2,000 frames from
     these weights and from fresh ones. All values are of held-out frames; the same frames, losses,
     learning rate and batch size serve all columns.
@@ -62,9 +62,10 @@ class WarmStart(Experiments):
         """Write ``docs/results/warm_start.md`` from the results of all parts."""
         page = Result.folder / "results" / f"{self.name}.md"
         results = {name: Result(self.name, name) for name in self.parts}
-        blocks = [self._head(results), *_tables({n: r.read() for n, r in results.items()})]
+        studies = {name: result.read() for name, result in results.items()}
+        blocks = [self._head(results), *_tables(studies)]
         for name, result in results.items():
-            for number, caption in enumerate(result.read().images):
+            for number, caption in enumerate(studies[name].images):
                 image = markdown_image(f"{name}: {caption}", result.image(number), page)
                 blocks.append(f"{image}\n*{name}. {caption}.*\n")
         write_text(page, "\n".join(blocks))

@@ -22,6 +22,8 @@ from scripts.studies.core import Row, Study
 FRAMES = 2_000
 """Frames that are collected of each environment."""
 SHOWN = 8
+NO_LEARNING = 1e-12
+"""Learning rate of the encoder without training, which ``fit`` gives mean image and statistics."""
 FRESH, LONG, UNTRAINED = f"fresh, {WARM_STEPS} steps", f"fresh, {STEPS:,} steps", "general, 0 steps"
 
 
@@ -45,9 +47,9 @@ def study(env_id: str) -> Study:
     side = defaults_for(env_id).size
     preprocessing = Preprocessing(defaults_for(env_id).crop, (side, side) if side else None)
     config = dataclasses.replace(config, batch_size=IMAGE_BATCH_SIZE)
-    config = with_choice(config, frames.distinct(), preprocessing)
+    frames = frames.distinct()  # so that no held-out frame is one of the training
+    config = with_choice(config, frames, preprocessing)
     training, held_out = frames.split(0.1, config.seed)
-    training = training.distinct()
 
     def fitted(steps: int, from_scratch: bool) -> Fitted:
         flags = dataclasses.replace(config, steps=steps, from_scratch=from_scratch)
@@ -69,8 +71,8 @@ def study(env_id: str) -> Study:
 def _fitted(config: PretrainConfig, training: Frames, held_out: Frames) -> Fitted:
     model = build_model(config, training.observation_space, from_environment=True)
     flags = fit_config(dataclasses.replace(config, steps=max(1, config.steps or 0)))
-    if not config.steps:  # the mean image alone
-        flags = dataclasses.replace(flags, learning_rate=1e-12)
+    if not config.steps:
+        flags = dataclasses.replace(flags, learning_rate=NO_LEARNING)
     start = time.process_time()
     fit(model, training, flags, progress=False)
     seconds = time.process_time() - start
@@ -79,7 +81,7 @@ def _fitted(config: PretrainConfig, training: Frames, held_out: Frames) -> Fitte
 
 def _rows(general: Fitted, controls: dict[str, Fitted]) -> list[Row]:
     measures: dict[str, Callable[[Fitted], float]] = {
-        "explained variance of changing pixels": lambda fitted: fitted.quality.changing or 0.0,
+        "explained variance of changing pixels": _changing,
         "explained variance of all pixels": lambda fitted: fitted.quality.explained,
         "lost detail": lambda fitted: fitted.quality.lost_detail,
         "processor time of the training, s": lambda fitted: fitted.seconds,
@@ -88,6 +90,11 @@ def _rows(general: Fitted, controls: dict[str, Fitted]) -> list[Row]:
         Row(name, of(general), {control: of(fitted) for control, fitted in controls.items()})
         for name, of in measures.items()
     ]
+
+
+def _changing(fitted: Fitted) -> float:
+    assert fitted.quality.changing is not None  # something moves in every environment
+    return fitted.quality.changing
 
 
 def _sheet(frames: Frames, *models: Autoencoder) -> Array:

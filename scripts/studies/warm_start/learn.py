@@ -1,4 +1,4 @@
-"""The general-purpose weights, learned from images of no environment."""
+"""The general-purpose weights, learned from random scenes and not from an environment."""
 
 from __future__ import annotations
 

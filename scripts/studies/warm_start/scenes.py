@@ -1,4 +1,4 @@
-"""Images of no environment: sprites that move before a camera over a random board."""
+"""Random scenes: sprites that move over a random background, before a camera that may move."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from latentrl.types import Array
 SIDE = 64
 """Side of an image in pixels."""
 MARGINS = (0, 24, 156)
-"""Pixels by which a board may exceed an image: a camera that stands still, shakes or travels."""
+"""Pixels by which a background exceeds an image, so that the camera stands, shakes or travels."""
 GREY = 8
-"""One scene in so many is grey."""
+"""One of this many scenes is grey."""
 Rng = np.random.Generator
 
 
 def scene(rng: Rng, count: int) -> tuple[Array, Array]:
-    """Draw one scene: a board with its camera, and the sprites on it.
+    """Draw one scene: a background, a camera and sprites.
 
     Args:
         rng: source of all choices.
@@ -30,20 +30,20 @@ def scene(rng: Rng, count: int) -> tuple[Array, Array]:
         The frames and those one step before them, uint8 ``(count, SIDE, SIDE, 3)`` each.
     """
     margin = int(rng.choice(MARGINS))
-    board = draw_board(rng, SIDE + margin)
+    background = draw_background(rng, SIDE + margin)
     sprites = [Sprite.drawn(rng) for _ in range(rng.integers(1, 9))]
     zooms = margin == MARGINS[-1] and rng.random() < 0.3
-    reach, homes = rng.uniform(0.1, 0.6) * SIDE, rng.uniform(0, SIDE, (len(sprites), 2))
+    deviation, homes = rng.uniform(0.1, 0.6) * SIDE, rng.uniform(0, SIDE, (len(sprites), 2))
     frames, before = [], []
     for _ in range(count):
         corner = rng.integers(0, margin + 1, 2)
-        places = (homes + rng.normal(0, reach, homes.shape)) % SIDE
+        places = (homes + rng.normal(0, deviation, homes.shape)) % SIDE
         zoom = rng.uniform(0.5, 2) if zooms else 1.0
-        frames.append(_view(board, corner, zoom, sprites, places))
+        frames.append(_frame(background, corner, zoom, sprites, places))
         shift = rng.integers(-4, 5, 2) if margin else 0
         corner = np.clip(corner + shift, 0, margin)
         places = places + rng.normal(0, 3, homes.shape)
-        before.append(_view(board, corner, zoom, sprites, places))
+        before.append(_frame(background, corner, zoom, sprites, places))
     images = np.stack(before), np.stack(frames)
     if rng.integers(GREY) == 0:
         images = tuple(np.repeat(x.mean(-1, keepdims=True), 3, -1).astype(np.uint8) for x in images)
@@ -72,36 +72,37 @@ class Sprite:
         draw_shape(image, np.random.default_rng(self.seed), (x, y), self.radius / zoom, self.colour)
 
 
-def _view(board: Array, corner: Array, zoom: float, sprites: list[Sprite], places: Array) -> Array:
+def _frame(
+    background: Array, corner: Array, zoom: float, sprites: list[Sprite], places: Array
+) -> Array:
     side = int(SIDE * zoom)
-    y, x = np.minimum(corner, len(board) - side)
-    image = np.ascontiguousarray(board[y : y + side, x : x + side])
+    y, x = np.minimum(corner, len(background) - side)
+    image = background[y : y + side, x : x + side].copy()
     if side != SIDE:
         way = cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR
         image = cv2.resize(image, (SIDE, SIDE), interpolation=way)
-    image = image.copy()
     for sprite, place in zip(sprites, places, strict=True):
         sprite.draw(image, place, zoom)
     return image
 
 
-def draw_board(rng: Rng, side: int) -> Array:
+def draw_background(rng: Rng, side: int) -> Array:
     """Draw a background, uint8 ``(side, side, 3)``: plain, of shapes, tiles or smooth, or rough."""
-    board = BOARDS[rng.integers(len(BOARDS))](rng, side)
-    return _roughened(rng, board) if rng.random() < 0.4 else board
+    background = BACKGROUNDS[rng.integers(len(BACKGROUNDS))](rng, side)
+    return _roughened(rng, background) if rng.random() < 0.4 else background
 
 
 def _plain(rng: Rng, side: int) -> Array:
-    board = np.zeros((side, side, 3), np.uint8)
+    background = np.zeros((side, side, 3), np.uint8)
     if rng.random() < 0.5:
-        board[:] = _colour(rng)
-    return board
+        background[:] = _colour(rng)
+    return background
 
 
 def _shapes(rng: Rng, side: int) -> Array:
-    board = np.full((side, side, 3), _colour(rng), np.uint8)
-    _scatter(rng, board, rng.integers(3, 120), 1.5, side / 3)
-    return board
+    background = np.full((side, side, 3), _colour(rng), np.uint8)
+    _scatter(rng, background, rng.integers(3, 120), 1.5, side / 3)
+    return background
 
 
 def _tiles(rng: Rng, side: int) -> Array:
@@ -113,28 +114,28 @@ def _tiles(rng: Rng, side: int) -> Array:
 
 def _smooth(rng: Rng, side: int) -> Array:
     few = rng.integers(0, 256, (*(int(rng.integers(2, 9)),) * 2, 3)).astype(np.uint8)
-    board: Array = cv2.resize(few, (side, side), interpolation=cv2.INTER_CUBIC)
-    _scatter(rng, board, rng.integers(0, 40), 1, side / 6)
-    return board
+    background: Array = cv2.resize(few, (side, side), interpolation=cv2.INTER_CUBIC)
+    _scatter(rng, background, rng.integers(0, 40), 1, side / 6)
+    return background
 
 
-BOARDS: tuple[Callable[[Rng, int], Array], ...] = (_plain, _shapes, _shapes, _tiles, _smooth)
+BACKGROUNDS: tuple[Callable[[Rng, int], Array], ...] = (_plain, _shapes, _shapes, _tiles, _smooth)
 
 
-def _roughened(rng: Rng, board: Array) -> Array:
-    side = len(board)
+def _roughened(rng: Rng, background: Array) -> Array:
+    side = len(background)
     grain, channels = int(rng.integers(1, 4)), 1 if rng.random() < 0.6 else 3
     shape = (side // grain + 1, side // grain + 1, channels)
     noise = rng.normal(0, rng.uniform(3, 40), shape).astype(np.float32)
     fine = cv2.resize(noise, (side, side), interpolation=cv2.INTER_LINEAR)
-    rough: Array = np.clip(board + fine.reshape(side, side, channels), 0, 255).astype(np.uint8)
+    rough: Array = np.clip(background + fine.reshape(side, side, channels), 0, 255).astype(np.uint8)
     return rough
 
 
-def _scatter(rng: Rng, board: Array, count: int, smallest: float, largest: float) -> None:
+def _scatter(rng: Rng, background: Array, count: int, smallest: float, largest: float) -> None:
     for _ in range(count):
-        x, y = (int(value) for value in rng.integers(-4, len(board) + 4, 2))
-        draw_shape(board, rng, (x, y), _logarithmic(rng, smallest, largest), _colour(rng))
+        x, y = (int(value) for value in rng.integers(-4, len(background) + 4, 2))
+        draw_shape(background, rng, (x, y), _logarithmic(rng, smallest, largest), _colour(rng))
 
 
 def draw_shape(

@@ -41,7 +41,16 @@ def test_weights_suit_grids_of_other_images(channels, shape):
 )
 def test_other_networks_have_none(model):
     assert not can_warm_start(model)
-    with pytest.raises(ValueError, match="there are no general-purpose weights for the networks"):
+    with pytest.raises(
+        ValueError, match="general-purpose weights are for models with a Gaussian posterior"
+    ):
+        lrl.warm_start(model)
+
+
+def test_a_fitted_model_keeps_what_it_has_learned():
+    model = lrl.beta_vae((64, 64, 3), 256, **SPATIAL)
+    model.latent_quantiles += 1
+    with pytest.raises(ValueError, match="this model has been fitted, and would lose what it"):
         lrl.warm_start(model)
 
 

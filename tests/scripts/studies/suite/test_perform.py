@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents.pretrain import PretrainConfig
+from agents.pretrain_choice import WARM_FRAMES
 from agents.train_config import TrainConfig
 from latentrl import load
 from scripts.studies.suite import perform, tasks
@@ -87,7 +88,7 @@ def test_a_random_encoder_needs_the_pretrained_one(tiny):
     assert not Run(REACH, RANDOM_ENCODER, 1).result.exists()
 
 
-@pytest.mark.parametrize(("rate", "frames"), [(1_000, 10_000), (50, 1_200), (0.1, 64)])
+@pytest.mark.parametrize(("rate", "frames"), [(1_000, WARM_FRAMES), (50, 1_200), (0.1, 64)])
 def test_slow_simulators_collect_for_a_tenth_of_the_clock(results, monkeypatch, rate, frames):
     def pretrain(config):
         raise ValueError(f"{config.frames} frames")

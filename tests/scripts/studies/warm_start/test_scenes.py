@@ -1,11 +1,11 @@
-"""Random scenes: reproducible, small motions, all kinds of boards."""
+"""Random scenes: reproducible, small motions, all kinds of backgrounds."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from scripts.studies.warm_start.scenes import BOARDS, GREY, SIDE, draw_board, scene
+from scripts.studies.warm_start.scenes import BACKGROUNDS, GREY, SIDE, draw_background, scene
 
 
 def test_a_seed_gives_one_scene() -> None:
@@ -32,9 +32,9 @@ def test_some_scenes_are_grey() -> None:
     assert 0 < np.mean(grey) < 0.3
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_boards_fill_their_size(board) -> None:
-    drawn = board(np.random.default_rng(0), 90)
+@pytest.mark.parametrize("background", BACKGROUNDS)
+def test_backgrounds_fill_their_size(background) -> None:
+    drawn = background(np.random.default_rng(0), 90)
     assert drawn.shape == (90, 90, 3)
     assert drawn.dtype == np.uint8
-    assert draw_board(np.random.default_rng(1), 70).shape == (70, 70, 3)
+    assert draw_background(np.random.default_rng(1), 70).shape == (70, 70, 3)
