@@ -41,8 +41,8 @@ class WarmStart(Experiments):
     from random shapes that move over random backgrounds (after Baradad et al. 2021,
     arXiv:2106.05963), without any environment: `python scripts/study.py warm_start --learn` learns
     them. Here are encoders of six environments of the suite, each trained on 2,000 frames from
-    these weights and from fresh ones. All values are of held-out frames; the same frames, losses,
-    learning rate and batch size serve all columns.
+    these weights and from fresh ones. All values are of held-out frames and of one seed; the same
+    frames, losses, learning rate and batch size serve all columns.
     """
 
     name = "warm_start"
