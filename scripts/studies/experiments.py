@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -50,11 +50,13 @@ class Experiments(Subject):
         """Write ``docs/results/NAME.md`` from the results of all parts, and return its path."""
         page = Result.folder / "results" / f"{self.name}.md"
         results = {name: Result(self.name, name) for name in self.parts}
-        blocks = [self._head(results)]
-        for name, result in results.items():
-            blocks += section(self.parts[name], result, page)
-        write_text(page, "\n".join(blocks))
+        write_text(page, "\n".join([self._head(results), *self.blocks(results, page)]))
         return page
+
+    def blocks(self, results: Mapping[str, Result], page: Path) -> Iterator[str]:
+        """Yield the blocks of Markdown below the head of ``page``: a section for each part."""
+        for name, result in results.items():
+            yield from section(self.parts[name], result, page)
 
     def _head(self, results: Mapping[str, Result]) -> str:
         title, _, details = (inspect.getdoc(type(self)) or "").partition("\n\n")

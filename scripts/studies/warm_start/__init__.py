@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.pretrain_choice import WARM_STEPS
-from latentrl.utils.io import write_text
 from scripts.studies.core import STUDIES, Part, Result, Study
 from scripts.studies.experiments import Experiments
 from scripts.studies.report import format_metric, markdown_image, markdown_table
@@ -58,18 +57,14 @@ class WarmStart(Experiments):
         else:
             super().run()
 
-    def write_page(self) -> Path:
-        """Write ``docs/results/warm_start.md`` from the results of all parts."""
-        page = Result.folder / "results" / f"{self.name}.md"
-        results = {name: Result(self.name, name) for name in self.parts}
+    def blocks(self, results: Mapping[str, Result], page: Path) -> Iterator[str]:
+        """Yield a table for each metric, then the images."""
         studies = {name: result.read() for name, result in results.items()}
-        blocks = [self._head(results), *_tables(studies)]
+        yield from _tables(studies)
         for name, result in results.items():
             for number, caption in enumerate(studies[name].images):
                 image = markdown_image(f"{name}: {caption}", result.image(number), page)
-                blocks.append(f"{image}\n*{name}. {caption}.*\n")
-        write_text(page, "\n".join(blocks))
-        return page
+                yield f"{image}\n*{name}. {caption}.*\n"
 
 
 def _tables(studies: dict[str, Study]) -> Iterator[str]:
