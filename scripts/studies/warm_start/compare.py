@@ -61,7 +61,10 @@ def study(env_id: str) -> Study:
         LONG: fitted(STEPS, True),
         UNTRAINED: fitted(0, False),
     }
-    caption = f"Held-out frames, reconstructions from general weights, and from {LONG}"
+    caption = (
+        f"Held-out frames, reconstructions from general-purpose weights after {WARM_STEPS} steps, "
+        f"and from fresh ones after {STEPS:,}"
+    )
     return Study(
         _rows(general, controls),
         images={caption: _sheet(held_out, general.model, controls[LONG].model)},

@@ -16,6 +16,7 @@ from latentrl import beta_vae
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones.base import Offset
 from latentrl.models.losses.change import changed_values
+from latentrl.models.losses.reconstruction import TopK
 from latentrl.models.warm_start import FILE, NOTE, networks_of
 from latentrl.training.choice import BETA, BUSY_CHANNELS, CHANNELS, LARGEST_WEIGHT, TOPK_WEIGHT
 from latentrl.training.optimizer_state import adamw, gradient_step
@@ -29,8 +30,6 @@ STEPS, BATCH, LEARNING_RATE = 10_000, 32, 2e-3
 MOMENTS, POOL = 16, 512
 """Frames of a scene, and scenes at a time, of which each step replaces the oldest one."""
 CELLS = (SIDE // 8) ** 2
-WORST = 0.02
-"""Fraction of the values of an image that weigh more, as in the loss of a chosen encoder."""
 Batch = tuple[Tensor, Tensor, Tensor]
 """Frames, those one step before, and the mean images of their scenes, ``(B, 3, SIDE, SIDE)``."""
 
@@ -79,7 +78,7 @@ def loss(model: Autoencoder, batch: Batch, channels: int) -> Tensor:
     nll = -model.likelihood.log_prob(outputs, x)
     changed = changed_values(x, before).float()
     weight = 1 / changed.mean((1, 2, 3), keepdim=True).clamp_min(1 / LARGEST_WEIGHT)
-    worst = nll.flatten(1).topk(round(WORST * nll[0].numel()), 1).values.sum(1)
+    worst = nll.flatten(1).topk(round(TopK.fraction * nll[0].numel()), 1).values.sum(1)
     total = (nll * (1 + weight * changed)).flatten(1).sum(1)
     kl = (posterior.kl() * kept).sum(1)
     return (total + TOPK_WEIGHT * worst + BETA * kl).mean()
