@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo drive test test-slow lint docs statistics benchmark reference zoo clean
+.PHONY: help setup demo drive test test-slow test-gpu lint docs statistics benchmark reference zoo clean
 
 help:  ## the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +23,13 @@ drive: $(READY)  ## the trained CarRacing agent on five held-out tracks, and a v
 	$(PYTHON) scripts/evaluate_agent.py --agent runs/drive --episodes 5 --video runs/drive/drive.mp4
 
 test: lint  ## lint, types and the fast tests
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal
 
 test-slow: $(READY)  ## the tests that take minutes each
-	$(PYTHON) -m pytest -m slow
+	CUDA_VISIBLE_DEVICES= $(PYTHON) -m pytest -m slow
+
+test-gpu: $(READY)  ## the tests that need a CUDA GPU
+	$(PYTHON) -m pytest -m gpu
 
 lint: $(READY)  ## ruff, the word list and mypy
 	$(VENV)/bin/ruff check .

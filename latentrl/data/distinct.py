@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from latentrl.types import Array
 
@@ -13,6 +14,14 @@ def digest(observation: Array) -> bytes:
     Two different ones of 10^9 share them with probability below 10^-20.
     """
     return hashlib.blake2b(observation.tobytes(), digest_size=16).digest()
+
+
+def first_of_equals(observations: Iterable[Array]) -> list[int]:
+    """Return the positions of the observations that are equal to none before them."""
+    first: dict[bytes, int] = {}
+    for i, observation in enumerate(observations):
+        first.setdefault(digest(observation), i)
+    return [*first.values()]
 
 
 class Progress:

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from latentrl.data.checks import check_observations, refuse_masked, space_of
-from latentrl.data.distinct import digest
+from latentrl.data.distinct import first_of_equals
 from latentrl.data.images import ImageFolder
 from latentrl.data.readers import Source, minari_id, open_source, read_known_factors
 from latentrl.data.series import cut_series
@@ -198,11 +198,8 @@ class Frames:
 
     def distinct(self) -> Frames:
         """Return a view with the first of each set of equal observations; reads each once."""
-        first: dict[bytes, int] = {}
         observations = (observation for batch in self.batches() for observation in batch)
-        for i, observation in enumerate(observations):
-            first.setdefault(digest(observation), i)
-        return self.subset(np.array([*first.values()], int))
+        return self.subset(np.array(first_of_equals(observations), int))
 
     def split(self, validation: float = 0.1, seed: int = 0) -> tuple[Frames, Frames]:
         """Split by episode into training and validation frames, at least one episode each.

@@ -92,7 +92,14 @@ def _csv(path: Path, pandas: Any) -> Any:
         encoding="utf-8-sig",
         skipinitialspace=True,
         low_memory=False,
+        **_exact(pandas.__version__),
     )
+
+
+def _exact(version: str) -> dict[str, str]:
+    """Return the argument that reads every digit, which pandas 3.1 does without it."""
+    major, minor = map(int, version.split(".")[:2])
+    return {} if (major, minor) >= (3, 1) else {"float_precision": "round_trip"}
 
 
 def _is_number(word: str) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from latentrl.data.distinct import first_of_equals
 from latentrl.data.frames import Frames
 from latentrl.models.arrays import map_chunks
 from latentrl.models.autoencoder import Autoencoder
@@ -117,12 +118,16 @@ class References:
             ValueError: fewer than 3 observations differ.
         """
         limit = min(limit, MAX_VALUES // _width(model, held_out))
-        held = all_features(model, _sample(held_out, max(1, limit // 2), seed))
-        seen = all_features(model, _sample(training, max(1, limit - len(held[0])), seed))
+        samples = [_sample(held_out, max(1, limit // 2), seed)]
+        samples.append(_sample(training, max(1, limit - len(samples[0])), seed))
+        held, seen = (all_features(model, sample) for sample in samples)
         inputs, latents = (np.concatenate(parts) for parts in zip(held[:2], seen[:2], strict=True))
         scales = np.array([_deviation(inputs), _deviation(latents) / LATENTS])
-        # Equal references would have a distance of 0 from one another, and no local scale.
-        vectors = np.unique(_joined(inputs, latents, scales), axis=0)
+        # Equal references would have a distance of 0 from one another, and no local scale. Features
+        # of equal observations differ by rounding where a batch has another size.
+        observations = (o for sample in samples for batch in sample.batches() for o in batch)
+        first = first_of_equals(observations)
+        vectors = np.unique(_joined(inputs[first], latents[first], scales), axis=0)
         if len(vectors) < 3:
             raise ValueError(
                 f"expected at least 3 normal observations that differ, got {len(vectors)} among "

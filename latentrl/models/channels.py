@@ -51,8 +51,10 @@ def range_of(sample: Array, declared: Bounds) -> Bounds:
         UserWarning: a channel gets the range of the data.
     """
     low, high = declared
-    pixels = sample.reshape(-1, len(low))
-    lowest, highest = (np.asarray(f(0), np.float64) for f in (pixels.min, pixels.max))
+    # Over the images first, in long loops: one over the pixels has a handful of channels inside.
+    lowest, highest = (
+        f(f(sample, 0).reshape(-1, len(low)), 0).astype(np.float64) for f in (np.min, np.max)
+    )
     # A constant channel has no range of its own and keeps the declared one.
     narrow = (highest > lowest) & (highest - lowest < NARROW * (high - low))
     if narrow.any():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from agents.bonuses import make_novelty
 from agents.checkpoint import build
@@ -22,7 +23,7 @@ from agents.pretrain_config import completed
 from agents.train import describe_agent
 from agents.train_config import TrainConfig
 from agents.venv import build_monitored, build_venv
-from envs import Environment, make_vector
+from envs import Environment, make_env, make_vector
 from envs.minigrid.views import PIXEL_SPACE
 from latentrl import FitConfig, Preprocessing, beta_vae, fit, wrap
 from latentrl.models.autoencoder import Autoencoder
@@ -38,7 +39,9 @@ BENCHMARKS: Registry[Rows] = Registry("benchmark")
 WORLD_MODELS = {"name": "conv", "channels": (32, 64, 128, 256)}
 """The network of Ha & Schmidhuber 2018 (arXiv:1803.10122)."""
 SPACE, CROPPED = (96, 96, 3), Preprocessing(crop=(0, 12, 0, 0), size=(64, 64))
+ATARI = (210, 160, 3)
 BATCH = 128
+REACH = Environment("PixelReach-v0")
 DOOR_KEY = "MiniGrid-DoorKey-8x8-v0"
 
 
@@ -57,8 +60,8 @@ def _models() -> Iterator[tuple[str, Autoencoder]]:
         yield name, beta_vae(SPACE, backbone=backbone, preprocessing=CROPPED).to(pick_device())
 
 
-def _frames(count: int) -> Array:
-    return np.random.default_rng(0).integers(0, 256, (count, *SPACE), dtype=np.uint8)
+def _frames(count: int, shape: tuple[int, ...] = SPACE) -> Array:
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
 
 
 def _backends(drawn: bool = False) -> list[str]:
@@ -93,6 +96,36 @@ def encode_rate(repeats: int) -> Rows:
 def _encode(model: Autoencoder, frames: Array, calls: int) -> None:
     for _ in range(calls):
         model.encode(frames)
+
+
+@BENCHMARKS.register("devices")
+def device_rates(repeats: int) -> Rows:
+    """Frames and timesteps per second of each device: the default encoder, and PPO from images."""
+    names = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    return [(f"{name}, {row}", rate) for name in names for row, rate in _rates_on(name, repeats)]
+
+
+def _rates_on(device: str, repeats: int) -> Iterator[tuple[str, float]]:
+    encoder, frames = _grid_encoder(ATARI).to(device), _frames(16 * BATCH, ATARI)
+    for batch in (16, BATCH):
+        part = frames[: 16 * batch]
+        config = FitConfig(epochs=1, batch_size=batch, device=device)
+        work = functools.partial(fit, encoder, part, config, progress=False)
+        yield f"fit, batches of {batch}", _median_rate(work, len(part), repeats)
+    for batch in (8, 256):
+        work = functools.partial(_encode, encoder, frames[:batch], 512 // batch)
+        yield f"encode, batches of {batch}", _median_rate(work, 512, repeats)
+    small = _grid_encoder(make_env(REACH).observation_space.shape).to(device)
+    for name, model in {"latents": small, "pixels": None}.items():
+        agent = describe_agent(TrainConfig(REACH.id, latent=model is not None), model)
+        n_envs = agent.hyperparameters["n_envs"]
+        venv = build_venv(agent, model, build_monitored(REACH, n_envs=n_envs, seed=0))
+        yield f"PPO on {name}", _training_rate(agent, venv, repeats, device)
+        venv.close()
+
+
+def _grid_encoder(shape: tuple[int, ...]) -> Autoencoder:
+    return beta_vae(shape, 256, preprocessing=Preprocessing(size=(64, 64)), backbone="spatial")
 
 
 @BENCHMARKS.register("step")
@@ -193,8 +226,8 @@ class _Venv:
         return build_venv(self.agent, self.encoder, venv, novelty=novelty)
 
 
-def _training_rate(agent: AgentConfig, venv: Any, repeats: int) -> float:
-    model = build(agent, venv)
+def _training_rate(agent: AgentConfig, venv: Any, repeats: int, device: str = "auto") -> float:
+    model = build(agent, venv, device=device)
     # Two rollouts and their updates.
     timesteps = 2 * venv.num_envs * agent.hyperparameters["n_steps"]
     learn = functools.partial(model.learn, timesteps, reset_num_timesteps=False)

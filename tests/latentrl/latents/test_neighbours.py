@@ -102,3 +102,18 @@ def test_references_are_a_bounded_sample(
 def test_too_few_different_observations_are_refused(linear: lrl.Autoencoder, vectors: Any) -> None:
     with pytest.raises(ValueError, match="at least 3 normal observations that differ, got 2 among"):
         make(linear, np.repeat(vectors[:2], 20, axis=0))
+
+
+def test_equal_observations_are_equal_whatever_their_features_are_rounded_to(
+    linear: lrl.Autoencoder, vectors: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+
+    def rounded(model: lrl.Autoencoder, batch: Any) -> Any:
+        inputs, latents, nll = features(model, batch)
+        return inputs, latents + 1e-7 * rng.standard_normal(latents.shape), nll
+
+    monkeypatch.setattr(neighbours, "features", rounded)
+    assert len(make(linear, np.repeat(vectors[:50], 4, axis=0)).vectors) == 50
+    with pytest.raises(ValueError, match="at least 3 normal observations that differ, got 2 among"):
+        make(linear, np.repeat(vectors[:2], 20, axis=0))

@@ -45,6 +45,7 @@ class Inherited:
 
 
 def test_workers_do_not_finalise_objects_of_their_parent(tmp_path):
+    frozen = gc.get_freeze_count()  # Python 3.12 starts with some
     gc.disable()
     try:
         Inherited(tmp_path / "finalised")
@@ -55,7 +56,7 @@ def test_workers_do_not_finalise_objects_of_their_parent(tmp_path):
     envs.close()
     gc.collect()
     assert (tmp_path / "finalised").read_text().split() == [str(os.getpid())]
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() == frozen
 
 
 class Failing(Clock):

@@ -17,7 +17,7 @@ from scripts.studies import speed
 def test_unknown_benchmark_lists_the_known_ones() -> None:
     with pytest.raises(
         ValueError,
-        match="unknown benchmark 'novel'; known: busy, encode, explorer, fit, sparse, step",
+        match="unknown benchmark 'novel'; known: busy, devices, encode, explorer, fit, sparse",
     ):
         benchmark.main(benchmark.BenchmarkConfig("novel"))
 
