@@ -1,14 +1,14 @@
-"""Speed of this machine, and studies of autoencoders, latents, bonuses and reliability."""
+"""Speed of this machine, and studies of models, latents, bonuses, agents and reliability."""
 
 from scripts.studies import (
     autoencoders,
     carracing,
+    encoders,
     novelty,
     reliability,
     representation,
     sparse_rewards,
     suite,
-    warm_start,
 )
 from scripts.studies.core import STUDIES
 
@@ -16,10 +16,10 @@ __all__ = [
     "STUDIES",
     "autoencoders",
     "carracing",
+    "encoders",
     "novelty",
     "reliability",
     "representation",
     "sparse_rewards",
     "suite",
-    "warm_start",
 ]

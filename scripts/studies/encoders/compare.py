@@ -1,19 +1,20 @@
-"""What an encoder keeps that starts from general-purpose weights, and from fresh ones."""
+"""What encoders keep of the frames of an environment that differ in one thing."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from agents.pretrain import PretrainConfig, build_model, collect_frames
-from agents.pretrain_choice import STEPS, WARM_STEPS, with_choice
+from agents.pretrain_choice import with_choice
 from agents.pretrain_config import IMAGE_BATCH_SIZE, completed, fit_config
 from envs import defaults_for
-from latentrl import Frames, Preprocessing, Quality, fit, quality
+from latentrl import Frames, Preprocessing, Quality, fit, health, quality
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.viz.images import grid, to_rgb
@@ -24,7 +25,22 @@ FRAMES = 2_000
 SHOWN = 8
 NO_LEARNING = 1e-12
 """Learning rate of the encoder without training, which ``fit`` gives mean image and statistics."""
-FRESH, LONG, UNTRAINED = f"fresh, {WARM_STEPS} steps", f"fresh, {STEPS:,} steps", "general, 0 steps"
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """How one of the encoders is trained."""
+
+    name: str
+    """Head of its column."""
+    steps: int
+    """Gradient steps."""
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Flags of the pretraining that differ from what is chosen from the frames."""
+    option: tuple[str, ...] = ()
+    """Options of the model beside those that are chosen."""
+    shown: bool = False
+    """Whether its reconstructions are in the image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +51,14 @@ class Fitted:
     """The encoder."""
     quality: Quality
     """What it keeps of held-out frames."""
+    kl: float
+    """KL divergence of held-out frames, in nats."""
     seconds: float
     """Processor time of its training."""
 
 
-def study(env_id: str) -> Study:
-    """Compare initial weights on frames of an environment."""
+def study(env_id: str, arms: Sequence[Arm]) -> Study:
+    """Compare encoders on frames of an environment; the first arm is the value of each row."""
     torch.set_num_threads(1)
     config = completed(PretrainConfig(env_id, untuned=True, frames=FRAMES), None)
     frames = collect_frames(config)
@@ -50,25 +68,13 @@ def study(env_id: str) -> Study:
     frames = frames.distinct()  # so that no held-out frame is one of the training
     config = with_choice(config, frames, preprocessing)
     training, held_out = frames.split(0.1, config.seed)
+    fitted = {arm.name: _fitted(_flags(config, arm), training, held_out) for arm in arms}
+    return Study(_rows(fitted), images=_images(arms, fitted, held_out))
 
-    def fitted(steps: int, from_scratch: bool) -> Fitted:
-        flags = dataclasses.replace(config, steps=steps, from_scratch=from_scratch)
-        return _fitted(flags, training, held_out)
 
-    general = fitted(WARM_STEPS, False)
-    controls = {
-        FRESH: fitted(WARM_STEPS, True),
-        LONG: fitted(STEPS, True),
-        UNTRAINED: fitted(0, False),
-    }
-    caption = (
-        f"Held-out frames, reconstructions from general-purpose weights after {WARM_STEPS} steps, "
-        f"and from fresh ones after {STEPS:,}"
-    )
-    return Study(
-        _rows(general, controls),
-        images={caption: _sheet(held_out, general.model, controls[LONG].model)},
-    )
+def _flags(config: PretrainConfig, arm: Arm) -> PretrainConfig:
+    option = (*config.option, *arm.option)
+    return dataclasses.replace(config, **{"steps": arm.steps, "option": option, **arm.flags})
 
 
 def _fitted(config: PretrainConfig, training: Frames, held_out: Frames) -> Fitted:
@@ -79,19 +85,21 @@ def _fitted(config: PretrainConfig, training: Frames, held_out: Frames) -> Fitte
     start = time.process_time()
     fit(model, training, flags, progress=False)
     seconds = time.process_time() - start
-    return Fitted(model, quality(model, held_out), seconds)
+    return Fitted(model, quality(model, held_out), float(health(model, held_out).kl.sum()), seconds)
 
 
-def _rows(general: Fitted, controls: dict[str, Fitted]) -> list[Row]:
+def _rows(fitted: Mapping[str, Fitted]) -> list[Row]:
     measures: dict[str, Callable[[Fitted], float]] = {
         "explained variance of changing pixels": _changing,
         "explained variance of all pixels": lambda fitted: fitted.quality.explained,
         "lost detail": lambda fitted: fitted.quality.lost_detail,
+        "KL divergence, nats": lambda fitted: fitted.kl,
         "processor time of the training, s": lambda fitted: fitted.seconds,
     }
+    first, *others = fitted
     return [
-        Row(name, of(general), {control: of(fitted) for control, fitted in controls.items()})
-        for name, of in measures.items()
+        Row(metric, of(fitted[first]), {name: of(fitted[name]) for name in others})
+        for metric, of in measures.items()
     ]
 
 
@@ -100,7 +108,13 @@ def _changing(fitted: Fitted) -> float:
     return fitted.quality.changing
 
 
-def _sheet(frames: Frames, *models: Autoencoder) -> Array:
-    chosen = frames[np.linspace(0, len(frames) - 1, SHOWN).astype(int)]
-    rows = [chosen, *(model.reconstruct(chosen) for model in models)]
-    return grid([to_rgb(images) for images in rows])
+def _images(
+    arms: Sequence[Arm], fitted: Mapping[str, Fitted], held_out: Frames
+) -> dict[str, Array]:
+    shown = [arm.name for arm in arms if arm.shown]
+    if not shown:
+        return {}
+    chosen = held_out[np.linspace(0, len(held_out) - 1, SHOWN).astype(int)]
+    rows = [chosen, *(fitted[name].model.reconstruct(chosen) for name in shown)]
+    caption = f"Held-out frames, and reconstructions: {'; '.join(shown)}"
+    return {caption: grid([to_rgb(images) for images in rows])}

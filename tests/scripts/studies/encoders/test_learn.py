@@ -9,9 +9,9 @@ import latentrl as lrl
 from latentrl.models.warm_start import NOTE, networks_of
 from latentrl.training.choice import BETA, BUSY_CHANNELS, CHANNELS, TOPK_WEIGHT
 from latentrl.utils.io import read_tensors
-from scripts.studies.warm_start import learn
-from scripts.studies.warm_start.learn import CELLS, loss, random_batches, write_weights
-from scripts.studies.warm_start.scenes import SIDE
+from scripts.studies.encoders import learn
+from scripts.studies.encoders.learn import CELLS, loss, random_batches, write_weights
+from scripts.studies.encoders.scenes import SIDE
 
 
 def small_batch(monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts.studies.warm_start.scenes import BACKGROUNDS, GREY, SIDE, draw_background, scene
+from scripts.studies.encoders.scenes import BACKGROUNDS, GREY, SIDE, draw_background, scene
 
 
 def test_a_seed_gives_one_scene() -> None:

@@ -23,7 +23,7 @@ from latentrl.training.optimizer_state import adamw, gradient_step
 from latentrl.types import Array
 from latentrl.utils.io import write_tensors
 from latentrl.utils.progress import progress_bar
-from scripts.studies.warm_start.scenes import SIDE, scene
+from scripts.studies.encoders.scenes import SIDE, scene
 
 COMMAND = "python scripts/study.py warm_start --learn"
 STEPS, BATCH, LEARNING_RATE = 10_000, 32, 2e-3
