@@ -64,12 +64,13 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
 def _has_scale(encoder: Autoencoder | None) -> bool:
     """Return whether latents have a scale of their own, and so are not standardised by default.
 
-    Those of a trained VAE are in units of its prior. Dimensions that carry nothing, and cells in
-    which nothing happens, vary little, and standardising would give them unit variance.
+    A vector of a trained VAE is in units of its prior, and dimensions that carry nothing vary
+    little: standardising would give them unit variance. In a grid, an object that is seldom in a
+    cell hardly changes the variance of that cell, and would weigh little beside the background.
     """
-    if encoder is None or not encoder.fitted or encoder.config.training != "gradient":
+    if encoder is None or not encoder.fitted:
         return False
-    return encoder.variational or encoder.latent_layout.grid is not None
+    return encoder.variational and encoder.latent_layout.grid is None
 
 
 def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> dict[str, Any]:
