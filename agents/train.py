@@ -21,6 +21,7 @@ from agents.checkpoint import build, build_saved, read_agent, restore, save_agen
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.encoder_swap import replace_encoder, swap_encoder
+from agents.learning_check import LearningCheck
 from agents.pretrain import newest_encoder
 from agents.quality import warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
@@ -121,6 +122,7 @@ class _Run:
         self.total = int(self.agent.hyperparameters["timesteps"])
         self.novelty: NormalizedBonus | None = None
         self._validating: VecNormalize | None = None
+        self.check = LearningCheck()
         self.venv = self._training_venv()
         seed, device = self.config.seed, self.config.device
         self.model = (
@@ -207,6 +209,8 @@ class _Run:
             raise
         for step in self._ending():
             step()
+        if not done:
+            self.check.warn()
         seconds = time.perf_counter() - start
         best, last = self.validation.best, self.validation.last
         return Trained(
@@ -257,7 +261,7 @@ class _Run:
             done = self.agent.refined_at
             callbacks.append(RefineEncoder(refine_at, self.config.seed, self._adopt, done))
         save = SaveByClock(self.config.save_minutes, self.path / "last", self.save)
-        return [*callbacks, self.validation, save]
+        return [*callbacks, self.check, self.validation, save]
 
     def save(self, checkpoint: str) -> None:
         """Save the agent as "best", or as "last" with all that a resumed run needs."""
