@@ -65,8 +65,8 @@ def _has_scale(encoder: Autoencoder | None) -> bool:
     """Return whether latents have a scale of their own, and so are not standardised by default.
 
     A vector of a trained VAE is in units of its prior, and dimensions that carry nothing vary
-    little: standardising would give them unit variance. In a grid, an object that is seldom in a
-    cell hardly changes the variance of that cell, and would weigh little beside the background.
+    little: standardising would give them unit variance. In a grid, an object that is rarely in a
+    cell adds little variance to it: without standardisation the background would dominate.
     """
     if encoder is None or not encoder.fitted:
         return False

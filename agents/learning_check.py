@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -10,41 +11,46 @@ from stable_baselines3.common.callbacks import BaseCallback
 from latentrl.types import Array
 
 FIRST = 20
-"""Episodes at the beginning of the training, of a policy that has hardly learned."""
+"""Least number of first episodes, of a policy that has hardly learned."""
 LEAST = 100
 """Least number of later episodes for a verdict."""
 GUIDE = "docs/guide/training.md#an-agent-that-does-not-learn"
 
 
 class LearningCheck(BaseCallback):
-    """Warns after the training of an agent whose return has not risen."""
+    """Warns after a training whose return has not risen."""
 
     def __init__(self) -> None:
         """Start without an episode."""
         super().__init__()
-        self.first: list[float] = []
+        self.returns: list[list[float]] = []
+        """Returns of the first episodes of each environment."""
         self.episodes = 0
 
     def _on_step(self) -> bool:
-        for info in self.locals["infos"]:
+        infos = self.locals["infos"]
+        self.returns = self.returns or [[] for _ in infos]
+        # As many of each environment: of all environments the short episodes end first.
+        wanted = math.ceil(FIRST / len(infos))
+        for info, returns in zip(infos, self.returns, strict=True):
             if "episode" in info:
                 self.episodes += 1
-                if len(self.first) < FIRST:
-                    self.first.append(float(info["episode"]["r"]))
+                if len(returns) < wanted:
+                    returns.append(float(info["episode"]["r"]))
         return True
 
     def warn(self) -> None:
         """Warn if the newest episodes are not better than the first ones."""
         newest = np.array([episode["r"] for episode in self.model.ep_info_buffer or ()])
-        if self.episodes < FIRST + LEAST or not len(newest):
+        first = np.array([number for returns in self.returns for number in returns])
+        if not len(newest) or self.episodes < len(first) + LEAST:
             return
-        first = np.array(self.first)
         if newest.mean() - first.mean() > _error(newest, first):
             return
         warnings.warn(
-            f"the agent has not learned: its last {len(newest)} training episodes have a mean "
-            f"return of {newest.mean():.4g}, its first {FIRST} had {first.mean():.4g}; {GUIDE} "
-            "says what can be done",
+            f"the return has not risen: the last {len(newest)} training episodes have a mean of "
+            f"{newest.mean():.4g}, the first {len(first)} had {first.mean():.4g}; {GUIDE} says "
+            "what can be done",
             UserWarning,
             stacklevel=2,
         )

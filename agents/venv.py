@@ -110,9 +110,9 @@ def build_venv(
 ) -> VecNormalize:
     """Wrap ``venv`` as the agent needs it: encoded, with episodic counts, stacked, normalized.
 
-    Latents are normalized, unless the agent's hyperparameters have ``normalize_latents=False``, as
-    ``describe_agent`` chooses for some; images are not. While ``training``, rewards are normalized
-    too and the statistics are updated.
+    Latents are normalized, unless the agent's hyperparameters have ``normalize_latents=False``, the
+    default for the vector of a trained VAE; images are not. While ``training``, rewards are
+    normalized too and the statistics are updated.
 
     Args:
         config: the agent.

@@ -1,4 +1,4 @@
-"""Run a study of the autoencoders, the latents or the bonuses, or write its page."""
+"""Run a study of models, latents, bonuses or agents, or write its page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def commands() -> Any:
 
 
 def main(study: Subject) -> None:
-    """Run a study of the autoencoders, the latents or the bonuses, or write its page."""
+    """Run a study of models, latents, bonuses or agents, or write its page."""
     if study.page:
         print(study.write_page())
     else:

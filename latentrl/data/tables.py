@@ -97,7 +97,7 @@ def _csv(path: Path, pandas: Any) -> Any:
 
 
 def _exact(version: str) -> dict[str, str]:
-    """Return the argument that reads every digit, which pandas 3.1 does without it."""
+    """Return the argument for exact floats; pandas 3.1 needs none and deprecates it."""
     major, minor = map(int, version.split(".")[:2])
     return {} if (major, minor) >= (3, 1) else {"float_precision": "round_trip"}
 

@@ -124,7 +124,7 @@ class References:
         inputs, latents = (np.concatenate(parts) for parts in zip(held[:2], seen[:2], strict=True))
         scales = np.array([_deviation(inputs), _deviation(latents) / LATENTS])
         # Equal references would have a distance of 0 from one another, and no local scale. Features
-        # of equal observations differ by rounding where a batch has another size.
+        # of equal observations differ by rounding, in batches of another size or on a GPU.
         observations = (o for sample in samples for batch in sample.batches() for o in batch)
         first = first_of_equals(observations)
         vectors = np.unique(_joined(inputs[first], latents[first], scales), axis=0)

@@ -51,10 +51,9 @@ def range_of(sample: Array, declared: Bounds) -> Bounds:
         UserWarning: a channel gets the range of the data.
     """
     low, high = declared
-    # Over the images first, in long loops: one over the pixels has a handful of channels inside.
-    lowest, highest = (
-        f(f(sample, 0).reshape(-1, len(low)), 0).astype(np.float64) for f in (np.min, np.max)
-    )
+    # First over the images: a reduction over all pixels has an inner loop of only C values.
+    darkest, brightest = (f(0).reshape(-1, len(low)) for f in (sample.min, sample.max))
+    lowest, highest = darkest.min(0).astype(np.float64), brightest.max(0).astype(np.float64)
     # A constant channel has no range of its own and keeps the declared one.
     narrow = (highest > lowest) & (highest - lowest < NARROW * (high - low))
     if narrow.any():

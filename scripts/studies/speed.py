@@ -100,7 +100,7 @@ def _encode(model: Autoencoder, frames: Array, calls: int) -> None:
 
 @BENCHMARKS.register("devices")
 def device_rates(repeats: int) -> Rows:
-    """Frames and timesteps per second of each device: the default encoder, and PPO from images."""
+    """Rates of each device: the network of the chosen encoder, and PPO on PixelReach."""
     names = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     return [(f"{name}, {row}", rate) for name in names for row, rate in _rates_on(name, repeats)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from types import SimpleNamespace
 
@@ -12,32 +11,43 @@ from agents import learning_check
 from agents.learning_check import LearningCheck
 from tests.agents.small import tiny_train
 
-NOT_LEARNED = "the agent has not learned: its last 100 training episodes have a mean return of "
+NOT_RISEN = "the return has not risen: the last 100 training episodes have a mean of "
+
+
+def started(n_envs=1):
+    check = LearningCheck()
+    check.model = SimpleNamespace(ep_info_buffer=deque(maxlen=100))
+    step(check, [None] * n_envs)
+    return check
+
+
+def step(check, returns):
+    """Step all environments; None is no end of an episode."""
+    infos = [{} if number is None else {"episode": {"r": number}} for number in returns]
+    check.model.ep_info_buffer.extend(info["episode"] for info in infos if info)
+    check.locals = {"infos": infos}
+    assert check._on_step()
 
 
 def checked(returns):
-    """A check that saw episodes with these returns, one at each step."""
-    check = LearningCheck()
-    check.model = SimpleNamespace(ep_info_buffer=deque(maxlen=100))
+    """A check of one environment that saw episodes with these returns."""
+    check = started()
     for number in returns:
-        episode = {"r": number}
-        check.model.ep_info_buffer.append(episode)
-        check.locals = {"infos": [{}, {"episode": episode}]}
-        assert check._on_step()
+        step(check, [number])
     return check
 
 
 @pytest.mark.parametrize(
     ("first", "last", "numbers"),
     [
-        ([390] * 20, [284] * 100, "284, its first 20 had 390; docs/guide/training.md"),
-        ([0] * 20, [0] * 100, "0, its first 20 had 0"),
-        ([-1, 1] * 10, [-1, 1.01] * 50, "0.005, its first 20 had 0"),
-        ([5] * 20, [9] * 30 + [5] * 100, "5, its first 20 had 5"),
+        ([390] * 20, [284] * 100, "284, the first 20 had 390; docs/guide/training.md"),
+        ([0] * 20, [0] * 100, "0, the first 20 had 0"),
+        ([-1, 1] * 10, [-1, 1.01] * 50, "0.005, the first 20 had 0"),
+        ([5] * 20, [9] * 30 + [5] * 100, "5, the first 20 had 5"),
     ],
 )
 def test_returns_that_do_not_rise_are_named(first, last, numbers):
-    with pytest.warns(UserWarning, match=NOT_LEARNED + numbers):
+    with pytest.warns(UserWarning, match=NOT_RISEN + numbers):
         checked([*first, *last]).warn()
 
 
@@ -48,14 +58,20 @@ def test_others_are_not(returns):
     checked(returns).warn()
 
 
-@pytest.mark.parametrize("resumed", [False, True])
-def test_a_new_training_is_checked_and_a_resumed_one_is_not(resumed, encoder, monkeypatch):
+def test_short_episodes_count_no_more_than_long_ones():
+    """Four environments end at once with 1, four others ten times later with 0."""
+    check = started(n_envs=8)
+    for time in range(1, 201):
+        step(check, [1] * 4 + [0 if time % 10 == 0 else None] * 4)
+    check.model.ep_info_buffer.extend({"r": 0} for _ in range(100))
+    with pytest.warns(UserWarning, match=r"the first 24 had 0\.5"):
+        check.warn()
+
+
+def test_a_new_training_is_checked_and_a_resumed_one_is_not(encoder, monkeypatch):
     monkeypatch.setattr(learning_check, "FIRST", 1)
     monkeypatch.setattr(learning_check, "LEAST", 1)
     monkeypatch.setattr(learning_check, "_error", lambda one, other: float("inf"))
-    with pytest.warns(UserWarning, match="the agent has not learned"):
+    with pytest.warns(UserWarning, match="the return has not risen"):
         run = tiny_train(encoder)
-    if resumed:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            tiny_train(encoder, out=run.path, resume=True, timesteps=256)
+    tiny_train(encoder, out=run.path, resume=True, timesteps=256)

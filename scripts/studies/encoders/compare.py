@@ -1,4 +1,4 @@
-"""What encoders keep of the frames of an environment that differ in one thing."""
+"""Encoders that differ in one thing, trained on the same frames, and what each keeps."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def study(env_id: str, arms: Sequence[Arm]) -> Study:
 
 def _flags(config: PretrainConfig, arm: Arm) -> PretrainConfig:
     option = (*config.option, *arm.option)
-    return dataclasses.replace(config, **{"steps": arm.steps, "option": option, **arm.flags})
+    return dataclasses.replace(config, steps=arm.steps, option=option, **arm.flags)
 
 
 def _fitted(config: PretrainConfig, training: Frames, held_out: Frames) -> Fitted:

@@ -1,4 +1,4 @@
-"""Encoders of several environments that differ in one thing, and a table for each metric."""
+"""A subject that compares encoders on several environments, with a table for each metric."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Comparison(Experiments):
 
     def _tables(self, studies: Mapping[str, Study]) -> Iterator[str]:
         columns = ["environment", *(arm.name for arm in self.arms)]
-        for number, row in enumerate(next(iter(studies.values())).rows):
-            yield f"## {row.metric.capitalize()}\n"
-            rows = ((name, study.rows[number]) for name, study in studies.items())
-            cells = [
-                [name, *map(format_metric, (found.value, *found.baselines.values()))]
-                for name, found in rows
-            ]
+        rows = {
+            name: {row.metric: (row.value, *row.baselines.values()) for row in study.rows}
+            for name, study in studies.items()
+        }
+        for metric in next(iter(rows.values())):
+            cells = [[name, *map(format_metric, row[metric])] for name, row in rows.items()]
+            yield f"## {metric[0].upper()}{metric[1:]}\n"
             yield markdown_table(columns, cells)

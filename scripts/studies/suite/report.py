@@ -51,8 +51,8 @@ COLOURS = {LATENTS: CYCLE[0], PIXELS: CYCLE[1], RANDOM_ENCODER: BASELINE}
 HEAD = """# Suite
 
 PPO on the latents of a pretrained encoder, on pixels, and on the latents of a random encoder: the
-same network and mean image, with fresh weights and no pretraining. Its latents are standardised,
-because they hardly vary. Agents on pixels have SB3's `CnnPolicy` on 64 x 64 grey images and RL
+same network and mean image, with fresh weights and no pretraining. Latents are standardised.
+Agents on pixels have SB3's `CnnPolicy` on 64 x 64 grey images and RL
 Baselines3 Zoo's hyperparameters for Atari. One set of defaults serves all environments; frame skip
 and stack are the same for all agents of an environment. Each run has {minutes} minutes of one core,
 in which latents are pretrained, too: on the default number of frames, or on fewer where the

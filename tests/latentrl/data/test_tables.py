@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import latentrl as lrl
-from latentrl.data import read_labels
+from latentrl.data import read_labels, tables
 from tests.latentrl.data.writers import write
 
 VALUES = np.random.default_rng(0).normal(1.7e9, 1, (20, 3))
@@ -151,3 +151,8 @@ def test_missing_packages_are_named(
     with pytest.raises(ImportError, match=r"needs p.*: pip install 'latentrl\[tables\]', or") as e:
         lrl.as_frames(path)
     assert e.value.name is None, "the command line shows no traceback of it"
+
+
+@pytest.mark.parametrize(("version", "exact"), [("2.3.3", True), ("3.0.1", True), ("3.1.1", False)])
+def test_older_pandas_is_told_to_read_every_digit(version: str, exact: bool) -> None:
+    assert tables._exact(version) == ({"float_precision": "round_trip"} if exact else {})

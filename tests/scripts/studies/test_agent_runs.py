@@ -25,8 +25,7 @@ def test_a_random_encoder_has_fresh_weights_the_mean_image_and_standardised_late
     torch.testing.assert_close(found.encoder[0].offset, model.encoder[0].offset)
     # Without standardising, a policy would see next to nothing.
     assert found.encode(frames[:]).std(0).max() < 0.1 * model.encode(frames[:]).std(0).max()
-    for each, standardised in ((found, True), (model, False)):
-        flags = describe_agent(TrainConfig("PixelReach-v0"), each).hyperparameters
-        assert flags["normalize_latents"] == standardised
+    flags = describe_agent(TrainConfig("PixelReach-v0"), found).hyperparameters
+    assert flags["normalize_latents"]
     again = lrl.load(save_random(tmp_path / "trained", tmp_path / "again", seed=1), "cpu")
     np.testing.assert_array_equal(again.encode(frames[:4]), found.encode(frames[:4]))
