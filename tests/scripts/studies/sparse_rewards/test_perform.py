@@ -14,7 +14,9 @@ from scripts.studies.sparse_rewards.tasks import TASKS, Run, Task
 HEAD = "time/total_timesteps,rollout/ep_rew_mean\n"
 
 
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")  # after so few steps
+@pytest.mark.filterwarnings(
+    "ignore:.*(collapsed|agent may miss|return has not risen)"
+)  # after so few steps
 @pytest.mark.parametrize("bonus", [pytest.param("token_counts", marks=pytest.mark.slow), "none"])
 def test_run_keeps_its_curve_and_its_configuration(tiny: Path, bonus: str) -> None:
     file = perform.perform(Run("Tiny", bonus, 1))
@@ -42,7 +44,7 @@ def test_run_keeps_its_curve_and_its_configuration(tiny: Path, bonus: str) -> No
     assert file.stat().st_mtime_ns == before  # a finished run is not repeated
 
 
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss|return has not risen)")
 def test_last_checkpoint_of_dqn_is_evaluated(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "Tiny", Task("PixelReach-v0", 160, seeds=1, algo="dqn"))
     record = json.loads(perform.perform(Run("Tiny", "none", 0)).read_text())
