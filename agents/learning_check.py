@@ -26,17 +26,17 @@ class LearningCheck(BaseCallback):
         self.returns: list[list[float]] = []
         """Returns of the first episodes of each environment."""
         self.episodes = 0
+        """Episodes that have ended."""
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
         self.returns = self.returns or [[] for _ in infos]
         # As many of each environment: of all environments the short episodes end first.
         wanted = math.ceil(FIRST / len(infos))
-        for info, returns in zip(infos, self.returns, strict=True):
-            if "episode" in info:
-                self.episodes += 1
-                if len(returns) < wanted:
-                    returns.append(float(info["episode"]["r"]))
+        for i in np.flatnonzero(self.locals["dones"]):
+            self.episodes += 1
+            if len(self.returns[i]) < wanted:
+                self.returns[i].append(float(infos[i]["episode"]["r"]))
         return True
 
     def warn(self) -> None:

@@ -18,6 +18,7 @@ from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from tests.agents.small import CASES, make_venv, small_config, tiny_train
 from tests.latentrl.novelty import cases
+from tests.latentrl.training.helpers import InterruptAt
 
 GPU = "cuda"
 
@@ -87,7 +88,8 @@ def test_models_are_trained_on_the_gpu_and_used_on_the_cpu(
 def test_training_continues_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, model = observations((33, 40, 3)), lrl.beta_vae((33, 40, 3), 5)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Autoencoder, "losses", InterruptAt(10, model.losses))
+        interrupt = InterruptAt(10)
+        patched.setattr(Autoencoder, "losses", lambda *arguments: interrupt(*arguments))
         lrl.fit(model, x, SHORT, path=tmp_path, progress=False)
     assert next(model.parameters()).device.type == GPU
     config = dataclasses.replace(SHORT, device="cpu")
@@ -95,19 +97,6 @@ def test_training_continues_on_the_cpu(tmp_path: Path, monkeypatch: pytest.Monke
     history = lrl.fit(model, x, config, path=tmp_path, progress=False, resume=True)
     assert history.epochs[-1]["step"] == SHORT.steps
     assert model.device.type == "cpu"
-
-
-class InterruptAt:
-    """Losses of a model that is interrupted after so many calls."""
-
-    def __init__(self, calls: int, losses: Any) -> None:
-        self.calls, self.losses = calls, losses
-
-    def __call__(self, *arguments: Any) -> Any:
-        self.calls -= 1
-        if self.calls < 0:
-            raise KeyboardInterrupt
-        return self.losses(*arguments)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script")  # from torch itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,15 +119,15 @@ class References:
             ValueError: fewer than 3 observations differ.
         """
         limit = min(limit, MAX_VALUES // _width(model, held_out))
-        samples = [_sample(held_out, max(1, limit // 2), seed)]
-        samples.append(_sample(training, max(1, limit - len(samples[0])), seed))
-        held, seen = (all_features(model, sample) for sample in samples)
+        held_out = _sample(held_out, max(1, limit // 2), seed)
+        training = _sample(training, max(1, limit - len(held_out)), seed)
+        held, seen = (all_features(model, sample) for sample in (held_out, training))
         inputs, latents = (np.concatenate(parts) for parts in zip(held[:2], seen[:2], strict=True))
         scales = np.array([_deviation(inputs), _deviation(latents) / LATENTS])
         # Equal references would have a distance of 0 from one another, and no local scale. Features
         # of equal observations differ by rounding, in batches of another size or on a GPU.
-        observations = (o for sample in samples for batch in sample.batches() for o in batch)
-        first = first_of_equals(observations)
+        batches = itertools.chain(held_out.batches(), training.batches())
+        first = first_of_equals(itertools.chain.from_iterable(batches))
         vectors = np.unique(_joined(inputs[first], latents[first], scales), axis=0)
         if len(vectors) < 3:
             raise ValueError(

@@ -19,8 +19,6 @@ from latentrl.types import Array
 from latentrl.viz.explorer import explore
 from scripts.studies.speed import BENCHMARKS, Rows
 
-UNITS = {"explorer": "kB or ms", "devices": "frames/s, PPO in timesteps/s"}
-"""Units of the benchmark's rows, which are no frames per second."""
 FRAMES = 2_000
 SIZE = 64
 """Side of the images in pixels."""

@@ -32,9 +32,11 @@ from latentrl.utils.device import pick_device
 from latentrl.utils.registry import Registry
 
 Rows = list[tuple[str, float]]
-"""What was measured, and its rate in frames per second."""
+"""What was measured, and its value in the unit of the benchmark."""
 
 BENCHMARKS: Registry[Rows] = Registry("benchmark")
+UNITS = {"explorer": "kB or ms", "devices": "frames/s, PPO in timesteps/s"}
+"""Units of benchmarks whose rows are not frames per second alone."""
 
 WORLD_MODELS = {"name": "conv", "channels": (32, 64, 128, 256)}
 """The network of Ha & Schmidhuber 2018 (arXiv:1803.10122)."""

@@ -25,7 +25,7 @@ def step(check, returns):
     """Step all environments; None is no end of an episode."""
     infos = [{} if number is None else {"episode": {"r": number}} for number in returns]
     check.model.ep_info_buffer.extend(info["episode"] for info in infos if info)
-    check.locals = {"infos": infos}
+    check.locals = {"infos": infos, "dones": [bool(info) for info in infos]}
     assert check._on_step()
 
 
