@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from agents.train import Trained
-from latentrl import load, save
+from latentrl import load, save, warm_start
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.utils.io import read_json, write_csv
@@ -53,14 +53,17 @@ def logged(folder: Path) -> Iterator[None]:
     shutil.rmtree(folder / "runs", ignore_errors=True)
 
 
-def save_random(source: Path, out: Path, seed: int) -> Path:
-    """Save a model with the network of the pretrained one in ``source`` and fresh weights.
+def save_untrained(source: Path, out: Path, seed: int, general: bool = False) -> Path:
+    """Save a model with the network of the pretrained one in ``source``, before ``fit``.
 
-    It has no statistics of latents, as before ``fit``, so that agents standardise its latents.
+    Its weights are fresh, or the general-purpose ones. It has no statistics of latents, so that
+    agents standardise its latents.
     """
     trained = load(source, "cpu")
     torch.manual_seed(seed)
     model = Autoencoder(trained.config)
+    if general:
+        warm_start(model)
     # The mean image is no weight: without it the control would be weaker than it has to be.
     buffers = dict(trained.named_buffers())
     for name, buffer in model.named_buffers():

@@ -15,7 +15,7 @@ from agents.train import Trained, train
 from agents.train_config import FLAGS_FILE, TrainConfig
 from latentrl import load
 from latentrl.utils.io import read_json, write_json
-from scripts.studies.agent_runs import logged, save_random, write_curve
+from scripts.studies.agent_runs import logged, save_untrained, write_curve
 from scripts.studies.carracing.arms import ARMS, ENV, MINUTES, Arm, Run
 from scripts.studies.core import machine
 from scripts.studies.suite.clock import core_seconds
@@ -68,7 +68,7 @@ def _encoder(run: Run, arm: Arm) -> tuple[Path | None, dict[str, Any]]:
         write_json(file, {**cost, "quality": quality})
     if not arm.random:
         return out, read_json(file)
-    random = save_random(out, run.folder / "random", run.seed)
+    random = save_untrained(out, run.folder / "random", run.seed)
     return random, {"seconds": 0.0, "frames": 0}
 
 

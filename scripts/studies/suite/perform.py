@@ -22,11 +22,12 @@ from envs.make import backend_of
 from latentrl import load
 from latentrl.types import Array
 from latentrl.utils.io import read_json, write_json
-from scripts.studies.agent_runs import logged, save_random, write_curve
+from scripts.studies.agent_runs import logged, save_untrained, write_curve
 from scripts.studies.core import machine
 from scripts.studies.suite.clock import core_seconds
 from scripts.studies.suite.tasks import (
     ABLATIONS,
+    GENERAL,
     LATENTS,
     NEED_LATENTS,
     PIXELS,
@@ -67,8 +68,9 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
         pretraining = _pretrain(run, run.folder / "encoder", minutes)
     elif run.arm in NEED_LATENTS:
         encoder = _encoder_of_latents(run)
-        if run.arm == RANDOM_ENCODER:
-            encoder = save_random(encoder, run.folder / "encoder", run.seed)
+        if run.arm in (RANDOM_ENCODER, GENERAL):
+            out = run.folder / "encoder"
+            encoder = save_untrained(encoder, out, run.seed, general=run.arm == GENERAL)
         else:
             pretraining = read_json(dataclasses.replace(run, arm=LATENTS).result)["pretraining"]
     left = max(minutes - pretraining["seconds"] / 60, 1 / 60)

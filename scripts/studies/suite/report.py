@@ -187,22 +187,26 @@ def _ablations(found: Mapping[str, Found]) -> Iterator[str]:
     if rows:
         yield "## Without one default\n"
         yield (
-            "Return of latents less that of the same encoder with a stack of 1, and less that with "
-            "`--refine-at 50000`, at equal time; compared with the latents of the same seeds.\n"
+            "Return of latents less that without pretraining (the general-purpose weights from "
+            "which the encoder starts, as they are), less that of the same encoder with a stack of "
+            "1, and less that with `--refine-at 50000`, at equal time; compared with the latents "
+            "of the same seeds.\n"
         )
         yield markdown_table(("environment", *(f"latents - {arm}" for arm in ABLATIONS)), rows)
 
 
 def _ablation_row(env: str, found: Found) -> list[str]:
-    same = {LATENTS: found[LATENTS][:1], RANDOM_ACTIONS: found[RANDOM_ACTIONS]}
-    arms = ({**same, arm: found[arm]} for arm in ABLATIONS)
     return [
         env,
-        *(
-            _difference(difference(each, LATENTS, arm, "seconds"))
-            for arm, each in zip(ABLATIONS, arms, strict=True)
-        ),
+        *(_difference(difference(_same(found, arm), LATENTS, arm, "seconds")) for arm in ABLATIONS),
     ]
+
+
+def _same(found: Found, arm: str) -> Found:
+    """Return the runs of latents and of an arm that have the same seeds."""
+    seeds = {record.data["run"]["seed"] for record in found[arm]}
+    latents = [record for record in found[LATENTS] if record.data["run"]["seed"] in seeds]
+    return {**found, LATENTS: latents}
 
 
 def _rate(found: Sequence[Record]) -> float | None:

@@ -17,20 +17,23 @@ ENVS = (
     *("VizdoomBasic-v1", "VizdoomHealthGathering-v1", "MiniWorld-OneRoom-v0", "highway-fast-v0"),
     *("CrafterReward-v1", "CarRacing-v3", "MiniGridShifted-DoorKey-8x8-v0"),
 )
-LATENTS, PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS = (
-    *("latents", "pixels", "random_encoder", "random_actions"),
+LATENTS, PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS, GENERAL = (
+    *("latents", "pixels", "random_encoder", "random_actions", "general"),
 )
 ABLATIONS: dict[str, dict[str, Any]] = {
+    GENERAL: {},
     "no_stack": {"stack": 1},
     "refined": {"refine_at": (50_000,)},
 }
-"""Flags of the training that differ from those of latents, on the same encoder, by arm."""
+"""Flags of the training that differ from those of latents, by arm. The encoder is the same, but for
+``GENERAL``: it has the general-purpose weights from which that of latents starts."""
 SEEDS = {
     RANDOM_ACTIONS: 1,
     LATENTS: 3,
     PIXELS: 3,
     RANDOM_ENCODER: 2,
     **dict.fromkeys(ABLATIONS, 1),
+    GENERAL: 2,
 }
 """Runs of each arm, with the seeds from 0, in the order in which they are performed."""
 ARMS = tuple(SEEDS)

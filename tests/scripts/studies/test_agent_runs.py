@@ -8,7 +8,7 @@ import torch
 import latentrl as lrl
 from agents.describe import describe_agent
 from agents.train_config import TrainConfig
-from scripts.studies.agent_runs import save_random
+from scripts.studies.agent_runs import save_untrained
 from tests.latentrl.training.ball import ball_frames
 
 
@@ -17,7 +17,7 @@ def test_a_random_encoder_has_fresh_weights_the_mean_image_and_standardised_late
     model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
     config = lrl.FitConfig(steps=60, batch_size=16, learning_rate=3e-3)
     lrl.fit(model, frames, config, path=tmp_path / "trained", progress=False)
-    found = lrl.load(save_random(tmp_path / "trained", tmp_path / "random", seed=1), "cpu")
+    found = lrl.load(save_untrained(tmp_path / "trained", tmp_path / "random", seed=1), "cpu")
     assert not found.fitted
     assert found.config == model.config
     weights = [dict(each.encoder.named_parameters()) for each in (found, model.cpu())]
@@ -27,5 +27,19 @@ def test_a_random_encoder_has_fresh_weights_the_mean_image_and_standardised_late
     assert found.encode(frames[:]).std(0).max() < 0.1 * model.encode(frames[:]).std(0).max()
     flags = describe_agent(TrainConfig("PixelReach-v0"), found).hyperparameters
     assert flags["normalize_latents"]
-    again = lrl.load(save_random(tmp_path / "trained", tmp_path / "again", seed=1), "cpu")
+    again = lrl.load(save_untrained(tmp_path / "trained", tmp_path / "again", seed=1), "cpu")
     np.testing.assert_array_equal(again.encode(frames[:4]), found.encode(frames[:4]))
+
+
+def test_an_encoder_with_general_purpose_weights_has_them_as_they_are(tmp_path):
+    frames = ball_frames(64).frames
+    models = [
+        lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments) for _ in range(2)
+    ]
+    lrl.save(models[0], tmp_path / "source")
+    lrl.warm_start(models[1])
+    out = save_untrained(tmp_path / "source", tmp_path / "general", seed=0, general=True)
+    found = lrl.load(out, "cpu")
+    assert not found.fitted
+    for one, other in zip(found.parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other)

@@ -27,6 +27,7 @@ def write(results):
         run.result.parent.mkdir(parents=True, exist_ok=True)
         evaluation = {"mean": final, "returns": [final]}
         record = {"minutes": minutes, "machine": "one core", "stochastic": evaluation}
+        record["run"] = {"env": env, "arm": arm, "seed": seed}
         if arm != RANDOM_ACTIONS:
             quality = {"changing": changing, "explained": 0.9, "lost_detail": 0.1}
             seconds, collected = (60.0, 1_000) if arm == LATENTS else (0.0, 0)

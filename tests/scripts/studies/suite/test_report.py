@@ -40,7 +40,8 @@ def test_ablations_are_compared_with_the_same_seed(write):
         write(PONG, LATENTS, seed, final=final)
     assert "## Without one default" not in write_page().read_text()
     write(PONG, "refined", 0, final=2.0)
-    assert "| ALE/Pong-v5 |  | 3 (one run) |" in write_page().read_text()
+    write(PONG, "general", 1, final=10.0)
+    assert "| ALE/Pong-v5 | 40 (one run) |  | 3 (one run) |" in write_page().read_text()
 
 
 def test_notes_follow_the_goals(write):
