@@ -53,8 +53,7 @@ def swap_encoder(model: BaseAlgorithm, encoder: Encoder | str | Path) -> Encoder
         model: PPO, DQN or another algorithm of SB3, in ``VecNormalize`` over ``VecFrameStack`` over
             ``VecEpisodicCount`` over what ``wrap`` returns; the first three may be absent.
         encoder: one for the same observations, with latents of the same size, or the folder of a
-            saved one. An ``Autoencoder`` is copied, so that ``ReconstructionNovelty.live`` can be
-            passed, and continues to train.
+            saved one. An ``Autoencoder`` is copied, and can continue to train.
 
     Returns:
         The agent's new encoder, a frozen copy of an ``Autoencoder``; save it with the agent.

@@ -125,23 +125,6 @@ def test_uses_of_a_model() -> None:
         assert_close(np.asarray(use(cpu)), np.asarray(use(gpu)))
 
 
-@pytest.mark.parametrize("name", ["ReconstructionNovelty", "reconstruction"])
-def test_bonuses_that_contain_a_model_agree_with_the_cpu(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = []
-    for device in ("cpu", GPU):
-        tiny = cases.tiny_model().to(device)
-        with monkeypatch.context() as patched:
-            patched.setattr(cases, "tiny_model", lambda tiny=tiny: tiny)
-            bonus = cases.EVERY[name]()
-        cases.start(bonus)
-        scores.append(bonus.score(cases.transitions(0)))
-        bonus.step(cases.transitions(0))
-        assert np.isfinite(bonus.score(cases.transitions(1))).all()
-    assert_close(*scores)
-
-
 def test_agents_observe_the_same_latents() -> None:
     seen = []
     for model in twins("beta_vae", (32, 32, 3)):

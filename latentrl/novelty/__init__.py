@@ -7,7 +7,7 @@ from latentrl.novelty.counts import FirstVisits, HashCounts
 from latentrl.novelty.elliptical import Elliptical
 from latentrl.novelty.icm import ICM
 from latentrl.novelty.normalize import NormalizedBonus
-from latentrl.novelty.reconstruction import OnlineTraining, ReconstructionNovelty
+from latentrl.novelty.reconstruction import ReconstructionGain
 from latentrl.novelty.rnd import RND
 from latentrl.novelty.temporal_distance import TemporalDistance
 from latentrl.novelty.token_counts import TokenCounts
@@ -22,9 +22,8 @@ __all__ = [
     "HashCounts",
     "LatentHash",
     "NormalizedBonus",
-    "OnlineTraining",
     "Product",
-    "ReconstructionNovelty",
+    "ReconstructionGain",
     "Sum",
     "TemporalDistance",
     "TokenCounts",

@@ -17,9 +17,8 @@ from latentrl.novelty import (
     FirstVisits,
     HashCounts,
     NormalizedBonus,
-    OnlineTraining,
     Product,
-    ReconstructionNovelty,
+    ReconstructionGain,
     Sum,
     TemporalDistance,
     TokenCounts,
@@ -30,14 +29,6 @@ from latentrl.utils.io import read_tensors, write_tensors
 
 B, DIM, ACTIONS = 6, 4, 3
 MLP = {"name": "mlp", "hidden": (16,)}
-EAGER = OnlineTraining(
-    buffer_size=64,
-    learning_starts=0,
-    train_freq=B,
-    gradient_steps=4,
-    batch_size=16,
-    learning_rate=3e-3,
-)
 NO_FRAMES = np.zeros((B, 1), np.uint8)
 
 
@@ -91,7 +82,7 @@ QUICK = {
     "Elliptical": Elliptical,
     "RND": lambda: RND(learning_rate=3e-3, fraction=1.0),
     "ICM": lambda: ICM(ACTIONS, learning_rate=3e-3),
-    "ReconstructionNovelty": lambda: ReconstructionNovelty(tiny_model(), EAGER, floor=0.0),
+    "ReconstructionGain": lambda: ReconstructionGain(LatentLayout((2, 2), 1)),
     "TokenCounts": lambda: TokenCounts(LatentLayout(None, DIM)),
     "TemporalDistance": lambda: TemporalDistance(
         window=16, interval=2, gradient_steps=1, batch_size=8

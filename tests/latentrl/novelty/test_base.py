@@ -25,8 +25,6 @@ from tests.latentrl.novelty.cases import (
 )
 
 EACH = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
-UNSEEDED = ("reconstruction", "ReconstructionNovelty")
-"""Bonuses whose draws start from a new seed when they are resumed."""
 
 
 # Score, update and step.
@@ -141,8 +139,6 @@ def test_the_state_restores_the_scores_of_a_new_episode(make, tmp_path):
     for seed in (0, 1):
         first, *rest = (other.score(transitions(seed)) for other in others)
         assert all(np.array_equal(first, scores) for scores in rest)
-    if any(make is EVERY[name] for name in UNSEEDED):
-        return
     for other in others:
         for seed in (2, 0, 3):
             other.step(transitions(seed))
@@ -333,13 +329,6 @@ def test_wrong_scores_are_refused_by_the_name_of_the_class(scores, message):
                 call(transitions(0, 3))
 
 
-def test_icm_and_reconstruction_name_what_they_need():
+def test_icm_names_what_it_needs():
     with pytest.raises(ValueError, match=r"'icm' needs discrete actions, and these are None; use"):
         make_bonus("icm", tiny_model())
-
-    class Foreign:
-        latent_space, encode = tiny_model().latent_space, None
-
-    message = "'reconstruction' needs a latentrl.Autoencoder, got Foreign; use 'counts'"
-    with pytest.raises(ValueError, match=message):
-        make_bonus("reconstruction", Foreign())
