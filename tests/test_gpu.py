@@ -17,7 +17,6 @@ from envs import Environment, make_vector
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from tests.agents.small import CASES, make_venv, small_config, tiny_train
-from tests.latentrl.novelty import cases
 from tests.latentrl.training.helpers import InterruptAt
 
 GPU = "cuda"

@@ -1,11 +1,14 @@
 """Bonus diagnostics: tests that a novelty bonus rewards what is new, and nothing else."""
 
+from __future__ import annotations
+
+import functools
 from dataclasses import dataclass
 
-from scripts.studies.core import STUDIES
+from scripts.studies.core import STUDIES, Part, Result
 from scripts.studies.experiments import Experiments
 from scripts.studies.novelty.bonus_diagnostics import novelty
-from scripts.studies.novelty.noise import novelty_noise
+from scripts.studies.novelty.noise import measured_again, novelty_noise
 
 
 @STUDIES.register("bonus_diagnostics")
@@ -20,3 +23,13 @@ class BonusDiagnostics(Experiments):
 
     name = "bonus_diagnostics"
     parts = {"rooms": novelty, "noise": novelty_noise}
+
+    bonus: tuple[str, ...] = ()
+    """With --fresh, bonuses that the part noise trains with; others keep their results."""
+
+    def bound(self, name: str) -> Part:
+        """Return the function that runs a part, with the flags that it depends on."""
+        result = Result(self.name, name)
+        if name != "noise" or not self.bonus or not result.file.exists():
+            return super().bound(name)
+        return functools.partial(measured_again, result.read(), self.bonus)

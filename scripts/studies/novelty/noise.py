@@ -83,6 +83,28 @@ def novelty_noise() -> Study:
     return returns_lost(Extent(), list(BONUSES))
 
 
+def measured_again(known: Study, bonuses: Sequence[str]) -> Study:
+    """Return ``known`` with new results of some bonuses, in the order of all of them.
+
+    Raises:
+        ValueError: a bonus is unknown, or the results that are known are of other trainings.
+    """
+    for bonus in bonuses:
+        BONUSES[bonus]
+    found = returns_lost(Extent(), bonuses)
+    (old,), (new,) = known.tables, found.tables
+    if old.caption != new.caption:
+        raise ValueError(f"results of other trainings: {old.caption!r}, and now {new.caption!r}")
+    columns = {**_columns(old), **_columns(new)}
+    names = [name for name in ("", *BONUSES) if name in columns]
+    rows = list(zip(*(columns[name] for name in names), strict=True))
+    return Study([], [Table(new.caption, names, rows)])
+
+
+def _columns(table: Table) -> dict[str, list[str]]:
+    return {name: [row[i] for row in table.rows] for i, name in enumerate(table.columns)}
+
+
 def returns_lost(extent: Extent, bonuses: Sequence[str]) -> Study:
     """Return the table of what agents lose to noise; an interrupted call can be repeated."""
     levels = (0.0, NOISE)

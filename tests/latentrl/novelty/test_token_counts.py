@@ -107,8 +107,9 @@ def test_each_environment_has_an_episode_of_its_own():
 def test_cells_of_a_spatial_model_are_tokens(name, elsewhere):
     model = lrl.beta_vae((24, 16, 3), latent_dim=4 * 6, backbone={"name": "patches"})
     bonus = make_bonus(name, model)
-    assert (bonus.layout, bonus.hash.width) == (LatentLayout((3, 2), 4), 0.01)
-    bonus = TokenCounts(bonus.layout, bonus.by_position, width=1e-3)
+    tokens = bonus.tokens
+    assert (tokens.layout, tokens.hash.width) == (LatentLayout((3, 2), 4), 0.01)
+    bonus = TokenCounts(tokens.layout, tokens.by_position, width=1e-3)
     frames = np.zeros((1, 24, 16, 3), np.uint8)
     reset(bonus, model.encode(frames))
     frames[:, 8:16, 8:] = 255
