@@ -97,7 +97,7 @@ def measured_again(known: Study, bonuses: Sequence[str]) -> Study:
         raise ValueError(f"results of other trainings: {old.caption!r}, and now {new.caption!r}")
     columns = {**_columns(old), **_columns(new)}
     names = [name for name in ("", *BONUSES) if name in columns]
-    rows = list(zip(*(columns[name] for name in names), strict=True))
+    rows = [list(row) for row in zip(*(columns[name] for name in names), strict=True)]
     return Study([], [Table(new.caption, names, rows)])
 
 

@@ -8,9 +8,15 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 import latentrl as lrl
+from scripts.studies.core import Study, Table
 from scripts.studies.novelty import diagnostics_data, noise
 from scripts.studies.novelty.diagnostics_data import DOOR_KEY, NOISE, Extent, encoder, with_noise
-from scripts.studies.novelty.noise import NoisyFrames, returns_lost, trained_return
+from scripts.studies.novelty.noise import (
+    NoisyFrames,
+    measured_again,
+    returns_lost,
+    trained_return,
+)
 
 # Models of so few frames may well not use their latents.
 pytestmark = pytest.mark.filterwarnings("ignore:the latents have collapsed")
@@ -123,6 +129,22 @@ def test_an_interrupted_study_is_resumed_and_a_finished_one_starts_again(untrain
     assert len(untrained.calls) == 3 + 2, "the two that were finished are not trained again"
     returns_lost(FEW, ["rnd"])
     assert len(untrained.calls) == 3 + 2 + 4
+
+
+def test_some_bonuses_are_measured_again_and_others_keep_their_results(untrained, monkeypatch):
+    monkeypatch.setattr(noise, "Extent", lambda: FEW)
+    (known,) = returns_lost(FEW, ["rnd", "icm"]).tables
+    old = Study(
+        [], [Table(known.caption, known.columns, [[*row[:2], "old"] for row in known.rows])]
+    )
+    (table,) = measured_again(old, ["rnd", "counts"]).tables
+    assert table.columns == ["", "counts", "icm", "rnd"]
+    assert [row[2] for row in table.rows] == ["old"] * 3
+    assert table.rows[2] == ["return lost: at most 0.05", "-0.250 pass", "old", "0.250 FAIL"]
+    with pytest.raises(ValueError, match="results of other trainings: 'Other', and now 'Mean of"):
+        measured_again(Study([], [Table("Other", ["", "rnd"], [])]), ["counts"])
+    with pytest.raises(ValueError, match="unknown novelty 'newness'"):
+        measured_again(old, ["newness"])
 
 
 @pytest.mark.slow
