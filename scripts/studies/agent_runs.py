@@ -21,8 +21,9 @@ from latentrl import load, save, warm_start
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.utils.io import read_json, write_csv
-from scripts.studies.sparse_rewards.perform import logged_rows
 
+TIMESTEPS = "time/total_timesteps"
+"""Column of SB3's log."""
 CURVE = ("env_frames", "seconds", "return")
 """Columns of a learning curve; the pretraining is part of both axes."""
 Axis = Literal["env_frames", "seconds"]
@@ -79,7 +80,7 @@ def write_curve(trained: Trained, pretraining: Mapping[str, Any], file: Path) ->
     skip = trained.config.environment.frame_skip
     rows, before, clock = [], float(pretraining["seconds"]), 0.0
     for row in logged_rows(trained.path):
-        timesteps, mean = row.get("time/total_timesteps"), row.get("rollout/ep_rew_mean")
+        timesteps, mean = row.get(TIMESTEPS), row.get("rollout/ep_rew_mean")
         if timesteps and mean:
             if float(row["time/clock"]) < clock:
                 before += clock  # the clock of a resumed run starts anew
@@ -87,6 +88,18 @@ def write_curve(trained: Trained, pretraining: Mapping[str, Any], file: Path) ->
             frames = (int(timesteps) + pretraining["frames"]) * skip
             rows.append([frames, round(before + clock, 1), float(mean)])
     write_csv(file, [CURVE, *rows])
+
+
+def logged_rows(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of SB3's CSV logs, without those that a resumed run repeated."""
+    rows: list[dict[str, str]] = []
+    for file in sorted(folder.glob("progress-*.csv")):
+        # The name holds the timestep at which the process started or resumed.
+        start = int(file.stem.removeprefix("progress-"))
+        rows = [row for row in rows if 0 < int(row.get(TIMESTEPS) or 0) <= start]
+        with file.open(newline="", encoding="utf-8") as lines:
+            rows += list(csv.DictReader(lines))
+    return rows
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from stable_baselines3.common.logger import KVWriter
 
 from agents.autosave import OrderlyLogger, StopByClock
 from agents.train_config import TrainConfig
-from scripts.studies.sparse_rewards.perform import logged_rows
+from scripts.studies.agent_runs import logged_rows
 from tests.agents.small import tiny_train
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import fcntl
 from pathlib import Path
@@ -20,6 +19,7 @@ from agents.train_config import TrainConfig
 from latentrl.data.frames import evenly_spaced
 from latentrl.training.checkpoint import load
 from latentrl.utils.io import read_json, write_csv, write_json
+from scripts.studies.agent_runs import TIMESTEPS, logged_rows, save_untrained
 from scripts.studies.core import FOLDER
 from scripts.studies.sparse_rewards.tasks import NO_BONUS, TASKS, Run, Task
 
@@ -29,7 +29,7 @@ EPISODES = 200
 MOST_ROWS = 500
 """Most rows of a learning curve."""
 CURVE = {
-    "timesteps": "time/total_timesteps",
+    "timesteps": TIMESTEPS,
     "return": "rollout/ep_rew_mean",
     "length": "rollout/ep_len_mean",
     "intrinsic_reward": "novelty/intrinsic_reward",
@@ -62,10 +62,20 @@ def _encoder(task: Task, seed: int) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (path / "done.json").exists():
             started = (path / "pretraining.json").exists()
-            result = pretrain(PretrainConfig(task.env, seed=seed, out=path, resume=started))
+            flags = {"untuned": task.untuned, "seed": seed, "out": path, "resume": started}
+            result = pretrain(PretrainConfig(task.env, **flags))
             seconds = result.collect_seconds + result.fit_seconds
             write_json(path / "done.json", {"frames": len(result.frames), "seconds": seconds})
-    return path
+    return _untrained(path, seed) if task.random_encoder else path
+
+
+def _untrained(path: Path, seed: int) -> Path:
+    out = path.with_name(f"{path.name}-random")
+    if not (out / "done.json").exists():
+        save_untrained(path, out, seed)
+        write_json(out / "pretraining.json", read_json(path / "pretraining.json"))
+        write_json(out / "done.json", {"frames": 0, "seconds": 0.0})
+    return out
 
 
 def _train_config(run: Run, encoder: Path) -> TrainConfig:
@@ -73,6 +83,7 @@ def _train_config(run: Run, encoder: Path) -> TrainConfig:
     return TrainConfig(
         task.env,
         vae=encoder,
+        untuned=task.untuned,
         algo=task.algo,
         timesteps=task.timesteps,
         novelty=None if run.bonus == NO_BONUS else run.bonus,
@@ -90,22 +101,10 @@ def write_curve(folder: Path, file: Path) -> None:
     rows = [
         [row.get(source, "") for source in CURVE.values()]
         for row in logged_rows(folder)
-        if row.get(CURVE["timesteps"])
+        if row.get(TIMESTEPS)
     ]
     kept = [*evenly_spaced(len(rows), MOST_ROWS)[:-1], len(rows) - 1] if rows else []
     write_csv(file, [list(CURVE), *(rows[i] for i in kept)])
-
-
-def logged_rows(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of SB3's CSV logs, without those that a resumed run repeated."""
-    rows: list[dict[str, str]] = []
-    for file in sorted(folder.glob("progress-*.csv")):
-        # The name holds the timestep at which the process started or resumed.
-        start = int(file.stem.removeprefix("progress-"))
-        rows = [row for row in rows if 0 < int(row.get(CURVE["timesteps"]) or 0) <= start]
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows += list(csv.DictReader(lines))
-    return rows
 
 
 def _record(run: Run, encoder: Path) -> dict[str, Any]:

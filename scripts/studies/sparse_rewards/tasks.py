@@ -12,6 +12,8 @@ from scripts.studies.core import DOCS
 
 RESULTS = DOCS / "results" / "sparse_rewards"
 NO_BONUS = "none"
+SHIFTED = "MiniGridShifted-DoorKey-8x8-v0"
+"""View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
 
@@ -35,6 +37,10 @@ class Task:
     """Measure of the goal: the fraction of episodes with a reward, or the mean return."""
     goal: float = 0.9
     """Least value of the measure; 0 requires a confidence interval above 0."""
+    untuned: bool = False
+    """Whether encoder and agent have the defaults of any environment."""
+    random_encoder: bool = False
+    """Whether the encoder has fresh weights, in the network that is chosen for the frames."""
     known: str = ""
     """Published results."""
 
@@ -78,6 +84,16 @@ TASKS = {
         algo="dqn",
         bonuses=("position_token_counts", NO_BONUS),
         weight=0.05,
+    ),
+    "DoorKey-8x8-shifted": Task(
+        SHIFTED,
+        250_000,
+        3,
+        bonuses=("token_counts", "reconstruction", "rnd", NO_BONUS),
+        untuned=True,
+    ),
+    "DoorKey-8x8-shifted-random-encoder": Task(
+        SHIFTED, 250_000, 3, bonuses=("token_counts",), untuned=True, random_encoder=True
     ),
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
 import latentrl as lrl
 from agents.describe import describe_agent
 from agents.train_config import TrainConfig
-from scripts.studies.agent_runs import save_untrained
+from scripts.studies.agent_runs import TIMESTEPS, logged_rows, save_untrained
 from tests.latentrl.training.ball import ball_frames
 
 
@@ -42,3 +44,12 @@ def test_an_encoder_with_general_purpose_weights_has_them_as_they_are(tmp_path):
     assert not found.fitted
     for one, other in zip(found.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_repeated_rows_of_a_resumed_run_are_dropped(tmp_path: Path) -> None:
+    head = f"{TIMESTEPS},rollout/ep_rew_mean\n"
+    first = head + "100,0.1\n,0.3\n200,0.2\n300,0.9\n"
+    (tmp_path / "progress-000000000.csv").write_text(first)
+    (tmp_path / "progress-000000200.csv").write_text(head + "300,0.4\n")
+    rows = [tuple(row.values()) for row in logged_rows(tmp_path)]
+    assert rows == [("100", "0.1"), ("200", "0.2"), ("300", "0.4")]

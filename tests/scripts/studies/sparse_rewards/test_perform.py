@@ -51,14 +51,6 @@ def test_last_checkpoint_of_dqn_is_evaluated(tiny: Path, monkeypatch: pytest.Mon
     assert record["stochastic"]["episodes"] == 4
 
 
-def test_repeated_rows_of_a_resumed_run_are_dropped(tmp_path: Path) -> None:
-    first = HEAD + "100,0.1\n,0.3\n200,0.2\n300,0.9\n"
-    (tmp_path / "progress-000000000.csv").write_text(first)
-    (tmp_path / "progress-000000200.csv").write_text(HEAD + "300,0.4\n")
-    rows = [tuple(row.values()) for row in perform.logged_rows(tmp_path)]
-    assert rows == [("100", "0.1"), ("200", "0.2"), ("300", "0.4")]
-
-
 def test_long_curves_are_thinned_and_keep_their_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,3 +70,21 @@ def test_short_curves_are_kept_whole(tmp_path: Path) -> None:
     perform.write_curve(tmp_path, tmp_path / "curve.csv")
     lines = (tmp_path / "curve.csv").read_text().splitlines()
     assert lines == [",".join(perform.CURVE), "100,0.1,,,", "200,0.2,,,"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss|return has not risen)")
+def test_a_random_encoder_shares_the_network_and_costs_no_frames(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (False, True):
+        task = Task("PixelReach-v0", 1_024, untuned=True, random_encoder=name)
+        monkeypatch.setitem(TASKS, f"Tiny-{name}", task)
+    trained, random = (
+        json.loads(perform.perform(Run(f"Tiny-{name}", "none", 0)).read_text())
+        for name in (False, True)
+    )
+    assert random["encoder"] == trained["encoder"]
+    assert random["pretraining"]["config"] == trained["pretraining"]["config"]
+    assert (random["pretraining"]["frames"], random["training"]["untuned"]) == (0, True)
+    assert random["training"]["vae"] == trained["training"]["vae"] + "-random"
