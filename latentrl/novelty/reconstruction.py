@@ -74,8 +74,8 @@ class ReconstructionGain(Bonus):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned."""
-        self._set_precision(state["precision"].numpy().copy())
         self.tokens.load_state_dict(state)
+        self._set_precision(state["precision"].numpy().copy())
 
     def metrics(self) -> dict[str, float]:
         """Return the number of distinct tokens, and the fraction u over all positions."""
