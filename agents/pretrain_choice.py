@@ -21,6 +21,8 @@ WARM_STEPS, STEPS = 500, 1_500
 """Gradient steps of a chosen encoder, from general-purpose weights and from fresh ones."""
 WARM_FRAMES = 4_000
 """Frames for a chosen encoder from general-purpose weights; others have ``FRAMES``."""
+MEASURED_FRAMES = 500
+"""Frames for one that keeps these weights: it is chosen from them, and learns the mean image."""
 
 
 def with_choice(
@@ -37,7 +39,7 @@ def with_choice(
         config,
         option=tuple(f"{name}={json.dumps(value)}" for name, value in own.items()),
         learning_rate=config.learning_rate or LEARNING_RATE,
-        steps=config.steps if config.steps or config.epochs else steps,
+        steps=steps if config.steps is None and config.epochs is None else config.steps,
         from_scratch=not warm,
         **fields,
     )
@@ -45,7 +47,9 @@ def with_choice(
 
 def default_frames(config: PretrainConfig, space: spaces.Box, preprocessing: Preprocessing) -> int:
     """Return the frames to collect of ``space`` where the flags say no number."""
-    return WARM_FRAMES if starts_warm(config, space, preprocessing) else FRAMES
+    if not starts_warm(config, space, preprocessing):
+        return FRAMES
+    return MEASURED_FRAMES if config.steps == 0 else WARM_FRAMES
 
 
 def starts_warm(config: PretrainConfig, space: spaces.Box, preprocessing: Preprocessing) -> bool:

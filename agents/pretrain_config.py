@@ -57,7 +57,7 @@ class PretrainConfig:
     is chosen from the frames has 500 gradient steps from general-purpose weights, or 1,500 from
     fresh ones."""
     steps: int | None = None
-    """Gradient steps; replaces --epochs."""
+    """Gradient steps; replaces --epochs. With 0 an encoder keeps its general-purpose weights."""
     batch_size: int | None = None
     """Frames per gradient step; if not given, the environment's default, or 16 for images of an
     environment, or 128."""
@@ -243,6 +243,8 @@ def fit_config(config: PretrainConfig) -> FitConfig:
         epochs=config.epochs,
         steps=config.steps,
         patience=PATIENCE if open_ended else None,
+        # Without gradient steps the mean image alone is learned, and the check can have more frames.
+        validation=0.5 if config.steps == 0 else FitConfig.validation,
         batch_size=BATCH_SIZE if config.batch_size is None else config.batch_size,
         learning_rate=LEARNING_RATE if config.learning_rate is None else config.learning_rate,
         seed=config.seed,

@@ -23,7 +23,8 @@ class FitConfig:
     epochs: int | None = None
     """Passes over the training frames; None is 8, or as many as make 1,500 gradient steps."""
     steps: int | None = None
-    """Gradient steps; replaces ``epochs``."""
+    """Gradient steps; replaces ``epochs``. With 0 the weights stay as they are: ``fit`` measures what
+    does not come from gradients, as the mean image and the statistics of the latents."""
     batch_size: int = 128
     """Frames per gradient step."""
     learning_rate: float = 1e-3
@@ -49,10 +50,10 @@ class FitConfig:
         """Raise ``ValueError`` for an invalid value."""
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
-        for name in ("epochs", "steps", "patience"):
+        for name, least in (("epochs", 1), ("steps", 0), ("patience", 1)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1 or None, got {value}")
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least} or None, got {value}")
         if not self.learning_rate > 0:  # also refuses NaN
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
@@ -70,8 +71,9 @@ class FitConfig:
     def total_steps(self, frames: int) -> int:
         """Return the gradient steps of a whole training, which an early stop cuts short."""
         per_epoch = self.steps_per_epoch(frames)
-        enough = max(EPOCHS, math.ceil(LEAST_STEPS / per_epoch))
-        return self.steps or (self.epochs or enough) * per_epoch
+        if self.steps is not None:
+            return self.steps
+        return (self.epochs or max(EPOCHS, math.ceil(LEAST_STEPS / per_epoch))) * per_epoch
 
     def validation_interval(self, frames: int) -> int:
         """Return the gradient steps between two validations, a multiple of an epoch's."""

@@ -57,9 +57,9 @@ def fit(
 ) -> History:
     """Train ``model`` in place; it ends with the weights that were best on the validation frames.
 
-    A ``pca`` model is solved and a ``random`` one keeps its weights; both get latent statistics. If
-    a model needs another one, as ``dae_beta_vae`` does, ``fit`` trains that one first, on the same
-    split.
+    A ``pca`` model is solved, and a ``random`` one keeps its weights, as every model does with
+    ``steps=0``; all get latent statistics. If a model needs another one, as ``dae_beta_vae`` does,
+    ``fit`` trains that one first, on the same split.
 
     Args:
         model: the model to train.
@@ -124,7 +124,7 @@ def _fit(
 
 def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
     model, config = trainer.model, trainer.config
-    if model.config.training == "gradient":
+    if model.config.training == "gradient" and config.steps != 0:
         trainer.train(resume, progress)
         _warn_of_collapse(model)
     elif model.config.training == "pca":

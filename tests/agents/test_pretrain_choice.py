@@ -12,7 +12,14 @@ from gymnasium import spaces
 import agents.pretrain
 import latentrl as lrl
 from agents.pretrain import build_model, pretrain
-from agents.pretrain_choice import STEPS, WARM_FRAMES, WARM_STEPS, default_frames, with_choice
+from agents.pretrain_choice import (
+    MEASURED_FRAMES,
+    STEPS,
+    WARM_FRAMES,
+    WARM_STEPS,
+    default_frames,
+    with_choice,
+)
 from agents.pretrain_config import (
     BATCH_SIZE,
     FRAMES,
@@ -57,6 +64,8 @@ def test_environments_with_a_tuned_encoder_keep_it():
     ("changes", "size", "expected"),
     [
         ({}, 64, WARM_FRAMES),
+        ({"steps": 0}, 64, MEASURED_FRAMES),
+        ({"steps": 0, "from_scratch": True}, 64, FRAMES),
         ({"from_scratch": True}, 64, FRAMES),
         ({"latent_dim": 32}, 64, FRAMES),
         ({"model": "vae"}, 64, FRAMES),

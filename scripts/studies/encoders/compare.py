@@ -23,8 +23,6 @@ from scripts.studies.core import Row, Study
 FRAMES = 2_000
 """Frames that are collected of each environment."""
 SHOWN = 8
-NO_LEARNING = 1e-12
-"""Learning rate of the encoder without training, which ``fit`` gives mean image and statistics."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +77,8 @@ def _flags(config: PretrainConfig, arm: Arm) -> PretrainConfig:
 
 def _fitted(config: PretrainConfig, training: Frames, held_out: Frames) -> Fitted:
     model = build_model(config, training.observation_space, from_environment=True)
-    flags = fit_config(dataclasses.replace(config, steps=max(1, config.steps or 0)))
-    if not config.steps:
-        flags = dataclasses.replace(flags, learning_rate=NO_LEARNING)
     start = time.process_time()
-    fit(model, training, flags, progress=False)
+    fit(model, training, fit_config(config), progress=False)
     seconds = time.process_time() - start
     return Fitted(model, quality(model, held_out), float(health(model, held_out).kl.sum()), seconds)
 

@@ -14,7 +14,7 @@ import latentrl as lrl
     [
         ({"epochs": 0}, "epochs must be at least 1 or None, got 0"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"steps": 0}, "steps must be at least 1 or None, got 0"),
+        ({"steps": -1}, "steps must be at least 0 or None, got -1"),
         ({"patience": 0}, "patience must be at least 1 or None, got 0"),
         ({"learning_rate": 0.0}, r"learning_rate must be positive, got 0\.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive, got nan"),
@@ -34,6 +34,7 @@ def test_few_frames_get_many_epochs() -> None:
     assert config.total_steps(100_000) == 8 * 782
     assert lrl.FitConfig(epochs=3).total_steps(556) == 15
     assert lrl.FitConfig(epochs=3, steps=7).total_steps(556) == 7
+    assert lrl.FitConfig(steps=0).total_steps(556) == 0
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,16 @@ def test_a_random_model_keeps_its_weights(vectors: Any) -> None:
     np.testing.assert_allclose(model.latent_std, model.encode(validation[:]).std(0), atol=1e-5)
 
 
+def test_without_gradient_steps_the_weights_stay_and_statistics_are_measured(images: Any) -> None:
+    model = lrl.beta_vae(images.shape[1:], 64, backbone={"name": "spatial"})
+    before = [p.clone() for p in model.parameters()]
+    history = run(model, images, config=settings(steps=0))
+    assert (history.epochs, history.best_step, model.fitted) == ([], 0, True)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    found = model.encode(history.validation[:]).std(0)
+    np.testing.assert_allclose(model.latent_std, found, atol=1e-6)
+
+
 def test_a_solved_model_has_a_history(vectors: Any, tmp_path: Path) -> None:
     callback = Recorder()
     history = run(lrl.pca((8,), 3), vectors, callbacks=[callback], path=tmp_path)
