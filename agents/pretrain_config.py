@@ -243,7 +243,7 @@ def fit_config(config: PretrainConfig) -> FitConfig:
         epochs=config.epochs,
         steps=config.steps,
         patience=PATIENCE if open_ended else None,
-        # Without gradient steps the mean image alone is learned, and the check can have more frames.
+        # Without gradient steps only the mean image is learned, so that the check can have more.
         validation=0.5 if config.steps == 0 else FitConfig.validation,
         batch_size=BATCH_SIZE if config.batch_size is None else config.batch_size,
         learning_rate=LEARNING_RATE if config.learning_rate is None else config.learning_rate,

@@ -23,8 +23,8 @@ class FitConfig:
     epochs: int | None = None
     """Passes over the training frames; None is 8, or as many as make 1,500 gradient steps."""
     steps: int | None = None
-    """Gradient steps; replaces ``epochs``. With 0 the weights stay as they are: ``fit`` measures what
-    does not come from gradients, as the mean image and the statistics of the latents."""
+    """Gradient steps; replaces ``epochs``. With 0 the weights stay as they are, and ``fit``
+    measures the mean image and the statistics of the latents alone."""
     batch_size: int = 128
     """Frames per gradient step."""
     learning_rate: float = 1e-3
