@@ -42,7 +42,7 @@ class ReconstructionGain(Bonus):
         if not prior > 0:
             raise ValueError(f"prior must be positive, got {prior}")
         self.layout = layout
-        self.tokens = NewTokens(layout, True, layout.token_width, seed)
+        self.tokens = NewTokens(layout, True, layout.token_width / 10, seed)
         self._set_precision(prior * np.eye(layout.channels + layout.cells))
 
     def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:

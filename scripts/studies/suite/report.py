@@ -89,11 +89,12 @@ def write_page() -> Path:
     found = {env: arms for env, arms in found.items() if any(arms[arm] for arm in AGENTS)}
     if not found:
         raise ValueError(f"no results in {RESULTS}: run python scripts/study.py suite")
-    first = next(arms[arm][0] for arms in found.values() for arm in AGENTS if arms[arm])
-    check_minutes([run for arms in found.values() for arm in AGENTS for run in arms[arm]])
+    agents = [run for arms in found.values() for arm in AGENTS for run in arms[arm]]
+    check_minutes(agents)
+    machines = dict.fromkeys(run.data["machine"] for run in agents)
     blocks = [
-        HEAD.format(minutes=f"{first.data['minutes']:g}"),
-        f"Machine: {first.data['machine']}.\n",
+        HEAD.format(minutes=f"{agents[0].data['minutes']:g}"),
+        f"Machine: {'; '.join(machines)}.\n",
         "## Goals\n",
         markdown_table(("goal", "reached on", "met"), list(goals(found))),
         *([NOTES.read_text(encoding="utf-8")] if NOTES.exists() else []),
