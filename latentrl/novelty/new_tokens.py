@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,9 +11,6 @@ from torch import Tensor
 
 from latentrl.novelty.counters import EpisodicSet, LatentHash, LifelongCounter
 from latentrl.types import Array, LatentLayout
-
-CHECKED, MOST_UNKNOWN = 100_000, 0.9
-"""New tokens after which u is checked, and u from which a position shows nothing that returns."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +73,21 @@ class NewTokens:
 
     def add(self, env_ids: Array, found: Found) -> None:
         """Count the new tokens, once per episode."""
-        before = self._new.sum()
         self._new += found.new.sum(0)
         self._unknown += (found.new & (found.counts == 0)).sum(0)
-        if before < CHECKED <= self._new.sum():
-            self._warn_where_nothing_returns()
         self.counter.increment(found.keys[found.new])
         self.visited.add(env_ids, found.keys)
+
+    @property
+    def new_so_far(self) -> int:
+        """Number of tokens that were new in their episode so far."""
+        return int(self._new.sum())
+
+    @property
+    def least_unknown(self) -> float:
+        """Smallest u over the positions where a token was new."""
+        shown = self._new > 0
+        return float((self._unknown[shown] / self._new[shown]).min(initial=1.0))
 
     @property
     def factor(self) -> Array:
@@ -110,17 +114,6 @@ class NewTokens:
             "distinct_tokens": float(self.counter.distinct),
             "unknown_fraction": unknown_fraction,
         }
-
-    def _warn_where_nothing_returns(self) -> None:
-        if (self._unknown >= MOST_UNKNOWN * self._new).all():
-            warnings.warn(
-                f"at every position of the latent at least {MOST_UNKNOWN:.0%} of the tokens that "
-                "were new in their episode were in no episode before: this bonus cannot separate "
-                "new from familiar states; use 'temporal_distance' or 'elliptical', or latents "
-                "with fewer values, such as quantised ones",
-                UserWarning,
-                stacklevel=5,
-            )
 
     def _keys(self, latents: Array) -> Array:
         if latents.shape[1] != self.layout.latent_dim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,6 +16,8 @@ from latentrl.types import Array, Encoder, LatentLayout, Transitions
 
 COUNTS_WEIGHT = 0.01
 """Weight of ``counts`` beside tokens: whole latents are new at most steps, tokens at few."""
+CHECKED, MOST_UNKNOWN = 100_000, 0.9
+"""New tokens after which u is checked, and u from which a position shows nothing that returns."""
 
 
 class TokenCounts(Bonus):
@@ -67,7 +70,10 @@ class TokenCounts(Bonus):
         """Score, then update, with the keys and counts of one look-up."""
         found = self._find(transitions)
         scores = self._scores(found)
+        before = self.tokens.new_so_far
         self.tokens.add(transitions.env_ids, found)
+        if before < CHECKED <= self.tokens.new_so_far:
+            self._warn_where_nothing_returns()
         return scores
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -84,6 +90,16 @@ class TokenCounts(Bonus):
 
     def _find(self, transitions: Transitions) -> Found:
         return self.tokens.find(transitions.env_ids, transitions.next_latents)
+
+    def _warn_where_nothing_returns(self) -> None:
+        if self.tokens.least_unknown >= MOST_UNKNOWN:
+            warnings.warn(
+                f"at every position of the latent at least {MOST_UNKNOWN:.0%} of the tokens that "
+                "were new in their episode were in no episode before: counts cannot separate new "
+                "from familiar states; use 'reconstruction', 'elliptical' or 'temporal_distance'",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _scores(self, found: Found) -> Array:
         scores: Array = (found.new * self.tokens.factor / np.sqrt(found.counts + 1.0)).sum(1)

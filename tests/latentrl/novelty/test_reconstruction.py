@@ -15,7 +15,7 @@ LAYOUT = LatentLayout((2, 2), CHANNELS)
 
 
 def latents(rng: np.random.Generator, count: int = B) -> np.ndarray:
-    """Draw latents of which most cells are equal, on the grid of ``token_width``."""
+    """Draw latents of which most cells are equal, multiples of 0.1."""
     values = 0.1 * rng.integers(-9, 9, (count, CHANNELS, CELLS))
     shown = rng.random((count, 1, CELLS)) < 0.3
     return (values * shown).reshape(count, -1).astype(np.float32)

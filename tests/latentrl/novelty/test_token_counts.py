@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ from gymnasium import spaces
 
 import latentrl as lrl
 from latentrl.novelty import TokenCounts, make_bonus
+from latentrl.novelty import token_counts as module
 from latentrl.types import LatentLayout
 from tests.latentrl.novelty.cases import reaching, reset, tiny_model, transitions
 
@@ -138,3 +140,20 @@ def test_a_layout_of_other_latents_is_refused():
     assert make_bonus("token_counts", tiny_model()).score(transitions(0)).shape == (6,)
     with pytest.raises(ValueError, match="positive width, got bits=32, width=0"):
         TokenCounts(LAYOUT, width=0)
+
+
+@pytest.mark.parametrize(("known", "warned"), [(0, 1), (1, 0)])
+def test_it_warns_once_where_nothing_returns_at_any_position(monkeypatch, known, warned):
+    monkeypatch.setattr(module, "CHECKED", 100)
+    bonus, rng = TokenCounts(LatentLayout((1, 3), 1), by_position=True), np.random.default_rng(0)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(80):
+            reset(bonus, np.zeros((1, 3)))
+            noise = 100 * rng.standard_normal((1, 3))
+            noise[:, :known] = 1.0
+            bonus.step(reaching(noise))
+    assert len(found) == warned
+    if warned:
+        assert "at every position of the latent at least 90% of the tokens" in str(found[0].message)
+        assert "use 'reconstruction', 'elliptical' or 'temporal_distance'" in str(found[0].message)
