@@ -108,7 +108,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         frames = collect_frames(config) if data is None else data
         collected = time.perf_counter()
         space = frames.observation_space
-        config = _with_encoder(config, frames)
+        config = with_encoder(config, frames)
         write_json(path / FLAGS_FILE, as_json(config))
         model = build_model(config, space, from_environment=_from_environment(data))
         history = _fit(model, frames, config, path)
@@ -130,7 +130,7 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     return config, path or new_run("vae", config.env, config.model), data
 
 
-def _with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:
+def with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:
     """Choose the encoder of an environment's images where no flag does, and their batch size."""
     from_environment = environment_of(frames) is not None and len(frames) > 0
     if not from_environment or not is_image(frames.observation_space):

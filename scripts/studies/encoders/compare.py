@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.pretrain import PretrainConfig, build_model, collect_frames
-from agents.pretrain_choice import with_choice
-from agents.pretrain_config import IMAGE_BATCH_SIZE, completed, fit_config
-from envs import defaults_for
-from latentrl import Frames, Preprocessing, Quality, fit, health, quality
+from agents.pretrain import PretrainConfig, build_model, collect_frames, with_encoder
+from agents.pretrain_config import completed, fit_config
+from latentrl import Frames, Quality, fit, health, quality
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.viz.images import grid, to_rgb
@@ -60,12 +58,9 @@ def study(env_id: str, arms: Sequence[Arm]) -> Study:
     torch.set_num_threads(1)
     config = completed(PretrainConfig(env_id, untuned=True, frames=FRAMES), None)
     frames = collect_frames(config)
-    side = defaults_for(env_id).size
-    preprocessing = Preprocessing(defaults_for(env_id).crop, (side, side) if side else None)
-    config = dataclasses.replace(config, batch_size=IMAGE_BATCH_SIZE)
-    frames = frames.distinct()  # so that no held-out frame is one of the training
-    config = with_choice(config, frames, preprocessing)
-    training, held_out = frames.split(0.1, config.seed)
+    config = with_encoder(config, frames)
+    # Distinct, so that no held-out frame is one of the training.
+    training, held_out = frames.distinct().split(0.1, config.seed)
     fitted = {arm.name: _fitted(_flags(config, arm), training, held_out) for arm in arms}
     return Study(_rows(fitted), images=_images(arms, fitted, held_out))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scripts.studies.core import STUDIES, Part, Result
 from scripts.studies.experiments import Experiments
-from scripts.studies.novelty.bonus_diagnostics import novelty
+from scripts.studies.novelty.bonus_diagnostics import novelty, novelty_untuned
 from scripts.studies.novelty.noise import measured_again, novelty_noise
 
 
@@ -22,7 +22,7 @@ class BonusDiagnostics(Experiments):
     """
 
     name = "bonus_diagnostics"
-    parts = {"rooms": novelty, "noise": novelty_noise}
+    parts = {"rooms": novelty, "untuned": novelty_untuned, "noise": novelty_noise}
 
     bonus: tuple[str, ...] = ()
     """With --fresh, bonuses that the part noise trains with; others keep their results."""

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from gymnasium import spaces
 
+from agents.pretrain_choice import WARM_FRAMES
 from envs.key_rooms import ACTIONS
 from latentrl import auroc
 from latentrl.models.autoencoder import Autoencoder
@@ -59,9 +60,20 @@ def novelty() -> Study:
     return compared(Extent())
 
 
+def novelty_untuned() -> Study:
+    """The same on the overlapping cells of an encoder that is chosen from 4,000 frames.
+
+    Its cells do not coincide with the tiles of KeyRooms.
+    """
+    return compared(Extent(frames=WARM_FRAMES, untuned=True))
+
+
 def compared(extent: Extent) -> Study:
     """Return the tables of all bonuses, without the test that trains agents."""
-    quiet, noisy = (encoder(env_id, extent.frames, extent.steps) for env_id in (QUIET, NOISY_TV))
+    quiet, noisy = (
+        encoder(env_id, extent.frames, extent.steps, untuned=extent.untuned)
+        for env_id in (QUIET, NOISY_TV)
+    )
     effects = noisy_tv(noisy, quiet, extent.noisy_tv)
     places = [rooms(quiet, seed) for seed in range(extent.seeds)]
     metrics = {name: {**effects[name], **_metrics(name, quiet, places, extent)} for name in BONUSES}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.pretrain import PretrainConfig, build_model, collect_frames
+from agents.pretrain import PretrainConfig, build_model, collect_frames, with_encoder
 from agents.pretrain_config import completed, fit_config
 from envs.key_rooms import COLUMNS, MOVES, ROWS, WALL_COLUMN, Cell, KeyRooms
 from latentrl import fit
@@ -40,6 +40,8 @@ class Extent:
     """Frames of pretraining."""
     steps: int | None = None
     """Gradient steps of pretraining; None is the environment's default."""
+    untuned: bool = False
+    """Whether the encoder is chosen from its frames, as for an environment without defaults."""
     noisy_tv: int = 50_000
     """Frames of KeyRooms with a noisy TV."""
     agents: int = 3
@@ -74,17 +76,24 @@ def with_noise(frames: Array, std: float, rng: np.random.Generator) -> Array:
 
 
 @functools.cache
-def encoder(env_id: str, frames: int, steps: int | None, noise: float = 0.0) -> Autoencoder:
+def encoder(
+    env_id: str, frames: int, steps: int | None, noise: float = 0.0, untuned: bool = False
+) -> Autoencoder:
     """Return an encoder pretrained with the environment's defaults, on the CPU.
+
+    Its batches have 128 frames, as those of the published results, unless it is untuned.
 
     Args:
         env_id: environment of the frames, under random actions.
         frames: number of frames.
         steps: gradient steps; None is the default.
         noise: standard deviation of the noise that is added, in grey levels.
+        untuned: whether it has the defaults of any environment instead.
     """
-    config = completed(PretrainConfig(env_id, frames=frames, steps=steps, device="cpu"), None)
+    flags = PretrainConfig(env_id, frames=frames, steps=steps, untuned=untuned, device="cpu")
+    config = completed(flags, None)
     collected = collect_frames(config)
+    config = with_encoder(config, collected) if untuned else config
     model = build_model(config, collected.observation_space, from_environment=True)
     rng = np.random.default_rng(config.seed)
     if noise:
