@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from agents.pretrain_choice import default_frames, with_choice
+from agents.pretrain_choice import default_frames, starts_warm, with_choice
 from agents.pretrain_config import (
     FLAGS_FILE,
     IMAGE_BATCH_SIZE,
@@ -161,7 +161,20 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
     model = build_model(config, space, from_environment=_from_environment(data))
     if data is not None and len(data):
         check_stored(data, model)
+    if config.steps == 0 and model.config.training == "gradient":
+        _check_general_weights(config, space, model)
     return dataclasses.replace(config, frames=_count(config, space))
+
+
+def _check_general_weights(config: PretrainConfig, space: spaces.Box, model: Autoencoder) -> None:
+    preprocessing = _preprocessing(config, defaults_for(config.env))
+    given = not config.from_scratch and can_warm_start(model)
+    if not given and not starts_warm(config, space, preprocessing):
+        raise ValueError(
+            "steps 0 keeps the general-purpose weights, and there are none for this encoder: train "
+            "it, or let it be chosen from images of an environment: --untuned --size 64, without "
+            "--model, --latent-dim, --beta, --option and --from-scratch"
+        )
 
 
 @contextlib.contextmanager

@@ -51,10 +51,10 @@ class NewTokens:
         self.visited, self.counter = EpisodicSet(), LifelongCounter()
         rng = np.random.default_rng(seed)
         self._position_keys = rng.integers(1 << 63, size=layout.cells, dtype=np.uint64)
-        self._new = np.zeros(layout.cells)
-        """Per position, tokens that were new in their episode."""
+        self.new = np.zeros(layout.cells)
+        """Per position, number of tokens so far that were new in their episode."""
         self._unknown = np.zeros(layout.cells)
-        """Per position, tokens that were new in every episode."""
+        """Per position, number of those of them that were in no episode before."""
 
     def reset(self, env_ids: Array, latents: Array) -> None:
         """Start new episodes; the tokens of the first latents are not new."""
@@ -73,43 +73,38 @@ class NewTokens:
 
     def add(self, env_ids: Array, found: Found) -> None:
         """Count the new tokens, once per episode."""
-        self._new += found.new.sum(0)
+        self.new += found.new.sum(0)
         self._unknown += (found.new & (found.counts == 0)).sum(0)
         self.counter.increment(found.keys[found.new])
         self.visited.add(env_ids, found.keys)
 
     @property
-    def new_so_far(self) -> int:
-        """Number of tokens that were new in their episode so far."""
-        return int(self._new.sum())
-
-    @property
     def least_unknown(self) -> float:
         """Smallest u over the positions where a token was new."""
-        shown = self._new > 0
-        return float((self._unknown[shown] / self._new[shown]).min(initial=1.0))
+        shown = self.new > 0
+        return float((self._unknown[shown] / self.new[shown]).min(initial=1.0))
 
     @property
     def factor(self) -> Array:
         """(1 - u)^2 of each position, ``(tokens,)``."""
         # One more in the denominator than tokens so far, so that u is below 1 and a position where
         # nothing was new yet has the factor 1.
-        factor: Array = (1 - self._unknown / (self._new + 1)) ** 2
+        factor: Array = (1 - self._unknown / (self.new + 1)) ** 2
         return factor
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the lifelong counts, and both totals of each position."""
-        totals = torch.from_numpy(np.stack([self._new, self._unknown]))
+        totals = torch.from_numpy(np.stack([self.new, self._unknown]))
         return {**self.counter.state_dict(), "totals": totals}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned."""
         self.counter.load_state_dict(state)
-        self._new, self._unknown = state["totals"].numpy().copy()
+        self.new, self._unknown = state["totals"].numpy().copy()
 
     def metrics(self) -> dict[str, float]:
         """Return the number of distinct tokens, and the fraction u over all positions."""
-        unknown_fraction = float(self._unknown.sum() / max(self._new.sum(), 1))
+        unknown_fraction = float(self._unknown.sum() / max(self.new.sum(), 1))
         return {
             "distinct_tokens": float(self.counter.distinct),
             "unknown_fraction": unknown_fraction,

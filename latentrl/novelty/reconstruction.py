@@ -41,9 +41,11 @@ class ReconstructionGain(Bonus):
         """
         if not prior > 0:
             raise ValueError(f"prior must be positive, got {prior}")
-        self.layout = layout
+        self.layout, self.prior = layout, prior
         self.tokens = NewTokens(layout, True, layout.token_width / 10, seed)
-        self._set_precision(prior * np.eye(layout.channels + layout.cells))
+        self._sums = np.zeros((layout.cells, layout.channels))
+        self._squares = prior * np.eye(layout.channels)
+        self._update_posterior()
 
     def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
         """Start new episodes; the tokens of the first latents are not new."""
@@ -51,7 +53,8 @@ class ReconstructionGain(Bonus):
 
     def score(self, transitions: Transitions) -> Array:
         """Return the nats of each next latent, float32 ``(B,)``."""
-        return self._scores(transitions.next_latents, self._find(transitions))
+        found = self._find(transitions)
+        return self._scores(found, *self._new(transitions, found))
 
     def update(self, transitions: Transitions) -> None:
         """Learn from the new tokens."""
@@ -60,22 +63,28 @@ class ReconstructionGain(Bonus):
     def step(self, transitions: Transitions) -> Array:
         """Score, then update, with the tokens of one look-up."""
         found = self._find(transitions)
-        scores = self._scores(transitions.next_latents, found)
-        latents, positions = self._new(transitions.next_latents, found)
-        inputs = np.concatenate([latents, np.eye(self.layout.cells)[positions]], 1)
-        if len(inputs):
-            self._set_precision(self._precision + inputs.T @ inputs)
+        cells, positions = self._new(transitions, found)
+        scores = self._scores(found, cells, positions)
         self.tokens.add(transitions.env_ids, found)
+        if len(cells):
+            np.add.at(self._sums, positions, cells)
+            self._squares += cells.T @ cells
+            self._update_posterior()
         return scores
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the precision of the decoder's weights, and the state of the tokens."""
-        return {"precision": torch.from_numpy(self._precision.copy()), **self.tokens.state_dict()}
+        """Return the moments of the new tokens, and the state of ``NewTokens``."""
+        return {
+            "sums": torch.from_numpy(self._sums.copy()),
+            "squares": torch.from_numpy(self._squares.copy()),
+            **self.tokens.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned."""
         self.tokens.load_state_dict(state)
-        self._set_precision(state["precision"].numpy().copy())
+        self._sums, self._squares = (state[name].numpy().copy() for name in ("sums", "squares"))
+        self._update_posterior()
 
     def metrics(self) -> dict[str, float]:
         """Return the number of distinct tokens, and the fraction u over all positions."""
@@ -84,28 +93,25 @@ class ReconstructionGain(Bonus):
     def _find(self, transitions: Transitions) -> Found:
         return self.tokens.find(transitions.env_ids, transitions.next_latents)
 
-    def _new(self, latents: Array, found: Found) -> tuple[Array, Array]:
+    def _new(self, transitions: Transitions, found: Found) -> tuple[Array, Array]:
         """Return the latents ``(N, channels)`` of the new tokens and their positions ``(N,)``."""
-        cells = self.layout.split(latents.astype(np.float64))
-        return cells[found.new], found.new.nonzero()[1]
+        cells = self.layout.split(transitions.next_latents)[found.new].astype(np.float64)
+        return cells, found.new.nonzero()[1]
 
-    def _scores(self, latents: Array, found: Found) -> Array:
-        cells, positions = self._new(latents, found)
-        nats = 0.5 * np.log1p(self._variance(cells, positions)) * self.tokens.factor[positions]
-        scores = np.bincount(found.new.nonzero()[0], nats, minlength=len(latents))
+    def _scores(self, found: Found, cells: Array, positions: Array) -> Array:
+        deviations = cells - self._means[positions]
+        variance = np.einsum("ni,ij,nj->n", deviations, self._covariance, deviations)
+        variance += 1 / self._counts[positions]
+        nats = 0.5 * np.log1p(variance) * self.tokens.factor[positions]
+        scores = np.bincount(found.new.nonzero()[0], nats, minlength=len(found.new))
         return scores.astype(np.float32)
 
-    def _variance(self, cells: Array, positions: Array) -> Array:
-        """Return v of tokens: x' C x with their inputs x, of which one offset is 1, others 0."""
-        c, covariance = self.layout.channels, self._covariance
-        places = c + positions
-        of_weights = np.einsum("ni,ij,nj->n", cells, covariance[:c, :c], cells)
-        of_both = 2 * (cells * covariance[places, :c]).sum(1)
-        variance: Array = of_weights + of_both + covariance[places, places]
-        return variance
-
-    def _set_precision(self, precision: Array) -> None:
-        self._precision, self._covariance = precision, np.linalg.inv(precision)
+    def _update_posterior(self) -> None:
+        # A token has one offset, so that the block of the offsets in the precision is diagonal:
+        # its Schur complement, which is inverted, has the size of a cell and not of the grid.
+        self._counts = self.prior + self.tokens.new
+        self._means = self._sums / self._counts[:, None]
+        self._covariance = np.linalg.inv(self._squares - self._sums.T @ self._means)
 
 
 @BONUSES.register("reconstruction")

@@ -70,9 +70,9 @@ class TokenCounts(Bonus):
         """Score, then update, with the keys and counts of one look-up."""
         found = self._find(transitions)
         scores = self._scores(found)
-        before = self.tokens.new_so_far
+        before = self.tokens.new.sum()
         self.tokens.add(transitions.env_ids, found)
-        if before < CHECKED <= self.tokens.new_so_far:
+        if before < CHECKED <= self.tokens.new.sum():
             self._warn_where_nothing_returns()
         return scores
 

@@ -42,6 +42,12 @@ def test_flags_are_checked_before_frames_are_collected(tmp_path):
     cases = {
         "latent_dim is a number of values, at least 1; got 0": {"latent_dim": 0},
         "epochs must be at least 1 or None, got 0": {"epochs": 0},
+        "steps 0 keeps the general-purpose weights, and there are none": {"steps": 0},
+        r"or let it be chosen from images of an environment: --untuned --size 64, without": {
+            "steps": 0,
+            "size": 64,
+            "from_scratch": True,
+        },
         "frames must be at least 2, got 1": {"frames": 1},
         "device 'cuda:7' cannot be used here": {"device": "cuda:7"},
         "has vectors of 4 values, fewer than latent_dim=32; add --from-render": {
