@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gymnasium import spaces
 
+from agents.parts import has_part
 from latentrl.novelty import NormalizedBonus, make_bonus
 from latentrl.types import Encoder
 
 DEFAULT_WEIGHT = 0.005
-DEFAULT_NOVELTY = "reconstruction"
-"""Bonus of ``--novelty`` without a name: it passes all diagnostics."""
+DEFAULT_NOVELTY = "token_counts"
+"""Bonus of ``--novelty`` without a name, and of ``AUTO``: it learned fastest on sparse tasks."""
+AUTO = "auto"
+"""Value of ``--novelty`` that adds ``DEFAULT_NOVELTY`` once the rewards turn out to be sparse."""
 
 
 def make_novelty(
@@ -38,3 +43,14 @@ def make_novelty(
     """
     bonus = make_bonus(name, encoder, action_space, seed)
     return NormalizedBonus(bonus, DEFAULT_WEIGHT if weight is None else weight, gamma)
+
+
+def novelty_of(flag: str | None, last: Path, notes: Mapping[str, Any]) -> str | None:
+    """Return the bonus that a run has now; ``AUTO`` while it may still get one.
+
+    Args:
+        flag: ``--novelty`` of the run.
+        last: its newest checkpoint.
+        notes: of that checkpoint.
+    """
+    return DEFAULT_NOVELTY if flag == AUTO and has_part(last, notes, "novelty") else flag

@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agents.algorithms import AlgorithmSpec
-from agents.bonuses import make_novelty
+from agents.bonuses import AUTO, make_novelty, novelty_of
 from agents.checkpoint import WEIGHTS, read_agent
 from agents.config import AgentConfig
 from agents.evaluate import (
@@ -180,10 +180,11 @@ def saved_novelty(
         return None
     flags: TrainConfig = decode(TrainConfig, read_json(run / FLAGS_FILE), f"the flags of {run}")
     newest, _, notes = read_agent(last)
-    if flags.novelty is None or newest.encoder != config.encoder:
+    name = novelty_of(flags.novelty, last, notes)
+    if name in (None, AUTO) or newest.encoder != config.encoder:
         return None
     gamma = config.hyperparameters["gamma"]
-    words = flags.novelty, flags.novelty_weight
-    novelty = make_novelty(*words, encoder, action_space, gamma, flags.seed)
+    weight = flags.novelty_weight
+    novelty = make_novelty(name, weight, encoder, action_space, gamma, flags.seed)
     novelty.load_state_dict(read_part(last, notes, "novelty")[0])
     return novelty

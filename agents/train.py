@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import make_output_format
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from tqdm import tqdm
 
 from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
 from agents.autosave import OrderlyLogger, SaveByClock, StopByClock, attempt, check_weights
-from agents.bonuses import make_novelty
+from agents.bonuses import AUTO, DEFAULT_NOVELTY, make_novelty, novelty_of
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
@@ -26,10 +27,11 @@ from agents.pretrain import newest_encoder
 from agents.quality import warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
+from agents.sparse_rewards import SparseRewards
 from agents.summary import Trained, describe_run
 from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
-from agents.venv import build_monitored, build_venv
+from agents.venv import add_novelty, build_monitored, build_venv
 from envs.make import shaping_of
 from latentrl import load, save
 from latentrl.models.autoencoder import Autoencoder
@@ -103,8 +105,10 @@ class _Plan:
     def resumed(cls, config: TrainConfig) -> _Plan:
         """Plan to continue an interrupted run."""
         path = _run_to_resume(config)
-        agent, _, _ = read_agent(path / "last")
+        agent, _, notes = read_agent(path / "last")
         flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
+        novelty = novelty_of(flags.novelty, path / "last", notes)
+        flags = dataclasses.replace(flags, novelty=novelty)
         check_trusted(agent, path, config.trust or config.env == agent.environment.id)
         agent = _resumed_agent(agent, config, path)
         encoder = load(path / agent.encoder, config.device) if agent.latent else None
@@ -161,16 +165,23 @@ class _Run:
             backend=self.config.backend,
             shaped=self.config.shaping,
         )
-        if self.config.novelty is not None and self.encoder is not None:
-            self.novelty = make_novelty(
-                self.config.novelty,
-                self.config.novelty_weight,
-                self.encoder,
-                base.action_space,
-                self.agent.hyperparameters["gamma"],
-                self.config.seed,
-            )
+        if self.config.named_novelty is not None and self.encoder is not None:
+            self.novelty = self._make_novelty(self.config.named_novelty, self.encoder, base)
         return build_venv(self.agent, self.encoder, base, novelty=self.novelty)
+
+    def _make_novelty(self, name: str, encoder: Autoencoder, venv: VecEnv) -> NormalizedBonus:
+        weight, gamma = self.config.novelty_weight, self.agent.hyperparameters["gamma"]
+        return make_novelty(name, weight, encoder, venv.action_space, gamma, self.config.seed)
+
+    def _add_novelty(self, found: str) -> None:
+        """Add the default bonus to the rewards from now on; ``found`` says why."""
+        assert self.encoder is not None
+        self.novelty = self._make_novelty(DEFAULT_NOVELTY, self.encoder, self.venv)
+        add_novelty(self.venv, self.novelty)
+        tqdm.write(
+            f"{self.model.num_timesteps:,} timesteps: {found}, so that the novelty bonus "
+            f"{DEFAULT_NOVELTY} is added to the rewards; --novelty None trains without it"
+        )
 
     def _validation_venv(self, episodes: int) -> VecNormalize:
         """Make environments without the bonus, so that validation compares extrinsic returns."""
@@ -253,8 +264,10 @@ class _Run:
             EnvFrameCurves(skip),
             ReconstructionImages(every=tenth),
         ]
-        if self.novelty is not None:
-            callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
+        if self.encoder is not None:
+            callbacks += [NoveltyCurves(), NoveltyMap(every=tenth)]
+        if self.encoder is not None and self.config.novelty == AUTO and not self.config.shaping:
+            callbacks.append(SparseRewards(self._add_novelty))
         if self.config.minutes is not None:
             callbacks.append(StopByClock(self.config.minutes, self.clock))
         if refine_at := self.config.refine_at:

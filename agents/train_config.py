@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from agents.algorithms import ALGORITHMS
-from agents.bonuses import DEFAULT_NOVELTY
+from agents.bonuses import AUTO, DEFAULT_NOVELTY
 from latentrl.novelty import BONUSES
 from latentrl.utils.decoding import decode
 from latentrl.utils.settings import check_same_settings
@@ -73,9 +73,11 @@ class TrainConfig:
     novelty: Annotated[
         str | None,
         tyro.conf.arg(
-            help=f"Novelty bonus, one of: {', '.join(BONUSES)}; {DEFAULT_NOVELTY} without a name."
+            help=f"Novelty bonus, one of: {', '.join(BONUSES)}; {DEFAULT_NOVELTY} without a name. "
+            f"{AUTO} adds {DEFAULT_NOVELTY} to an agent on latents whose first episodes have the "
+            "same return; None adds none."
         ),
-    ] = None
+    ] = AUTO
     novelty_weight: float | None = None
     """Weight of the bonus, in units of the standard deviation of its discounted return."""
     shaping: bool = False
@@ -124,8 +126,8 @@ class TrainConfig:
         self._check_refine_at()
 
     def _check_novelty(self) -> None:
-        if self.novelty is not None:
-            BONUSES[self.novelty]
+        if self.named_novelty is not None:
+            BONUSES[self.named_novelty]
             if not self.latent:
                 raise ValueError("novelty is computed from latents: remove --no-latent")
         elif self.novelty_weight is not None:
@@ -144,9 +146,14 @@ class TrainConfig:
             )
 
     @property
+    def named_novelty(self) -> str | None:
+        """Bonus that the agent has from the beginning; None with ``AUTO``."""
+        return None if self.novelty == AUTO else self.novelty
+
+    @property
     def run_name(self) -> str:
         """Name of the run's folder, without its number."""
-        novelty = "" if self.novelty is None else f"-{self.novelty}"
+        novelty = "" if self.named_novelty is None else f"-{self.named_novelty}"
         return f"{self.algo}-{'latent' if self.latent else 'pixels'}{novelty}"
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import (
     VecEnv,
     VecFrameStack,
@@ -140,6 +141,13 @@ def build_venv(
         # discount has to be the algorithm's.
         gamma=config.hyperparameters["gamma"],
     )
+
+
+def add_novelty(venv: VecNormalize, novelty: Novelty) -> None:
+    """Add a bonus to the rewards of what ``build_venv`` made, from its next step on."""
+    _find(LatentVecEnv, venv).add_novelty(novelty)
+    # The scale of the rewards so far, which are sparse, says nothing about those with a bonus.
+    venv.ret_rms = RunningMeanStd(shape=())
 
 
 def token_width(encoder: Encoder | None) -> float:

@@ -80,7 +80,7 @@ def test_flags_that_were_not_given_are_those_of_the_saved_run():
     ("flags", "message"),
     [
         ({"stack": 4}, "stack=3, the call has stack=4"),
-        ({"novelty_weight": 0.5, "novelty": "counts"}, "novelty=None, the call has novelty=counts"),
+        ({"novelty_weight": 0.5, "novelty": "counts"}, "novelty=auto, the call has novelty=counts"),
         ({"seed": 2}, "seed=1, the call has seed=2"),
     ],
 )
