@@ -8,9 +8,9 @@ from collections.abc import Callable
 from stable_baselines3.common.callbacks import BaseCallback
 
 FIRST_TIMESTEPS = 20_000
-"""Timesteps whose episodes decide, of a policy that has hardly learned."""
+"""Timesteps whose episodes are judged, of a policy that has hardly learned."""
 LEAST = 8
-"""Least number of episodes for a decision."""
+"""Least number of episodes that are judged."""
 MOST_OTHERS = 0.1
 """Largest fraction of episodes with another return than the most frequent one."""
 
