@@ -14,9 +14,9 @@ from latentrl.types import Encoder
 
 DEFAULT_WEIGHT = 0.005
 DEFAULT_NOVELTY = "token_counts"
-"""Bonus of ``--novelty`` without a name, and of ``AUTO``: it learned fastest on sparse tasks."""
+"""Bonus of ``--novelty`` without a name, and of ``AUTO``."""
 AUTO = "auto"
-"""Value of ``--novelty`` that adds ``DEFAULT_NOVELTY`` once the rewards turn out to be sparse."""
+"""Value of ``--novelty`` that adds ``DEFAULT_NOVELTY`` where rewards turn out to be sparse."""
 
 
 def make_novelty(

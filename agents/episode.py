@@ -170,7 +170,8 @@ def saved_novelty(
 
     Returns:
         The bonus; None for a run without one, and where the last checkpoint has another encoder
-        than the agent that plays, because the bonus is about its latents.
+        than the agent that plays, because the bonus is about its latents. An agent that was saved
+        before its training added a bonus gets that of the last checkpoint, too.
 
     Raises:
         ValueError: a file is damaged.

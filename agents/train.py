@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
 from agents.autosave import OrderlyLogger, SaveByClock, StopByClock, attempt, check_weights
-from agents.bonuses import AUTO, DEFAULT_NOVELTY, make_novelty, novelty_of
+from agents.bonuses import DEFAULT_NOVELTY, make_novelty, novelty_of
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
@@ -106,9 +107,9 @@ class _Plan:
         """Plan to continue an interrupted run."""
         path = _run_to_resume(config)
         agent, _, notes = read_agent(path / "last")
-        flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
-        novelty = novelty_of(flags.novelty, path / "last", notes)
-        flags = dataclasses.replace(flags, novelty=novelty)
+        saved = read_json(path / FLAGS_FILE)
+        saved["novelty"] = novelty_of(saved.get("novelty"), path / "last", notes)
+        flags = resumed_config(config, saved, path)
         check_trusted(agent, path, config.trust or config.env == agent.environment.id)
         agent = _resumed_agent(agent, config, path)
         encoder = load(path / agent.encoder, config.device) if agent.latent else None
@@ -176,11 +177,15 @@ class _Run:
     def _add_novelty(self, found: str) -> None:
         """Add the default bonus to the rewards from now on; ``found`` says why."""
         assert self.encoder is not None
-        self.novelty = self._make_novelty(DEFAULT_NOVELTY, self.encoder, self.venv)
-        add_novelty(self.venv, self.novelty)
+        novelty = self._make_novelty(DEFAULT_NOVELTY, self.encoder, self.venv)
+        with held_interrupts():  # of a checkpoint with the bonus and the old scale of rewards
+            self.novelty = novelty
+            add_novelty(self.venv, novelty)
+            self.model.policy.load_state_dict(self._initial)
         tqdm.write(
-            f"{self.model.num_timesteps:,} timesteps: {found}, so that the novelty bonus "
-            f"{DEFAULT_NOVELTY} is added to the rewards; --novelty None trains without it"
+            f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus "
+            f"{DEFAULT_NOVELTY} is added to the rewards; a new training with --novelty None has "
+            "no bonus"
         )
 
     def _validation_venv(self, episodes: int) -> VecNormalize:
@@ -266,7 +271,9 @@ class _Run:
         ]
         if self.encoder is not None:
             callbacks += [NoveltyCurves(), NoveltyMap(every=tenth)]
-        if self.encoder is not None and self.config.novelty == AUTO and not self.config.shaping:
+        if self.config.may_add_novelty:
+            # Rewards of 0 move a policy, too: their advantages are noise, which is normalized.
+            self._initial = copy.deepcopy(self.model.policy.state_dict())
             callbacks.append(SparseRewards(self._add_novelty))
         if self.config.minutes is not None:
             callbacks.append(StopByClock(self.config.minutes, self.clock))

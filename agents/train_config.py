@@ -74,8 +74,8 @@ class TrainConfig:
         str | None,
         tyro.conf.arg(
             help=f"Novelty bonus, one of: {', '.join(BONUSES)}; {DEFAULT_NOVELTY} without a name. "
-            f"{AUTO} adds {DEFAULT_NOVELTY} to an agent on latents whose first episodes have the "
-            "same return; None adds none."
+            f"{AUTO} adds {DEFAULT_NOVELTY} to an agent on latents, without --shaping, if nearly "
+            "all first episodes have the return 0; None adds none."
         ),
     ] = AUTO
     novelty_weight: float | None = None
@@ -130,7 +130,7 @@ class TrainConfig:
             BONUSES[self.named_novelty]
             if not self.latent:
                 raise ValueError("novelty is computed from latents: remove --no-latent")
-        elif self.novelty_weight is not None:
+        elif self.novelty_weight is not None and not self.may_add_novelty:
             raise ValueError("novelty_weight needs a bonus: add --novelty NAME")
         if self.episodic_count and not self.latent:
             raise ValueError("episodic_count counts latents: remove --no-latent")
@@ -149,6 +149,11 @@ class TrainConfig:
     def named_novelty(self) -> str | None:
         """Bonus that the agent has from the beginning; None with ``AUTO``."""
         return None if self.novelty == AUTO else self.novelty
+
+    @property
+    def may_add_novelty(self) -> bool:
+        """Whether the training adds a bonus by itself where rewards are sparse."""
+        return self.novelty == AUTO and self.latent and not self.shaping
 
     @property
     def run_name(self) -> str:

@@ -144,9 +144,9 @@ def build_venv(
 
 
 def add_novelty(venv: VecNormalize, novelty: Novelty) -> None:
-    """Add a bonus to the rewards of what ``build_venv`` made, from its next step on."""
+    """Add a bonus to the rewards of what ``build_venv`` made, which were nearly all 0 so far."""
     _find(LatentVecEnv, venv).add_novelty(novelty)
-    # The scale of the rewards so far, which are sparse, says nothing about those with a bonus.
+    # The scale of rewards that were nearly all 0 says nothing about those with a bonus.
     venv.ret_rms = RunningMeanStd(shape=())
 
 

@@ -164,9 +164,9 @@ class NoveltyCurves(BaseCallback):
         self.host = _latent_host(self.training_env)
 
     def _on_step(self) -> bool:
-        if self.host is None or self.host.intrinsic is None:
-            return True
         infos = self.locals["infos"]
+        if "intrinsic_reward" not in infos[0]:
+            return True
         rewards = np.array([(info["intrinsic_reward"], info["extrinsic_reward"]) for info in infos])
         self._rollout += (len(rewards), rewards[:, 0].sum(), *np.abs(rewards).sum(0))
         return True

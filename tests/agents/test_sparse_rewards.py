@@ -6,23 +6,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
+import agents.train
 from agents import sparse_rewards
 from agents.bonuses import DEFAULT_NOVELTY, make_novelty
-from agents.checkpoint import read_agent
+from agents.checkpoint import build, read_agent
 from agents.episode import saved_novelty
 from agents.parts import has_part, read_part
-from agents.sparse_rewards import FIRST_TIMESTEPS, SparseRewards
+from agents.sparse_rewards import TIMESTEPS, SparseRewards
 from agents.train import TrainConfig, train
 from agents.venv import add_novelty
 from scripts.studies.agent_runs import logged_rows
 from tests.agents.small import make_venv, small_config, tiny_train
 
-MESSAGE = "so that the novelty bonus token_counts is added to the rewards; --novelty None trains"
+MESSAGE = "so the novelty bonus token_counts is added to the rewards; a new training with"
 
 
-def found(returns, timesteps=FIRST_TIMESTEPS, before=0):
+def found(returns, timesteps=TIMESTEPS, before=0):
     """What the check says of a training with episodes of these returns."""
     said = []
     check = SparseRewards(said.append)
@@ -32,43 +34,60 @@ def found(returns, timesteps=FIRST_TIMESTEPS, before=0):
     for number in returns:
         check.locals = {"infos": [{"episode": {"r": number}}, {}]}
         assert check._on_step()
-    for check.num_timesteps in (timesteps, timesteps + 1):
+    for check.num_timesteps in (before + timesteps, before + timesteps + 1):
         check._on_rollout_end()
     return said
 
 
+@pytest.mark.parametrize("before", [0, 3 * TIMESTEPS], ids=["new", "resumed"])
 @pytest.mark.parametrize(
     ("returns", "sentence"),
     [
-        ([0] * 8, "8 of the first 8 episodes have the return 0"),
-        ([-200] * 40, "40 of the first 40 episodes have the return -200"),
-        ([0.4, *[0] * 9], "9 of the first 10 episodes have the return 0"),
+        ([0] * 8, "8 of 8 episodes have the return 0"),
+        ([0.4, *[0] * 9], "9 of 10 episodes have the return 0"),
     ],
 )
-def test_equal_returns_are_found_once(returns, sentence):
-    assert found(returns) == [sentence]
+def test_sparse_rewards_are_found_once(returns, sentence, before):
+    assert found(returns, before=before) == [sentence]
 
 
 @pytest.mark.parametrize(
     "case",
     [
         ([0.4, 0.5, *[0] * 17],),
-        (list(range(30)),),
+        ([-200] * 40,),
         ([0] * 7,),
-        ([0] * 8, FIRST_TIMESTEPS - 2),
-        ([0] * 100, 2 * FIRST_TIMESTEPS, FIRST_TIMESTEPS),
+        ([0] * 8, TIMESTEPS - 2),
+        ([0] * 100, TIMESTEPS - 2, 2 * TIMESTEPS),
     ],
-    ids=["two of 19 differ", "all differ", "few episodes", "too early", "resumed"],
+    ids=["two of 19 differ", "a price per step", "few episodes", "too early", "just resumed"],
 )
 def test_nothing_is_found(case):
     assert found(*case) == []
 
 
+def test_the_verdict_is_final():
+    """Later episodes, of an agent that forgot, do not count."""
+    said = []
+    check = SparseRewards(said.append)
+    for returns in ([1] * 20, [0] * 1_000):
+        check.locals = {"infos": [{"episode": {"r": number}} for number in returns]}
+        check.num_timesteps += TIMESTEPS
+        assert check._on_step()
+        check._on_rollout_end()
+    assert said == []
+
+
 @pytest.fixture
-def sparse(monkeypatch):
-    """Every training counts as sparse after its first rollout."""
-    monkeypatch.setattr(sparse_rewards, "FIRST_TIMESTEPS", 64)
+def early(monkeypatch):
+    """The verdict follows the first rollout with an episode."""
+    monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 64)
     monkeypatch.setattr(sparse_rewards, "LEAST", 1)
+
+
+@pytest.fixture
+def sparse(early, monkeypatch):
+    """Every training counts as sparse."""
     monkeypatch.setattr(sparse_rewards, "MOST_OTHERS", 1.0)
 
 
@@ -98,15 +117,33 @@ def test_its_curves_start_with_it(encoder, sparse):
     assert [bool(row["novelty/intrinsic_reward"]) for row in rollouts] == [False, True, True]
 
 
-@pytest.mark.parametrize(
-    "flags", [{"novelty": None}, {"latent": False}, {}], ids=["None", "pixels", "dense"]
-)
-def test_others_get_none(flags, encoder, request, capsys):
-    if flags:
-        request.getfixturevalue("sparse")
+@pytest.mark.parametrize("flags", [{"novelty": None}, {"latent": False}], ids=str)
+def test_some_agents_get_none(flags, encoder, sparse, capsys):
     run = tiny_train(encoder, **flags).path
-    assert "novelty bonus token_counts is added" not in capsys.readouterr().out
+    assert "is added" not in capsys.readouterr().out
     assert not has_part(run / "last", read_agent(run / "last")[2], "novelty")
+
+
+def test_varying_returns_get_none(encoder, early, capsys):
+    run = tiny_train(encoder).path
+    assert "is added" not in capsys.readouterr().out
+    assert "novelty/intrinsic_reward" not in logged_rows(run)[0]
+
+
+def test_the_default_may_be_named_when_a_run_is_resumed(encoder, sparse):
+    run = tiny_train(encoder).path
+    flags = {"timesteps": 256, "out": run, "resume": True}
+    with pytest.raises(ValueError, match="has novelty=token_counts, the call has novelty=counts"):
+        train(TrainConfig("PixelReach-v0", novelty="counts", **flags))
+    before = scored(run)
+    train(TrainConfig("PixelReach-v0", novelty="token_counts", **flags))
+    assert scored(run) == before + 64
+
+
+def test_a_weight_may_be_given(encoder, sparse):
+    run = tiny_train(encoder, novelty_weight=0.5).path
+    rows = [row for row in logged_rows(run) if row["novelty/weight"]]
+    assert {float(row["novelty/weight"]) for row in rows} == {0.5}
 
 
 def test_rewards_have_a_new_scale(encoder):
@@ -120,3 +157,26 @@ def test_rewards_have_a_new_scale(encoder):
     _, _, _, infos = venv.step(np.zeros(2, int))
     assert novelty.count == 2
     assert {"intrinsic_reward", "extrinsic_reward"} <= infos[0].keys()
+
+
+def test_the_policy_starts_anew(encoder, sparse, monkeypatch):
+    """What the noise of rewards that are all 0 has made of it is forgotten."""
+    models, weights = [], []
+
+    def take(*_):
+        state = models[0].policy.state_dict().values()
+        weights.append(torch.cat([value.flatten() for value in state]))
+
+    def build_and_take(*arguments):
+        models.append(build(*arguments))
+        take()
+        return models[0]
+
+    monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 128)  # the first 64 are learned from
+    monkeypatch.setattr(agents.train, "build", build_and_take)
+    monkeypatch.setattr(agents.train, "add_novelty", take)
+    monkeypatch.setattr(agents.train, "tqdm", SimpleNamespace(write=take))
+    tiny_train(encoder)
+    initial, before, after = weights
+    assert not torch.equal(initial, before)
+    assert torch.equal(initial, after)

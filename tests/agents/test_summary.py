@@ -67,9 +67,17 @@ def test_the_table_names_what_the_run_is_made_of():
     }
 
 
+def test_the_table_names_the_bonus_that_a_training_may_add():
+    encoder = lrl.random((32, 32, 3), latent_dim=6)
+    assert table_of(encoder, novelty_weight=0.1)["novelty bonus"] == (
+        "token_counts, weight 0.1, if nearly all first episodes have the return 0"
+    )
+    assert "novelty bonus" not in table_of(encoder, novelty=None)
+
+
 def test_the_table_of_an_agent_on_pixels_has_no_encoder():
     rows = table_of(None, latent=False, stack=1)
-    assert "encoder" not in rows
+    assert not {"encoder", "novelty bonus"} & rows.keys()
     assert rows["observations"] == "(1, 64, 64) uint8: image"
 
 

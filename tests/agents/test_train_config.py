@@ -37,7 +37,14 @@ def test_seeds_of_validation_and_test_are_reserved():
             {"novelty": "counts", "latent": False},
             "novelty is computed from latents: remove --no-latent",
         ),
-        ({"novelty_weight": 0.1}, "novelty_weight needs a bonus: add --novelty NAME"),
+        (
+            {"novelty_weight": 0.1, "novelty": None},
+            "novelty_weight needs a bonus: add --novelty NAME",
+        ),
+        (
+            {"novelty_weight": 0.1, "latent": False},
+            "novelty_weight needs a bonus: add --novelty NAME",
+        ),
         (
             {"episodic_count": True, "latent": False},
             "episodic_count counts latents: remove --no-latent",
@@ -90,3 +97,8 @@ def test_flags_that_differ_from_the_saved_ones(flags, message):
         ValueError, match=f"the run in runs/mine has {message}: resume it with the same flags"
     ):
         resumed_config(TrainConfig("PixelReach-v0", resume=True, **flags), saved, RUN)
+
+
+def test_a_training_with_shaped_rewards_adds_no_bonus_by_itself():
+    assert TrainConfig().may_add_novelty
+    assert not TrainConfig(shaping=True).may_add_novelty

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.checkpoint import read_agent
 from agents.evaluate import TEST_SEED, evaluate_agent, make_test_envs
+from agents.parts import has_part
 from agents.play import Evaluation, play
 from agents.pretrain import MOST, PretrainConfig, pretrain
 from agents.pretrain_choice import WARM_FRAMES
@@ -80,9 +82,16 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
         "pretraining": pretraining,
         "timesteps": trained.timesteps,
         "training_minutes": left,
+        "novelty": _got_bonus(trained),
         "deterministic": _evaluation(trained, deterministic=True),
         "stochastic": _evaluation(trained, deterministic=False),
     }
+
+
+def _got_bonus(trained: Trained) -> bool:
+    """Return whether the training added a novelty bonus, because rewards were sparse."""
+    last = trained.path / "last"
+    return has_part(last, read_agent(last)[2], "novelty")
 
 
 def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:

@@ -47,6 +47,7 @@ ENCODERS = (
     *("environment", "changing pixels", "all pixels", "lost detail", "pretraining, s"),
     *("frames", "latents, timesteps/s", "pixels, timesteps/s"),
 )
+NAMES = {LATENTS: "latents", PIXELS: "pixels", RANDOM_ENCODER: "the random encoder"}
 COLOURS = {LATENTS: CYCLE[0], PIXELS: CYCLE[1], RANDOM_ENCODER: BASELINE}
 HEAD = """# Suite
 
@@ -101,6 +102,7 @@ def write_page() -> Path:
         "## Returns\n",
         markdown_table(RETURNS, [_row(env, arms) for env, arms in found.items()]).rstrip(),
         EXPLANATION,
+        *_bonuses(found),
         "## Differences in training\n",
         CURVES,
         markdown_table(DIFFERENCES, [_differences(env, arms) for env, arms in found.items()]),
@@ -134,6 +136,21 @@ def goals(found: Mapping[str, Found]) -> Iterator[list[str]]:
         number = sum(each is not None for each in known)
         verdict = ("yes" if reached else "**no**") if complete else "not all runs are finished"
         yield [goal, f"{count} of {number}", verdict]
+
+
+def _bonuses(found: Mapping[str, Found]) -> Iterator[str]:
+    """Yield a sentence on the runs that got a novelty bonus by default."""
+    texts = []
+    for env, arms in found.items():
+        counts = {arm: sum(r.data.get("novelty", False) for r in arms[arm]) for arm in AGENTS}
+        parts = [f"{n} of {len(arms[arm])} on {NAMES[arm]}" for arm, n in counts.items() if n]
+        texts += [f"{env} ({', '.join(parts)})"] if parts else []
+    if texts:
+        yield (
+            "Agents on latents whose first episodes nearly all have the return 0 get the "
+            "[novelty bonus of the default](../guide/novelty.md#by-default). These did: "
+            f"{'; '.join(texts)}.\n"
+        )
 
 
 def _count(differences: Sequence[Difference | None], verdict: str) -> int:

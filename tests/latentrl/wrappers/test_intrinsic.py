@@ -111,6 +111,12 @@ def test_a_bonus_that_is_added_later_starts_at_the_newest_observations():
         assert reward == pytest.approx(info["extrinsic_reward"] + info["intrinsic_reward"])
 
 
+def test_a_bonus_may_be_added_before_the_first_reset():
+    venv, novelty = LatentVecEnv(DummyVecEnv(makers()), FakeEncoder()), Witness()
+    venv.add_novelty(novelty)
+    assert np.array_equal([venv.reset()], novelty.started)
+
+
 class OneInfo(Clock):
     """Returns one and the same dict at every step, as some environments do."""
 

@@ -22,7 +22,9 @@ def results(tmp_path, monkeypatch):
 def write(results):
     """Write the result of a run whose return grows linearly to ``final`` at the end."""
 
-    def write_result(env, arm, seed, final=1.0, minutes=8.0, frames=4_000, changing=0.7):
+    def write_result(
+        env, arm, seed, final=1.0, minutes=8.0, frames=4_000, changing=0.7, novelty=False
+    ):
         run = Run(env, arm, seed)
         run.result.parent.mkdir(parents=True, exist_ok=True)
         evaluation = {"mean": final, "returns": [final]}
@@ -36,6 +38,7 @@ def write(results):
                 "pretraining": {"seconds": seconds, "frames": collected, "quality": quality},
                 "timesteps": 48_000,
                 "training_minutes": 8.0,
+                "novelty": novelty,
             }
             rows = [[frames * i / 4, 120.0 * i, final * i / 4] for i in range(1, 5)]
             columns = ("env_frames", "seconds", "return")
