@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gymnasium import spaces
 
-from agents.parts import has_part
 from latentrl.novelty import NormalizedBonus, make_bonus
 from latentrl.types import Encoder
 
@@ -16,7 +13,7 @@ DEFAULT_WEIGHT = 0.005
 DEFAULT_NOVELTY = "token_counts"
 """Bonus of ``--novelty`` without a name, and of ``AUTO``."""
 AUTO = "auto"
-"""Value of ``--novelty`` that adds ``DEFAULT_NOVELTY`` where rewards turn out to be sparse."""
+"""Value of ``--novelty`` that removes the bonus again where rewards are not sparse."""
 
 
 def make_novelty(
@@ -43,14 +40,3 @@ def make_novelty(
     """
     bonus = make_bonus(name, encoder, action_space, seed)
     return NormalizedBonus(bonus, DEFAULT_WEIGHT if weight is None else weight, gamma)
-
-
-def novelty_of(flag: str | None, last: Path, notes: Mapping[str, Any]) -> str | None:
-    """Return the bonus that a run has now; ``AUTO`` while it may still get one.
-
-    Args:
-        flag: ``--novelty`` of the run.
-        last: its newest checkpoint.
-        notes: of that checkpoint.
-    """
-    return DEFAULT_NOVELTY if flag == AUTO and has_part(last, notes, "novelty") else flag

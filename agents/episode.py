@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agents.algorithms import AlgorithmSpec
-from agents.bonuses import AUTO, make_novelty, novelty_of
+from agents.bonuses import make_novelty
 from agents.checkpoint import WEIGHTS, read_agent
 from agents.config import AgentConfig
 from agents.evaluate import (
@@ -170,8 +170,7 @@ def saved_novelty(
 
     Returns:
         The bonus; None for a run without one, and where the last checkpoint has another encoder
-        than the agent that plays, because the bonus is about its latents. An agent that was saved
-        before its training added a bonus gets that of the last checkpoint, too.
+        than the agent that plays, because the bonus is about its latents.
 
     Raises:
         ValueError: a file is damaged.
@@ -181,11 +180,10 @@ def saved_novelty(
         return None
     flags: TrainConfig = decode(TrainConfig, read_json(run / FLAGS_FILE), f"the flags of {run}")
     newest, _, notes = read_agent(last)
-    name = novelty_of(flags.novelty, last, notes)
-    if name in (None, AUTO) or newest.encoder != config.encoder:
+    if flags.bonus is None or newest.encoder != config.encoder:
         return None
     gamma = config.hyperparameters["gamma"]
-    weight = flags.novelty_weight
-    novelty = make_novelty(name, weight, encoder, action_space, gamma, flags.seed)
+    words = flags.bonus, flags.novelty_weight
+    novelty = make_novelty(*words, encoder, action_space, gamma, flags.seed)
     novelty.load_state_dict(read_part(last, notes, "novelty")[0])
     return novelty

@@ -1,4 +1,4 @@
-"""Whether rewards are sparse: nearly all training episodes have the return 0."""
+"""Whether rewards are sparse: most of the first training episodes have the return 0."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ TIMESTEPS = 20_000
 """Least number of timesteps before the verdict."""
 LEAST = 8
 """Least number of episodes before the verdict."""
-MOST_OTHERS = 0.1
-"""Largest fraction of episodes with a return other than 0."""
+MOST_ZEROS = 0.5
+"""Fraction of episodes with the return 0 up to which rewards are not sparse."""
 
 
 class SparseRewards(BaseCallback):
-    """Calls a function once if the first rewards of a training turn out to be sparse.
+    """Judges the rewards of a training once, by the first episodes of this process."""
 
-    A resumed training is judged anew, by its own episodes.
-    """
-
-    def __init__(self, respond: Callable[[str], None]) -> None:
+    def __init__(self, respond: Callable[[bool, str], None]) -> None:
         """Watch the first episodes.
 
         Args:
-            respond: is called between two rollouts with words that say what was found.
+            respond: is called between two rollouts with the verdict, which is True for sparse
+                rewards, and words that say what was found.
         """
         super().__init__()
         self.respond = respond
@@ -47,5 +45,5 @@ class SparseRewards(BaseCallback):
             return
         self._watching = False
         zeros = self.returns.count(0.0)
-        if episodes - zeros <= MOST_OTHERS * episodes:
-            self.respond(f"{zeros} of {episodes} episodes have the return 0")
+        found = f"{zeros} of {episodes} episodes have the return 0"
+        self.respond(zeros > MOST_ZEROS * episodes, found)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.bonuses import DEFAULT_NOVELTY
 from agents.config import AgentConfig
 from agents.describe import describe_hyperparameters
 from agents.play import Evaluation
@@ -133,12 +132,10 @@ def _training(config: TrainConfig, agent: AgentConfig, done: int) -> Rows:
     frames = total * agent.environment.frame_skip
     untuned = ", not tuned for this environment" if config.untuned else ""
     yield "algorithm", f"{agent.algo}, seed {config.seed}{untuned}"
-    weight = "" if config.novelty_weight is None else f", weight {config.novelty_weight:g}"
-    if config.may_add_novelty:
-        condition = ", if nearly all first episodes have the return 0"
-        yield "novelty bonus", DEFAULT_NOVELTY + weight + condition
-    elif config.named_novelty is not None:
-        yield "novelty bonus", config.named_novelty + weight
+    if config.bonus is not None:
+        weight = "" if config.novelty_weight is None else f", weight {config.novelty_weight:g}"
+        unless = ", removed unless most first episodes have the return 0"
+        yield "novelty bonus", config.bonus + weight + (unless if config.judges_rewards else "")
     after = f", {done:,} are done" if done else ""
     clock = "" if config.minutes is None else f", at most {config.minutes:g} minutes"
     yield "training", f"{total:,} timesteps ({frames:,} env frames){after}{clock}"

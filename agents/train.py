@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 from collections.abc import Callable
@@ -12,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import make_output_format
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecNormalize
 from tqdm import tqdm
 
 from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
 from agents.autosave import OrderlyLogger, SaveByClock, StopByClock, attempt, check_weights
-from agents.bonuses import DEFAULT_NOVELTY, make_novelty, novelty_of
+from agents.bonuses import DEFAULT_NOVELTY, make_novelty
 from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
@@ -32,7 +31,7 @@ from agents.sparse_rewards import SparseRewards
 from agents.summary import Trained, describe_run
 from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
-from agents.venv import add_novelty, build_monitored, build_venv
+from agents.venv import build_monitored, build_venv, remove_novelty
 from envs.make import shaping_of
 from latentrl import load, save
 from latentrl.models.autoencoder import Autoencoder
@@ -106,10 +105,8 @@ class _Plan:
     def resumed(cls, config: TrainConfig) -> _Plan:
         """Plan to continue an interrupted run."""
         path = _run_to_resume(config)
-        agent, _, notes = read_agent(path / "last")
-        saved = read_json(path / FLAGS_FILE)
-        saved["novelty"] = novelty_of(saved.get("novelty"), path / "last", notes)
-        flags = resumed_config(config, saved, path)
+        agent, _, _ = read_agent(path / "last")
+        flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
         check_trusted(agent, path, config.trust or config.env == agent.environment.id)
         agent = _resumed_agent(agent, config, path)
         encoder = load(path / agent.encoder, config.device) if agent.latent else None
@@ -166,26 +163,29 @@ class _Run:
             backend=self.config.backend,
             shaped=self.config.shaping,
         )
-        if self.config.named_novelty is not None and self.encoder is not None:
-            self.novelty = self._make_novelty(self.config.named_novelty, self.encoder, base)
+        if self.config.bonus is not None and self.encoder is not None:
+            self.novelty = make_novelty(
+                self.config.bonus,
+                self.config.novelty_weight,
+                self.encoder,
+                base.action_space,
+                self.agent.hyperparameters["gamma"],
+                self.config.seed,
+            )
         return build_venv(self.agent, self.encoder, base, novelty=self.novelty)
 
-    def _make_novelty(self, name: str, encoder: Autoencoder, venv: VecEnv) -> NormalizedBonus:
-        weight, gamma = self.config.novelty_weight, self.agent.hyperparameters["gamma"]
-        return make_novelty(name, weight, encoder, venv.action_space, gamma, self.config.seed)
-
-    def _add_novelty(self, found: str) -> None:
-        """Add the default bonus to the rewards from now on; ``found`` says why."""
-        assert self.encoder is not None
-        novelty = self._make_novelty(DEFAULT_NOVELTY, self.encoder, self.venv)
-        with held_interrupts():  # of a checkpoint with the bonus and the old scale of rewards
-            self.novelty = novelty
-            add_novelty(self.venv, novelty)
-            self.model.policy.load_state_dict(self._initial)
+    def _judge_rewards(self, sparse: bool, found: str) -> None:
+        """Keep the bonus where rewards are sparse, and remove it elsewhere, for good."""
+        kept = {"novelty": DEFAULT_NOVELTY} if sparse else {"novelty": None, "novelty_weight": None}
+        # Before the next checkpoint: a bonus in a checkpoint that the flags do not name is ignored.
+        write_json(self.path / FLAGS_FILE, {**read_json(self.path / FLAGS_FILE), **kept})
+        if not sparse:
+            self.novelty = None
+            remove_novelty(self.venv)
+        verdict = "stays; --novelty None trains without it" if sparse else "is removed"
         tqdm.write(
             f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus "
-            f"{DEFAULT_NOVELTY} is added to the rewards; a new training with --novelty None has "
-            "no bonus"
+            f"{DEFAULT_NOVELTY} {verdict}"
         )
 
     def _validation_venv(self, episodes: int) -> VecNormalize:
@@ -269,12 +269,10 @@ class _Run:
             EnvFrameCurves(skip),
             ReconstructionImages(every=tenth),
         ]
-        if self.encoder is not None:
+        if self.novelty is not None:
             callbacks += [NoveltyCurves(), NoveltyMap(every=tenth)]
-        if self.config.may_add_novelty:
-            # Rewards of 0 move a policy, too: their advantages are noise, which is normalized.
-            self._initial = copy.deepcopy(self.model.policy.state_dict())
-            callbacks.append(SparseRewards(self._add_novelty))
+        if self.config.judges_rewards:
+            callbacks.append(SparseRewards(self._judge_rewards))
         if self.config.minutes is not None:
             callbacks.append(StopByClock(self.config.minutes, self.clock))
         if refine_at := self.config.refine_at:

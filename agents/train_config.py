@@ -74,8 +74,8 @@ class TrainConfig:
         str | None,
         tyro.conf.arg(
             help=f"Novelty bonus, one of: {', '.join(BONUSES)}; {DEFAULT_NOVELTY} without a name. "
-            f"{AUTO} adds {DEFAULT_NOVELTY} to an agent on latents, without --shaping, if nearly "
-            "all first episodes have the return 0; None adds none."
+            f"{AUTO} is {DEFAULT_NOVELTY} on latents and without --shaping, and removes it unless "
+            "most of the first episodes have the return 0; None is no bonus."
         ),
     ] = AUTO
     novelty_weight: float | None = None
@@ -126,11 +126,11 @@ class TrainConfig:
         self._check_refine_at()
 
     def _check_novelty(self) -> None:
-        if self.named_novelty is not None:
-            BONUSES[self.named_novelty]
+        if self.novelty not in (None, AUTO):
+            BONUSES[self.novelty]
             if not self.latent:
                 raise ValueError("novelty is computed from latents: remove --no-latent")
-        elif self.novelty_weight is not None and not self.may_add_novelty:
+        elif self.novelty_weight is not None and self.bonus is None:
             raise ValueError("novelty_weight needs a bonus: add --novelty NAME")
         if self.episodic_count and not self.latent:
             raise ValueError("episodic_count counts latents: remove --no-latent")
@@ -146,19 +146,21 @@ class TrainConfig:
             )
 
     @property
-    def named_novelty(self) -> str | None:
-        """Bonus that the agent has from the beginning; None with ``AUTO``."""
-        return None if self.novelty == AUTO else self.novelty
+    def judges_rewards(self) -> bool:
+        """Whether the bonus is removed where rewards are not sparse."""
+        return self.novelty == AUTO and self.latent and not self.shaping
 
     @property
-    def may_add_novelty(self) -> bool:
-        """Whether the training adds a bonus by itself where rewards are sparse."""
-        return self.novelty == AUTO and self.latent and not self.shaping
+    def bonus(self) -> str | None:
+        """Bonus with which the training starts."""
+        if self.novelty == AUTO:
+            return DEFAULT_NOVELTY if self.judges_rewards else None
+        return self.novelty
 
     @property
     def run_name(self) -> str:
         """Name of the run's folder, without its number."""
-        novelty = "" if self.named_novelty is None else f"-{self.named_novelty}"
+        novelty = "" if self.novelty in (None, AUTO) else f"-{self.novelty}"
         return f"{self.algo}-{'latent' if self.latent else 'pixels'}{novelty}"
 
     def to_json(self) -> dict[str, Any]:

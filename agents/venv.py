@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import (
     VecEnv,
     VecFrameStack,
@@ -143,11 +142,9 @@ def build_venv(
     )
 
 
-def add_novelty(venv: VecNormalize, novelty: Novelty) -> None:
-    """Add a bonus to the rewards of what ``build_venv`` made, which were nearly all 0 so far."""
-    _find(LatentVecEnv, venv).add_novelty(novelty)
-    # The scale of rewards that were nearly all 0 says nothing about those with a bonus.
-    venv.ret_rms = RunningMeanStd(shape=())
+def remove_novelty(venv: VecEnv) -> None:
+    """Leave the rewards of ``build_venv`` without a bonus from the next step on."""
+    _find(LatentVecEnv, venv).intrinsic = None
 
 
 def token_width(encoder: Encoder | None) -> float:

@@ -80,6 +80,7 @@ def load_optimizer_tensors(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     states = {key: value for key, value in tensors.items() if key.startswith(prefix)}
     _check(states, parameters, _fields(optimizer), prefix)
+    optimizer.state.clear()  # those of no step are empty
     for key, value in states.items():
         index, _, name = key.removeprefix(prefix).partition(".")
         parameter = parameters[int(index)]

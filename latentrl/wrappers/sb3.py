@@ -51,19 +51,6 @@ class LatentVecEnv(VecEnvWrapper):
         _watch(venv.unwrapped)
         super().__init__(venv, observation_space=self.transform.space)
 
-    def add_novelty(self, novelty: Novelty) -> None:
-        """Add the bonus to the rewards from the next step on, in place of the one so far.
-
-        Its episodes start at the newest observations.
-
-        Raises:
-            TypeError: ``novelty`` is no novelty bonus.
-            ValueError: an action is more than one array.
-        """
-        self.intrinsic = IntrinsicRewards(novelty, self.num_envs, self.action_space)
-        if len(self.transform.last_frames):  # none before the first reset, which starts episodes
-            self.intrinsic.reset(self.transform, np.ones(self.num_envs, bool))
-
     def close(self) -> None:
         """Close the environments; worker processes that do not answer are killed."""
         bare = self.venv.unwrapped

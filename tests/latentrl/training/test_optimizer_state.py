@@ -9,7 +9,12 @@ from torch import Tensor
 
 import latentrl as lrl
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.optimizer_state import adamw, gradient_step
+from latentrl.training.optimizer_state import (
+    adamw,
+    gradient_step,
+    load_optimizer_tensors,
+    optimizer_tensors,
+)
 
 X = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
 MLP = {"name": "mlp", "hidden": (16,)}
@@ -59,3 +64,19 @@ def test_tied_weights_decay_once() -> None:
     decaying, others = (group["params"] for group in adamw(model, RATE).param_groups)
     assert [p.ndim for p in decaying] == [2]
     assert len(decaying) + len(others) == sum(p.requires_grad for p in model.parameters())
+
+
+def test_the_state_before_the_first_step_is_restored_too() -> None:
+    """An optimizer that is set back takes the same first step again."""
+    model = make("beta_vae")
+    optimizer = adamw(model, RATE)
+    weights, state = model.state_dict(), optimizer_tensors(optimizer)
+    weights = {name: value.clone() for name, value in weights.items()}
+    firsts = []
+    for _ in range(2):
+        model.load_state_dict(weights)
+        load_optimizer_tensors(optimizer, state)
+        gradient_step(loss_of(model), optimizer)
+        firsts.append([p.detach().clone() for p in model.parameters()])
+        gradient_step(loss_of(model, 1), optimizer)
+    assert all(torch.equal(a, b) for a, b in zip(*firsts, strict=True))

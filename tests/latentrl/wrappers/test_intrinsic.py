@@ -97,26 +97,6 @@ def test_the_encoder_runs_once_for_each_step_and_reset(play, monkeypatch):
     assert len(novelty.scored) == len(calls) - calls.count("reset")
 
 
-def test_a_bonus_that_is_added_later_starts_at_the_newest_observations():
-    venv = LatentVecEnv(DummyVecEnv(makers()), FakeEncoder())
-    venv.reset()
-    newest, _, _, infos = venv.step(np.zeros(N, int))
-    assert "intrinsic_reward" not in infos[0]
-    novelty = Witness()
-    venv.add_novelty(novelty)
-    assert np.array_equal(novelty.started, [newest])
-    _, rewards, _, infos = venv.step(np.zeros(N, int))
-    assert len(novelty.scored) == 1
-    for reward, info in zip(rewards, infos, strict=True):
-        assert reward == pytest.approx(info["extrinsic_reward"] + info["intrinsic_reward"])
-
-
-def test_a_bonus_may_be_added_before_the_first_reset():
-    venv, novelty = LatentVecEnv(DummyVecEnv(makers()), FakeEncoder()), Witness()
-    venv.add_novelty(novelty)
-    assert np.array_equal([venv.reset()], novelty.started)
-
-
 class OneInfo(Clock):
     """Returns one and the same dict at every step, as some environments do."""
 
