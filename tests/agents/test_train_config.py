@@ -42,7 +42,7 @@ def test_seeds_of_validation_and_test_are_reserved():
             "novelty_weight needs a bonus: add --novelty NAME",
         ),
         (
-            {"novelty_weight": 0.1, "latent": False},
+            {"novelty_weight": 0.1, "shaping": True},
             "novelty_weight needs a bonus: add --novelty NAME",
         ),
         (
@@ -99,6 +99,8 @@ def test_flags_that_differ_from_the_saved_ones(flags, message):
         resumed_config(TrainConfig("PixelReach-v0", resume=True, **flags), saved, RUN)
 
 
-def test_a_training_with_shaped_rewards_adds_no_bonus_by_itself():
-    assert TrainConfig().may_add_novelty
-    assert not TrainConfig(shaping=True).may_add_novelty
+def test_the_bonus_with_which_a_training_starts():
+    assert TrainConfig().bonus == TrainConfig(novelty="token_counts").bonus == "token_counts"
+    for flags in ({"novelty": None}, {"latent": False}, {"shaping": True}):
+        assert TrainConfig(**flags).bonus is None
+    assert TrainConfig(novelty="counts", shaping=True).bonus == "counts"
