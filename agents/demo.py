@@ -71,7 +71,11 @@ def demo(config: DemoConfig) -> Demo:
     start = time.perf_counter()
     trained = train(
         TrainConfig(
-            env=config.env, vae=pretrained.path, timesteps=config.timesteps, seed=config.seed
+            env=config.env,
+            vae=pretrained.path,
+            timesteps=config.timesteps,
+            novelty=None,  # the rewards are not sparse
+            seed=config.seed,
         )
     )
     done = time.perf_counter()

@@ -180,12 +180,12 @@ def test_validation_leaves_training_as_it_is(algo, encoder):
 
 
 @pytest.mark.parametrize("algo", ["dqn", "qrdqn"])
-def test_only_the_last_checkpoint_has_the_replay_buffer(algo, encoder):
+def test_only_the_last_checkpoint_has_replay_buffer_and_bonus(algo, encoder):
     result = tiny_train(encoder, algo=algo, timesteps=64)
     names = {
         name: [file.name for file in (result.path / name).iterdir()] for name in ("best", "last")
     }
-    assert sorted(name.partition("-")[0] for name in names["last"]) == [WEIGHTS, "replay"]
+    assert sorted(name.partition("-")[0] for name in names["last"]) == [WEIGHTS, "novelty", "replay"]
     assert names["best"] == [WEIGHTS]
 
 
