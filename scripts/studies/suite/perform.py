@@ -82,14 +82,14 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
         "pretraining": pretraining,
         "timesteps": trained.timesteps,
         "training_minutes": left,
-        "novelty": _got_bonus(trained),
+        "novelty": _kept_bonus(trained),
         "deterministic": _evaluation(trained, deterministic=True),
         "stochastic": _evaluation(trained, deterministic=False),
     }
 
 
-def _got_bonus(trained: Trained) -> bool:
-    """Return whether the training added a novelty bonus, because rewards were sparse."""
+def _kept_bonus(trained: Trained) -> bool:
+    """Return whether the training kept its novelty bonus, because rewards are sparse."""
     last = trained.path / "last"
     return has_part(last, read_agent(last)[2], "novelty")
 

@@ -139,7 +139,7 @@ def goals(found: Mapping[str, Found]) -> Iterator[list[str]]:
 
 
 def _bonuses(found: Mapping[str, Found]) -> Iterator[str]:
-    """Yield a sentence on the runs that got a novelty bonus by default."""
+    """Yield a paragraph on the runs that kept the novelty bonus of the default."""
     texts = []
     for env, arms in found.items():
         counts = {arm: sum(r.data.get("novelty", False) for r in arms[arm]) for arm in AGENTS}
@@ -147,8 +147,9 @@ def _bonuses(found: Mapping[str, Found]) -> Iterator[str]:
         texts += [f"{env} ({', '.join(parts)})"] if parts else []
     if texts:
         yield (
-            "Agents on latents whose first episodes nearly all have the return 0 get the "
-            "[novelty bonus of the default](../guide/novelty.md#by-default). These did: "
+            "Agents on latents, trained or random, start with a [novelty bonus]"
+            "(../guide/novelty.md#by-default), which is removed unless most of their first "
+            "episodes have the return 0. Pixels have none. These runs kept it: "
             f"{'; '.join(texts)}.\n"
         )
 

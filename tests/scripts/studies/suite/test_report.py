@@ -44,12 +44,12 @@ def test_ablations_are_compared_with_the_same_seed(write):
     assert "| ALE/Pong-v5 | 40 (one run) |  | 3 (one run) |" in write_page().read_text()
 
 
-def test_runs_with_a_bonus_are_named(write):
+def test_runs_that_kept_the_bonus_are_named(write):
     write(PONG, LATENTS, 0)
     write(PONG, PIXELS, 0)
     assert "novelty bonus" not in write_page().read_text()
     write(PONG, LATENTS, 1, novelty=True)
-    assert "These did: ALE/Pong-v5 (1 of 2 on latents)." in write_page().read_text()
+    assert "These runs kept it: ALE/Pong-v5 (1 of 2 on latents)." in write_page().read_text()
 
 
 def test_notes_follow_the_goals(write):
