@@ -185,7 +185,11 @@ def test_only_the_last_checkpoint_has_replay_buffer_and_bonus(algo, encoder):
     names = {
         name: [file.name for file in (result.path / name).iterdir()] for name in ("best", "last")
     }
-    assert sorted(name.partition("-")[0] for name in names["last"]) == [WEIGHTS, "novelty", "replay"]
+    assert sorted(name.partition("-")[0] for name in names["last"]) == [
+        WEIGHTS,
+        "novelty",
+        "replay",
+    ]
     assert names["best"] == [WEIGHTS]
 
 
