@@ -163,7 +163,9 @@ class _Run:
             backend=self.config.backend,
             shaped=self.config.shaping,
         )
-        if self.config.bonus is not None and self.encoder is not None:
+        # Returns without a discount have no scale, in which a bonus by default could be given.
+        discounts = self.agent.hyperparameters["gamma"] < 1 or not self.config.judges_rewards
+        if self.config.bonus is not None and self.encoder is not None and discounts:
             self.novelty = make_novelty(
                 self.config.bonus,
                 self.config.novelty_weight,
@@ -182,7 +184,7 @@ class _Run:
         if not sparse:
             self.novelty = None
             remove_novelty(self.venv)
-        verdict = "stays; --novelty None trains without it" if sparse else "is removed"
+        verdict = "stays; a new run with --novelty None has none" if sparse else "is removed"
         tqdm.write(
             f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus "
             f"{DEFAULT_NOVELTY} {verdict}"
@@ -270,9 +272,9 @@ class _Run:
             ReconstructionImages(every=tenth),
         ]
         if self.novelty is not None:
-            callbacks += [NoveltyCurves(), NoveltyMap(every=tenth)]
-        if self.config.judges_rewards:
-            callbacks.append(SparseRewards(self._judge_rewards))
+            callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
+            if self.config.judges_rewards:
+                callbacks.append(SparseRewards(self._judge_rewards))
         if self.config.minutes is not None:
             callbacks.append(StopByClock(self.config.minutes, self.clock))
         if refine_at := self.config.refine_at:

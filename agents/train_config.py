@@ -186,7 +186,10 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
         name: known[name] if value == defaults[name] else value
         for name, value in config.to_json().items()
     }
-    check_same_settings(known, given, f"the run in {path}", REMEDY, ignored=MAY_CHANGE)
+    # The weight of a bonus that the training has removed may be among the flags of the first call.
+    removed = ("novelty_weight",) if before.novelty is None else ()
+    ignored = (*MAY_CHANGE, *removed)
+    check_same_settings(known, given, f"the run in {path}", REMEDY, ignored=ignored)
     return dataclasses.replace(
         before,
         vae=None,

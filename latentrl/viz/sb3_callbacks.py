@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
+from latentrl.novelty import NormalizedBonus
 from latentrl.utils.progress import progress_bar
 from latentrl.viz import images
 from latentrl.viz.decoded import reconstruction_sheet
@@ -150,18 +151,16 @@ def _latent_host(venv: Any) -> LatentVecEnv | None:
 class NoveltyCurves(BaseCallback):
     """Curves of the intrinsic reward, its fraction of the whole reward, and the bonus's metrics.
 
-    They start where the environments get a bonus, which may be in the middle of a training.
+    They end where the environments lose the bonus.
     """
 
-    def __init__(self) -> None:
-        """Log after every rollout."""
+    def __init__(self, novelty: NormalizedBonus) -> None:
+        """Log the metrics of ``novelty`` after every rollout."""
         super().__init__()
+        self.novelty = novelty
         self._rollout, self._point = np.zeros(4), np.zeros(4)
         """Steps, and sums of intrinsic rewards, of their magnitudes and of those of extrinsic ones:
         in this rollout, and since the last point of the curves."""
-
-    def _on_training_start(self) -> None:
-        self.host = _latent_host(self.training_env)
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
@@ -172,7 +171,7 @@ class NoveltyCurves(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        if self.host is None or self.host.intrinsic is None:
+        if not self._rollout[0]:
             return
         # SB3 writes a point after several rollouts of DQN, and clears the logger then: while a
         # value is pending, the new one covers the rollouts before, too.
@@ -183,7 +182,7 @@ class NoveltyCurves(BaseCallback):
         fraction = intrinsic / (intrinsic + extrinsic) if intrinsic else 0.0
         self.logger.record("novelty/intrinsic_reward", total / max(1, steps))
         self.logger.record("novelty/fraction", fraction)
-        for name, value in self.host.intrinsic.bonus.metrics().items():
+        for name, value in self.novelty.metrics().items():
             self.logger.record(f"novelty/{name}", value)
 
 
@@ -205,23 +204,18 @@ class NoveltyMap(BaseCallback):
 
     def _on_training_start(self) -> None:
         host = _latent_host(self.training_env)
+        has_bonus = host is not None and host.intrinsic is not None
         has_images = host is not None and _frame_space(host) is not None
-        self.host = host if has_images and summary_writer(self) is not None else None
-        self._started = False
+        is_logged = has_bonus and has_images and summary_writer(self) is not None
+        self.host = host if is_logged and can_draw("the novelty map") else None
         self._next = self._after()
 
     def _after(self) -> int:
         return (self.num_timesteps // self.every + 1) * self.every
 
     def _on_step(self) -> bool:
-        intrinsic = None if self.host is None else self.host.intrinsic
-        if intrinsic is None:
-            return True
-        if not self._started and not can_draw("the novelty map"):
-            self.host = None  # asked here, because it warns, and not every run gets a bonus
-            return True
-        self._started = True
-        self._add(intrinsic)
+        if self.host is not None and self.host.intrinsic is not None:
+            self._add(self.host.intrinsic)
         return True
 
     def _add(self, intrinsic: IntrinsicRewards) -> None:

@@ -8,15 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from agents import sparse_rewards
+from agents.bonuses import DEFAULT_WEIGHT
 from agents.checkpoint import read_agent
 from agents.episode import saved_novelty
 from agents.parts import has_part, read_part
 from agents.sparse_rewards import TIMESTEPS, SparseRewards
 from agents.train import TrainConfig, train
 from scripts.studies.agent_runs import logged_rows
-from tests.agents.small import make_venv, tiny_train
+from tests.agents.small import CHANGES, as_words, make_venv, tiny_train
 
-KEPT = "have the return 0, so the novelty bonus token_counts stays; --novelty None trains"
+KEPT = "so the novelty bonus token_counts stays; a new run with --novelty None has none"
 REMOVED = "have the return 0, so the novelty bonus token_counts is removed"
 
 
@@ -110,16 +111,18 @@ def test_the_bonus_stays_where_rewards_are_sparse(algo, encoder, sparse, capsys)
     assert saved_novelty(run, agent, encoder, space).count == 256
 
 
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
 @pytest.mark.parametrize("weight", [None, 0.5])
-def test_it_is_removed_elsewhere(weight, encoder, early, capsys):
-    run = tiny_train(encoder, novelty_weight=weight).path
+def test_it_is_removed_elsewhere(weight, algo, encoder, early, capsys):
+    run = tiny_train(encoder, algo=algo, novelty_weight=weight).path
     assert REMOVED in capsys.readouterr().out
     assert (flag(run), scored(run)) == (None, None)
-    rollouts = [row for row in logged_rows(run) if row["rollout/ep_rew_mean"]]
-    assert [bool(row["novelty/intrinsic_reward"]) for row in rollouts] == [True, False, False]
-    if weight is not None:
-        assert float(rollouts[0]["novelty/weight"]) == weight
-    train(TrainConfig("PixelReach-v0", timesteps=256, resume=True))
+    rows = [row for row in logged_rows(run) if row["time/total_timesteps"]]
+    curve = [row["novelty/weight"] for row in rows]
+    assert curve[0] == str(weight or DEFAULT_WEIGHT)
+    assert curve[-1] == "", "the curves end with the bonus"
+    flags = {"algo": algo, "novelty_weight": weight, "resume": True}
+    train(TrainConfig("PixelReach-v0", timesteps=256, **flags))
     assert REMOVED not in capsys.readouterr().out
     assert (flag(run), scored(run)) == (None, None)
 
@@ -147,6 +150,13 @@ def test_some_agents_have_none_from_the_start(flags, encoder, sparse, capsys):
     run = tiny_train(encoder, **flags).path
     assert "novelty bonus" not in capsys.readouterr().out
     assert scored(run) is None
+
+
+def test_returns_without_a_discount_have_no_bonus_by_default(encoder):
+    words = as_words({**CHANGES["ppo"], "gamma": 1.0})
+    assert scored(tiny_train(encoder, hyperparams=words).path) is None
+    with pytest.raises(ValueError, match=r"NormalizedBonus needs weight >= 0, 0 <= gamma < 1"):
+        tiny_train(encoder, hyperparams=words, novelty="token_counts")
 
 
 def test_a_run_with_a_bonus_by_name_is_not_judged(encoder, early, capsys):

@@ -96,9 +96,14 @@ def check_curves(path):
 
 @pytest.mark.parametrize(
     ("flags", "novelty"),
-    [(["--novelty"], "reconstruction"), (["--novelty=rnd"], "rnd"), ([], None)],
+    [
+        (["--novelty"], "token_counts"),
+        (["--novelty=rnd"], "rnd"),
+        (["--novelty", "None"], None),
+        ([], "auto"),
+    ],
 )
-def test_the_bonus_without_a_name_is_the_reconstruction(workspace, flags, novelty):
+def test_the_bonus_on_the_command_line(workspace, flags, novelty):
     folder, _ = workspace
     out = folder / f"bare-{novelty}"
     succeed(folder, "train_agent", *REACH, *flags, *small(), "--timesteps", 64, "--out", out)

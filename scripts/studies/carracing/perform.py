@@ -80,6 +80,7 @@ def _train_config(run: Run, arm: Arm, encoder: Path | None, spent: float) -> Tra
         vae=encoder,
         out=out,
         seed=run.seed,
+        novelty=None,  # the rewards are not sparse
         device="cpu",
         timesteps=arm.timesteps or MORE_THAN_FIT,
         resume=arm.timesteps is not None and (out / FLAGS_FILE).exists(),

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.checkpoint import read_agent
+from agents.bonuses import DEFAULT_NOVELTY
 from agents.evaluate import TEST_SEED, evaluate_agent, make_test_envs
-from agents.parts import has_part
 from agents.play import Evaluation, play
 from agents.pretrain import MOST, PretrainConfig, pretrain
 from agents.pretrain_choice import WARM_FRAMES
 from agents.pretrain_config import completed
 from agents.train import Trained, train
-from agents.train_config import TrainConfig
+from agents.train_config import FLAGS_FILE, TrainConfig
 from envs import Environment, defaults_for, make_vector
 from envs.make import backend_of
 from latentrl import load
@@ -90,8 +89,7 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
 
 def _kept_bonus(trained: Trained) -> bool:
     """Return whether the training kept its novelty bonus, because rewards are sparse."""
-    last = trained.path / "last"
-    return has_part(last, read_agent(last)[2], "novelty")
+    return bool(read_json(trained.path / FLAGS_FILE)["novelty"] == DEFAULT_NOVELTY)
 
 
 def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def curves(folder):
 
 def test_curves_of_the_intrinsic_reward_and_its_fraction(tmp_path):
     novelty, infos = scaled(), Infos()
-    learn([NoveltyCurves(), infos], tmp_path, encoder=FakeEncoder(), novelty=novelty)
+    learn([NoveltyCurves(novelty), infos], tmp_path, encoder=FakeEncoder(), novelty=novelty)
     rewards, written = np.array(infos.rewards), curves(tmp_path)
     assert (rewards[..., 0] < 0).any()
     assert (rewards[..., 0] > 0).any()
@@ -213,7 +213,7 @@ def test_a_point_covers_all_short_rollouts_since_the_last_one(tmp_path):
         "MlpPolicy", venv, learning_starts=1000, buffer_size=100, train_freq=4, seed=0, device="cpu"
     )
     model.set_logger(configure(str(tmp_path), ["tensorboard"]))
-    model.learn(6 * ROLLOUT, callback=[NoveltyCurves(), infos], log_interval=5)
+    model.learn(6 * ROLLOUT, callback=[NoveltyCurves(novelty), infos], log_interval=5)
     model.logger.close()
     rewards, written = np.array(infos.rewards), curves(tmp_path)
     assert len(written["intrinsic_reward"]) > 5
@@ -239,7 +239,9 @@ def test_without_any_reward_the_fraction_is_zero(tmp_path):
             return observation, 0.0, *rest
 
     novelty = lrl.NormalizedBonus(Nothing())
-    learn([NoveltyCurves()], tmp_path, Unrewarded, FakeEncoder(), rollouts=1, novelty=novelty)
+    learn(
+        [NoveltyCurves(novelty)], tmp_path, Unrewarded, FakeEncoder(), rollouts=1, novelty=novelty
+    )
     assert curves(tmp_path) == {"intrinsic_reward": {ROLLOUT: 0}, "fraction": {ROLLOUT: 0}}
 
 

@@ -53,6 +53,7 @@ def test_a_random_encoder_has_the_network_of_the_pretrained_one(tiny):
     assert other["pretraining"]["frames"] == 0
     assert other["training_minutes"] == record["minutes"] == 1 / 60
     assert len(record["deterministic"]["returns"]) == 2
+    assert record["novelty"] is False, "so short a training gives no verdict"
     with Run(REACH, LATENTS, 0).result.with_suffix(".csv").open() as lines:
         rows = [[float(x) for x in row.values()] for row in csv.DictReader(lines)]
     assert rows == sorted(rows, key=lambda row: row[0])
