@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 TIMESTEPS = 20_000
@@ -35,8 +36,8 @@ class SparseRewards(BaseCallback):
 
     def _on_step(self) -> bool:
         if self._watching:
-            infos = self.locals["infos"]
-            self.returns += [float(info["episode"]["r"]) for info in infos if "episode" in info]
+            infos, ended = self.locals["infos"], np.flatnonzero(self.locals["dones"])
+            self.returns += [float(infos[i]["episode"]["r"]) for i in ended]
         return True
 
     def _on_rollout_end(self) -> None:

@@ -94,6 +94,9 @@ class _Plan:
         if encoder is not None:
             warn_if_poor(encoder)
         agent = describe_agent(config, encoder)
+        if config.judges_rewards and agent.hyperparameters["gamma"] == 1:
+            # A bonus has the scale of its discounted returns.
+            config = dataclasses.replace(config, novelty=None)
         if encoder is not None:
             check_refine_at(config.refine_at, encoder, agent)
         if config.shaping:
@@ -163,9 +166,7 @@ class _Run:
             backend=self.config.backend,
             shaped=self.config.shaping,
         )
-        # Returns without a discount have no scale, in which a bonus by default could be given.
-        discounts = self.agent.hyperparameters["gamma"] < 1 or not self.config.judges_rewards
-        if self.config.bonus is not None and self.encoder is not None and discounts:
+        if self.config.bonus is not None and self.encoder is not None:
             self.novelty = make_novelty(
                 self.config.bonus,
                 self.config.novelty_weight,

@@ -29,7 +29,7 @@ def judged(returns, timesteps=TIMESTEPS, before=0):
     check.num_timesteps = before
     check._on_training_start()
     for number in returns:
-        check.locals = {"infos": [{"episode": {"r": number}}, {}]}
+        check.locals = {"infos": [{"episode": {"r": number}}, {}], "dones": [True, False]}
         assert check._on_step()
     for check.num_timesteps in (before + timesteps, before + timesteps + 1):
         check._on_rollout_end()
@@ -64,7 +64,8 @@ def test_the_verdict_is_final():
     verdicts = []
     check = SparseRewards(lambda *verdict: verdicts.append(verdict))
     for returns in ([1] * 20, [0] * 1_000):
-        check.locals = {"infos": [{"episode": {"r": number}} for number in returns]}
+        infos = [{"episode": {"r": number}} for number in returns]
+        check.locals = {"infos": infos, "dones": [True] * len(infos)}
         check.num_timesteps += TIMESTEPS
         assert check._on_step()
         check._on_rollout_end()
@@ -152,9 +153,13 @@ def test_some_agents_have_none_from_the_start(flags, encoder, sparse, capsys):
     assert scored(run) is None
 
 
-def test_returns_without_a_discount_have_no_bonus_by_default(encoder):
+def test_returns_without_a_discount_have_no_bonus_by_default(encoder, capsys):
     words = as_words({**CHANGES["ppo"], "gamma": 1.0})
-    assert scored(tiny_train(encoder, hyperparams=words).path) is None
+    run = tiny_train(encoder, hyperparams=words).path
+    assert "novelty bonus" not in capsys.readouterr().out
+    assert (flag(run), scored(run)) == (None, None)
+    agent = read_agent(run / "last")[0]
+    assert saved_novelty(run, agent, encoder, make_venv(agent, encoder).action_space) is None
     with pytest.raises(ValueError, match=r"NormalizedBonus needs weight >= 0, 0 <= gamma < 1"):
         tiny_train(encoder, hyperparams=words, novelty="token_counts")
 
