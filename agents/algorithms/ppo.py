@@ -11,7 +11,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from agents.algorithms.base import ALGORITHMS, HYPERPARAMS, AlgorithmSpec, Hyperparameters, Space
 from latentrl.types import Array
 
-GSDE = ("use_sde", "sde_sample_freq", "log_std_init")
+CONTINUOUS = "continuous"
+"""Key of the hyperparameters that replace others where actions are continuous."""
 
 
 @ALGORITHMS.register("ppo")
@@ -21,7 +22,7 @@ def ppo() -> AlgorithmSpec:
         source="stable_baselines3:PPO",
         action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
         hyperparams=HYPERPARAMS / "ppo.yml",
-        adapt=without_gsde_where_discrete,
+        adapt=for_actions,
         value=state_value,
     )
 
@@ -34,20 +35,11 @@ def state_value(model: BaseAlgorithm, observations: Any) -> Array:
     return values[:, 0]
 
 
-def without_gsde_where_discrete(
-    hyperparameters: Hyperparameters, action_space: Space
-) -> Hyperparameters:
-    """Return the hyperparameters, without those of gSDE where actions are not continuous.
-
-    Generalized state-dependent exploration (Raffin et al. 2020, arXiv:2005.05719) is noise that is
-    added to actions: a distribution over discrete actions has no place for it.
-    """
-    if isinstance(action_space, spaces.Box):
-        return hyperparameters
-    kept = {name: value for name, value in hyperparameters.items() if name not in GSDE}
-    policy = {
-        name: value
-        for name, value in hyperparameters.get("policy_kwargs", {}).items()
-        if name not in GSDE
-    }
-    return {**kept, "policy_kwargs": policy}
+def for_actions(hyperparameters: Hyperparameters, action_space: Space) -> Hyperparameters:
+    """Return the hyperparameters with those of continuous actions merged in, or left out."""
+    general = {name: value for name, value in hyperparameters.items() if name != CONTINUOUS}
+    own = hyperparameters.get(CONTINUOUS, {})
+    if not own or not isinstance(action_space, spaces.Box):
+        return general
+    policy = {**general.get("policy_kwargs", {}), **own.get("policy_kwargs", {})}
+    return {**general, **own, "policy_kwargs": policy}

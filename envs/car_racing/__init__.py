@@ -57,16 +57,9 @@ register_family(
     EnvFamily(
         "car_racing",
         prefixes=("CarRacing-",),
-        # The 12 pixels at the bottom are the indicator bar. The pixel defaults are those of RL
-        # Baselines3 Zoo, hyperparams/ppo.yml, CarRacing-v0.
+        # The 12 pixels at the bottom are the indicator bar.
         defaults=EnvDefaults(
-            crop=(0, 12, 0, 0),
-            frame_skip=4,
-            stack=4,
-            pixel_frame_skip=2,
-            pixel_stack=2,
-            has_discrete_variant=True,
-            pretraining={"frames": 8_000, "steps": 2_000, "latent_dim": 32},
+            crop=(0, 12, 0, 0), frame_skip=4, pixel_frame_skip=4, has_discrete_variant=True
         ),
         observe=own_frames,
         # Without Box2D there is still EnvPool's.

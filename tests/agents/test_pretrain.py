@@ -81,8 +81,8 @@ def test_training_is_open_ended_unless_its_length_is_given():
     assert (default.epochs, default.steps, default.patience) == (None, None, 10)
     assert default.total_steps(556) == 1500, "few distinct frames"
     assert (length(epochs=3).epochs, length(epochs=3).patience) == (3, None)
-    car = fit_config(completed(PretrainConfig("CarRacing-v2"), None))
-    assert (car.steps, car.patience) == (2_000, None)
+    rooms = fit_config(completed(PretrainConfig("KeyRooms-v0"), None))
+    assert (rooms.steps, rooms.patience) == (3_000, None)
     assert (length(steps=7).steps, length(steps=7).patience) == (7, None)
 
 

@@ -102,7 +102,7 @@ def test_the_remedy_has_a_latent_size_that_the_grid_divides():
     ("env_id", "remedy"),
     [
         ("PixelReach-v0", "Pretrain again without --latent-dim, --beta, --likelihood and --option"),
-        ("CarRacing-v2", "the tuned encoder of CarRacing-v2.*; pretrain and train with --untuned"),
+        ("KeyRooms-v0", "the tuned encoder of KeyRooms-v0.*; pretrain and train with --untuned"),
     ],
 )
 def test_the_remedy_of_a_vector_is_the_chosen_encoder(env_id, remedy):

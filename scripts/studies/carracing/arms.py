@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from scripts.studies import core
@@ -16,8 +17,12 @@ FOLDER = core.FOLDER.absolute() / "carracing"
 RECIPE, SHORT = "recipe", "short recipe"
 MINUTES = 20.0
 """Time of a core for each control, pretraining included and evaluation not."""
-TIMESTEPS = 700_000
+TIMESTEPS = 850_000
 """Timesteps of the recipe."""
+
+
+TRAINING: Mapping[str, Any] = MappingProxyType({"shaping": True})
+"""Flags of the training of the recipe and, unless they have their own, of its controls."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +34,35 @@ class Arm:
     pretraining: Mapping[str, Any] | None = field(default_factory=dict)
     """Flags of the pretraining; None learns from pixels."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Flags of the training."""
+    """Flags of the training that replace ``TRAINING`` or stand beside them."""
     random: bool = False
     """Whether the encoder has fresh weights in place of pretrained ones."""
     timesteps: int | None = None
     """Timesteps of the training; None ends it by the clock, with constant learning rates."""
 
 
-VECTOR = {"latent_dim": 32, "frames": 8_000, "steps": 2_000, "batch_size": 16}
-"""Pretraining of another model on as many frames, with as many latent values, as the recipe."""
+VECTOR = {"latent_dim": 32, "frames": 8_000, "steps": 2_000}
+"""Pretraining of one vector for the whole image."""
+GRID = {
+    "latent_dim": 256,
+    "option": ("backbone={name: spatial}", "topk_weight=4", "change_weight=12"),
+    "frames": 4_000,
+    "steps": 1_500,
+    "learning_rate": 2e-3,
+}
+"""Pretraining of the recipe's network from fresh weights, which a beta of one's own asks for."""
 ARMS = {
-    RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py`", timesteps=TIMESTEPS),
+    RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py --shaping`", timesteps=TIMESTEPS),
     SHORT: Arm("the recipe with the clock of the controls"),
     "pixels": Arm("SB3's `CnnPolicy`", None),
     "random encoder": Arm("the recipe's network with fresh weights", {"steps": 1}, random=True),
-    "pca": Arm("32 principal components", {"model": "pca", "latent_dim": 32, "frames": 8_000}),
+    "beta 1": Arm("beta 1 in place of 0.1, from fresh weights", {**GRID, "beta": 1.0}),
+    "beta 4": Arm("beta 4, from fresh weights", {**GRID, "beta": 4.0}),
+    "beta 8": Arm("beta 8, from fresh weights", {**GRID, "beta": 8.0}),
+    "vector": Arm("a beta-VAE with one vector of 32 values", VECTOR),
     "ae": Arm("a plain autoencoder of 32 values", {"model": "ae", **VECTOR}),
-    "beta 0.1": Arm("beta 0.1 in place of 4", {"beta": 0.1}),
-    "beta 1": Arm("beta 1", {"beta": 1.0}),
-    "beta 8": Arm("beta 8", {"beta": 8.0}),
-    "grid": Arm("the encoder of any environment, a grid of cells", {"untuned": True}),
-    "shaping": Arm("with `--shaping`", training={"shaping": True}),
+    "pca": Arm("32 principal components", {"model": "pca", "latent_dim": 32, "frames": 8_000}),
+    "no shaping": Arm("without `--shaping`", training={"shaping": False}),
     "stack 1": Arm("one latent in an observation", training={"stack": 1}),
     "dqn": Arm("DQN on latents, discrete actions", training={"algo": "dqn"}),
     "dqn pixels": Arm("DQN on pixels, discrete actions", None, {"algo": "dqn"}),

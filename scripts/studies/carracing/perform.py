@@ -16,7 +16,7 @@ from agents.train_config import FLAGS_FILE, TrainConfig
 from latentrl import load
 from latentrl.utils.io import read_json, write_json
 from scripts.studies.agent_runs import logged, save_untrained, write_curve
-from scripts.studies.carracing.arms import ARMS, ENV, MINUTES, Arm, Run
+from scripts.studies.carracing.arms import ARMS, ENV, MINUTES, TRAINING, Arm, Run
 from scripts.studies.core import machine
 from scripts.studies.suite.clock import core_seconds
 
@@ -84,7 +84,7 @@ def _train_config(run: Run, arm: Arm, encoder: Path | None, spent: float) -> Tra
         device="cpu",
         timesteps=arm.timesteps or MORE_THAN_FIT,
         resume=arm.timesteps is not None and (out / FLAGS_FILE).exists(),
-        **arm.training,
+        **{**TRAINING, **arm.training},
     )
     if arm.timesteps is not None:
         return dataclasses.replace(config, minutes=LONGEST)

@@ -32,11 +32,11 @@ LEAST_ARMS = 4
 """Controls that a correlation over them needs, and more."""
 HEAD = f"""# CarRacing
 
-PPO on the latents of a beta-VAE, from an empty folder: frames, encoder, agent. The recipe is
+PPO on the latents of an encoder, from an empty folder: frames, encoder, agent. The recipe is
 
 ```
 python scripts/pretrain_vae.py --env CarRacing-v2
-python scripts/train_agent.py --latent --timesteps {ARMS[RECIPE].timesteps}
+python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].timesteps}
 ```
 
 Each control differs from it in one thing, and has {MINUTES:g} minutes of one core, pretraining

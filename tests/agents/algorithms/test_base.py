@@ -29,9 +29,10 @@ def test_every_algorithm_is_complete(name):
     assert spec.cls.__name__.lower() == name
     assert ALGORITHMS[name].__doc__.count("arXiv") + ALGORITHMS[name].__doc__.count("Nature")
     for latent in (True, False):
-        hyperparameters = read_defaults(spec, "CarRacing-v2", latent)
-        check_names(hyperparameters, spec, latent)
-        assert {"n_envs", "timesteps", "gamma"} <= set(hyperparameters)
+        for actions in (BOX, DISCRETE):
+            hyperparameters = spec.adapt(read_defaults(spec, "Mine-v0", latent), actions)
+            check_names(hyperparameters, spec, latent)
+            assert {"n_envs", "timesteps", "gamma"} <= set(hyperparameters)
 
 
 @pytest.mark.parametrize(("algo", "environment"), CASES)
@@ -113,13 +114,20 @@ def test_ppo_draws_continuous_actions_with_a_deviation_of_its_own(encoder):
         policy = build(config, make_venv(config, encoder)).policy
         assert isinstance(policy.mlp_extractor.policy_net[1], torch.nn.ReLU)
         if continuous:
-            assert policy.log_std.tolist() == [-1.0] * len(policy.log_std)
+            assert policy.log_std.tolist() == [-1.5] * len(policy.log_std)
 
 
-def test_state_dependent_exploration_is_left_out_where_actions_are_discrete():
-    spec, tuned = find_algorithm("ppo"), {"use_sde": True, "policy_kwargs": {"log_std_init": -2.0}}
-    assert spec.adapt(tuned, spaces.Box(-1, 1, (2,))) == tuned
-    assert spec.adapt(tuned, spaces.Discrete(2)) == {"policy_kwargs": {}}
+def test_values_for_continuous_actions_replace_the_others():
+    spec, policy = find_algorithm("ppo"), {"net_arch": [8], "log_std_init": 0.0}
+    general = {"ent_coef": 0.1, "policy_kwargs": policy}
+    own = {"ent_coef": 0.0, "use_sde": True, "policy_kwargs": {"log_std_init": -2.0}}
+    assert spec.adapt({**general, "continuous": own}, BOX) == {
+        "ent_coef": 0.0,
+        "use_sde": True,
+        "policy_kwargs": {"net_arch": [8], "log_std_init": -2.0},
+    }
+    assert spec.adapt({**general, "continuous": own}, DISCRETE) == general
+    assert spec.adapt(general, BOX) == general
 
 
 def test_hyperparameters_that_an_algorithm_cannot_be_built_with(encoder):
@@ -154,21 +162,18 @@ def test_algorithms_without_continuous_actions_take_the_discrete_variant():
 @car_racing_2
 def test_the_pixel_baseline_has_the_hyperparameters_of_rl_zoo():
     config = describe_agent(TrainConfig(env="CarRacing-v2", latent=False), None)
-    assert config.environment == Environment("CarRacing-v2", frame_skip=2)
-    assert (config.stack, config.pixels) == (2, lrl.Preprocessing(size=(64, 64), greyscale=True))
+    assert config.environment == Environment("CarRacing-v2", frame_skip=4)
+    assert (config.stack, config.pixels) == (4, lrl.Preprocessing(size=(64, 64), greyscale=True))
     venv = build_venv(config, None, build_monitored(config.environment, n_envs=2, seed=0))
     model = build(config, venv, device="cpu")
     assert (venv.norm_obs, venv.norm_reward) == (False, True)
-    assert config.hyperparameters["n_envs"] == 8
-    assert model.observation_space.shape == (2, 64, 64)
+    assert config.hyperparameters["n_envs"] == 16
+    assert model.observation_space.shape == (4, 64, 64)
     assert type(model.policy).__name__ == "ActorCriticCnnPolicy"
-    assert (model.n_steps, model.batch_size, model.n_epochs) == (512, 128, 10)
+    assert (model.n_steps, model.batch_size, model.n_epochs) == (128, 256, 4)
     assert (model.gamma, model.gae_lambda, model.ent_coef, model.vf_coef) == (0.99, 0.95, 0, 0.5)
-    assert (model.clip_range(1), model.max_grad_norm, model.lr_schedule(1)) == (0.2, 0.5, 1e-4)
-    assert (model.use_sde, model.sde_sample_freq) == (True, 4)
-    assert (model.policy.log_std == -2).all()
-    layers = [type(layer).__name__ for layer in model.policy.mlp_extractor.policy_net]
-    assert layers == ["Linear", "GELU"]
-    assert model.policy.mlp_extractor.policy_net[0].out_features == 256
-    assert not model.policy.ortho_init
+    assert (model.clip_range(1), model.max_grad_norm) == (0.1, 0.5)
+    assert (model.lr_schedule(1), model.lr_schedule(0.5)) == (2.5e-4, 1.25e-4)
+    assert not model.use_sde
+    assert (model.policy.log_std == -1.5).all()
     venv.close()

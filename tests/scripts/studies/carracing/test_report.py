@@ -75,7 +75,7 @@ def test_one_run_shows_no_order(write):
 
 
 def test_a_probe_stands_beside_the_returns(write):
-    arms = (SHORT, "random encoder", "pca", "ae", "grid")
+    arms = (SHORT, "random encoder", "pca", "ae", "vector")
     for number, arm in enumerate(arms):
         write(arm, 0, 100 * number)
     scores = {arm: {"speed": 0.1 * i, "heading": -0.1 * i} for i, arm in enumerate(arms)}
