@@ -9,6 +9,7 @@ from agents.evaluate import evaluate_agent, evaluate_random
 from agents.play import Evaluation
 from agents.pretrain import PretrainConfig, Pretrained, pretrain
 from agents.train import TrainConfig, Trained, train
+from envs.families import family_of
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class DemoConfig:
 
     env: str = "CarRacing-v2"
     """Gymnasium id."""
-    frames: int = 8_000
-    """Frames to pretrain on, one per timestep."""
-    steps: int = 1_500
-    """Gradient steps of the pretraining."""
+    frames: int | None = None
+    """Frames to pretrain on, one per timestep; the default of pretraining if not given."""
+    steps: int | None = None
+    """Gradient steps of the pretraining; its default if not given."""
     timesteps: int = 120_000
-    """Timesteps of the agent's training."""
+    """Timesteps of the agent's training, with the shaping of the environment's family."""
     tracks: int = 10
     """Test episodes."""
     seed: int = 0
@@ -74,7 +75,9 @@ def demo(config: DemoConfig) -> Demo:
             env=config.env,
             vae=pretrained.path,
             timesteps=config.timesteps,
+            shaping=family_of(config.env).shaping is not None,
             novelty=None,  # the rewards are not sparse
+            eval_every=config.timesteps,  # one validation, which chooses the mode of the policy
             seed=config.seed,
         )
     )

@@ -50,7 +50,7 @@ GRID = {
     "steps": 1_500,
     "learning_rate": 2e-3,
 }
-"""Pretraining of the recipe's network from fresh weights, which a beta of one's own asks for."""
+"""Pretraining of the recipe's network from fresh weights: a chosen encoder has its own beta."""
 ARMS = {
     RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py --shaping`", timesteps=TIMESTEPS),
     SHORT: Arm("the recipe with the clock of the controls"),
