@@ -93,16 +93,23 @@ def _train_config(run: Run, arm: Arm, encoder: Path | None, spent: float) -> Tra
 
 
 def _evaluation(trained: Trained, arm: Arm) -> dict[str, Any]:
-    """Evaluate the deterministic policy, that of a recipe on Gymnasium's own frames."""
+    """Evaluate both policies, those of a recipe on Gymnasium's own frames."""
     own = arm.timesteps is not None
     backend = "gymnasium" if own else "drawn"
-    result = evaluate_agent(
-        trained.path,
-        TRACKS,
-        backend=backend,
-        deterministic=True,
-        checkpoint="best" if own else "last",
-        progress=False,
-        device="cpu",
+    deterministic, stochastic = (
+        evaluate_agent(
+            trained.path,
+            TRACKS,
+            backend=backend,
+            deterministic=deterministic,
+            checkpoint="best" if own else "last",
+            progress=False,
+            device="cpu",
+        )
+        for deterministic in (True, False)
     )
-    return {"backend": backend, "returns": result.returns}
+    return {
+        "backend": backend,
+        "returns": deterministic.returns,
+        "stochastic": stochastic.returns,
+    }

@@ -27,7 +27,7 @@ NOTES = RESULTS / "notes.txt"
 """Text by hand, which follows the verdicts."""
 GOAL, LOST = 906, 500
 """Mean return to reach, and the return below which a track counts as lost."""
-COLUMNS = (*STATISTICS, "lost tracks")
+COLUMNS = (*STATISTICS, "lost tracks", "stochastic")
 LEAST_ARMS = 4
 """Controls that a correlation over them needs, and more."""
 HEAD = f"""# CarRacing
@@ -51,9 +51,10 @@ python scripts/study.py carracing --page
 """
 EXPLANATION = f"""
 Returns are extrinsic, of the deterministic policy on {TRACKS} held-out tracks of at most 1,000 env
-frames; those of the recipe are on Gymnasium's own frames and of the best checkpoint, those of the
-controls on the frames of the backend `drawn` and of the last one. A track is lost below {LOST}.
-Differences have the bootstrapped 95 % confidence interval over seeds.
+frames; the column "stochastic" has the mean of the stochastic policy on them. Those of the recipe
+are on Gymnasium's own frames and of the best checkpoint, those of the controls on the frames of the
+backend `drawn` and of the last one. A track is lost below {LOST}. Differences have the bootstrapped
+95 % confidence interval over seeds.
 """
 Found = Mapping[str, Sequence[Record]]
 
@@ -83,9 +84,9 @@ def write_page() -> Path:
     return PAGE
 
 
-def returns_of(record: Record) -> Array:
-    """Return of each track, ``(tracks,)``."""
-    return np.array(record.data["evaluation"]["returns"])
+def returns_of(record: Record, policy: str = "returns") -> Array:
+    """Return of each track, ``(tracks,)``, by the deterministic policy or by "stochastic"."""
+    return np.array(record.data["evaluation"][policy])
 
 
 def verdicts(found: Found) -> Iterator[str]:
@@ -125,17 +126,19 @@ def _tables(found: Found) -> Iterator[str]:
         yield markdown_table(columns, [_control_row(found, arm) for arm in controls]).rstrip()
 
 
-def _statistics(returns: Array) -> list[str]:
+def _statistics(records: Sequence[Record]) -> list[str]:
+    returns = np.concatenate([returns_of(record) for record in records])
     evaluation = Evaluation(returns.tolist(), lengths=[])
     numbers = [f"{getattr(evaluation, name):.0f}" for name in STATISTICS]
-    return [*numbers, str(int((returns < LOST).sum()))]
+    stochastic = np.mean([returns_of(record, "stochastic").mean() for record in records])
+    return [*numbers, str(int((returns < LOST).sum())), f"{stochastic:.0f}"]
 
 
 def _recipe_row(record: Record) -> list[str]:
     curve = record.curve
     return [
         str(record.data["run"]["seed"]),
-        *_statistics(returns_of(record)),
+        *_statistics([record]),
         f"{record.data['timesteps']:,}",
         f"{curve['env_frames'][-1]:,.0f}",
         f"{curve['seconds'][-1] / 60:.0f}",
@@ -149,7 +152,7 @@ def _control_row(found: Found, arm: str) -> list[str]:
     compared = difference(found, arm) if SHORT in found and arm != SHORT else None
     return [
         *(arm, ARMS[arm].what, str(len(records))),
-        *_statistics(np.concatenate([returns_of(record) for record in records])),
+        *_statistics(records),
         f"{np.mean(known):.2f}" if known else "",
         f"{np.mean([record.data['timesteps'] for record in records]):,.0f}",
         "" if compared is None else _difference(compared),

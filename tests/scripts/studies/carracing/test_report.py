@@ -29,7 +29,11 @@ def write(tmp_path, monkeypatch):
             "machine": "one core",
             "pretraining": {"seconds": 60.0, "frames": 8_000, "quality": {"changing": 0.5}},
             "timesteps": 4_000,
-            "evaluation": {"backend": "drawn", "returns": [mean - 1.0, mean + 1.0]},
+            "evaluation": {
+                "backend": "drawn",
+                "returns": [mean - 1.0, mean + 1.0],
+                "stochastic": [7.0],
+            },
         }
         write_json(run.result, record)
 
@@ -42,7 +46,10 @@ def test_the_goal(write, mean, verdict):
     page = write_page().read_text()
     assert f"The recipe {verdict} the goal of 906" in page
     assert f"{mean} over 1 of 3 seeds, 0 lost tracks" in page
-    assert f"| 0 | {mean} | 1 | {mean - 1} | {mean - 1} | {mean} | 0 | 4,000 | 16,000 | 8 |" in page
+    assert (
+        f"| 0 | {mean} | 1 | {mean - 1} | {mean - 1} | {mean} | 0 | 7 | 4,000 | 16,000 | 8 |"
+        in page
+    )
     assert "## Controls" not in page
 
 
