@@ -53,7 +53,11 @@ class SaveByClock(BaseCallback):
 
 
 class StopByClock(BaseCallback):
-    """Ends the training after some minutes, validations included, and logs ``time/clock``."""
+    """Ends the training after some minutes, validations included, and logs ``time/clock``.
+
+    Schedules, such as that of the learning rate, reach their ends with the minutes, or with the
+    timesteps where these are over first.
+    """
 
     def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
         """End the training ``minutes`` after its start; that of a resumed run starts anew.
@@ -67,12 +71,28 @@ class StopByClock(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._start = self.clock()
+        by_timesteps = self.model._update_current_progress_remaining
+
+        def update(num_timesteps: int, total_timesteps: int) -> None:
+            by_timesteps(num_timesteps, total_timesteps)
+            left = max(0.0, 1 - self._elapsed() / self.seconds)
+            model = self.model
+            model._current_progress_remaining = min(model._current_progress_remaining, left)
+
+        # SB3 has no other place between the count of timesteps and the update that reads it.
+        vars(self.model)["_update_current_progress_remaining"] = update
 
     def _on_step(self) -> bool:
-        return self.clock() - self._start < self.seconds
+        return self._elapsed() < self.seconds
 
     def _on_rollout_end(self) -> None:
-        self.logger.record("time/clock", self.clock() - self._start)
+        self.logger.record("time/clock", self._elapsed())
+
+    def _on_training_end(self) -> None:
+        del vars(self.model)["_update_current_progress_remaining"]
+
+    def _elapsed(self) -> float:
+        return self.clock() - self._start
 
 
 class OrderlyLogger(Logger):

@@ -53,7 +53,8 @@ class TrainConfig:
     timesteps: int | None = None
     """Timesteps of training in all environments together; the algorithm's default if not given."""
     minutes: float | None = None
-    """Minutes after which the training ends, if it has not reached its timesteps."""
+    """Minutes after which the training ends, if it has not reached its timesteps; schedules, such
+    as that of the learning rate, end with it."""
     n_envs: int | None = None
     """Environments that step together; the algorithm's default if not given."""
     frame_skip: int | None = None

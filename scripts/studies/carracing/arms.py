@@ -38,7 +38,7 @@ class Arm:
     random: bool = False
     """Whether the encoder has fresh weights in place of pretrained ones."""
     timesteps: int | None = None
-    """Timesteps of the training; None ends it by the clock, with constant learning rates."""
+    """Timesteps of the training; None ends it by the clock."""
 
 
 VECTOR = {"latent_dim": 32, "frames": 8_000, "steps": 2_000}

@@ -40,8 +40,8 @@ python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].times
 ```
 
 Each control differs from it in one thing, and has {MINUTES:g} minutes of one core, pretraining
-included; its learning rates are constant. The clock is the processor's time of the run. The first
-command performs the runs without a result, the second one writes this page from the files in
+included, over which its learning rate decays, too. The clock is the processor's time of the run.
+The first command performs the runs without a result, the second one writes this page from the files in
 `docs/results/carracing`:
 
 ```
