@@ -41,8 +41,8 @@ python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].times
 
 Each control differs from it in one thing, and has {MINUTES:g} minutes of one core, pretraining
 included, over which its learning rate decays, too. The clock is the processor's time of the run.
-The first command performs the runs without a result, the second one writes this page from the files in
-`docs/results/carracing`:
+The first command performs the runs without a result, the second one writes this page from the files
+in `docs/results/carracing`:
 
 ```
 python scripts/study.py carracing
