@@ -17,7 +17,7 @@ FOLDER = core.FOLDER.absolute() / "carracing"
 RECIPE, SHORT = "recipe", "short recipe"
 MINUTES = 20.0
 """Time of a core for each control, pretraining included and evaluation not."""
-TIMESTEPS = 850_000
+TIMESTEPS = 600_000
 """Timesteps of the recipe."""
 
 

@@ -176,4 +176,5 @@ def test_the_pixel_baseline_has_the_hyperparameters_of_rl_zoo():
     assert (model.lr_schedule(1), model.lr_schedule(0.5)) == (2.5e-4, 1.25e-4)
     assert not model.use_sde
     assert (model.policy.log_std == -1.5).all()
+    assert model.target_kl == 0.03
     venv.close()
