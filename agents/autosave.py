@@ -56,7 +56,7 @@ class StopByClock(BaseCallback):
     """Ends the training after some minutes, validations included, and logs ``time/clock``.
 
     Schedules, such as that of the learning rate, reach their ends with the minutes, or with the
-    timesteps where these are over first.
+    timesteps where these are over first. Those of a resumed run start anew, as its clock does.
     """
 
     def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -77,7 +77,7 @@ def demo(config: DemoConfig) -> Demo:
             timesteps=config.timesteps,
             shaping=family_of(config.env).shaping is not None,
             novelty=None,  # the rewards are not sparse
-            eval_every=config.timesteps,  # one validation, which chooses the mode of the policy
+            eval_every=2 * config.timesteps,  # one validation, at the end
             seed=config.seed,
         )
     )

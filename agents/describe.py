@@ -48,7 +48,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     if not config.latent:
         greyscale = (observation_space.shape or ())[-1:] == (3,)
         pixels = Preprocessing(size=PIXEL_SIZE, greyscale=greyscale)
-        stack = config.stack or defaults.pixel_stack
+        stack = config.stack or defaults.stack
         return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
     count = config.episodic_count
     normalizes = hyperparameters.get("normalize_latents", not _has_scale(encoder))
@@ -75,10 +75,8 @@ def _has_scale(encoder: Autoencoder | None) -> bool:
 
 def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> dict[str, Any]:
     spec = find_algorithm(config.algo)
-    # Defaults are adapted before flags replace them: a flag that contradicts the actions is the
-    # user's mistake and an error of the algorithm.
     env_id = "" if config.untuned else config.env
-    defaults = spec.adapt(read_defaults(spec, env_id, config.latent), action_space)
+    defaults = read_defaults(spec, env_id, config.latent, action_space)
     flags = {"timesteps": config.timesteps, "n_envs": config.n_envs}
     given = {name: value for name, value in flags.items() if value is not None}
     return {**override(defaults, config.hyperparams, spec, config.latent), **given}
@@ -88,12 +86,11 @@ def _environment(config: TrainConfig, encoder: Autoencoder | None) -> Environmen
     """Return the environment: flags win over those of pretraining, and these over defaults."""
     defaults = defaults_for(config.env)
     pretrained = {} if encoder is None else encoder.metadata.get("data", {}).get("environment", {})
-    skip = defaults.frame_skip if config.latent else defaults.pixel_frame_skip
     rendered = PIXEL_SIZE[0] if config.from_render else None
     continuous = find_algorithm(config.algo).takes_continuous_actions
     return Environment(
         config.env,
-        frame_skip=config.frame_skip or pretrained.get("frame_skip", skip),
+        frame_skip=config.frame_skip or pretrained.get("frame_skip", defaults.frame_skip),
         discrete=defaults.has_discrete_variant and not continuous,
         render_size=pretrained.get("render_size") or rendered,
         key=pretrained.get("key") or config.key,

@@ -150,8 +150,9 @@ def completed(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
         config,
         env=run_name(config, data),
         latent_dim=latent_dim,
-        # General-purpose weights are for chosen encoders alone.
-        from_scratch=config.from_scratch or not is_open(config),
+        # General-purpose weights are for chosen encoders alone. The flags of a run that is resumed
+        # hold the choice, and whether its encoder began with them.
+        from_scratch=config.from_scratch or not (config.resume or is_open(config)),
     )
 
 

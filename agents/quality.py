@@ -7,7 +7,6 @@ import math
 import warnings
 from pathlib import Path
 
-from envs import defaults_for
 from latentrl import History, save
 from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
@@ -134,14 +133,8 @@ def _remedy_of_vector(model: Autoencoder) -> str:
         latent_dim = CHANNELS * math.prod(Spatial().grid(model.preprocess.shape))
         flags = f"--option 'backbone={{name: spatial}}' --latent-dim {latent_dim}"
         return f"Pretrain again with {flags}"
-    chosen = "for a grid of cells that is chosen from the frames"
-    if defaults_for(env_id).pretraining.get("latent_dim") == model.latent_dim:
-        return (
-            f"This is the tuned encoder of {env_id}, for which its agents are tuned; pretrain and "
-            f"train with --untuned {chosen}"
-        )
     flags = "--latent-dim, --beta, --likelihood and --option"
-    return f"Pretrain again without {flags}, {chosen}"
+    return f"Pretrain again without {flags}, for a grid of cells that is chosen from the frames"
 
 
 def _is_chosen(model: Autoencoder) -> bool:

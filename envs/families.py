@@ -30,13 +30,9 @@ class EnvDefaults:
     frame_skip: int = 1
     """Environment frames per timestep."""
     stack: int = 4
-    """Latents stacked into one observation of the agent; one frame has no velocities."""
+    """Latents or images stacked into one observation of the agent; one has no velocities."""
     episodic_count: bool = False
     """Whether the agent's observation includes the episodic count of the latent."""
-    pixel_frame_skip: int = 1
-    """Environment frames per timestep of an agent that learns from pixels."""
-    pixel_stack: int = 4
-    """Images stacked into one observation of an agent that learns from pixels."""
     policy: str = "brownian"
     """Exploration policy that collects the frames for pretraining, a name in ``EXPLORERS``."""
     has_discrete_variant: bool = False

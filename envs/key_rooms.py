@@ -206,7 +206,6 @@ register_family(
         defaults=EnvDefaults(
             size=None,
             stack=1,
-            pixel_stack=1,
             episodic_count=True,
             policy="random",
             workers=False,

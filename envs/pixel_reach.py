@@ -83,6 +83,6 @@ register_family(
     EnvFamily(
         "pixel_reach",
         prefixes=("PixelReach-",),
-        defaults=EnvDefaults(size=None, stack=1, pixel_stack=1, workers=False),
+        defaults=EnvDefaults(size=None, stack=1, workers=False),
     )
 )

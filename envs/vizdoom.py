@@ -24,7 +24,7 @@ register_family(
         # The package's own frame skip is 1; the paper's experiments skip at least 4 frames. The
         # engine draws no skipped frame. EnvPool's ViZDoom has rewards of its own and no discrete
         # actions, and steps no faster.
-        defaults=EnvDefaults(frame_skip=4, pixel_frame_skip=4, native_frame_skip="frame_skip"),
+        defaults=EnvDefaults(frame_skip=4, native_frame_skip="frame_skip"),
         package="vizdoom.gymnasium_wrapper",  # the import of vizdoom alone registers no id
         install="vizdoom",
         observe=screen,

@@ -26,11 +26,6 @@ RESERVED = (
 """Arguments of an algorithm's constructor that ``build`` fills in itself."""
 
 
-def unchanged(hyperparameters: Hyperparameters, _: Space) -> Hyperparameters:
-    """Return the hyperparameters as they are: they suit every action space."""
-    return hyperparameters
-
-
 def no_exploration(model: BaseAlgorithm) -> None:
     """Change nothing: the policy itself is what a stochastic evaluation samples from."""
 
@@ -49,8 +44,6 @@ class AlgorithmSpec:
     """What pip installs to bring the module."""
     extra_state: tuple[str, ...] = ()
     """Plain attributes that a resumed run needs and that SB3's ``get_parameters`` leaves out."""
-    adapt: Callable[[Hyperparameters, Space], Hyperparameters] = unchanged
-    """Adapts hyperparameters to an action space."""
     prepare_evaluation: Callable[[BaseAlgorithm], None] = no_exploration
     """Sets the exploration of a loaded model for stochastic evaluation."""
     value: Callable[[BaseAlgorithm, Any], Array] | None = None

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import torch
 import yaml
+from gymnasium import spaces
 
-from agents.algorithms.base import AlgorithmSpec, Hyperparameters
+from agents.algorithms.base import AlgorithmSpec, Hyperparameters, Space
 from agents.features import FEATURES
 from envs.names import registered_id
 from latentrl.cli.options import parse_value
@@ -48,6 +49,8 @@ ACTIVATIONS = {
     "silu": torch.nn.SiLU,
     "tanh": torch.nn.Tanh,
 }
+CONTINUOUS = "continuous"
+"""Key in a YAML file of the hyperparameters for continuous actions."""
 LINEAR = "lin_"
 """Beginning of a linear schedule; its initial value follows."""
 LAST_FRACTION = 0.05
@@ -59,8 +62,13 @@ def policy_name(latent: bool) -> str:
     return "MlpPolicy" if latent else "CnnPolicy"
 
 
-def read_defaults(spec: AlgorithmSpec, env_id: str, latent: bool) -> Hyperparameters:
-    """Return the tuned defaults of an algorithm for an environment, the longest prefix's."""
+def read_defaults(
+    spec: AlgorithmSpec, env_id: str, latent: bool, action_space: Space
+) -> Hyperparameters:
+    """Return the tuned defaults of an algorithm for an environment, the longest prefix's.
+
+    Those under ``continuous`` replace the others where actions are continuous.
+    """
     if spec.hyperparams is None:
         return dict(UNTUNED)
     tuned = yaml.safe_load(spec.hyperparams.read_text(encoding="utf-8"))
@@ -68,7 +76,12 @@ def read_defaults(spec: AlgorithmSpec, env_id: str, latent: bool) -> Hyperparame
     # As for families: a prefix matches the whole name, or the id after a package's name.
     names = (env_id, registered_id(env_id))
     prefixes = [prefix for prefix in section if any(name.startswith(prefix) for name in names)]
-    return {**UNTUNED, **section[max(prefixes, key=len, default="default")]}
+    found = {**UNTUNED, **section[max(prefixes, key=len, default="default")]}
+    own = found.pop(CONTINUOUS, {})
+    if not own or not isinstance(action_space, spaces.Box):
+        return found
+    policy = {**found.get("policy_kwargs", {}), **own.get("policy_kwargs", {})}
+    return {**found, **own, "policy_kwargs": policy}
 
 
 def override(

@@ -57,7 +57,7 @@ def as_words(changes):
 
 def small_hyperparameters(algo, environment=REACH, **changes):
     spec = find_algorithm(algo)
-    defaults = spec.adapt(read_defaults(spec, environment.id, True), action_space(environment))
+    defaults = read_defaults(spec, environment.id, True, action_space(environment))
     return {**defaults, "n_envs": 2, **CHANGES.get(algo, {}), **changes}
 
 

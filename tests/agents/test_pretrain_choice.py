@@ -147,9 +147,11 @@ def interrupt(monkeypatch, owner, name, calls):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
-def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_weights(tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", [None, 64], ids=["fresh", "general-purpose"])
+def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_weights(tmp_path, monkeypatch, size):
     monkeypatch.chdir(tmp_path)
-    config = dataclasses.replace(REACH, frames=64, steps=3, backend="gymnasium", out=tmp_path / "a")
+    few = {"frames": 64, "steps": 3, "size": size, "backend": "gymnasium"}
+    config = dataclasses.replace(REACH, **few, out=tmp_path / "a")
     whole = pretrain(config).model.state_dict()
     moments = [
         (agents.pretrain, "collect_frames", 1),

@@ -41,7 +41,7 @@ def test_flags_win_over_defaults(encoder):
 def test_defaults_are_those_of_the_yaml_file(algo, encoder):
     env = next(environment.id for name, environment in reversed(CASES) if name == algo)
     spec = find_algorithm(algo)
-    expected = spec.adapt(read_defaults(spec, env, latent=True), action_space(Environment(env)))
+    expected = read_defaults(spec, env, True, action_space(Environment(env)))
     agent = describe_agent(TrainConfig(env, algo=algo), encoder)
     assert agent.hyperparameters == {"normalize_latents": True, **expected}
 
@@ -81,7 +81,9 @@ def test_latents_with_a_scale_of_their_own_are_not_standardised(model, trained, 
 def test_untuned_leaves_out_what_is_tuned_for_the_environment(encoder):
     spec = find_algorithm("ppo")
     tuned_for, latent = "MiniGrid-Empty-5x5-v0", lrl.random((56, 56, 3), latent_dim=6)
-    general, tuned = (read_defaults(spec, name, latent=True) for name in ("", tuned_for))
+    general, tuned = (
+        read_defaults(spec, name, True, spaces.Discrete(7)) for name in ("", tuned_for)
+    )
     assert general["n_envs"] != tuned["n_envs"]
     for untuned, expected in ((False, tuned), (True, general)):
         flags = TrainConfig(tuned_for, untuned=untuned)

@@ -41,8 +41,7 @@ def registry(monkeypatch):
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
 def test_defaults_are_valid(family):
     defaults = family.defaults
-    skips = defaults.frame_skip, defaults.pixel_frame_skip
-    assert min(*skips, defaults.stack, defaults.pixel_stack) >= 1
+    assert min(defaults.frame_skip, defaults.stack) >= 1
     assert min(defaults.crop) >= 0
     assert defaults.policy in EXPLORERS
     assert FAMILIES[family.name] is family

@@ -1,4 +1,4 @@
-"""CarRacing from an empty folder: the recipe, and controls that differ from it in one thing."""
+"""CarRacing from an empty folder: the recipe, and its controls."""
 
 from scripts.studies.carracing.subject import CarRacing
 

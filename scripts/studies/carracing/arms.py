@@ -1,4 +1,4 @@
-"""The recipe for CarRacing, and its controls, each of which differs from it in one thing."""
+"""The recipe for CarRacing, and its controls."""
 
 from __future__ import annotations
 
@@ -50,15 +50,17 @@ GRID = {
     "steps": 1_500,
     "learning_rate": 2e-3,
 }
-"""Pretraining of the recipe's network from fresh weights: a chosen encoder has its own beta."""
+"""Pretraining of the recipe's network from fresh weights. ``--beta`` would replace the choice by a
+vector, so the chosen arguments are spelled out."""
 ARMS = {
     RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py --shaping`", timesteps=TIMESTEPS),
     SHORT: Arm("the recipe with the clock of the controls"),
     "pixels": Arm("SB3's `CnnPolicy`", None),
     "random encoder": Arm("the recipe's network with fresh weights", {"steps": 1}, random=True),
-    "beta 1": Arm("beta 1 in place of 0.1, from fresh weights", {**GRID, "beta": 1.0}),
-    "beta 4": Arm("beta 4, from fresh weights", {**GRID, "beta": 4.0}),
-    "beta 8": Arm("beta 8, from fresh weights", {**GRID, "beta": 8.0}),
+    "fresh weights": Arm("the recipe's network from fresh weights", {**GRID, "beta": 0.1}),
+    "beta 1": Arm("the same with beta 1", {**GRID, "beta": 1.0}),
+    "beta 4": Arm("the same with beta 4", {**GRID, "beta": 4.0}),
+    "beta 8": Arm("the same with beta 8", {**GRID, "beta": 8.0}),
     "vector": Arm("a beta-VAE with one vector of 32 values", VECTOR),
     "ae": Arm("a plain autoencoder of 32 values", {"model": "ae", **VECTOR}),
     "pca": Arm("32 principal components", {"model": "pca", "latent_dim": 32, "frames": 8_000}),

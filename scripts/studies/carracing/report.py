@@ -39,10 +39,11 @@ python scripts/pretrain_vae.py --env CarRacing-v2
 python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].timesteps}
 ```
 
-Each control differs from it in one thing, and has {MINUTES:g} minutes of one core, pretraining
-included, over which its learning rate decays, too. The clock is the processor's time of the run.
-The first command performs the runs without a result, the second one writes this page from the files
-in `docs/results/carracing`:
+Each control has {MINUTES:g} minutes of one core, pretraining included; PPO's learning rate decays
+over those of the training. Encoders other than the recipe's start from fresh weights, with more
+frames or gradient steps. The clock is the processor's time of the run. The first command performs
+the runs without a result, the second one writes this page from the files in
+`docs/results/carracing`:
 
 ```
 python scripts/study.py carracing

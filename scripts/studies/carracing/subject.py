@@ -17,7 +17,7 @@ from scripts.studies.parallel import each_in_a_process
 @STUDIES.register("carracing")
 @dataclass(frozen=True)
 class CarRacing(Subject):
-    """The recipe for CarRacing, and controls that differ from it in one thing each.
+    """The recipe for CarRacing, and its controls.
 
     A recipe that was interrupted resumes, a control begins again; finished runs are not repeated.
     """

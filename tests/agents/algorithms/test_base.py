@@ -30,7 +30,7 @@ def test_every_algorithm_is_complete(name):
     assert ALGORITHMS[name].__doc__.count("arXiv") + ALGORITHMS[name].__doc__.count("Nature")
     for latent in (True, False):
         for actions in (BOX, DISCRETE):
-            hyperparameters = spec.adapt(read_defaults(spec, "Mine-v0", latent), actions)
+            hyperparameters = read_defaults(spec, "Mine-v0", latent, actions)
             check_names(hyperparameters, spec, latent)
             assert {"n_envs", "timesteps", "gamma"} <= set(hyperparameters)
 
@@ -117,19 +117,6 @@ def test_ppo_draws_continuous_actions_with_a_deviation_of_its_own(encoder):
             assert policy.log_std.tolist() == [-1.5] * len(policy.log_std)
 
 
-def test_values_for_continuous_actions_replace_the_others():
-    spec, policy = find_algorithm("ppo"), {"net_arch": [8], "log_std_init": 0.0}
-    general = {"ent_coef": 0.1, "policy_kwargs": policy}
-    own = {"ent_coef": 0.0, "use_sde": True, "policy_kwargs": {"log_std_init": -2.0}}
-    assert spec.adapt({**general, "continuous": own}, BOX) == {
-        "ent_coef": 0.0,
-        "use_sde": True,
-        "policy_kwargs": {"net_arch": [8], "log_std_init": -2.0},
-    }
-    assert spec.adapt({**general, "continuous": own}, DISCRETE) == general
-    assert spec.adapt(general, BOX) == general
-
-
 def test_hyperparameters_that_an_algorithm_cannot_be_built_with(encoder):
     messages = {
         "ppo cannot be built with .*'n_steps': 'many'": {"n_steps": "many"},
@@ -160,7 +147,7 @@ def test_algorithms_without_continuous_actions_take_the_discrete_variant():
 
 
 @car_racing_2
-def test_the_pixel_baseline_has_the_hyperparameters_of_rl_zoo():
+def test_the_pixel_baseline_of_continuous_actions():
     config = describe_agent(TrainConfig(env="CarRacing-v2", latent=False), None)
     assert config.environment == Environment("CarRacing-v2", frame_skip=4)
     assert (config.stack, config.pixels) == (4, lrl.Preprocessing(size=(64, 64), greyscale=True))

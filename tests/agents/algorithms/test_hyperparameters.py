@@ -31,30 +31,29 @@ DEFAULTS = {"gamma": 0.9, "policy_kwargs": {"net_arch": [8], "activation_fn": "t
 
 
 def test_the_longest_prefix_wins():
-    room = read_defaults(PPO, "MiniGrid-LockedRoom-v0", latent=True)
-    door = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", latent=True)
-    other = read_defaults(PPO, "Mine-v0", latent=True)
+    room = read_defaults(PPO, "MiniGrid-LockedRoom-v0", True, DISCRETE)
+    door = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", True, DISCRETE)
+    other = read_defaults(PPO, "Mine-v0", True, DISCRETE)
     assert (room["ent_coef"], door["ent_coef"]) == (0.03, 0.01)
     assert (room["n_envs"], door["n_envs"], other["n_envs"]) == (32, 32, 8)
     assert room["policy_kwargs"]["cell_features"] == {"width": 8, "rectified": False}
     assert door["policy_kwargs"]["cell_features"] == {"width": 8}
-    pixels = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", latent=False)
+    pixels = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", False, DISCRETE)
     assert pixels["n_steps"] == 128
 
 
 @pytest.mark.parametrize("name", ["minigrid:MiniGrid-LockedRoom-v0", "a.b:MiniGrid-LockedRoom-v0"])
 def test_the_name_of_a_package_does_not_hide_the_prefix(name):
-    room = read_defaults(PPO, "MiniGrid-LockedRoom-v0", latent=True)
-    assert read_defaults(PPO, name, latent=True) == room
-    assert read_defaults(PPO, "mine:Room", latent=True) == read_defaults(
-        PPO, "Mine-v0", latent=True
-    )
+    room = read_defaults(PPO, "MiniGrid-LockedRoom-v0", True, DISCRETE)
+    assert read_defaults(PPO, name, True, DISCRETE) == room
+    other, mine = (read_defaults(PPO, each, True, DISCRETE) for each in ("mine:Room", "Mine-v0"))
+    assert other == mine
 
 
 def test_a_file_may_leave_out_what_training_needs(tmp_path):
     (tmp_path / "mine.yml").write_text("latents:\n  default: {gamma: 0.9}\n")
     spec = dataclasses.replace(PPO, hyperparams=tmp_path / "mine.yml")
-    assert read_defaults(spec, "Mine-v0", latent=True) == {
+    assert read_defaults(spec, "Mine-v0", True, DISCRETE) == {
         "n_envs": 8,
         "timesteps": 500_000,
         "gamma": 0.9,
@@ -62,7 +61,7 @@ def test_a_file_may_leave_out_what_training_needs(tmp_path):
 
 
 def test_a_short_horizon_for_rooms_with_a_key():
-    rooms = read_defaults(DQN, "KeyRooms-v0", latent=True)
+    rooms = read_defaults(DQN, "KeyRooms-v0", True, DISCRETE)
     assert (rooms["gamma"], rooms["n_steps"], rooms["normalize_latents"]) == (0.95, 5, False)
 
 
@@ -73,11 +72,34 @@ def test_every_name_in_the_yaml_files_is_known(name):
     assert set(tuned) == {"latents", "pixels"}
     for section, by_prefix in tuned.items():
         assert "default" in by_prefix
-        for tuned_for, actions in itertools.product(by_prefix.values(), (BOX, DISCRETE)):
-            hyperparameters = spec.adapt(tuned_for, actions)
+        for prefix, actions in itertools.product(by_prefix, (BOX, DISCRETE)):
+            hyperparameters = read_defaults(spec, prefix, section == "latents", actions)
             check_names(hyperparameters, spec, section == "latents")
             values = [v for v in hyperparameters.values() if isinstance(v, str)]
             assert all(v == "auto" or v.startswith("lin_") for v in values)  # 1e-3 is a YAML string
+
+
+def test_values_for_continuous_actions_replace_the_others(tmp_path):
+    general = {"ent_coef": 0.1, "policy_kwargs": {"net_arch": [8], "log_std_init": 0.0}}
+    own = {"ent_coef": 0.0, "use_sde": True, "policy_kwargs": {"log_std_init": -2.0}}
+    tuned = {"latents": {"default": {**general, "continuous": own}}, "pixels": {"default": general}}
+    (tmp_path / "mine.yml").write_text(yaml.safe_dump(tuned))
+    spec = dataclasses.replace(DQN, hyperparams=tmp_path / "mine.yml")
+    continuous, discrete, pixels = (
+        read_defaults(spec, "Mine-v0", latent, actions)
+        for latent, actions in ((True, BOX), (True, DISCRETE), (False, BOX))
+    )
+    assert discrete == pixels == {**discrete, **general}
+    policy = {"net_arch": [8], "log_std_init": -2.0}
+    assert continuous == {**discrete, **own, "policy_kwargs": policy}
+
+
+def test_pixels_have_the_hyperparameters_of_rl_zoos_atari():
+    found = read_defaults(PPO, "Mine-v0", False, DISCRETE)
+    sizes = ("n_envs", "n_steps", "batch_size", "n_epochs")
+    assert [found[name] for name in sizes] == [8, 128, 256, 4]
+    assert [found[name] for name in ("clip_range", "vf_coef", "ent_coef")] == [0.1, 0.5, 0.01]
+    assert found["learning_rate"] == "lin_2.5e-4"
 
 
 def test_values_of_the_command_line_win():
@@ -139,7 +161,7 @@ def test_names_and_values_that_are_refused(words, message):
 
 
 def test_null_removes_the_default_features():
-    defaults = PPO.adapt(read_defaults(PPO, "Other-v0", latent=True), DISCRETE)
+    defaults = read_defaults(PPO, "Other-v0", True, DISCRETE)
     words = ["policy_kwargs.grid_features:null", "policy_kwargs.cell_features.width:5"]
     changed = override(defaults, words, PPO, latent=True)
     policy = constructor_arguments(changed, GRID, 1)["policy_kwargs"]
