@@ -57,8 +57,9 @@ Agents on pixels have SB3's `CnnPolicy` on 64 x 64 grey images and RL Baselines3
 hyperparameters for Atari, but for continuous actions. One set of defaults serves all environments;
 frame skip and stack are the same for all agents of an environment. Each run has {minutes} minutes
 of one core, in which latents are pretrained, too: on the default number of frames, or on fewer
-where the simulator takes more than a tenth of the time for them. The clock is the processor's time of the run
-and its simulator, so that other work on the machine takes nothing from it. Validations are off.
+where the simulator takes more than a tenth of the time for them. The clock is the processor's time
+of the run and its simulator, so that other work on the machine takes nothing from it. Validations
+are off.
 
 The first command performs the runs without a result, the second one writes this page from the files
 in `docs/results/suite`:
