@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
 
 TIMESTEPS = 20_000
 """Least number of timesteps before the verdict."""
@@ -48,3 +49,12 @@ class SparseRewards(BaseCallback):
         zeros = self.returns.count(0.0)
         found = f"{zeros} of {episodes} episodes have the return 0"
         self.respond(zeros > MOST_ZEROS * episodes, found)
+
+    def _on_training_end(self) -> None:
+        if self._watching:
+            timesteps = self.num_timesteps - self._start
+            tqdm.write(
+                "the training ended with its novelty bonus: whether rewards are sparse shows after "
+                f"{TIMESTEPS:,} timesteps and {LEAST} episodes, of which it had {timesteps:,} and "
+                f"{len(self.returns)}"
+            )

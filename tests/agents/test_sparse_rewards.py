@@ -59,6 +59,14 @@ def test_the_verdict_waits(case):
     assert judged(*case) == []
 
 
+def test_a_training_that_ends_before_the_verdict_says_so(encoder, capsys):
+    tiny_train(encoder, timesteps=64)
+    words = "shows after 20,000 timesteps and 8 episodes, of which it had 64 and "
+    assert words in capsys.readouterr().out
+    tiny_train(encoder, timesteps=64, novelty=None)
+    assert words not in capsys.readouterr().out
+
+
 def test_the_verdict_is_final():
     """Later episodes, of an agent that forgot, do not count."""
     verdicts = []
