@@ -5,9 +5,11 @@ import json
 
 import pytest
 
-from agents.pretrain import PretrainConfig
+from agents.pretrain import PretrainConfig, build_model
+from agents.pretrain_config import completed
 from agents.train_config import TrainConfig
 from latentrl import load
+from latentrl.types import as_space
 from scripts.studies.agent_runs import Record
 from scripts.studies.carracing import arms, perform
 from scripts.studies.carracing.arms import ARMS, RECIPE, SHORT, Arm, Run, runs
@@ -21,7 +23,7 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(arms, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(arms, "FOLDER", tmp_path / "studies")
     monkeypatch.setitem(ARMS, RECIPE, Arm("tiny", timesteps=64))
-    pretraining = functools.partial(PretrainConfig, frames=64, steps=3, latent_dim=4)
+    pretraining = functools.partial(PretrainConfig, frames=64, steps=3)
     monkeypatch.setattr(perform, "PretrainConfig", pretraining)
     words = as_words(CHANGES["ppo"])
     training = functools.partial(TrainConfig, n_envs=2, hyperparams=words, max_episode_steps=20)
@@ -47,6 +49,14 @@ def test_a_run_from_an_empty_folder(tiny, arm):
     if arm == "random encoder":
         trained, random = (load(run.folder / name, "cpu") for name in ("encoder", "random"))
         assert random.config == trained.config
+
+
+@pytest.mark.parametrize("arm", [name for name, arm in ARMS.items() if arm.pretraining])
+def test_the_encoder_of_every_arm_can_be_built(arm):
+    config = completed(PretrainConfig(arms.ENV, **ARMS[arm].pretraining), None)
+    model = build_model(config, as_space((96, 96, 3)), from_environment=True)
+    assert model.preprocess.shape == (3, 64, 64)
+    assert (model.latent_layout.grid == (8, 8)) == ("weights" in arm or "beta" in arm)
 
 
 def test_runs_of_all_arms():
