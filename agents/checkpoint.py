@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from agents.algorithms import check_actions, find_algorithm
 from agents.algorithms.hyperparameters import constructor_arguments, policy_name
+from agents.clipped_actions import expect_clipped
 from agents.config import AgentConfig
 from agents.model_state import (
     OPTIMIZER,
@@ -75,13 +76,15 @@ def build(
     # A small MLP is faster on the CPU than the copies to a GPU are.
     device = "cpu" if config.latent else device
     try:
-        return find_algorithm(config.algo).cls(
+        model = find_algorithm(config.algo).cls(
             policy_name(config.latent), venv, seed=seed, device=device, **arguments
         )
     except NOT_BUILT as error:
         raise ValueError(
             f"{config.algo} cannot be built with {dict(config.hyperparameters)}: {error}"
         ) from error
+    expect_clipped(model)
+    return model
 
 
 def build_saved(
