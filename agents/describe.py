@@ -25,8 +25,11 @@ PIXEL_SIZE = (64, 64)
 
 def describe_hyperparameters(agent: AgentConfig) -> str:
     """Return an agent's hyperparameters as YAML, under a line that names the agent."""
+    nested = any(isinstance(value, dict | list) for value in agent.hyperparameters.values())
+    # None writes what holds no mapping or list on one line, and that would be all of it.
+    style = None if nested else False
     values = yaml.safe_dump(
-        dict(agent.hyperparameters), sort_keys=False, default_flow_style=None, width=94
+        dict(agent.hyperparameters), sort_keys=False, default_flow_style=style, width=94
     )
     indented = "".join(f"  {line}\n" for line in values.splitlines())
     return f"{agent.algo} in {agent.environment.id}, hyperparameters:\n{indented}"
