@@ -9,9 +9,11 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.preprocessing import get_action_dim
 from torch import Tensor
 
 ROOT = math.sqrt(2 * math.pi)
+"""Divisor of the standard normal density."""
 
 
 class ClippedGaussian(DiagGaussianDistribution):
@@ -24,14 +26,14 @@ class ClippedGaussian(DiagGaussianDistribution):
 
     def __init__(self, action_space: spaces.Box) -> None:
         """Make the distribution over ``action_space``; sides of it may be infinite."""
-        super().__init__(int(action_space.shape[0]))
+        super().__init__(get_action_dim(action_space))
         self.low, self.high = (
-            torch.as_tensor(bound, dtype=torch.float32)
+            torch.as_tensor(bound.ravel(), dtype=torch.float32)
             for bound in (action_space.low, action_space.high)
         )
 
     def mode(self) -> Tensor:
-        """Return the mean of the clipped actions, ``(B, dimensions)``."""
+        """Return the mean of the clipped actions, ``(B, action_dim)``, as SB3 flattens them."""
         mean, deviation = self.distribution.mean, self.distribution.stddev
         low, high = self.low.to(mean.device), self.high.to(mean.device)
         below, above = (low - mean) / deviation, (high - mean) / deviation
@@ -51,7 +53,6 @@ def expect_clipped(model: BaseAlgorithm) -> None:
     """Give a policy with SB3's Gaussian, and no other one, the ``ClippedGaussian``."""
     policy: Any = model.policy
     space: Any = model.action_space
-    flat = isinstance(space, spaces.Box) and len(space.shape) == 1
     # Not of a subclass: SAC squashes its actions into the action space.
-    if flat and type(getattr(policy, "action_dist", None)) is DiagGaussianDistribution:
+    if type(getattr(policy, "action_dist", None)) is DiagGaussianDistribution:
         policy.action_dist = ClippedGaussian(space)

@@ -38,6 +38,8 @@ class Demo:
     """The encoder."""
     trained: Trained
     """The agent."""
+    shaped: bool
+    """Whether the training had the shaping of the environment's family."""
     random: Evaluation
     """Uniform random actions on the test episodes."""
     agent: Evaluation
@@ -69,13 +71,14 @@ def demo(config: DemoConfig) -> Demo:
     pretrained = pretrain(
         PretrainConfig(env=config.env, frames=config.frames, steps=config.steps, seed=config.seed)
     )
+    shaped = family_of(config.env).shaping is not None
     start = time.perf_counter()
     trained = train(
         TrainConfig(
             env=config.env,
             vae=pretrained.path,
             timesteps=config.timesteps,
-            shaping=family_of(config.env).shaping is not None,
+            shaping=shaped,
             novelty=None,  # the rewards are not sparse
             eval_every=2 * config.timesteps,  # one validation, at the end
             seed=config.seed,
@@ -90,7 +93,7 @@ def demo(config: DemoConfig) -> Demo:
         "training": done - start,
         "evaluating": time.perf_counter() - done,
     }
-    return Demo(pretrained, trained, random, agent, seconds)
+    return Demo(pretrained, trained, shaped, random, agent, seconds)
 
 
 def _returns(evaluation: Evaluation) -> str:

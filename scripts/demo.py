@@ -23,7 +23,8 @@ def main(config: DemoConfig) -> None:
     )
     print("the long run:")
     print(f"  python scripts/pretrain_vae.py --env {config.env}")
-    print("  python scripts/train_agent.py --latent")
+    flag = " --shaping" if result.shaped else ""
+    print(f"  python scripts/train_agent.py --env {config.env} --latent{flag}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,13 @@ def test_the_deterministic_action_is_the_mean_of_clipped_samples(mean, deviation
     assert found[3] == pytest.approx(mean, abs=1e-6), "no side is finite"
 
 
+def test_actions_may_have_any_shape():
+    low = np.float32([[-1, 0], [0, 0]])
+    clipped = ClippedGaussian(spaces.Box(low, np.ones((2, 2), np.float32)))
+    clipped.proba_distribution(torch.full((3, 4), -5.0), torch.full((4,), -4.0))
+    assert torch.equal(clipped.mode(), torch.tensor(low).reshape(1, 4).expand(3, 4))
+
+
 def test_a_policy_far_inside_is_as_in_sb3():
     clipped = ClippedGaussian(spaces.Box(-1, 1, (2,)))
     clipped.proba_distribution(torch.tensor([[0.25, -0.5]]), torch.full((2,), -4.0))

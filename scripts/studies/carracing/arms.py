@@ -19,8 +19,6 @@ MINUTES = 20.0
 """Time of a core for each control, pretraining included and evaluation not."""
 TIMESTEPS = 600_000
 """Timesteps of the recipe."""
-
-
 TRAINING: Mapping[str, Any] = MappingProxyType({"shaping": True})
 """Flags of the training of the recipe and, unless they have their own, of its controls."""
 
@@ -56,8 +54,8 @@ ARMS = {
     RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py --shaping`", timesteps=TIMESTEPS),
     SHORT: Arm("the recipe with the clock of the controls"),
     "pixels": Arm("SB3's `CnnPolicy`", None),
-    "random encoder": Arm("the recipe's network with fresh weights", {"steps": 1}, random=True),
-    "fresh weights": Arm("the recipe's network from fresh weights", {**GRID, "beta": 0.1}),
+    "random encoder": Arm("the recipe's network, never trained", {"steps": 1}, random=True),
+    "fresh weights": Arm("the recipe's network, trained from fresh weights", {**GRID, "beta": 0.1}),
     "beta 1": Arm("the same with beta 1", {**GRID, "beta": 1.0}),
     "beta 4": Arm("the same with beta 4", {**GRID, "beta": 4.0}),
     "beta 8": Arm("the same with beta 8", {**GRID, "beta": 8.0}),

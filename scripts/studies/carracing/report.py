@@ -191,14 +191,17 @@ def _probe(found: Found) -> Iterator[str]:
 
 def _images(found: Found) -> Iterator[str]:
     axes: tuple[tuple[Axis, str, float], ...] = (
-        ("seconds", "minutes of a core, pretraining included", 60),
-        ("env_frames", "million env frames, those of the pretraining included", 1e6),
+        ("seconds", "minutes of a core", 60),
+        ("env_frames", "million env frames", 1e6),
     )
     for axis, label, unit in axes:
         file = PLOTS / f"{axis}.png"
         write_bytes(file, _plot(found, axis, label, unit))
         yield markdown_image(f"Training return against {label}", file, PAGE)
-    yield "*Return of the last 100 training episodes, mean and range over runs.*\n"
+    yield (
+        "*Return of the last 100 training episodes, mean and range over runs; pretraining is "
+        "included.*\n"
+    )
 
 
 def _plot(found: Found, axis: Axis, label: str, unit: float) -> bytes:
@@ -206,7 +209,8 @@ def _plot(found: Found, axis: Axis, label: str, unit: float) -> bytes:
     with style():
         figure, axes = panels(max(1, len(arms)), 4, label, "training return")
         for panel, arm in zip(axes, arms or [SHORT], strict=True):
-            names = [arm] if arm == RECIPE or SHORT not in found else [arm, SHORT]
+            alone = arm in (RECIPE, SHORT) or SHORT not in found
+            names = [arm] if alone else [arm, SHORT]
             for name in names:
                 x, returns = _curves(found[name], axis)
                 colour = CYCLE[int(name == arm and arm not in (RECIPE, SHORT))]
