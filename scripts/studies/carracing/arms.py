@@ -50,11 +50,19 @@ GRID = {
 }
 """Pretraining of the recipe's network from fresh weights. ``--beta`` would replace the choice by a
 vector, so the chosen arguments are spelled out."""
+HUES = {
+    "env": "scripts.studies.carracing.colours:random_hues",
+    "frame_skip": 4,
+    "crop": (0, 12, 0, 0),
+}
+"""Pretraining of the recipe on frames whose hue is another one in each episode; an environment of
+another name does not have CarRacing's defaults by itself."""
 ARMS = {
     RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py --shaping`", timesteps=TIMESTEPS),
     SHORT: Arm("the recipe with the clock of the controls"),
     "pixels": Arm("SB3's `CnnPolicy`", None),
     "random encoder": Arm("the recipe's network, never trained", {"steps": 1}, random=True),
+    "random hues": Arm("the recipe's encoder, pretrained on random hues", HUES),
     "fresh weights": Arm("the recipe's network, trained from fresh weights", {**GRID, "beta": 0.1}),
     "beta 1": Arm("the same with beta 1", {**GRID, "beta": 1.0}),
     "beta 4": Arm("the same with beta 4", {**GRID, "beta": 4.0}),

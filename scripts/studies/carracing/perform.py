@@ -16,6 +16,7 @@ from agents.train_config import FLAGS_FILE, TrainConfig
 from latentrl import load
 from latentrl.utils.io import read_json, write_json
 from scripts.studies.agent_runs import logged, save_untrained, write_curve
+from scripts.studies.carracing import transfer
 from scripts.studies.carracing.arms import ARMS, ENV, MINUTES, TRAINING, Arm, Run
 from scripts.studies.core import machine
 from scripts.studies.suite.clock import core_seconds
@@ -30,9 +31,22 @@ PRETRAINED = "pretraining.json"
 """File in the folder of a run with the cost and the quality of its encoder."""
 
 
+def is_missing(run: Run) -> bool:
+    """Whether a run, or what follows it, has no result yet."""
+    return not run.result.exists() or transfer.is_missing(run)
+
+
 def perform(run: Run) -> None:
-    """Perform a run on its core, resuming a recipe where it stopped, and write its result."""
+    """Perform what is missing of a run on its core, and write its result."""
     torch.set_num_threads(1)
+    if not run.result.exists():
+        _train_and_evaluate(run)
+    if transfer.is_missing(run):
+        transfer.transfer(run)
+
+
+def _train_and_evaluate(run: Run) -> None:
+    """Pretrain, train and evaluate, resuming a recipe where it stopped."""
     run.result.parent.mkdir(parents=True, exist_ok=True)
     run.folder.mkdir(parents=True, exist_ok=True)
     arm = ARMS[run.arm]
@@ -62,7 +76,7 @@ def _encoder(run: Run, arm: Arm) -> tuple[Path | None, dict[str, Any]]:
         start = core_seconds()
         started = (out / PRETRAINED).exists()
         flags = {"seed": run.seed, "out": out, "resume": started, **arm.pretraining}
-        result = pretrain(PretrainConfig(ENV, **flags))
+        result = pretrain(PretrainConfig(**{"env": ENV, **flags}))
         cost = {"seconds": core_seconds() - start, "frames": len(result.frames)}
         quality = load(out, "cpu").metadata.get("quality")
         write_json(file, {**cost, "quality": quality})

@@ -17,6 +17,8 @@ from scripts.studies.agent_runs import Axis, Record
 from scripts.studies.carracing.arms import ARMS, MINUTES, RECIPE, RESULTS, SHORT, runs
 from scripts.studies.carracing.perform import TRACKS
 from scripts.studies.carracing.probe import FILE
+from scripts.studies.carracing.transfer import COLOURS, KEY
+from scripts.studies.carracing.transfer import TRACKS as COLOUR_TRACKS
 from scripts.studies.core import DOCS
 from scripts.studies.report import markdown_image, markdown_table
 from scripts.studies.suite.records import Difference, bootstrap
@@ -77,6 +79,7 @@ def write_page() -> Path:
         *([NOTES.read_text(encoding="utf-8")] if NOTES.exists() else []),
         *_tables(found),
         EXPLANATION,
+        *_transfer(found),
         *_probe(found),
         f"Machine: {machine}.\n",
         *_images(found),
@@ -164,6 +167,32 @@ def _difference(given: Difference) -> str:
     if not np.isfinite(given.low):
         return f"{given.mean:.0f} (one run)"
     return f"{given.mean:.0f} ({given.low:.0f} to {given.high:.0f}) {given.verdict}"
+
+
+def _transfer(found: Found) -> Iterator[str]:
+    """Yield the returns of agents in colours that they were not trained on."""
+    known = {arm: [r for r in records if KEY in r.data] for arm, records in found.items()}
+    known = {arm: records for arm, records in known.items() if records}
+    if not known:
+        return
+    yield "## Other colours\n"
+    yield (
+        f"Mean return of the deterministic policy on {COLOUR_TRACKS} tracks, in the colours of the "
+        "training and in others, and in brackets its ratio to the first column. The tracks are the "
+        "same, but for those of `domain_randomize=True`, which draws its colours from the numbers "
+        "that the tracks come from. The encoder of random hues was pretrained on frames of any "
+        "hue; every agent was trained on the default colours.\n"
+    )
+    rows = [[arm, str(len(records)), *_in_colours(records)] for arm, records in known.items()]
+    yield markdown_table(("arm", "runs", "home", *COLOURS), rows)
+
+
+def _in_colours(records: Sequence[Record]) -> Iterator[str]:
+    home = np.mean([returns_of(record)[:COLOUR_TRACKS].mean() for record in records])
+    yield f"{home:.0f}"
+    for name in COLOURS:
+        mean = np.mean([np.mean(record.data[KEY][name]) for record in records])
+        yield f"{mean:.0f} ({mean / home:.2f})"
 
 
 def _probe(found: Found) -> Iterator[str]:

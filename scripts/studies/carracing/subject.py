@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.studies.carracing.arms import RECIPE, SEEDS, runs
-from scripts.studies.carracing.perform import perform
+from scripts.studies.carracing.perform import is_missing, perform
 from scripts.studies.carracing.probe import probe_encoders
 from scripts.studies.carracing.report import write_page
 from scripts.studies.core import STUDIES, Subject
@@ -31,7 +31,7 @@ class CarRacing(Subject):
 
     def run(self) -> None:
         """Perform the runs without a result, and print the files of the results."""
-        missing = [(each,) for each in runs(self.arm, self.seeds) if not each.result.exists()]
+        missing = [(each,) for each in runs(self.arm, self.seeds) if is_missing(each)]
         finished = each_in_a_process(perform, missing, self.jobs)
         for number, ((run,), status) in enumerate(finished, 1):
             outcome = run.result if status == 0 else f"FAILED, see {run.folder / 'log.txt'}"

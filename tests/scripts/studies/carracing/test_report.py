@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentrl.utils.io import write_csv, write_json
+from latentrl.utils.io import read_json, write_csv, write_json
 from scripts.studies.carracing import arms, report
 from scripts.studies.carracing.arms import RECIPE, SHORT, Run
 from scripts.studies.carracing.report import write_page
+from scripts.studies.carracing.transfer import COLOURS, KEY
 
 
 @pytest.fixture
@@ -79,6 +80,17 @@ def test_one_run_shows_no_order(write):
     assert report.difference(found, "pixels").verdict == "open"
     assert np.isinf(report.difference(found, "pixels").low)
     assert "| 500 (one run) |" in write_page().read_text()
+
+
+def test_other_colours_stand_beside_the_own_ones(write):
+    write(SHORT, 0, 800)
+    write("pixels", 0, 400)
+    assert "## Other colours" not in write_page().read_text()
+    record = read_json(Run(SHORT, 0).result)
+    write_json(Run(SHORT, 0).result, {**record, KEY: {key: [600.0, 680.0] for key in COLOURS}})
+    page = write_page().read_text()
+    assert "| short recipe | 1 | 800 |" + " 640 (0.80) |" * len(COLOURS) in page
+    assert "| pixels | 1 | 400 | " not in page
 
 
 def test_a_probe_stands_beside_the_returns(write):
