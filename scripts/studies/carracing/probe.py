@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +23,8 @@ FILE = RESULTS / "probe.json"
 def probe_encoders() -> bool:
     """Probe the encoders of the first seed on frames that the recipe's agent visits.
 
-    The stack of latents is what an agent observes. Encoders that have been probed are left out.
+    The stack of latents is what an agent observes. Encoders that have been probed, or that are not
+    here, are left out.
 
     Returns:
         Whether the recipe has an agent, without which there are no frames.
@@ -35,18 +37,21 @@ def probe_encoders() -> bool:
     if missing:
         frames = visit(agent.folder / "agent", "cpu", timesteps=TIMESTEPS).frames
         for arm in missing:
-            run = Run(arm, 0)
-            encoder = load(run.folder / ("random" if ARMS[arm].random else "encoder"), "cpu")
-            scores[arm] = probe(encoder.encode(frames[:]), frames)
+            latents = load(_encoder(arm), "cpu").encode(frames[:])
+            scores[arm] = probe(latents, frames)
         write_json(FILE, scores)
     return True
 
 
 def _pretrained() -> Iterator[str]:
-    """Yield the arms whose encoder of the first seed is there."""
-    for arm, settings in ARMS.items():
-        if settings.pretraining is not None and Run(arm, 0).result.exists():
+    """Yield the arms whose run of the first seed is finished, and its encoder here."""
+    for arm in ARMS:
+        if Run(arm, 0).result.exists() and _encoder(arm).is_dir():
             yield arm
+
+
+def _encoder(arm: str) -> Path:
+    return Run(arm, 0).folder / ("random" if ARMS[arm].random else "encoder")
 
 
 def probe(latents: Array, frames: Frames) -> dict[str, float]:
