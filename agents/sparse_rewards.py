@@ -1,8 +1,10 @@
-"""Whether rewards are sparse: most of the first training episodes have the return 0."""
+"""Whether rewards are sparse: most of the first training episodes have one and the same return."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
@@ -12,8 +14,17 @@ TIMESTEPS = 20_000
 """Least number of timesteps before the verdict."""
 LEAST = 8
 """Least number of episodes before the verdict."""
-MOST_ZEROS = 0.5
-"""Fraction of episodes with the return 0 up to which rewards are not sparse."""
+MOST = 0.5
+"""Fraction of episodes with the same return up to which rewards are not sparse."""
+
+
+class End(NamedTuple):
+    """The end of an episode."""
+
+    total: float
+    """Its return."""
+    at_limit: bool
+    """Whether it was truncated."""
 
 
 class SparseRewards(BaseCallback):
@@ -28,8 +39,8 @@ class SparseRewards(BaseCallback):
         """
         super().__init__()
         self.respond = respond
-        self.returns: list[float] = []
-        """Returns of the episodes so far."""
+        self.ends: list[End] = []
+        """Ends of the episodes so far."""
         self._watching, self._start = True, 0
 
     def _on_training_start(self) -> None:
@@ -37,18 +48,20 @@ class SparseRewards(BaseCallback):
 
     def _on_step(self) -> bool:
         if self._watching:
-            infos, ended = self.locals["infos"], np.flatnonzero(self.locals["dones"])
-            self.returns += [float(infos[i]["episode"]["r"]) for i in ended]
+            ended = (self.locals["infos"][i] for i in np.flatnonzero(self.locals["dones"]))
+            self.ends += [
+                End(float(info["episode"]["r"]), info.get("TimeLimit.truncated", False))
+                for info in ended
+            ]
         return True
 
     def _on_rollout_end(self) -> None:
-        episodes, timesteps = len(self.returns), self.num_timesteps - self._start
+        episodes, timesteps = len(self.ends), self.num_timesteps - self._start
         if not self._watching or timesteps < TIMESTEPS or episodes < LEAST:
             return
         self._watching = False
-        zeros = self.returns.count(0.0)
-        found = f"{zeros} of {episodes} episodes have the return 0"
-        self.respond(zeros > MOST_ZEROS * episodes, found)
+        equal, what = most_common(self.ends)
+        self.respond(equal > MOST * episodes, f"{equal} of {episodes} episodes {what}")
 
     def _on_training_end(self) -> None:
         if self._watching:
@@ -56,5 +69,20 @@ class SparseRewards(BaseCallback):
             tqdm.write(
                 "the training ended with its novelty bonus: whether rewards are sparse shows after "
                 f"{TIMESTEPS:,} timesteps and {LEAST} episodes, of which it had {timesteps:,} and "
-                f"{len(self.returns)}"
+                f"{len(self.ends)}"
             )
+
+
+def most_common(ends: Sequence[End]) -> tuple[int, str]:
+    """Return how many episodes have the most common return, and words that say which it is.
+
+    That is 0, or any other return at the time limit: the constant reward of each timestep until a
+    goal that is never reached. Where episodes end by themselves, as of a pole that falls, equal
+    returns other than 0 say that something has happened.
+    """
+    zeros = sum(end.total == 0 for end in ends)
+    limited = Counter(end.total for end in ends if end.at_limit)
+    total, equal = max(limited.items(), key=lambda item: item[1], default=(0.0, 0))
+    if equal > zeros:
+        return equal, f"end at the time limit with the return {total:g}"
+    return zeros, "have the return 0"

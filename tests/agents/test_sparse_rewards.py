@@ -18,10 +18,10 @@ from scripts.studies.agent_runs import logged_rows
 from tests.agents.small import CHANGES, as_words, make_venv, tiny_train
 
 KEPT = "so the novelty bonus token_counts stays; a new run with --novelty None has none"
-REMOVED = "have the return 0, so the novelty bonus token_counts is removed"
+REMOVED = "so the novelty bonus token_counts is removed"
 
 
-def judged(returns, timesteps=TIMESTEPS, before=0):
+def judged(returns, timesteps=TIMESTEPS, before=0, at_limit=False):
     """The verdicts on a training with episodes of these returns."""
     verdicts = []
     check = SparseRewards(lambda *verdict: verdicts.append(verdict))
@@ -29,7 +29,8 @@ def judged(returns, timesteps=TIMESTEPS, before=0):
     check.num_timesteps = before
     check._on_training_start()
     for number in returns:
-        check.locals = {"infos": [{"episode": {"r": number}}, {}], "dones": [True, False]}
+        info = {"episode": {"r": number}, "TimeLimit.truncated": at_limit}
+        check.locals = {"infos": [info, {}], "dones": [True, False]}
         assert check._on_step()
     for check.num_timesteps in (before + timesteps, before + timesteps + 1):
         check._on_rollout_end()
@@ -48,6 +49,22 @@ def judged(returns, timesteps=TIMESTEPS, before=0):
 )
 def test_the_verdict_is_given_once(returns, verdict, before):
     assert judged(returns, before=before) == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("returns", "at_limit", "verdict"),
+    [
+        ([-200] * 40, True, (True, "40 of 40 episodes end at the time limit with the return -200")),
+        ([*range(1, 21), *[-7] * 12], True, (False, "12 of 32 episodes end at the time limit")),
+        ([*[-200] * 9, *[0] * 7], True, (True, "9 of 16 episodes end at the time limit")),
+        ([0] * 40, True, (True, "40 of 40 episodes have the return 0")),
+        ([1] * 40, False, (False, "0 of 40 episodes have the return 0")),
+    ],
+)
+def test_one_return_at_the_time_limit_is_no_reward(returns, at_limit, verdict):
+    ((sparse, found),) = judged(returns, at_limit=at_limit)
+    assert sparse == verdict[0]
+    assert found.startswith(verdict[1])
 
 
 @pytest.mark.parametrize(
@@ -82,15 +99,21 @@ def test_the_verdict_is_final():
 
 @pytest.fixture
 def early(monkeypatch):
-    """The verdict comes within a tiny training; its returns vary."""
+    """The verdict comes within a tiny training."""
     monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 64)
     monkeypatch.setattr(sparse_rewards, "LEAST", 1)
 
 
 @pytest.fixture
+def dense(early, monkeypatch):
+    """No training counts as sparse."""
+    monkeypatch.setattr(sparse_rewards, "MOST", 1.0)
+
+
+@pytest.fixture
 def sparse(early, monkeypatch):
     """Every training counts as sparse."""
-    monkeypatch.setattr(sparse_rewards, "MOST_ZEROS", -1.0)
+    monkeypatch.setattr(sparse_rewards, "MOST", -1.0)
 
 
 def scored(run):
@@ -122,7 +145,7 @@ def test_the_bonus_stays_where_rewards_are_sparse(algo, encoder, sparse, capsys)
 
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])
 @pytest.mark.parametrize("weight", [None, 0.5])
-def test_it_is_removed_elsewhere(weight, algo, encoder, early, capsys):
+def test_it_is_removed_elsewhere(weight, algo, encoder, dense, capsys):
     run = tiny_train(encoder, algo=algo, novelty_weight=weight).path
     assert REMOVED in capsys.readouterr().out
     assert (flag(run), scored(run)) == (None, None)
@@ -136,7 +159,7 @@ def test_it_is_removed_elsewhere(weight, algo, encoder, early, capsys):
     assert (flag(run), scored(run)) == (None, None)
 
 
-def test_a_run_that_is_resumed_before_the_verdict_is_judged(encoder, early, monkeypatch, capsys):
+def test_a_run_that_is_resumed_before_the_verdict_is_judged(encoder, dense, monkeypatch, capsys):
     monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 256)
     run = tiny_train(encoder).path
     assert (flag(run), scored(run)) == ("auto", 192)
