@@ -71,7 +71,8 @@ def demo(config: DemoConfig) -> Demo:
     pretrained = pretrain(
         PretrainConfig(env=config.env, frames=config.frames, steps=config.steps, seed=config.seed)
     )
-    shaped = family_of(config.env).shaping is not None
+    family = family_of(config.env)
+    shaped = family.shaping is not None
     start = time.perf_counter()
     trained = train(
         TrainConfig(
@@ -86,7 +87,9 @@ def demo(config: DemoConfig) -> Demo:
     )
     done = time.perf_counter()
     agent = evaluate_agent(trained.path, config.tracks)
-    random = evaluate_random(trained.config.environment, config.tracks)
+    # Random actions do not depend on how frames are drawn.
+    backend = "gymnasium" if family.drawn is None else "drawn"
+    random = evaluate_random(trained.config.environment, config.tracks, backend=backend)
     seconds = {
         "collecting": pretrained.collect_seconds,
         "pretraining": pretrained.fit_seconds,
