@@ -1,4 +1,4 @@
-"""Whether rewards are sparse: most of the first training episodes have one and the same return."""
+"""Whether rewards are sparse: the returns of most first training episodes say nothing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ TIMESTEPS = 20_000
 LEAST = 8
 """Least number of episodes before the verdict."""
 MOST = 0.5
-"""Fraction of episodes with the same return up to which rewards are not sparse."""
+"""Fraction of episodes that say nothing, up to which rewards are not sparse."""
 
 
 class End(NamedTuple):
     """The end of an episode."""
 
-    total: float
-    """Its return."""
-    at_limit: bool
-    """Whether it was truncated."""
+    extrinsic_return: float
+    truncated: bool
 
 
 class SparseRewards(BaseCallback):
@@ -60,7 +58,7 @@ class SparseRewards(BaseCallback):
         if not self._watching or timesteps < TIMESTEPS or episodes < LEAST:
             return
         self._watching = False
-        equal, what = most_common(self.ends)
+        equal, what = uninformative(self.ends)
         self.respond(equal > MOST * episodes, f"{equal} of {episodes} episodes {what}")
 
     def _on_training_end(self) -> None:
@@ -73,16 +71,15 @@ class SparseRewards(BaseCallback):
             )
 
 
-def most_common(ends: Sequence[End]) -> tuple[int, str]:
-    """Return how many episodes have the most common return, and words that say which it is.
+def uninformative(ends: Sequence[End]) -> tuple[int, str]:
+    """Return how many episodes say nothing of their actions, and words that say why.
 
-    That is 0, or any other return at the time limit: the constant reward of each timestep until a
-    goal that is never reached. Where episodes end by themselves, as of a pole that falls, equal
-    returns other than 0 say that something has happened.
+    Their return is 0, or one and the same negative return of truncated episodes: a cost per
+    timestep until a goal that they do not reach.
     """
-    zeros = sum(end.total == 0 for end in ends)
-    limited = Counter(end.total for end in ends if end.at_limit)
-    total, equal = max(limited.items(), key=lambda item: item[1], default=(0.0, 0))
+    zeros = sum(end.extrinsic_return == 0 for end in ends)
+    negative = (end.extrinsic_return for end in ends if end.truncated and end.extrinsic_return < 0)
+    ((value, equal),) = Counter(negative).most_common(1) or [(0.0, 0)]
     if equal > zeros:
-        return equal, f"end at the time limit with the return {total:g}"
+        return equal, f"are truncated with the return {value:g}"
     return zeros, "have the return 0"

@@ -134,7 +134,7 @@ def _training(config: TrainConfig, agent: AgentConfig, done: int) -> Rows:
     yield "algorithm", f"{agent.algo}, seed {config.seed}{untuned}"
     if config.bonus is not None:
         weight = "" if config.novelty_weight is None else f", weight {config.novelty_weight:g}"
-        unless = ", removed unless most first episodes have the same return"
+        unless = ", removed unless rewards are sparse"
         yield "novelty bonus", config.bonus + weight + (unless if config.judges_rewards else "")
     after = f", {done:,} are done" if done else ""
     clock = "" if config.minutes is None else f", at most {config.minutes:g} minutes"

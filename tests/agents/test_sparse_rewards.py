@@ -21,7 +21,7 @@ KEPT = "so the novelty bonus token_counts stays; a new run with --novelty None h
 REMOVED = "so the novelty bonus token_counts is removed"
 
 
-def judged(returns, timesteps=TIMESTEPS, before=0, at_limit=False):
+def judged(returns, timesteps=TIMESTEPS, before=0, truncated=False):
     """The verdicts on a training with episodes of these returns."""
     verdicts = []
     check = SparseRewards(lambda *verdict: verdicts.append(verdict))
@@ -29,7 +29,7 @@ def judged(returns, timesteps=TIMESTEPS, before=0, at_limit=False):
     check.num_timesteps = before
     check._on_training_start()
     for number in returns:
-        info = {"episode": {"r": number}, "TimeLimit.truncated": at_limit}
+        info = {"episode": {"r": number}, "TimeLimit.truncated": truncated}
         check.locals = {"infos": [info, {}], "dones": [True, False]}
         assert check._on_step()
     for check.num_timesteps in (before + timesteps, before + timesteps + 1):
@@ -52,17 +52,18 @@ def test_the_verdict_is_given_once(returns, verdict, before):
 
 
 @pytest.mark.parametrize(
-    ("returns", "at_limit", "verdict"),
+    ("returns", "truncated", "verdict"),
     [
-        ([-200] * 40, True, (True, "40 of 40 episodes end at the time limit with the return -200")),
-        ([*range(1, 21), *[-7] * 12], True, (False, "12 of 32 episodes end at the time limit")),
-        ([*[-200] * 9, *[0] * 7], True, (True, "9 of 16 episodes end at the time limit")),
+        ([-200] * 40, True, (True, "40 of 40 episodes are truncated with the return -200")),
+        ([*range(1, 21), *[-7] * 12], True, (False, "12 of 32 episodes are truncated")),
+        ([*[-200] * 9, *[0] * 7], True, (True, "9 of 16 episodes are truncated")),
         ([0] * 40, True, (True, "40 of 40 episodes have the return 0")),
-        ([1] * 40, False, (False, "0 of 40 episodes have the return 0")),
+        ([200] * 40, True, (False, "0 of 40 episodes have the return 0")),
+        ([-1] * 40, False, (False, "0 of 40 episodes have the return 0")),
     ],
 )
-def test_one_return_at_the_time_limit_is_no_reward(returns, at_limit, verdict):
-    ((sparse, found),) = judged(returns, at_limit=at_limit)
+def test_one_cost_of_truncated_episodes_says_nothing(returns, truncated, verdict):
+    ((sparse, found),) = judged(returns, truncated=truncated)
     assert sparse == verdict[0]
     assert found.startswith(verdict[1])
 
@@ -127,6 +128,13 @@ def scored(run):
 
 def flag(run):
     return json.loads((run / "training.json").read_text())["novelty"]
+
+
+def test_truncations_of_real_episodes_count(encoder, early, monkeypatch, capsys):
+    monkeypatch.setattr(sparse_rewards, "MOST", 0.0)
+    monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 192)
+    tiny_train(encoder)
+    assert f"are truncated with the return -1, {KEPT}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])

@@ -32,7 +32,7 @@ PRETRAINED = "pretraining.json"
 
 
 def is_missing(run: Run) -> bool:
-    """Whether a run, or what follows it, has no result yet."""
+    """Whether a run, or its evaluation in other colours, has no result yet."""
     return not run.result.exists() or transfer.is_missing(run)
 
 

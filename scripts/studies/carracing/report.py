@@ -42,9 +42,9 @@ python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].times
 ```
 
 Each control has {MINUTES:g} minutes of one core, pretraining included; PPO's learning rate decays
-over those of the training. Encoders other than the recipe's start from fresh weights, with more
-frames or gradient steps. The clock is the processor's time of the run. The first command performs
-the runs without a result, the second one writes this page from the files in
+over those of the training. Encoders start from fresh weights, with more frames or gradient steps,
+except for the recipe's and that of random hues. The clock is the processor's time of the run. The
+first command performs the runs without a result, the second one writes this page from the files in
 `docs/results/carracing`:
 
 ```
@@ -56,7 +56,9 @@ EXPLANATION = f"""
 Returns are extrinsic, of the deterministic policy on {TRACKS} held-out tracks of at most 1,000 env
 frames; the column "stochastic" has the mean of the stochastic policy on them. Those of the recipe
 are on Gymnasium's own frames and of the best checkpoint, those of the controls on the frames of the
-backend `drawn` and of the last one. A track is lost below {LOST}. Differences have the bootstrapped
+backend `drawn` and of the last one. A track is lost below {LOST}. "Changing
+pixels" has the explained variance of the pixels that change in a timestep, on held-out frames of
+the encoder's own pretraining. Differences have the bootstrapped
 95 % confidence interval over seeds.
 """
 Found = Mapping[str, Sequence[Record]]
@@ -101,12 +103,18 @@ def verdicts(found: Found) -> Iterator[str]:
         reached = "reaches" if np.mean(means) >= GOAL and not lost else "**misses**"
         yield (
             f"The recipe {reached} the goal of {GOAL} and of no lost track: {np.mean(means):.0f} "
-            f"over {len(means)} of {len(list(runs([RECIPE])))} seeds, {lost} lost tracks.\n"
+            f"over {len(means)} of {len(list(runs([RECIPE])))} seeds, {lost} of "
+            f"{TRACKS * len(means)} tracks lost.\n"
         )
     rivals = [arm for arm in found if arm not in (RECIPE, SHORT)]
-    if SHORT in found and rivals:
-        equal = [arm for arm in rivals if difference(found, arm).verdict != "ahead"]
-        yield (f"Controls that the recipe is not clearly ahead of: {', '.join(equal) or 'none'}.\n")
+    compared = {arm: difference(found, arm) for arm in rivals if SHORT in found}
+    known = [arm for arm, found_difference in compared.items() if np.isfinite(found_difference.low)]
+    if known:
+        equal = [arm for arm in known if compared[arm].verdict != "ahead"]
+        yield (
+            f"Controls that the {SHORT} is not clearly ahead of, of those with more than one run: "
+            f"{', '.join(equal) or 'none'}.\n"
+        )
 
 
 def difference(found: Found, arm: str) -> Difference:
@@ -177,14 +185,18 @@ def _transfer(found: Found) -> Iterator[str]:
         return
     yield "## Other colours\n"
     yield (
-        f"Mean return of the deterministic policy on {COLOUR_TRACKS} tracks, in the colours of the "
-        "training and in others, and in brackets its ratio to the first column. The tracks are the "
-        "same, but for those of `domain_randomize=True`, which draws its colours from the numbers "
-        "that the tracks come from. The encoder of random hues was pretrained on frames of any "
-        "hue; every agent was trained on the default colours.\n"
+        f"Mean return of the deterministic policy of the last agent on {COLOUR_TRACKS} tracks. In "
+        "brackets is its ratio to that in the default colours. A shift of the hue by +0.3 is one "
+        "of 108 degrees for every pixel; the grey road does not change. The tracks are the same in "
+        "all columns but the last: `domain_randomize=True` draws other ones. Every agent was "
+        "trained on the default colours; the encoder of random hues was pretrained on all hues.\n"
     )
-    rows = [[arm, str(len(records)), *_in_colours(records)] for arm, records in known.items()]
-    yield markdown_table(("arm", "runs", "home", *COLOURS), rows)
+    rows = [[arm, _seeds(records), *_in_colours(records)] for arm, records in known.items()]
+    yield markdown_table(("arm", "seeds", "default colours", *COLOURS), rows)
+
+
+def _seeds(records: Sequence[Record]) -> str:
+    return ", ".join(str(record.data["run"]["seed"]) for record in records)
 
 
 def _in_colours(records: Sequence[Record]) -> Iterator[str]:

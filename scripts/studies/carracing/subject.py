@@ -30,7 +30,7 @@ class CarRacing(Subject):
     """Parallel runs, one core each."""
 
     def run(self) -> None:
-        """Perform the runs without a result, and print the files of the results."""
+        """Perform what is missing of the runs, and print the files of the results."""
         missing = [(each,) for each in runs(self.arm, self.seeds) if is_missing(each)]
         finished = each_in_a_process(perform, missing, self.jobs)
         for number, ((run,), status) in enumerate(finished, 1):

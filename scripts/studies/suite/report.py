@@ -149,8 +149,8 @@ def _bonuses(found: Mapping[str, Found]) -> Iterator[str]:
     if texts:
         yield (
             "Agents on latents, trained or random, start with a [novelty bonus]"
-            "(../guide/novelty.md#by-default), which is removed unless most of their first "
-            "episodes have the return 0. Pixels have none. These runs kept it: "
+            "(../guide/novelty.md#by-default), which is removed where rewards are not sparse. "
+            "Pixels have none. These runs kept it: "
             f"{'; '.join(texts)}.\n"
         )
 

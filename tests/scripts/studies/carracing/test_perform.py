@@ -15,9 +15,6 @@ from scripts.studies.carracing import arms, perform
 from scripts.studies.carracing.arms import ARMS, RECIPE, SHORT, Arm, Run, runs
 from tests.agents.small import CHANGES, as_words
 
-SPELLED_OUT = {"latent_dim", "steps"}
-"""Flags of encoders that are not chosen from frames, of which one is enough."""
-
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
@@ -54,11 +51,9 @@ def test_a_run_from_an_empty_folder(tiny, arm):
         assert random.config == trained.config
 
 
-@pytest.mark.parametrize(
-    "arm", [name for name in ARMS if SPELLED_OUT & {*(ARMS[name].pretraining or ())}]
-)
+@pytest.mark.parametrize("arm", [name for name, arm in ARMS.items() if arm.pretraining])
 def test_the_encoder_of_every_arm_can_be_built(arm):
-    config = completed(PretrainConfig(arms.ENV, **ARMS[arm].pretraining), None)
+    config = completed(PretrainConfig(**{"env": arms.ENV, **ARMS[arm].pretraining}), None)
     model = build_model(config, as_space((96, 96, 3)), from_environment=True)
     assert model.preprocess.shape == (3, 64, 64)
     assert (model.latent_layout.grid == (8, 8)) == ("weights" in arm or "beta" in arm)

@@ -56,11 +56,14 @@ def test_agents_are_evaluated_once(tmp_path, monkeypatch):
     seen = []
 
     def evaluated(folder, tracks, *, env, **options):
+        assert (options["deterministic"], options["checkpoint"]) == (True, "last")
         seen.append(env.rpartition(":")[2])
         return type("Evaluation", (), {"returns": [1.0] * tracks})
 
     monkeypatch.setattr(transfer, "evaluate_agent", evaluated)
-    run, other = Run("pixels", 0), Run("beta 1", 0)
+    run, other, elsewhere = Run("pixels", 0), Run("beta 1", 0), Run("pixels", 1)
+    write_json(elsewhere.result, {"evaluation": {}})
+    assert not transfer.is_missing(elsewhere), "its agent is not here"
     assert not transfer.is_missing(run), "it has no result"
     for each in (run, other):
         write_json(each.result, {"evaluation": {}})
