@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from agents.algorithms import find_algorithm
 from agents.checkpoint import WEIGHTS, build_saved, read_agent, restore
 from agents.config import AgentConfig, check_trusted
+from agents.familiar_frames import FrameSample, warn_if_unfamiliar
 from agents.play import EPISODE_LIMIT, Act, Evaluation, Policy, actor, play
 from agents.validation import best_result
 from agents.venv import build_monitored, build_venv, probe
@@ -34,7 +35,10 @@ ENVS_IN_PROCESS = 16
 STATISTICS = ("mean", "std", "minimum", "p10", "median")
 """Statistics of the returns in a report."""
 
+REMEDY = "Pretrain on frames of this environment, and train an agent on the new latents"
 Checkpoint = Literal["best", "last"]
+REMEDY = "Pretrain on frames of this environment, and train an agent on the new latents"
+"""Where an encoder does not know what an agent sees."""
 
 
 def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
@@ -90,6 +94,9 @@ def evaluate_agent(
         FileNotFoundError: there is no agent.
         ValueError: ``episodes`` is less than 1, the environment has other spaces, or its module is
             neither trusted nor named by ``env``.
+
+    Warns:
+        UserWarning: the encoder loses much of these frames, and little of those of its pretraining.
     """
     folder = agent_folder(run, checkpoint)
     config, timesteps = config_in(
@@ -101,11 +108,14 @@ def evaluate_agent(
     else:
         policy = policy_of(run, deterministic)
         test_envs = make_test_envs(environment, episodes, backend, seed)
-        venv = build_venv(config, load_encoder(run, config, device), test_envs, training=False)
+        encoder = load_encoder(run, config, device)
+        venv = build_venv(config, encoder, test_envs, training=False)
         model = load_for_evaluation(config, venv, folder)
         venv.seed(seed)  # building a model seeds its environments with the model's seed
-        act = actor(model, policy == "deterministic")
+        act = FrameSample(actor(model, policy == "deterministic"), venv)
         result = _play(venv, act, episodes, policy, environment, progress)
+        if encoder is not None:
+            warn_if_unfamiliar(encoder, act.frames, REMEDY)
     report = {
         **{name: getattr(result, name) for name in STATISTICS},
         **asdict(result),

@@ -22,6 +22,7 @@ from agents.checkpoint import build, build_saved, read_agent, restore, save_agen
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.encoder_swap import replace_encoder, swap_encoder
+from agents.familiar_frames import warn_if_unfamiliar
 from agents.learning_check import LearningCheck
 from agents.pretrain import newest_encoder
 from agents.quality import warn_if_poor
@@ -49,6 +50,10 @@ from latentrl.viz.sb3_callbacks import (
 )
 
 __all__ = ["TrainConfig", "Trained", "describe_agent", "describe_hyperparameters", "train"]
+
+
+UNFAMILIAR = "A new run with --refine-at N trains the encoder further, on frames of the agent"
+"""Remedy where the agent gets to places that the encoder does not know."""
 
 
 def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> Trained:
@@ -230,6 +235,8 @@ class _Run:
             step()
         if not done:
             self.check.warn()
+        if self.encoder is not None and self.validation.sample is not None:
+            warn_if_unfamiliar(self.encoder, self.validation.sample.frames, UNFAMILIAR)
         seconds = time.perf_counter() - start
         best, last = self.validation.best, self.validation.last
         return Trained(

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from agents.algorithms import AlgorithmSpec
 from agents.checkpoint import WEIGHTS, read_agent
+from agents.familiar_frames import FrameSample
 from agents.play import Evaluation, Policy, actor, play
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
@@ -81,6 +82,8 @@ class ValidationCallback(BaseCallback):
         self.best: Evaluation | None = None
         self.last: Evaluation | None = None
         self.evaluated_at = -1
+        self.sample: FrameSample | None = None
+        """Frames of the newest validation."""
         self._venv: VecNormalize | None = None
         self._next = every
 
@@ -139,8 +142,8 @@ class ValidationCallback(BaseCallback):
     ) -> Evaluation:
         bar.set_description(f"validating, {policy} policy", refresh=False)
         self.spec.prepare_evaluation(model)
-        act = actor(model, policy == "deterministic")
         venv = self._environments(VALIDATION_SEED + first)
+        act = self.sample = FrameSample(actor(model, policy == "deterministic"), venv)
         return play(venv, act, episodes, policy, bar=bar, budget=self._budget_now() // PARTS)
 
     def _budget_now(self) -> int:

@@ -1,0 +1,75 @@
+"""Whether an encoder keeps what an agent sees as it keeps the frames of its pretraining."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.play import Act
+from agents.quality import GUIDE, LEAST_FRAMES
+from agents.venv import newest_frames
+from latentrl import Frames
+from latentrl.models.autoencoder import Autoencoder
+from latentrl.share.card import card_quality
+from latentrl.training.quality import quality
+from latentrl.types import Array
+
+EVERY = 20
+"""Timesteps between two samples, so that neighbours differ."""
+MOST = 256
+"""Most frames of all samples together."""
+
+
+class FrameSample:
+    """An actor that keeps some of the frames on which it acts."""
+
+    def __init__(self, act: Act, venv: VecEnv) -> None:
+        """Act as ``act`` in ``venv``, which has an encoder."""
+        self._act, self._venv = act, venv
+        self._steps = itertools.count()
+        self._left = MOST
+        self._samples: list[Array] = []
+
+    def __call__(self, observations: Any) -> Array:
+        """Return the actions of ``act``."""
+        if next(self._steps) % EVERY == 0 and self._left > 0:
+            sample = newest_frames(self._venv)[: self._left].copy()
+            self._samples.append(sample)
+            self._left -= len(sample)
+        return self._act(observations)
+
+    @property
+    def frames(self) -> Array:
+        """The frames so far, ``(N, H, W, C)``; ``(0,)`` before the first action."""
+        return np.concatenate(self._samples) if self._samples else np.empty(0)
+
+
+def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None:
+    """Warn if an encoder loses more of these frames than of those of its pretraining.
+
+    Args:
+        encoder: any encoder. One without metrics in its data card, or with bad ones, of which
+            ``warn_if_poor`` warns, gives no warning.
+        frames: images, ``(N, H, W, C)``.
+        remedy: what the user can do.
+
+    Warns:
+        UserWarning: the check of the pretraining fails on ``frames``, and did not fail there.
+    """
+    known = card_quality(encoder)
+    if known is None or known.problems() or len(frames) < LEAST_FRAMES:
+        return
+    # Each is an episode of its own: what changes between frames far apart is not motion.
+    sample = Frames(encoder.observation_space, [frames], np.arange(len(frames)))
+    problems = quality(encoder, sample).problems()
+    if problems:
+        warnings.warn(
+            f"the encoder was not pretrained on frames like these: {'; '.join(problems)}. "
+            f"{remedy}; {GUIDE} explains the check",
+            UserWarning,
+            stacklevel=3,
+        )
