@@ -38,7 +38,7 @@ STATISTICS = ("mean", "std", "minimum", "p10", "median")
 REMEDY = "Pretrain on frames of this environment, and train an agent on the new latents"
 Checkpoint = Literal["best", "last"]
 REMEDY = "Pretrain on frames of this environment, and train an agent on the new latents"
-"""Where an encoder does not know what an agent sees."""
+"""Remedy where an encoder was pretrained on other frames than an agent sees."""
 
 
 def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:

@@ -53,7 +53,7 @@ __all__ = ["TrainConfig", "Trained", "describe_agent", "describe_hyperparameters
 
 
 UNFAMILIAR = "A new run with --refine-at N trains the encoder further, on frames of the agent"
-"""Remedy where the agent gets to places that the encoder does not know."""
+"""Remedy where the agent gets to places that the pretraining did not have."""
 
 
 def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> Trained:

@@ -1,4 +1,4 @@
-"""Evaluations and trainings warn of frames that the encoder does not know."""
+"""Evaluations and trainings warn of frames that are unlike those of the pretraining."""
 
 from __future__ import annotations
 
