@@ -35,7 +35,6 @@ ENVS_IN_PROCESS = 16
 STATISTICS = ("mean", "std", "minimum", "p10", "median")
 """Statistics of the returns in a report."""
 
-REMEDY = "Pretrain on frames of this environment, and train an agent on the new latents"
 Checkpoint = Literal["best", "last"]
 REMEDY = "Pretrain on frames of this environment, and train an agent on the new latents"
 """Remedy where an encoder was pretrained on other frames than an agent sees."""

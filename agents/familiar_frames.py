@@ -19,27 +19,27 @@ from latentrl.training.quality import quality
 from latentrl.types import Array
 
 EVERY = 20
-"""Timesteps between two samples, so that neighbours differ."""
+"""Steps of all environments between two samples at first, so that neighbours differ."""
 MOST = 256
-"""Most frames of all samples together."""
+"""Frames of all samples together beyond which every other sample is dropped."""
 
 
 class FrameSample:
-    """An actor that keeps some of the frames on which it acts."""
+    """An actor that keeps frames on which it acts, evenly spaced from the first to the newest."""
 
     def __init__(self, act: Act, venv: VecEnv) -> None:
         """Act as ``act`` in ``venv``, which has an encoder."""
         self._act, self._venv = act, venv
-        self._steps = itertools.count()
-        self._left = MOST
+        self._steps, self._every = itertools.count(), EVERY
         self._samples: list[Array] = []
 
     def __call__(self, observations: Any) -> Array:
         """Return the actions of ``act``."""
-        if next(self._steps) % EVERY == 0 and self._left > 0:
-            sample = newest_frames(self._venv)[: self._left].copy()
-            self._samples.append(sample)
-            self._left -= len(sample)
+        if next(self._steps) % self._every == 0:
+            self._samples.append(newest_frames(self._venv).copy())
+            if sum(map(len, self._samples)) > MOST:
+                self._samples = self._samples[::2]
+                self._every *= 2
         return self._act(observations)
 
     @property

@@ -68,14 +68,16 @@ def test_a_bad_encoder_and_one_without_a_check_give_none(known, rng):
 
 def test_a_sample_keeps_some_frames_and_changes_no_action(monkeypatch):
     shown = iter(range(1_000))
-    monkeypatch.setattr(familiar_frames, "MOST", 5)
+    monkeypatch.setattr(familiar_frames, "MOST", 6)
     monkeypatch.setattr(
         familiar_frames, "newest_frames", lambda _: np.full((2, 4, 4, 3), next(shown))
     )
     sample = FrameSample(lambda observations: observations + 1, SimpleNamespace())
-    assert [sample(step) for step in range(100)] == list(range(1, 101))
-    assert sample.frames[:, 0, 0, 0].tolist() == [0, 0, 1, 1, 2]
-    assert next(shown) == 3, "one of 20 timesteps is looked at"
+    assert [sample(step) for step in range(61)] == list(range(1, 62))
+    assert sample.frames[:, 0, 0, 0].tolist() == [0, 0, 2, 2], "those of steps 0 and 40"
+    for step in range(20):
+        sample(step)
+    assert sample.frames[:, 0, 0, 0].tolist() == [0, 0, 2, 2, 4, 4], "that of step 80 follows"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from scripts.studies.carracing.arms import ENV
 DEGREES = 360
 
 
-class HueShift(gym.Wrapper[Array, Any, Array, Any]):
+class HueShift(gym.ObservationWrapper[Array, Any, Array]):
     """Shifts the hue of all pixels; saturation and value stay, and so do grey pixels."""
 
     def __init__(self, env: gym.Env[Array, Any], shift: float | None) -> None:
@@ -38,17 +38,12 @@ class HueShift(gym.Wrapper[Array, Any, Array, Any]):
             self._rng = np.random.default_rng(seed)
         if self._random:
             self._shift = self._rng.uniform()
-        observation, info = self.env.reset(seed=seed, options=options)
-        return self._shifted(observation), info
+        return super().reset(seed=seed, options=options)
 
-    def step(self, action: Any) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
-        """Step, and shift the frame."""
-        observation, *rest = self.env.step(action)
-        return self._shifted(observation), *rest
-
-    def _shifted(self, frame: Array) -> Array:
+    def observation(self, observation: Array) -> Array:
+        """Return the frame in other colours."""
         # OpenCV keeps the hue of bytes in steps of two degrees, that of floats is exact.
-        hsv = cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+        hsv = cv2.cvtColor(observation.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
         hsv[..., 0] = (hsv[..., 0] + self._shift * DEGREES) % DEGREES
         rgb = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
         return np.rint(rgb * 255).astype(np.uint8)

@@ -56,10 +56,9 @@ EXPLANATION = f"""
 Returns are extrinsic, of the deterministic policy on {TRACKS} held-out tracks of at most 1,000 env
 frames; the column "stochastic" has the mean of the stochastic policy on them. Those of the recipe
 are on Gymnasium's own frames and of the best checkpoint, those of the controls on the frames of the
-backend `drawn` and of the last one. A track is lost below {LOST}. "Changing
-pixels" has the explained variance of the pixels that change in a timestep, on held-out frames of
-the encoder's own pretraining. Differences have the bootstrapped
-95 % confidence interval over seeds.
+backend `drawn` and of the last one. A track is lost below {LOST}. "Changing pixels" has
+the explained variance of the pixels that change in a timestep, on held-out frames of the encoder's
+own pretraining. Differences have the bootstrapped 95 % confidence interval over seeds.
 """
 Found = Mapping[str, Sequence[Record]]
 
@@ -216,17 +215,18 @@ def _probe(found: Found) -> Iterator[str]:
     names = list(next(iter(known.values())))
     rows = [[arm, *(f"{scores[arm][name]:.2f}" for name in names)] for arm in known]
     yield "## What the encoders hold\n"
-    yield (
-        "R2 of a linear probe of the simulator's state, from the stack of latents that an agent "
-        "observes, on frames that the recipe's agent visits; of the encoders of the first seed. "
-        "The last row has the correlation of each column with the mean return over the controls.\n"
-    )
     same = [arm for arm in known if arm != RECIPE and not ARMS[arm].training]
     if len(same) > LEAST_ARMS:
         returns = [np.mean([returns_of(record).mean() for record in found[arm]]) for arm in same]
         columns = ([known[arm][name] for arm in same] for name in names)
         cells = (f"{np.corrcoef(column, returns)[0, 1]:.2f}" for column in columns)
         rows.append(["correlation with the return", *cells])
+    last = "the last row has its correlation with the mean return over the controls"
+    yield (
+        "R2 of a linear probe of the simulator's state, from the stack of latents that an agent "
+        "observes, on frames that the recipe's agent visits, of the encoders of the first seed"
+        f"{f'; {last}' if len(rows) > len(known) else ''}.\n"
+    )
     yield markdown_table(("arm", *names), rows)
 
 
