@@ -36,13 +36,15 @@ from agents.room import check_room, store_name
 from agents.runs import LOCK_FILE, env_folder, locked, make_run, new_run, newest_run
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
-from latentrl import Frames, History, Preprocessing, collect, fit
-from latentrl.cli.options import default_latent_dim
+from latentrl import Frames, History, Preprocessing, collect, fit, save
+from latentrl.cli.options import default_latent_dim, parse_specs
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import check_stored
 from latentrl.models.warm_start import can_warm_start, warm_start
+from latentrl.training.invariance import CONFIG as INVARIANCE_CONFIG
+from latentrl.training.invariance import check_corruptible, invariant
 from latentrl.training.quality import Quality
 from latentrl.training.resume import has_progress
 from latentrl.utils.device import pick_device
@@ -111,7 +113,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         config = with_encoder(config, frames)
         write_json(path / FLAGS_FILE, as_json(config))
         model = build_model(config, space, from_environment=_from_environment(data))
-        history = _fit(model, frames, config, path)
+        model, history = _fit(model, frames, config, path)
     fitted = time.perf_counter()
     images = write_images(model, history.validation, path)
     quality = check_quality(model, history, path)
@@ -157,8 +159,11 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
+    corruptions = parse_specs(config.invariant_to) if config.invariant_to else []
     space = _observation_space(config) if data is None else data.observation_space
     model = build_model(config, space, from_environment=_from_environment(data))
+    if corruptions:
+        check_corruptible(model, corruptions)
     if data is not None and len(data):
         check_stored(data, model)
     if config.steps == 0 and model.config.training == "gradient":
@@ -304,13 +309,15 @@ def _preprocessing(config: PretrainConfig, defaults: EnvDefaults) -> Preprocessi
     return Preprocessing(config.crop or defaults.crop, (side, side) if side else None)
 
 
-def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path) -> History:
+def _fit(
+    model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path
+) -> tuple[Autoencoder, History]:
     if environment_of(frames):
         # Before the split: equal frames must neither outweigh rare ones in the loss, as those of an
         # empty room would, nor be in both parts of the split.
         frames = frames.distinct()
     with TensorBoardCallback(path, as_json(config)) as tensorboard:
-        return fit(
+        history = fit(
             model,
             frames,
             fit_config(config),
@@ -318,6 +325,12 @@ def _fit(model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path)
             resume=config.resume and has_progress(path),
             callbacks=[tensorboard],
         )
+    if config.invariant_to:
+        held_out = fit_config(config).validation
+        further = dataclasses.replace(INVARIANCE_CONFIG, seed=config.seed, validation=held_out)
+        model = invariant(model, frames, parse_specs(config.invariant_to), further)
+        save(model, path)
+    return model, history
 
 
 def _path_to_resume(config: PretrainConfig) -> Path:

@@ -85,6 +85,9 @@ class PretrainConfig:
     from_scratch: bool = False
     """Start a chosen encoder from fresh weights, not from general-purpose ones that were learned
     from random shapes, without any environment."""
+    invariant_to: str | None = None
+    """Corruption that the latents shall not depend on, such as hue_shift for other colours: a name,
+    a spec in YAML, or a list of them; 500 further gradient steps."""
     size: int | None = None
     """Side in pixels of the square image that is encoded; the environment's default if not
     given."""

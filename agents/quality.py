@@ -14,6 +14,7 @@ from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.preprocessing import is_image
 from latentrl.share.card import FACTORS, QUALITY, card_factors, card_quality
 from latentrl.training.choice import BETA, CHANNELS
+from latentrl.training.invariance import INVARIANCE
 from latentrl.training.quality import Quality, quality
 from latentrl.utils.io import write_bytes
 from latentrl.viz.images import png
@@ -141,3 +142,15 @@ def _is_chosen(model: Autoencoder) -> bool:
     """Whether ``choose`` gave the model's network and rate."""
     backbone, losses = model.config.backbone or {}, model.config.losses
     return backbone.get("name") == "spatial" and any(loss.get("beta") == BETA for loss in losses)
+
+
+def describe_invariance(model: Autoencoder) -> list[str]:
+    """Return the line that says whether latents depend on what ``invariant`` trained them for."""
+    card = model.metadata.get(INVARIANCE)
+    if card is None:
+        return []
+    names = ", ".join(spec["name"] for spec in card["corruptions"])
+    return [
+        f"invariant to {names}: R2 of the latents of corrupted frames {card['after']:.2f}, "
+        f"before {card['before']:.2f}"
+    ]

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.pretrain import PretrainConfig, Pretrained, pretrain
 from agents.pretrain_config import environment_of, kind, may_be_grey, reading_flags
-from agents.quality import describe_factors, describe_quality
+from agents.quality import describe_factors, describe_invariance, describe_quality
 from agents.runs import newest_run
 from latentrl import Autoencoder
 from latentrl.cli import suggestions
@@ -40,7 +40,7 @@ def report(result: Pretrained) -> None:
         print(f"validation{steps}: {', '.join(_metrics(model, best))}")
     for line in [] if result.quality is None else describe_quality(result.quality):
         print(line)
-    for line in describe_factors(model):
+    for line in [*describe_factors(model), *describe_invariance(model)]:
         print(line)
     for image in result.images:
         print(f"  {image}")

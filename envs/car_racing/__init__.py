@@ -57,8 +57,7 @@ register_family(
     EnvFamily(
         "car_racing",
         prefixes=("CarRacing-",),
-        # The 12 pixels at the bottom are the indicator bar.
-        defaults=EnvDefaults(crop=(0, 12, 0, 0), frame_skip=4, has_discrete_variant=True),
+        defaults=EnvDefaults(frame_skip=4, has_discrete_variant=True),
         observe=own_frames,
         # Without Box2D there is still EnvPool's.
         drawn=drawn_frames if importlib.util.find_spec("Box2D") else None,

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from latentrl.cli.base import VERBS, Metrics, Output, at_least
 from latentrl.cli.data import DataVerb, Errors, in_batches
-from latentrl.cli.options import parse_value
+from latentrl.cli.options import parse_specs
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import Spec
@@ -70,7 +70,7 @@ class Denoise(DataVerb):
         if self.clean:
             raise ValueError("--corrupt corrupts --data, which is then clean: omit --clean")
         auto = self.corrupt == "auto"
-        specs = list(model.config.corruptions) if auto else _specs(self.corrupt or "")
+        specs = list(model.config.corruptions) if auto else parse_specs(self.corrupt or "")
         if not specs:
             raise ValueError(
                 f"a {model.config.model!r} model was trained without corruptions: "
@@ -100,12 +100,6 @@ class Denoise(DataVerb):
             [(before, target), (after, target)],
             Labels(rows=("corrupted", "restored"), fold=True),
         )
-
-
-def _specs(text: str) -> list[Spec]:
-    value = parse_value(text)
-    items = value if isinstance(value, list) else [value]
-    return [item if isinstance(item, dict) else {"name": item} for item in items]
 
 
 def _build(spec: Spec) -> Corruption:

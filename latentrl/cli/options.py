@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from latentrl.models import MODELS
 from latentrl.models.builder import arguments
+from latentrl.models.config import Spec
 
 FLAGS = {"latent_dim": "--latent-dim", "preprocessing": "--size and --crop"}
 """Arguments that have flags of their own."""
@@ -73,6 +74,17 @@ def parse_value(text: str) -> Any:
     except yaml.YAMLError as error:
         raise ValueError(f"{text!r} is not YAML: {' '.join(str(error).split())}") from error
     return _numbers(value)
+
+
+def parse_specs(text: str) -> list[Spec]:
+    """Read the specs of parts of a model as YAML: a name, a mapping such as {name: blur}, or a list.
+
+    Raises:
+        ValueError: the text is not YAML.
+    """
+    value = parse_value(text)
+    parts = value if isinstance(value, list) else [value]
+    return [part if isinstance(part, dict) else {"name": part} for part in parts]
 
 
 def _numbers(value: Any) -> Any:

@@ -204,3 +204,55 @@ class Greyscale(Corruption):
         """Return a grey copy, still of three channels, and no mask."""
         luma = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return luma.expand_as(x).contiguous(), None
+
+
+@CORRUPTIONS.register("hue_shift")
+@dataclass(frozen=True)
+class HueShift(Corruption):
+    """Turn the hue of all pixels of an image by one random angle; grey pixels stay as they are."""
+
+    colour_only = True
+
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+        """Return a copy in other colours, each image in its own ones, and no mask."""
+        shift = _uniform((len(x), 1, 1, 1), x, generator)
+        value, chroma = x.amax(1, keepdim=True), x.amax(1, keepdim=True) - x.amin(1, keepdim=True)
+        hue = _hue(x, chroma) + 6 * shift
+        sectors = (x.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1) + hue) % 6
+        return value - chroma * torch.minimum(sectors, 4 - sectors).clamp(0, 1), None
+
+
+def _hue(x: Tensor, chroma: Tensor) -> Tensor:
+    """Return the hue of each pixel in sixths of the circle, ``(B, 1, H, W)``; 0 of grey ones."""
+    following, previous = x.roll(-1, 1), x.roll(1, 1)
+    sectors = torch.arange(0, 6, 2, device=x.device).view(1, 3, 1, 1)
+    hues = sectors + (following - previous) / chroma.clamp_min(1e-6)
+    return hues.gather(1, x.argmax(1, keepdim=True))
+
+
+@CORRUPTIONS.register("random_colours")
+@dataclass(frozen=True)
+class RandomColours(Corruption):
+    """Replace all colours of an image by others, for latents that do not depend on colours.
+
+    Black, red, green and blue become four random colours, and every mixture of them that of the
+    new ones: a random convolution of one pixel (Lee et al. 2020, arXiv:1910.05396) with a bias. A
+    model whose target is the image learns what has a colour by its shape and its surroundings.
+    """
+
+    fraction: float = 0.5
+    """Fraction of the images whose colours are replaced."""
+    colour_only = True
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` where the fraction is not in (0, 1]."""
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction must lie in (0, 1], got {self.fraction}")
+
+    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+        """Return a copy with the chosen images in other colours, clipped to [0, 1], and no mask."""
+        colours = _uniform((len(x), 3, 4), x, generator)
+        chosen = _uniform((len(x), 1, 1, 1), x, generator) < self.fraction
+        black, primaries = colours[..., :1], colours[..., 1:]
+        pixels = torch.baddbmm(black, primaries - black, x.flatten(2)).view_as(x)
+        return torch.where(chosen, pixels.clamp(0, 1), x), None

@@ -85,7 +85,7 @@ def fit(
         UserWarning: the latents have collapsed: none varies with the observation.
     """
     frames = as_frames(frames, space=model.observation_space)
-    _check_space(model, frames)
+    check_space(model, frames)
     check_learnable(frames, model.observation_space if is_image(model.observation_space) else None)
     if resume and path is None:
         raise ValueError("resume=True needs the path of the run to resume")
@@ -134,7 +134,8 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
         store_statistics(model, trainer.validation)
 
 
-def _check_space(model: Autoencoder, frames: Frames) -> None:
+def check_space(model: Autoencoder, frames: Frames) -> None:
+    """Raise ``ValueError`` where frames are not of the model's observations, or cropped otherwise."""
     expected, given = model.observation_space, frames.observation_space
     if not same_kind(given, expected):
         raise ValueError(

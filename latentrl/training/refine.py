@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from latentrl.data.frames import Frames
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.config import AutoencoderConfig, Spec
 from latentrl.models.losses import Batch, Loss
 from latentrl.training.config import FitConfig
 from latentrl.training.trainer import Trainer
@@ -53,6 +55,10 @@ def refined(
     training: Frames,
     validation: Frames,
     config: FitConfig,
+    *,
+    anchor: float = ANCHOR,
+    corruptions: Sequence[Spec] = (),
+    progress: bool = False,
 ) -> Autoencoder:
     """Return a copy of ``model`` that was trained further, with latents near those of ``model``.
 
@@ -63,21 +69,29 @@ def refined(
         training: frames of the model's observations.
         validation: frames that choose the best weights.
         config: hyperparameters of the training.
+        anchor: weight of the distance to the latents of ``model``, in nats per squared standard
+            deviation.
+        corruptions: corruptions of the inputs, beside the model's own. The latents that are kept
+            are those of the clean observations.
+        progress: whether to show a progress bar.
 
     Raises:
-        ValueError: the model is not trained by gradient steps.
+        ValueError: the model is not trained by gradient steps, or a corruption does not suit it.
         FloatingPointError: the loss is no longer finite.
     """
     check_refinable(model)
-    result = Autoencoder(model.config)  # a copy of frozen weights would stay frozen
+    own = (*model.config.corruptions, *corruptions)
+    learner = _copy(model, dataclasses.replace(model.config, corruptions=own))
+    # The term needs the old encoder, and so has no place in a config that is saved.
+    learner.loss_terms.append(Anchor(model, anchor))
+    losses = (*model.config.losses, {"name": "anchor"})
+    learner.config = dataclasses.replace(learner.config, losses=losses)
+    Trainer(learner, training, validation, config, None, ()).train(resume=False, show=progress)
+    return _copy(learner, model.config).eval()
+
+
+def _copy(model: Autoencoder, config: AutoencoderConfig) -> Autoencoder:
+    result = Autoencoder(config)  # a copy of frozen weights would stay frozen
     result.load_state_dict(model.state_dict())
     result.metadata = dict(model.metadata)
-    result.to(model.device)
-    # The term needs the old encoder, and so has no place in the config that is saved.
-    result.loss_terms.append(Anchor(model, ANCHOR))
-    losses = (*model.config.losses, {"name": "anchor"})
-    result.config = dataclasses.replace(model.config, losses=losses)
-    Trainer(result, training, validation, config, None, ()).train(resume=False, show=False)
-    result.config = model.config
-    result.loss_terms.pop()
-    return result.eval()
+    return result.to(model.device)

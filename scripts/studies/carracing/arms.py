@@ -17,7 +17,7 @@ FOLDER = core.FOLDER.absolute() / "carracing"
 RECIPE, SHORT = "recipe", "short recipe"
 MINUTES = 20.0
 """Time of a core for each control, pretraining included and evaluation not."""
-TIMESTEPS = 600_000
+TIMESTEPS = 1_000_000
 """Timesteps of the recipe."""
 TRAINING: Mapping[str, Any] = MappingProxyType({"shaping": True})
 """Flags of the training of the recipe and, unless they have their own, of its controls."""
@@ -50,19 +50,22 @@ GRID = {
 }
 """Pretraining of the recipe's network from fresh weights. ``--beta`` would replace the choice by a
 vector, so the chosen arguments are spelled out."""
+CROPPED = {"crop": (0, 12, 0, 0)}
+"""Pretraining on frames without the indicator bar, which shows the speed."""
 HUES = {
     "env": "scripts.studies.carracing.colours:random_hues",
     "frame_skip": 4,
-    "crop": (0, 12, 0, 0),
+    **CROPPED,
 }
-"""Pretraining of the recipe on frames whose hue is another one in each episode; an environment of
-another name does not have CarRacing's defaults by itself."""
+"""Pretraining on cropped frames whose hue is another one in each episode; an environment of another
+name does not have CarRacing's defaults by itself."""
 ARMS = {
     RECIPE: Arm("`pretrain_vae.py`, then `train_agent.py --shaping`", timesteps=TIMESTEPS),
     SHORT: Arm("the recipe with the clock of the controls"),
     "pixels": Arm("SB3's `CnnPolicy`", None),
     "random encoder": Arm("the recipe's network, never trained", {"steps": 1}, random=True),
-    "random hues": Arm("the recipe's encoder, pretrained on random hues", HUES),
+    "cropped": Arm("the recipe without the indicator bar", CROPPED),
+    "random hues": Arm("the same, with an encoder that was pretrained on random hues", HUES),
     "fresh weights": Arm("the recipe's network, trained from fresh weights", {**GRID, "beta": 0.1}),
     "beta 1": Arm("the same with beta 1", {**GRID, "beta": 1.0}),
     "beta 4": Arm("the same with beta 4", {**GRID, "beta": 4.0}),
