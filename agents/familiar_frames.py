@@ -54,8 +54,8 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None
 
     Args:
         encoder: any encoder. One without metrics in its data card, or with bad ones, of which
-            ``warn_if_poor`` warns, gives no warning. Nor does one that is invariant to a corruption:
-            its reconstructions are not meant to equal other frames.
+            ``warn_if_poor`` warns, gives no warning. Nor does one that is invariant to a
+            corruption: its reconstructions are not meant to equal other frames.
         frames: images, ``(N, H, W, C)``.
         remedy: what the user can do.
 

@@ -77,7 +77,7 @@ def parse_value(text: str) -> Any:
 
 
 def parse_specs(text: str) -> list[Spec]:
-    """Read the specs of parts of a model as YAML: a name, a mapping such as {name: blur}, or a list.
+    """Read specs of parts of a model as YAML: a name, a mapping such as {name: blur}, or a list.
 
     Raises:
         ValueError: the text is not YAML.

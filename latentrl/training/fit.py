@@ -135,7 +135,7 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
 
 
 def check_space(model: Autoencoder, frames: Frames) -> None:
-    """Raise ``ValueError`` where frames are not of the model's observations, or cropped otherwise."""
+    """Raise ``ValueError`` where frames are not of the model's space, or cropped otherwise."""
     expected, given = model.observation_space, frames.observation_space
     if not same_kind(given, expected):
         raise ValueError(

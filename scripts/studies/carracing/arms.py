@@ -50,6 +50,7 @@ GRID = {
 }
 """Pretraining of the recipe's network from fresh weights. ``--beta`` would replace the choice by a
 vector, so the chosen arguments are spelled out."""
+INVARIANT = {"invariant_to": "hue_shift"}
 CROPPED = {"crop": (0, 12, 0, 0)}
 """Pretraining on frames without the indicator bar, which shows the speed."""
 HUES = {
@@ -64,6 +65,7 @@ ARMS = {
     SHORT: Arm("the recipe with the clock of the controls"),
     "pixels": Arm("SB3's `CnnPolicy`", None),
     "random encoder": Arm("the recipe's network, never trained", {"steps": 1}, random=True),
+    "hue invariance": Arm("the recipe with `--invariant-to hue_shift`", INVARIANT),
     "cropped": Arm("the recipe without the indicator bar", CROPPED),
     "random hues": Arm("the same, with an encoder that was pretrained on random hues", HUES),
     "fresh weights": Arm("the recipe's network, trained from fresh weights", {**GRID, "beta": 0.1}),

@@ -7,7 +7,7 @@ from latentrl.utils.io import read_json, write_json
 from scripts.studies.agent_runs import logged
 from scripts.studies.carracing.arms import SHORT, Run
 
-ARMS = (SHORT, "random hues", "pixels")
+ARMS = (SHORT, "hue invariance", "cropped", "random hues", "pixels")
 """Arms whose agents are evaluated."""
 TRACKS = 50
 """Held-out tracks of each evaluation, the first ones of those in the default colours."""
