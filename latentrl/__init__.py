@@ -56,6 +56,7 @@ from latentrl.training.choice import Choice, choose
 from latentrl.training.config import FitConfig
 from latentrl.training.fit import History, fit
 from latentrl.training.health import Health, health
+from latentrl.training.invariance import invariant
 from latentrl.training.quality import Quality, quality
 from latentrl.types import Encoder, Novelty
 from latentrl.wrappers import wrap
@@ -112,6 +113,7 @@ __all__ = [
     "inpaint",
     "inpainting_ae",
     "interpolate",
+    "invariant",
     "latents",
     "load",
     "manifold",

@@ -228,31 +228,3 @@ def _hue(x: Tensor, chroma: Tensor) -> Tensor:
     sectors = torch.arange(0, 6, 2, device=x.device).view(1, 3, 1, 1)
     hues = sectors + (following - previous) / chroma.clamp_min(1e-6)
     return hues.gather(1, x.argmax(1, keepdim=True))
-
-
-@CORRUPTIONS.register("random_colours")
-@dataclass(frozen=True)
-class RandomColours(Corruption):
-    """Replace all colours of an image by others, for latents that do not depend on colours.
-
-    Black, red, green and blue become four random colours, and every mixture of them that of the
-    new ones: a random convolution of one pixel (Lee et al. 2020, arXiv:1910.05396) with a bias. A
-    model whose target is the image learns what has a colour by its shape and its surroundings.
-    """
-
-    fraction: float = 0.5
-    """Fraction of the images whose colours are replaced."""
-    colour_only = True
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` where the fraction is not in (0, 1]."""
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction must lie in (0, 1], got {self.fraction}")
-
-    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
-        """Return a copy with the chosen images in other colours, clipped to [0, 1], and no mask."""
-        colours = _uniform((len(x), 3, 4), x, generator)
-        chosen = _uniform((len(x), 1, 1, 1), x, generator) < self.fraction
-        black, primaries = colours[..., :1], colours[..., 1:]
-        pixels = torch.baddbmm(black, primaries - black, x.flatten(2)).view_as(x)
-        return torch.where(chosen, pixels.clamp(0, 1), x), None

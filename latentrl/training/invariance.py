@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ CONFIG = FitConfig(steps=500, batch_size=16, learning_rate=1e-3)
 
 def invariant(
     model: Autoencoder,
-    frames: Frames | Array,
+    frames: Frames | Array | str | Path,
     corruptions: Part | Sequence[Part],
     config: FitConfig = CONFIG,
     *,
@@ -52,14 +53,15 @@ def invariant(
 
     Args:
         model: a fitted model, which stays as it is.
-        frames: the frames that it was fitted on, or others of its observations.
+        frames: the frames that it was fitted on, or others of its observations; anything that
+            ``as_frames`` takes.
         corruptions: name or spec of a corruption, or a sequence of them, applied in order.
         config: hyperparameters; validation and seed of ``fit`` give the same held-out frames.
         progress: whether to show a progress bar.
 
     Raises:
         ValueError: the model is not fitted or not trained by gradient steps, a corruption is
-            unknown or does not suit it, or the frames are of another observation space.
+            unknown or does not suit it, none is given, or the frames are of another space.
         FloatingPointError: the loss is no longer finite.
 
     Warns:
@@ -68,7 +70,7 @@ def invariant(
     model.check_fitted()
     frames = as_frames(frames, space=model.observation_space)
     check_space(model, frames)
-    parts = [corruptions] if isinstance(corruptions, (str, dict)) else corruptions
+    parts = [corruptions] if isinstance(corruptions, (str, Mapping)) else corruptions
     specs = [as_spec(part) for part in parts]
     check_corruptible(model, specs)
     training, validation = frames.split(config.validation, config.seed)
@@ -97,6 +99,8 @@ def check_corruptible(model: Autoencoder, corruptions: Sequence[Spec]) -> None:
             not suit it.
     """
     check_refinable(model)
+    if not corruptions:
+        raise ValueError("name at least one corruption, such as 'hue_shift'")
     Autoencoder(dataclasses.replace(model.config, corruptions=corruptions))
 
 

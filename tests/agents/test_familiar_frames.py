@@ -57,6 +57,11 @@ def test_only_other_frames_give_a_warning(known, rng):
     assert warned(known, turned[:9]) == [], "they are too few"
 
 
+def test_an_invariant_encoder_gives_none(known, rng):
+    known.metadata["invariance"] = {"corruptions": [{"name": "hue_shift"}]}
+    assert warned(known, images(rng).swapaxes(1, 2)) == []
+
+
 def test_a_bad_encoder_and_one_without_a_check_give_none(known, rng):
     turned = images(rng).swapaxes(1, 2)
     bad = {**known.metadata["quality"], "lost_detail": 0.9}

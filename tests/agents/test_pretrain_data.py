@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from gymnasium import spaces
 import latentrl as lrl
 from agents.pretrain import pretrain
 from agents.pretrain_config import PretrainConfig, read_data, reading_flags, run_name
+from agents.quality import describe_invariance
 from latentrl.data.store import FrameWriter
 
 SPACE = spaces.Box(0, 255, (16, 16, 3), np.uint8)
@@ -24,6 +26,29 @@ def test_flags_choose_an_array_and_cut_a_series(tmp_path: Path) -> None:
     assert frames is not None
     np.testing.assert_array_equal(frames[1][:, 0], series[4:12, 0])
     assert reading_flags(config) == ["--array", "b", "--window", "8", "--stride", "4"]
+
+
+def test_an_encoder_becomes_invariant_to_a_corruption(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype(np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    network = {"latent_dim": 3, "option": ("backbone={name: linear}",), "steps": 20}
+    config = PretrainConfig(data=tmp_path / "images.npy", out=tmp_path / "run", **network)
+    with pytest.raises(ValueError, match="unknown corruption 'fog'"):
+        pretrain(dataclasses.replace(config, invariant_to="[hue_shift, fog]"))
+    assert not (tmp_path / "run").exists()
+    with pytest.warns(UserWarning, match="still depend on blur, hue_shift"):
+        result = pretrain(dataclasses.replace(config, invariant_to="[blur, hue_shift]"))
+    saved = lrl.load(tmp_path / "run", "cpu")
+    np.testing.assert_array_equal(saved.encode(images), result.model.encode(images))
+    (line,) = describe_invariance(saved)
+    assert line.startswith("invariant to blur, hue_shift: R2 of the latents of corrupted frames ")
+    assert describe_invariance(lrl.ae((4,), 2)) == []
+    # A run that is resumed after its last gradient step has the same end.
+    resumed = dataclasses.replace(config, resume=True)
+    with pytest.warns(UserWarning, match="still depend on blur, hue_shift"):
+        pretrain(resumed)
+    again = lrl.load(tmp_path / "run", "cpu")
+    np.testing.assert_array_equal(again.encode(images), saved.encode(images))
 
 
 def test_data_need_no_flags(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from agents.runs import env_folder
 from agents.train import TrainConfig, train
 from agents.visited import pretraining_frames
 from envs import Environment, make_vector
+from latentrl.training.refine import refined
 from tests.agents.small import small_config, tiny_train
 
 BOARD = functools.partial(gym.make, "PixelReach-v0")
@@ -63,7 +64,7 @@ def test_new_frames_are_reconstructed_better_and_latents_stay_near(frames, pretr
     assert result.moved < 0.3
     assert result.frames == (len(new.distinct()), len(old.distinct()))
     assert result.encoder.config == pretrained.config
-    monkeypatch.setattr("latentrl.training.refine.ANCHOR", 0.0)
+    monkeypatch.setattr("agents.refine.refined", functools.partial(refined, anchor=0.0))
     free = refine(pretrained, new, old.distinct())
     assert free.moved > 2 * result.moved
 

@@ -160,6 +160,21 @@ def test_greyscale_equals_opencv() -> None:
         np.testing.assert_allclose(image, np.stack([expected] * 3), atol=1e-5)
 
 
+def test_hue_shift_equals_opencv() -> None:
+    x = observations(3, 16, 20)
+    x[:, :, 0] = x[:, :1, 0]  # grey pixels
+    x[:, :, 1, :3] = torch.eye(3)  # primaries
+    x[:, :, 2, 0] = 0.0
+    shifted = corrupt("hue_shift", x).numpy()
+    turns = torch.rand(len(x), generator=Generator().manual_seed(0))
+    for image, before, turn in zip(shifted, x.numpy(), turns.tolist(), strict=True):
+        hsv = cv2.cvtColor(before.transpose(1, 2, 0), cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0] + 360 * turn) % 360
+        expected = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).transpose(2, 0, 1)
+        np.testing.assert_allclose(image, expected, atol=1e-5)
+        np.testing.assert_allclose(image[:, 0], before[:, 0], atol=1e-6)
+
+
 def test_corruptions_apply_in_order_and_masks_add_up() -> None:
     noise, masking = {"name": "gaussian_noise", "std": 0.1}, {"name": "masking", "fraction": 0.5}
     x = observations(3, 16, 16)
