@@ -14,8 +14,7 @@ from agents.quality import GUIDE, LEAST_FRAMES
 from agents.venv import newest_frames
 from latentrl import Frames
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.share.card import card_quality
-from latentrl.training.invariance import INVARIANCE
+from latentrl.share.card import card_invariance, card_quality
 from latentrl.training.quality import quality
 from latentrl.types import Array
 
@@ -55,7 +54,7 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None
     Args:
         encoder: any encoder. One without metrics in its data card, or with bad ones, of which
             ``warn_if_poor`` warns, gives no warning. Nor does one that is invariant to a
-            corruption: its reconstructions are not meant to equal other frames.
+            corruption, such as a shift of the hue: it reconstructs frames without the shift.
         frames: images, ``(N, H, W, C)``.
         remedy: what the user can do.
 
@@ -65,7 +64,8 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None
     known = card_quality(encoder)
     if known is None or known.problems() or len(frames) < LEAST_FRAMES:
         return
-    if INVARIANCE in encoder.metadata:
+    invariance = card_invariance(encoder)
+    if invariance is not None and invariance.reached:
         return
     # Each is an episode of its own: what changes between frames far apart is not motion.
     sample = Frames(encoder.observation_space, [frames], np.arange(len(frames)))

@@ -126,7 +126,9 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     MODELS[config.model]  # an unknown name is an error before anything is read or collected
     path = _path_to_resume(config) if config.resume else config.out
     if config.resume and path:
-        config = dataclasses.replace(read_config(path), resume=True, device=config.device)
+        saved = read_config(path)
+        further = config.invariant_to or saved.invariant_to
+        config = dataclasses.replace(saved, resume=True, device=config.device, invariant_to=further)
     data = read_data(config)
     config = completed(config, data)
     return config, path or new_run("vae", config.env, config.model), data
@@ -159,11 +161,10 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
         raise ValueError(f"frames must be at least 2, got {config.frames}")
     pick_device(config.device)
     fit_config(config)
-    corruptions = parse_specs(config.invariant_to) if config.invariant_to else []
     space = _observation_space(config) if data is None else data.observation_space
     model = build_model(config, space, from_environment=_from_environment(data))
-    if corruptions:
-        check_corruptible(model, corruptions)
+    if config.invariant_to is not None:
+        check_corruptible(model, parse_specs(config.invariant_to))
     if data is not None and len(data):
         check_stored(data, model)
     if config.steps == 0 and model.config.training == "gradient":
@@ -303,10 +304,9 @@ def build_model(config: PretrainConfig, space: spaces.Box, from_environment: boo
 
 
 def _preprocessing(config: PretrainConfig, defaults: EnvDefaults) -> Preprocessing:
-    if config.from_render:  # rendered at the right size already
-        return Preprocessing(config.crop or (0, 0, 0, 0))
-    side = config.size or defaults.size
-    return Preprocessing(config.crop or defaults.crop, (side, side) if side else None)
+    # Rendered images have the right size already.
+    side = None if config.from_render else config.size or defaults.size
+    return Preprocessing(config.crop or (0, 0, 0, 0), (side, side) if side else None)
 
 
 def _fit(
@@ -325,7 +325,7 @@ def _fit(
             resume=config.resume and has_progress(path),
             callbacks=[tensorboard],
         )
-    if config.invariant_to:
+    if config.invariant_to is not None:
         held_out = fit_config(config).validation
         further = dataclasses.replace(INVARIANCE_CONFIG, seed=config.seed, validation=held_out)
         model = invariant(model, frames, parse_specs(config.invariant_to), further)

@@ -87,13 +87,13 @@ class PretrainConfig:
     from random shapes, without any environment."""
     invariant_to: str | None = None
     """Corruption that the latents shall not depend on, such as hue_shift for other colours: a name,
-    a spec in YAML, or a list of them; 500 further gradient steps."""
+    a spec in YAML, or a list of them; 500 further gradient steps. With --resume a finished run
+    gets them."""
     size: int | None = None
     """Side in pixels of the square image that is encoded; the environment's default if not
     given."""
     crop: tuple[int, int, int, int] | None = None
-    """Pixels to cut from the top, bottom, left and right; the environment's default if not
-    given."""
+    """Pixels to cut from the top, bottom, left and right; none if not given."""
     from_render: bool = False
     """Encode rendered images, for environments whose observations are not images."""
     key: str | None = None

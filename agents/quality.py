@@ -7,14 +7,14 @@ import math
 import warnings
 from pathlib import Path
 
+from agents.pretrain_config import FLAGS_FILE, read_config
 from latentrl import History, save
 from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.preprocessing import is_image
-from latentrl.share.card import FACTORS, QUALITY, card_factors, card_quality
+from latentrl.share.card import FACTORS, QUALITY, card_factors, card_invariance, card_quality
 from latentrl.training.choice import BETA, CHANNELS
-from latentrl.training.invariance import INVARIANCE
 from latentrl.training.quality import Quality, quality
 from latentrl.utils.io import write_bytes
 from latentrl.viz.images import png
@@ -144,13 +144,34 @@ def _is_chosen(model: Autoencoder) -> bool:
     return backbone.get("name") == "spatial" and any(loss.get("beta") == BETA for loss in losses)
 
 
+def warn_if_interrupted(encoder: Autoencoder) -> None:
+    """Warn of an encoder in whose folder the flags say ``invariant_to``, and which is not that yet.
+
+    Warns:
+        UserWarning: the pretraining was interrupted after its first part.
+    """
+    folder = Path(encoder.source or "")
+    if not (folder / FLAGS_FILE).is_file() or card_invariance(encoder) is not None:
+        return
+    wanted = read_config(folder).invariant_to
+    if wanted is not None:
+        warnings.warn(
+            f"the encoder is not yet invariant to {wanted}: its pretraining was interrupted; "
+            f"python scripts/pretrain_vae.py --resume --out {folder} completes it",
+            stacklevel=3,
+        )
+
+
 def describe_invariance(model: Autoencoder) -> list[str]:
-    """Return the line that says whether latents depend on what ``invariant`` trained them for."""
-    card = model.metadata.get(INVARIANCE)
-    if card is None:
+    """Return the line that says whether latents depend on what ``invariant`` trained them for.
+
+    Raises:
+        ValueError: what the data card says is damaged.
+    """
+    found = card_invariance(model)
+    if found is None:
         return []
-    names = ", ".join(spec["name"] for spec in card["corruptions"])
     return [
-        f"invariant to {names}: R2 of the latents of corrupted frames {card['after']:.2f}, "
-        f"before {card['before']:.2f}"
+        f"invariant to {found.names}: R2 of the latents of corrupted frames {found.after:.2f}, "
+        f"before {found.before:.2f}"
     ]

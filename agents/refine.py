@@ -20,8 +20,9 @@ from agents.visited import VisitedFrames, pretraining_frames
 from latentrl import FitConfig, Frames
 from latentrl.data.joined import joined
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.share.card import QUALITY
+from latentrl.share.card import QUALITY, card_invariance
 from latentrl.training.health import health
+from latentrl.training.invariance import INVARIANCE, r2
 from latentrl.training.quality import quality
 from latentrl.training.refine import LEAST_STD, check_refinable, refined
 from latentrl.types import Array
@@ -103,7 +104,14 @@ def refine(
         parts = pretrained.split(HELD_OUT, seed)
         training, validation = joined(training, parts[0]), joined(validation, parts[1])
     config = FitConfig(steps=STEPS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, seed=seed)
-    result = refined(encoder, training, validation, config)
+    invariance = card_invariance(encoder)
+    kept = [] if invariance is None else invariance.corruptions
+    result = refined(encoder, training, validation, config, corruptions=kept)
+    if invariance is not None:
+        after = r2(result, encoder, validation, kept)
+        result.metadata[INVARIANCE] = dataclasses.asdict(
+            dataclasses.replace(invariance, after=after)
+        )
     if result.metadata.pop(QUALITY, None) is not None and len(own) >= LEAST_FRAMES:
         result.metadata[QUALITY] = dataclasses.asdict(quality(result, own))
     return Refinement(

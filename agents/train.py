@@ -25,7 +25,7 @@ from agents.encoder_swap import replace_encoder, swap_encoder
 from agents.familiar_frames import warn_if_unfamiliar
 from agents.learning_check import LearningCheck
 from agents.pretrain import newest_encoder
-from agents.quality import warn_if_poor
+from agents.quality import warn_if_interrupted, warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
 from agents.sparse_rewards import SparseRewards
@@ -98,6 +98,7 @@ class _Plan:
         )
         if encoder is not None:
             warn_if_poor(encoder)
+            warn_if_interrupted(encoder)
         agent = describe_agent(config, encoder)
         if config.judges_rewards and agent.hyperparameters["gamma"] == 1:
             # A bonus has the scale of its discounted returns.

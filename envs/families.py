@@ -23,8 +23,6 @@ VectorFactory = Callable[[Sequence[EnvMaker]], VectorEnv[Any, Any, Any]]
 class EnvDefaults:
     """Defaults of a family; a script flag of the same name takes precedence."""
 
-    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Pixels to cut from the top, bottom, left and right before encoding."""
     size: int | None = 64
     """Side in pixels of the square image that the encoder takes; None keeps the size."""
     frame_skip: int = 1

@@ -223,7 +223,7 @@ class HueShift(Corruption):
 
 
 def _hue(x: Tensor, chroma: Tensor) -> Tensor:
-    """Return the hue of each pixel in sixths of the circle, ``(B, 1, H, W)``; 0 of grey ones."""
+    """Return the hue of each pixel in sixths of the circle, ``(B, 1, H, W)``; any of grey ones."""
     following, previous = x.roll(-1, 1), x.roll(1, 1)
     sectors = torch.arange(0, 6, 2, device=x.device).view(1, 3, 1, 1)
     hues = sectors + (following - previous) / chroma.clamp_min(1e-6)

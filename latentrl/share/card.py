@@ -13,6 +13,7 @@ from latentrl.latents.known_factors import FactorScores
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.checkpoint import load
+from latentrl.training.invariance import INVARIANCE, Invariance
 from latentrl.training.quality import Quality
 from latentrl.types import describe_space
 from latentrl.utils.decoding import decode
@@ -179,6 +180,20 @@ def card_factors(model: Autoencoder) -> FactorScores | None:
     return scores
 
 
+def card_invariance(model: Autoencoder) -> Invariance | None:
+    """Return what a model's data card says of ``invariant``; None for other models.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if INVARIANCE not in model.metadata:
+        return None
+    found: Invariance = decode(
+        Invariance, model.metadata[INVARIANCE], "invariance in a model's data card"
+    )
+    return found
+
+
 def _metrics(measured: Quality) -> dict[str, float]:
     values = {name: getattr(measured, name) for name in METRICS}
     return {name: value for name, value in values.items() if value is not None}
@@ -215,10 +230,16 @@ def encoder_table(model: Autoencoder) -> str:
     measured = card_quality(model)
     scores = card_factors(model) or FactorScores({})
     metrics = {} if measured is None else _metrics(measured)
+    invariance = card_invariance(model)
     rows = [
         *([METRICS[name], value] for name, value in metrics.items()),
         *([f"R2 of a linear probe of the factor {name}", r2] for name, r2 in scores.probe.items()),
         *([f"disentanglement: {name}", value] for name, value in scores.disentanglement.items()),
+        *(
+            [[f"R2 of the latents after {invariance.names}", invariance.after]]
+            if invariance
+            else []
+        ),
     ]
     return table(["metric of held-out frames", "value"], rows) if rows else ""
 

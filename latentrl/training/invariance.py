@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from latentrl.data.frames import Frames, as_frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
@@ -18,19 +20,43 @@ from latentrl.models.config import Spec
 from latentrl.models.corruptions import CORRUPTIONS, corrupt
 from latentrl.training.config import FitConfig
 from latentrl.training.fit import check_space
-from latentrl.training.refine import check_refinable, refined
+from latentrl.training.refine import LEAST_STD, check_refinable, refined
 from latentrl.types import Array
 
 INVARIANCE = "invariance"
-"""Key of the corruptions and of R2 in the data card."""
+"""Key of ``Invariance`` in a model's data card."""
+OF_OTHER_WEIGHTS = ("quality", "factors")
+"""Keys of what was measured before, on other weights."""
 ANCHOR = 300.0
 """Weight of the distance to the latents of clean observations: it outweighs the reconstruction."""
 LEAST_R2 = 0.8
 """R2 below which latents still depend on a corruption."""
-STATISTICS = ("latent_mean", "latent_std", "latent_quantiles")
-MEASURED = 512
-"""Most held-out frames that R2 is measured on."""
+MEASURED, BATCH = 512, 64
+"""Most held-out frames that R2 is measured on, and how many at a time."""
 CONFIG = FitConfig(steps=500, batch_size=16, learning_rate=1e-3)
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """Whether latents depend on corruptions of the observation, measured on held-out frames."""
+
+    corruptions: list[dict[str, Any]]
+    """Specs of the corruptions, applied in order."""
+    before: float
+    """R2 of the latents of corrupted frames before the training: 1 where they are the clean ones,
+    0 or less where they are as far from them as those of other frames."""
+    after: float
+    """The same after the training."""
+
+    @property
+    def names(self) -> str:
+        """Names of the corruptions, separated by commas."""
+        return ", ".join(spec["name"] for spec in self.corruptions)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the latents no longer depend on the corruptions: R2 is 0.8 or more."""
+        return self.after >= LEAST_R2
 
 
 def invariant(
@@ -43,13 +69,13 @@ def invariant(
 ) -> Autoencoder:
     """Return a copy of a fitted model whose latents do not depend on corruptions of its inputs.
 
-    It is trained further until the latents of corrupted observations are those of ``model`` for
-    the clean ones:
+    It is trained further, on the model's device, until the latents of corrupted observations are
+    those of ``model`` for the clean ones:
 
         model = lrl.invariant(model, frames, "hue_shift")
 
-    Then agents and detectors that use ``model`` can use the copy. The data card gets R2 of these
-    latents on held-out frames, before and after, as "invariance".
+    The data card of the copy gets an ``Invariance`` as "invariance", and loses the metrics of
+    ``model``, which are those of other weights.
 
     Args:
         model: a fitted model, which stays as it is.
@@ -60,8 +86,9 @@ def invariant(
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: the model is not fitted or not trained by gradient steps, a corruption is
-            unknown or does not suit it, none is given, or the frames are of another space.
+        ValueError: the model is not fitted, not trained by gradient steps or has collapsed, a
+            corruption is unknown or does not suit it, none is given, or the frames are of another
+            space.
         FloatingPointError: the loss is no longer finite.
 
     Warns:
@@ -71,21 +98,23 @@ def invariant(
     frames = as_frames(frames, space=model.observation_space)
     check_space(model, frames)
     parts = [corruptions] if isinstance(corruptions, (str, Mapping)) else corruptions
-    specs = [as_spec(part) for part in parts]
+    specs = [dict(as_spec(part)) for part in parts]
     check_corruptible(model, specs)
+    if not (model.latent_std > LEAST_STD).any():
+        raise ValueError("the latents of this model are constant, and depend on nothing already")
     training, validation = frames.split(config.validation, config.seed)
     result = refined(
         model, training, validation, config, anchor=ANCHOR, corruptions=specs, progress=progress
     )
-    before, after = (invariance(encoder, model, validation, specs) for encoder in (model, result))
-    for name in STATISTICS:  # those of clean latents, by which agents standardise them
-        getattr(result, name).copy_(getattr(model, name))
-    result.metadata[INVARIANCE] = {"corruptions": specs, "before": before, "after": after}
-    if after < LEAST_R2:
-        names = ", ".join(spec["name"] for spec in specs)
+    found = Invariance(specs, *(r2(m, model, validation, specs) for m in (model, result)))
+    for key in OF_OTHER_WEIGHTS:
+        result.metadata.pop(key, None)
+    result.metadata[INVARIANCE] = dataclasses.asdict(found)
+    if not found.reached:
         warnings.warn(
-            f"the latents still depend on {names}: R2 of those of corrupted frames is {after:.2f} "
-            f"and was {before:.2f}; train for more steps, or with a weaker corruption",
+            f"the latents still depend on {found.names}: R2 of those of corrupted frames is "
+            f"{found.after:.2f} and was {found.before:.2f}; train for more steps, or with a weaker "
+            "corruption",
             stacklevel=2,
         )
     return result
@@ -95,8 +124,8 @@ def check_corruptible(model: Autoencoder, corruptions: Sequence[Spec]) -> None:
     """Check that ``invariant`` can train a model like this with these corruptions.
 
     Raises:
-        ValueError: the model is not trained by gradient steps, or a corruption is unknown or does
-            not suit it.
+        ValueError: the model is not trained by gradient steps, a corruption is unknown or does not
+            suit it, or there is none.
     """
     check_refinable(model)
     if not corruptions:
@@ -105,10 +134,12 @@ def check_corruptible(model: Autoencoder, corruptions: Sequence[Spec]) -> None:
 
 
 @torch.inference_mode()
-def invariance(
+def r2(
     encoder: Autoencoder, reference: Autoencoder, frames: Frames, corruptions: Sequence[Spec]
 ) -> float:
     """Return R2 of an encoder's latents of corrupted frames: 1 where they are the clean ones.
+
+    All dimensions count alike, but for those that are constant.
 
     Args:
         encoder: the model that gets the corrupted frames.
@@ -118,13 +149,19 @@ def invariance(
     """
     generator = Generator(encoder.device).manual_seed(0)
     parts = [CORRUPTIONS.build(spec) for spec in corruptions]
-    right, found = [], []
+    clean, found = [], []
     chosen = evenly_spaced(len(frames), MEASURED)
-    for indices in np.array_split(chosen, -(-len(chosen) // 64)):
+    for indices in np.array_split(chosen, -(-len(chosen) // BATCH)):
         x = encoder.preprocess(torch.from_numpy(frames[indices]).to(encoder.device))
-        right.append(reference.eval().head(reference.encoder(x)).mean.float())
-        corrupted = corrupt(parts, x, generator)[0]
-        found.append(encoder.eval().head(encoder.encoder(corrupted)).mean.float())
-    clean, difference = torch.cat(right), torch.cat(found) - torch.cat(right)
-    variance = (clean - clean.mean(0)).square().sum()
-    return float(1 - difference.square().sum() / variance.clamp_min(1e-12))
+        clean.append(_latents(reference, x))
+        found.append(_latents(encoder, corrupt(parts, x, generator)[0]))
+    right = torch.cat(clean)
+    variance = right.var(0, correction=0)
+    error = (torch.cat(found) - right).square().mean(0)
+    varies = reference.latent_std > LEAST_STD
+    # The variance of a few frames can be 0 where that of all is not.
+    return 1 - float((error / variance.clamp_min(LEAST_STD**2))[varies].mean())
+
+
+def _latents(model: Autoencoder, x: Tensor) -> Tensor:
+    return model.eval().head(model.encoder(x)).mean.float()

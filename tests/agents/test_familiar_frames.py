@@ -58,8 +58,11 @@ def test_only_other_frames_give_a_warning(known, rng):
 
 
 def test_an_invariant_encoder_gives_none(known, rng):
-    known.metadata["invariance"] = {"corruptions": [{"name": "hue_shift"}]}
+    card = {"corruptions": [{"name": "hue_shift"}], "before": 0.0}
+    known.metadata["invariance"] = {**card, "after": 0.9}
     assert warned(known, images(rng).swapaxes(1, 2)) == []
+    known.metadata["invariance"] = {**card, "after": 0.5}
+    assert warned(known, images(rng).swapaxes(1, 2)) != []
 
 
 def test_a_bad_encoder_and_one_without_a_check_give_none(known, rng):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from gymnasium import spaces
 import latentrl as lrl
 from agents.pretrain import pretrain
 from agents.pretrain_config import PretrainConfig, read_data, reading_flags, run_name
-from agents.quality import describe_invariance
+from agents.quality import describe_invariance, warn_if_interrupted
 from latentrl.data.store import FrameWriter
 
 SPACE = spaces.Box(0, 255, (16, 16, 3), np.uint8)
@@ -28,13 +29,22 @@ def test_flags_choose_an_array_and_cut_a_series(tmp_path: Path) -> None:
     assert reading_flags(config) == ["--array", "b", "--window", "8", "--stride", "4"]
 
 
-def test_an_encoder_becomes_invariant_to_a_corruption(tmp_path: Path) -> None:
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second training of five steps."""
+    config = lrl.FitConfig(steps=5, batch_size=8)
+    monkeypatch.setattr("agents.pretrain.INVARIANCE_CONFIG", config)
+
+
+def test_an_encoder_becomes_invariant_to_a_corruption(tmp_path: Path, short: None) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype(np.uint8)
     np.save(tmp_path / "images.npy", images)
     network = {"latent_dim": 3, "option": ("backbone={name: linear}",), "steps": 20}
     config = PretrainConfig(data=tmp_path / "images.npy", out=tmp_path / "run", **network)
     with pytest.raises(ValueError, match="unknown corruption 'fog'"):
         pretrain(dataclasses.replace(config, invariant_to="[hue_shift, fog]"))
+    with pytest.raises(ValueError, match="name at least one corruption"):
+        pretrain(dataclasses.replace(config, invariant_to="[]"))
     assert not (tmp_path / "run").exists()
     with pytest.warns(UserWarning, match="still depend on blur, hue_shift"):
         result = pretrain(dataclasses.replace(config, invariant_to="[blur, hue_shift]"))
@@ -49,6 +59,26 @@ def test_an_encoder_becomes_invariant_to_a_corruption(tmp_path: Path) -> None:
         pretrain(resumed)
     again = lrl.load(tmp_path / "run", "cpu")
     np.testing.assert_array_equal(again.encode(images), saved.encode(images))
+
+
+def test_a_finished_encoder_can_become_invariant(tmp_path: Path, short: None) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype(np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    network = {"latent_dim": 3, "option": ("backbone={name: linear}",), "steps": 20}
+    config = PretrainConfig(data=tmp_path / "images.npy", out=tmp_path / "run", **network)
+    plain = pretrain(config).model
+    assert "invariance" not in plain.metadata
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_interrupted(lrl.load(tmp_path / "run", "cpu"))
+    with pytest.warns(UserWarning, match="still depend on hue_shift"):
+        pretrain(dataclasses.replace(config, resume=True, invariant_to="hue_shift"))
+    saved = lrl.load(tmp_path / "run", "cpu")
+    assert saved.metadata["invariance"]["corruptions"] == [{"name": "hue_shift"}]
+    # As if it had been interrupted in between.
+    lrl.save(plain, tmp_path / "run")
+    with pytest.warns(UserWarning, match="not yet invariant to hue_shift: its pretraining was"):
+        warn_if_interrupted(lrl.load(tmp_path / "run", "cpu"))
 
 
 def test_data_need_no_flags(tmp_path: Path) -> None:

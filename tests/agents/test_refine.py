@@ -20,6 +20,8 @@ from agents.runs import env_folder
 from agents.train import TrainConfig, train
 from agents.visited import pretraining_frames
 from envs import Environment, make_vector
+from latentrl.share.card import card_invariance
+from latentrl.training.invariance import r2
 from latentrl.training.refine import refined
 from tests.agents.small import small_config, tiny_train
 
@@ -77,6 +79,25 @@ def test_the_data_card_is_that_of_the_refined_encoder(frames, pretrained, short)
     few = frames[1].distinct().subset(np.arange(8))
     assert "quality" not in refine(carded, few, None).encoder.metadata, "too few to measure"
     assert carded.metadata["quality"] == {"explained": -1.0}
+
+
+def test_an_invariant_encoder_is_refined_with_its_corruptions(frames, pretrained, monkeypatch):
+    monkeypatch.setattr("agents.refine.STEPS", 60)
+    card = {"corruptions": [{"name": "hue_shift"}], "before": -3.0, "after": 9.0}
+    carded = copy.deepcopy(pretrained)
+    carded.metadata["invariance"] = card
+    found, plain = (
+        refine(encoder, frames[1], frames[0]).encoder for encoder in (carded, pretrained)
+    )
+    assert "invariance" not in plain.metadata
+    again = card_invariance(found)
+    assert (again.names, again.before) == ("hue_shift", -3.0)
+    validation = frames[0].split(0.1, 0)[1]
+    measured = [
+        r2(encoder, pretrained, validation, again.corruptions) for encoder in (found, plain)
+    ]
+    assert measured[0] > measured[1]
+    assert again.after < 1
 
 
 def test_equal_frames_refine_nothing(pretrained):

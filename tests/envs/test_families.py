@@ -42,7 +42,6 @@ def registry(monkeypatch):
 def test_defaults_are_valid(family):
     defaults = family.defaults
     assert min(defaults.frame_skip, defaults.stack) >= 1
-    assert min(defaults.crop) >= 0
     assert defaults.policy in EXPLORERS
     assert FAMILIES[family.name] is family
 

@@ -12,12 +12,15 @@ from agents.pretrain import PretrainConfig, collect_frames
 from latentrl import Preprocessing, ae
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.stored import check_stored
 from latentrl.training import health
 from latentrl.types import Array
 from latentrl.viz.images import grid, to_rgb
 
 CAR_FRAMES = 12_000
 CAR_SIZE = (64, 64)
+CAR_CROP = (0, 12, 0, 0)
+"""Without the indicator bar."""
 BATCH = 512
 
 
@@ -45,8 +48,9 @@ def _shuffled(images: Array, labels: Array) -> tuple[Array, Array]:
 @functools.cache
 def car_racing() -> tuple[Array, Array]:
     """Return cropped CarRacing frames ``(N, 64, 64, 3)``: training, and held-out episodes."""
-    model = ae((96, 96, 3), 1, preprocessing=Preprocessing(crop=(0, 12, 0, 0), size=CAR_SIZE))
-    frames = collect_frames(PretrainConfig("CarRacing-v2", frames=CAR_FRAMES))
+    model = ae((96, 96, 3), 1, preprocessing=Preprocessing(crop=CAR_CROP, size=CAR_SIZE))
+    frames = collect_frames(PretrainConfig("CarRacing-v2", frames=CAR_FRAMES, crop=CAR_CROP))
+    check_stored(frames, model)
     training, held_out = frames.split(seed=0)
     return _preprocessed(model, training), _preprocessed(model, held_out)
 

@@ -51,6 +51,7 @@ GRID = {
 """Pretraining of the recipe's network from fresh weights. ``--beta`` would replace the choice by a
 vector, so the chosen arguments are spelled out."""
 INVARIANT = {"invariant_to": "hue_shift"}
+"""Pretraining of latents that do not depend on the hue."""
 CROPPED = {"crop": (0, 12, 0, 0)}
 """Pretraining on frames without the indicator bar, which shows the speed."""
 HUES = {
@@ -67,7 +68,7 @@ ARMS = {
     "random encoder": Arm("the recipe's network, never trained", {"steps": 1}, random=True),
     "hue invariance": Arm("the recipe with `--invariant-to hue_shift`", INVARIANT),
     "cropped": Arm("the recipe without the indicator bar", CROPPED),
-    "random hues": Arm("the same, with an encoder that was pretrained on random hues", HUES),
+    "random hues": Arm("the cropped recipe, its encoder pretrained on random hues", HUES),
     "fresh weights": Arm("the recipe's network, trained from fresh weights", {**GRID, "beta": 0.1}),
     "beta 1": Arm("the same with beta 1", {**GRID, "beta": 1.0}),
     "beta 4": Arm("the same with beta 4", {**GRID, "beta": 4.0}),

@@ -42,10 +42,10 @@ python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].times
 ```
 
 Each control has {MINUTES:g} minutes of one core, pretraining included; PPO's learning rate decays
-over those of the training. Encoders start from fresh weights, with more frames or gradient steps,
-except for the recipe's and that of random hues. The clock is the processor's time of the run. The
-first command performs the runs without a result, the second one writes this page from the files in
-`docs/results/carracing`:
+over those of the training. Encoders of the recipe's network start from general-purpose weights, but
+for those of "fresh weights" and "beta". Others start from fresh weights, with more frames or
+gradient steps. The clock is the processor's time of the run. The first command performs the runs
+without a result, the second one writes this page from the files in `docs/results/carracing`:
 
 ```
 python scripts/study.py carracing
@@ -188,7 +188,8 @@ def _transfer(found: Found) -> Iterator[str]:
         "brackets is its ratio to that in the default colours. A shift of the hue by +0.3 is one "
         "of 108 degrees for every pixel; the grey road does not change. The tracks are the same in "
         "all columns but the last: `domain_randomize=True` draws other ones. Every agent was "
-        "trained on the default colours; the encoder of random hues was pretrained on all hues.\n"
+        "trained on the default colours. The encoder of random hues was pretrained on all hues; "
+        "that of hue invariance was trained further until its latents did not depend on the hue.\n"
     )
     rows = [[arm, _seeds(records), *_in_colours(records)] for arm, records in known.items()]
     yield markdown_table(("arm", "seeds", "default colours", *COLOURS), rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,13 @@ import pytest
 import torch
 
 import latentrl as lrl
+from latentrl.data.frames import as_frames
+from latentrl.models import make
+from latentrl.share.card import card_invariance, model_card
+from latentrl.training.invariance import r2
 from latentrl.types import Array
 
-BACKBONE = {"name": "mlp", "hidden": (64,)}
+BACKBONE = {"name": "conv", "channels": (16, 16)}
 
 
 @pytest.fixture(scope="module")
@@ -27,45 +30,91 @@ def images() -> Array:
 @pytest.fixture(scope="module")
 def model(images: Array) -> lrl.Autoencoder:
     torch.manual_seed(0)
-    model = lrl.beta_vae(images.shape[1:], 4, beta=0.1, backbone=BACKBONE)
+    model = lrl.beta_vae(images.shape[1:], 2, beta=0.1, backbone=BACKBONE)
     lrl.fit(
-        model, images, lrl.FitConfig(steps=300, batch_size=32, learning_rate=3e-3), progress=False
+        model, images, lrl.FitConfig(steps=200, batch_size=32, learning_rate=3e-3), progress=False
     )
     return model
 
 
 @pytest.fixture(scope="module")
 def copy(model: lrl.Autoencoder, images: Array) -> lrl.Autoencoder:
-    config = lrl.FitConfig(steps=400, batch_size=32, learning_rate=2e-3)
+    config = lrl.FitConfig(steps=150, batch_size=32, learning_rate=3e-3)
     return lrl.invariant(model, images, "hue_shift", config, progress=False)
 
 
-def r2(found: Array, right: Array) -> float:
+def r2_of(found: Array, right: Array) -> float:
     return float(1 - np.square(found - right).sum() / np.square(right - right.mean(0)).sum())
 
 
 def test_latents_in_other_colours_are_those_of_the_first_ones(model, copy, images) -> None:
     other = images[..., [2, 0, 1]]  # the hue is shifted by a third of the circle
     right = model.encode(images)
-    assert r2(model.encode(other), right) < 0.2
-    assert r2(copy.encode(other), right) > 0.8
-    assert r2(copy.encode(images), right) > 0.8
+    assert r2_of(model.encode(other), right) < 0.2
+    assert r2_of(copy.encode(other), right) > 0.8
+    assert r2_of(copy.encode(images), right) > 0.8
 
 
 def test_the_data_card_says_what_was_reached(model, copy, tmp_path) -> None:
     lrl.save(copy, tmp_path)
-    card = lrl.load(tmp_path, "cpu").metadata["invariance"]
-    assert card["corruptions"] == [{"name": "hue_shift"}]
-    assert card["before"] < 0.2 < 0.8 < card["after"] <= 1
-    assert "invariance" not in model.metadata
-    assert json.dumps(card)
+    found = card_invariance(lrl.load(tmp_path, "cpu"))
+    assert found.corruptions == [{"name": "hue_shift"}]
+    assert found.before < 0.2 < 0.8 < found.after <= 1
+    assert found.reached
+    assert "R2 of the latents after hue_shift" in model_card(tmp_path)
+    assert card_invariance(model) is None
 
 
-def test_config_and_statistics_are_those_of_the_model(model, copy) -> None:
+def test_metrics_of_the_first_weights_are_not_kept(model, images) -> None:
+    model.metadata["quality"] = {"explained": 1.0}
+    try:
+        short = lrl.FitConfig(steps=1, batch_size=8)
+        with pytest.warns(UserWarning, match="still depend"):
+            assert (
+                "quality"
+                not in lrl.invariant(model, images, "hue_shift", short, progress=False).metadata
+            )
+    finally:
+        del model.metadata["quality"]
+
+
+def test_the_config_is_that_of_the_model(model, copy) -> None:
     assert copy.config == model.config
-    assert torch.equal(copy.latent_mean, model.latent_mean)
-    assert torch.equal(copy.latent_std, model.latent_std)
     assert not copy.corruptions
+
+
+def test_r2_counts_all_dimensions_alike(model, images) -> None:
+    assert r2(model, model, as_frames(images), []) == 1
+    torch.manual_seed(1)
+    other = lrl.beta_vae(images.shape[1:], 2, backbone=BACKBONE)
+    right, found = model.encode(images), other.encode(images)
+    error = np.square(found - right).mean(0) / right.var(0).clip(1e-4)
+    expected = 1 - error[model.latent_std.numpy() > 0.01].mean()
+    assert r2(other, model, as_frames(images), []) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:the latents")
+@pytest.mark.parametrize("name", ["fsq_ae", "denoising_ae", "dae_beta_vae", "inpainting_ae"])
+def test_other_models_are_trained_further(name, images) -> None:
+    torch.manual_seed(0)
+    model = make(name, (16, 16, 3), latent_dim=4, backbone={"name": "linear"})
+    config = lrl.FitConfig(steps=10, batch_size=16)
+    lrl.fit(model, images, config, progress=False)
+    copy = lrl.invariant(model, images, ["hue_shift", "blur"], config, progress=False)
+    assert copy.config == model.config
+    assert len(copy.corruptions) == len(model.corruptions)
+    assert not np.array_equal(copy.encode(images), model.encode(images))
+    found = card_invariance(copy)
+    assert np.isfinite([found.before, found.after]).all()
+    assert found.names == "hue_shift, blur"
+
+
+def test_constant_latents_are_refused(images) -> None:
+    constant = lrl.beta_vae((16, 16, 3), 2, beta=1e6, backbone=BACKBONE)
+    with pytest.warns(UserWarning, match="collapsed"):
+        lrl.fit(constant, images, lrl.FitConfig(steps=50, batch_size=8), progress=False)
+    with pytest.raises(ValueError, match="the latents of this model are constant"):
+        lrl.invariant(constant, images, "hue_shift")
 
 
 def test_latents_that_still_depend_on_it_are_a_warning(model, images) -> None:
