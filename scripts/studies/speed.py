@@ -40,7 +40,7 @@ UNITS = {"explorer": "kB or ms", "devices": "frames/s, PPO in timesteps/s"}
 
 WORLD_MODELS = {"name": "conv", "channels": (32, 64, 128, 256)}
 """The network of Ha & Schmidhuber 2018 (arXiv:1803.10122)."""
-SPACE, CROPPED = (96, 96, 3), Preprocessing(crop=(0, 12, 0, 0), size=(64, 64))
+SPACE, RESIZED = (96, 96, 3), Preprocessing(size=(64, 64))
 ATARI = (210, 160, 3)
 BATCH = 128
 REACH = Environment("PixelReach-v0")
@@ -59,7 +59,7 @@ def _median_rate(work: Callable[[], Any], count: int, repeats: int) -> float:
 
 def _models() -> Iterator[tuple[str, Autoencoder]]:
     for name, backbone in (("default network", None), ("World Models' channels", WORLD_MODELS)):
-        yield name, beta_vae(SPACE, backbone=backbone, preprocessing=CROPPED).to(pick_device())
+        yield name, beta_vae(SPACE, backbone=backbone, preprocessing=RESIZED).to(pick_device())
 
 
 def _frames(count: int, shape: tuple[int, ...] = SPACE) -> Array:
@@ -138,7 +138,7 @@ def step_rate(repeats: int) -> Rows:
         for latent in (False, True):
             envs = make_vector(Environment("CarRacing-v2", frame_skip=4), 16, backend=backend)
             if latent:
-                envs = wrap(envs, beta_vae(SPACE, preprocessing=CROPPED).to(pick_device()))
+                envs = wrap(envs, beta_vae(SPACE, preprocessing=RESIZED).to(pick_device()))
             envs.reset(seed=0)
             actions = np.tile(np.array([0, 0.2, 0], np.float32), (16, 1))
             name = f"{backend}{', encoded' if latent else ''}"
