@@ -57,6 +57,7 @@ def _shifted(shift: float | None, **options: Any) -> gym.Env[Array, Any]:
     return HueShift(_drawn(**options), shift)
 
 
+default_colours = functools.partial(_drawn)
 random_hues = functools.partial(_shifted, None)
 hue_plus_30 = functools.partial(_shifted, 0.3)
 hue_minus_20 = functools.partial(_shifted, -0.2)

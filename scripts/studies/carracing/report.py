@@ -15,6 +15,7 @@ from latentrl.viz.curves import curve, panels
 from latentrl.viz.figures import CYCLE, figure_png, style
 from scripts.studies.agent_runs import Axis, Record
 from scripts.studies.carracing.arms import ARMS, MINUTES, RECIPE, RESULTS, SHORT, runs
+from scripts.studies.carracing.decoded import IMAGE
 from scripts.studies.carracing.perform import TRACKS
 from scripts.studies.carracing.probe import FILE
 from scripts.studies.carracing.transfer import COLOURS, KEY
@@ -193,6 +194,8 @@ def _transfer(found: Found) -> Iterator[str]:
     )
     rows = [[arm, _seeds(records), *_in_colours(records)] for arm, records in known.items()]
     yield markdown_table(("arm", "seeds", "default colours", *COLOURS), rows)
+    if IMAGE.exists():
+        yield markdown_image("Frames in five colours, and their reconstructions", IMAGE, PAGE)
 
 
 def _seeds(records: Sequence[Record]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.studies.carracing.arms import RECIPE, SEEDS, runs
+from scripts.studies.carracing.decoded import draw_decoded
 from scripts.studies.carracing.perform import is_missing, perform
 from scripts.studies.carracing.probe import probe_encoders
 from scripts.studies.carracing.report import write_page
@@ -36,6 +37,7 @@ class CarRacing(Subject):
         for number, ((run,), status) in enumerate(finished, 1):
             outcome = run.result if status == 0 else f"FAILED, see {run.folder / 'log.txt'}"
             print(f"{number} of {len(missing)}: {run.name}: {outcome}", flush=True)
+        draw_decoded()
         if not probe_encoders():
             print(f"no probe of the encoders: the run {RECIPE}-0 has no agent here", flush=True)
 
