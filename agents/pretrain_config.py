@@ -87,7 +87,7 @@ class PretrainConfig:
     from random shapes, without any environment."""
     invariant_to: str | None = None
     """Corruption that the latents shall not depend on, such as hue_shift for other colours: a name,
-    a spec in YAML, or a list of them; 500 further gradient steps. With --resume a finished run
+    a spec in YAML, or a list of them; 1,500 further gradient steps. With --resume a finished run
     gets them."""
     size: int | None = None
     """Side in pixels of the square image that is encoded; the environment's default if not

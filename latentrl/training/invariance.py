@@ -33,7 +33,7 @@ LEAST_R2 = 0.8
 """R2 below which latents still depend on a corruption."""
 MEASURED, BATCH = 512, 64
 """Most held-out frames that R2 is measured on, and how many at a time."""
-CONFIG = FitConfig(steps=500, batch_size=16, learning_rate=1e-3)
+CONFIG = FitConfig(steps=1_500, batch_size=16, learning_rate=1e-3)
 
 
 @dataclass(frozen=True)
