@@ -127,7 +127,8 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     path = _path_to_resume(config) if config.resume else config.out
     if config.resume and path:
         saved = read_config(path)
-        further = config.invariant_to or saved.invariant_to
+        given = config.invariant_to
+        further = saved.invariant_to if given is None else given
         config = dataclasses.replace(saved, resume=True, device=config.device, invariant_to=further)
     data = read_data(config)
     config = completed(config, data)

@@ -86,9 +86,9 @@ class PretrainConfig:
     """Start a chosen encoder from fresh weights, not from general-purpose ones that were learned
     from random shapes, without any environment."""
     invariant_to: str | None = None
-    """Corruption that the latents shall not depend on, such as hue_shift for other colours: a name,
-    a spec in YAML, or a list of them; 1,500 further gradient steps. With --resume a finished run
-    gets them."""
+    """Corruption that the latents must not depend on, such as hue_shift for other colours: a name,
+    a spec in YAML, or a list of them; 1,500 further gradient steps. With --resume, a
+    finished encoder gets this training."""
     size: int | None = None
     """Side in pixels of the square image that is encoded; the environment's default if not
     given."""

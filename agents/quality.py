@@ -7,7 +7,7 @@ import math
 import warnings
 from pathlib import Path
 
-from agents.pretrain_config import FLAGS_FILE, read_config
+from agents.pretrain_config import FLAGS_FILE
 from latentrl import History, save
 from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
@@ -16,7 +16,7 @@ from latentrl.models.preprocessing import is_image
 from latentrl.share.card import FACTORS, QUALITY, card_factors, card_invariance, card_quality
 from latentrl.training.choice import BETA, CHANNELS
 from latentrl.training.quality import Quality, quality
-from latentrl.utils.io import write_bytes
+from latentrl.utils.io import read_json, write_bytes
 from latentrl.viz.images import png
 from latentrl.viz.quality import lost_details
 from latentrl.viz.tensorboard import log_quality
@@ -153,7 +153,7 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
     folder = Path(encoder.source or "")
     if not (folder / FLAGS_FILE).is_file() or card_invariance(encoder) is not None:
         return
-    wanted = read_config(folder).invariant_to
+    wanted = read_json(folder / FLAGS_FILE).get("invariant_to")
     if wanted is not None:
         warnings.warn(
             f"the encoder is not yet invariant to {wanted}: its pretraining was interrupted; "

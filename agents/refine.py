@@ -108,7 +108,7 @@ def refine(
     kept = [] if invariance is None else invariance.corruptions
     result = refined(encoder, training, validation, config, corruptions=kept)
     if invariance is not None:
-        after = r2(result, encoder, validation, kept)
+        after = r2(result, result, validation, kept)  # its own clean latents are the right ones now
         result.metadata[INVARIANCE] = dataclasses.asdict(
             dataclasses.replace(invariance, after=after)
         )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from latentrl.data.readers import minari_id
 from latentrl.latents.known_factors import FactorScores
@@ -17,6 +17,8 @@ from latentrl.training.invariance import INVARIANCE, Invariance
 from latentrl.training.quality import Quality
 from latentrl.types import describe_space
 from latentrl.utils.decoding import decode
+
+Entry = TypeVar("Entry")
 
 CARD = "README.md"
 """File of the card."""
@@ -160,10 +162,7 @@ def card_quality(model: Autoencoder) -> Quality | None:
     Raises:
         ValueError: they are damaged.
     """
-    if QUALITY not in model.metadata:
-        return None
-    measured: Quality = decode(Quality, model.metadata[QUALITY], "quality in a model's data card")
-    return measured
+    return _entry(model, QUALITY, Quality)
 
 
 def card_factors(model: Autoencoder) -> FactorScores | None:
@@ -172,12 +171,7 @@ def card_factors(model: Autoencoder) -> FactorScores | None:
     Raises:
         ValueError: they are damaged.
     """
-    if FACTORS not in model.metadata:
-        return None
-    scores: FactorScores = decode(
-        FactorScores, model.metadata[FACTORS], "factors in a model's data card"
-    )
-    return scores
+    return _entry(model, FACTORS, FactorScores)
 
 
 def card_invariance(model: Autoencoder) -> Invariance | None:
@@ -186,12 +180,14 @@ def card_invariance(model: Autoencoder) -> Invariance | None:
     Raises:
         ValueError: it is damaged.
     """
-    if INVARIANCE not in model.metadata:
+    return _entry(model, INVARIANCE, Invariance)
+
+
+def _entry(model: Autoencoder, key: str, kind: type[Entry]) -> Entry | None:
+    if key not in model.metadata:
         return None
-    found: Invariance = decode(
-        Invariance, model.metadata[INVARIANCE], "invariance in a model's data card"
-    )
-    return found
+    entry: Entry = decode(kind, model.metadata[key], f"{key} in a model's data card")
+    return entry
 
 
 def _metrics(measured: Quality) -> dict[str, float]:
@@ -230,16 +226,13 @@ def encoder_table(model: Autoencoder) -> str:
     measured = card_quality(model)
     scores = card_factors(model) or FactorScores({})
     metrics = {} if measured is None else _metrics(measured)
-    invariance = card_invariance(model)
+    found = card_invariance(model)
+    invariance = {} if found is None else {f"R2 of the latents after {found.names}": found.after}
     rows = [
         *([METRICS[name], value] for name, value in metrics.items()),
         *([f"R2 of a linear probe of the factor {name}", r2] for name, r2 in scores.probe.items()),
         *([f"disentanglement: {name}", value] for name, value in scores.disentanglement.items()),
-        *(
-            [[f"R2 of the latents after {invariance.names}", invariance.after]]
-            if invariance
-            else []
-        ),
+        *invariance.items(),
     ]
     return table(["metric of held-out frames", "value"], rows) if rows else ""
 

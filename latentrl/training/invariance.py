@@ -34,6 +34,7 @@ LEAST_R2 = 0.8
 MEASURED, BATCH = 512, 64
 """Most held-out frames that R2 is measured on, and how many at a time."""
 CONFIG = FitConfig(steps=1_500, batch_size=16, learning_rate=1e-3)
+"""Hyperparameters by default."""
 
 
 @dataclass(frozen=True)

@@ -49,17 +49,17 @@ class HueShift(gym.ObservationWrapper[Array, Any, Array]):
         return np.rint(rgb * 255).astype(np.uint8)
 
 
-def _drawn(**options: Any) -> gym.Env[Array, Any]:
+def default_colours(**options: Any) -> gym.Env[Array, Any]:
+    """Make CarRacing in its own colours."""
     return DrawnFrames(gym.make(ENV, **options))
 
 
 def _shifted(shift: float | None, **options: Any) -> gym.Env[Array, Any]:
-    return HueShift(_drawn(**options), shift)
+    return HueShift(default_colours(**options), shift)
 
 
-default_colours = functools.partial(_drawn)
 random_hues = functools.partial(_shifted, None)
 hue_plus_30 = functools.partial(_shifted, 0.3)
 hue_minus_20 = functools.partial(_shifted, -0.2)
 hue_plus_10 = functools.partial(_shifted, 0.1)
-random_colours = functools.partial(_drawn, domain_randomize=True)
+random_colours = functools.partial(default_colours, domain_randomize=True)

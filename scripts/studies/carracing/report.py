@@ -43,8 +43,8 @@ python scripts/train_agent.py --latent --shaping --timesteps {ARMS[RECIPE].times
 ```
 
 Each control has {MINUTES:g} minutes of one core, pretraining included; PPO's learning rate decays
-over those of the training. Encoders of the recipe's network start from general-purpose weights, but
-for those of "fresh weights" and "beta". Others start from fresh weights, with more frames or
+over those of the training. Encoders of the recipe's network start from general-purpose weights,
+except for those of "fresh weights" and "beta". Others start from fresh weights, with more frames or
 gradient steps. The clock is the processor's time of the run. The first command performs the runs
 without a result, the second one writes this page from the files in `docs/results/carracing`:
 
