@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,6 +49,7 @@ def test_python_blocks_run_in_order(
         run_alone("\n".join(blocks), tmp_path)
         return
     monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)  # initial weights do not depend on the tests before
     namespace: dict[str, object] = {"__name__": "__main__"}
     for number, block in enumerate(blocks):
         exec(compile(block, f"{page.name}, block {number}", "exec"), namespace)
