@@ -80,10 +80,16 @@ def bounds(values: Array) -> Array:
     return limits
 
 
+def env_frames(record: Record, timesteps: Any) -> Any:
+    """Return the env frames of a run after ``timesteps``, those of the pretraining included."""
+    skip = record["agent"]["environment"]["frame_skip"]
+    return (timesteps + record["pretraining"]["frames"]) * skip
+
+
 def curves(found: Sequence[Record]) -> tuple[Array, Array]:
     """Return frames ``(POINTS,)`` and the mean return of recent episodes, ``(agents, POINTS)``."""
     points = [_curve(record) for record in found]
-    start = max(record["pretraining"]["frames"] for record in found)
+    start = max(env_frames(record, 0) for record in found)
     frames = np.linspace(start, min(x[-1] for x, _ in points), POINTS)
     # Before the first finished episode there is no return yet, which the plot shows as 0.
     return frames, np.stack([np.interp(frames, x, y, left=0.0) for x, y in points])
@@ -92,6 +98,6 @@ def curves(found: Sequence[Record]) -> tuple[Array, Array]:
 def _curve(record: Record) -> tuple[Array, Array]:
     with record["curve"].open(newline="", encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines) if row["return"]]
-    timesteps = np.array([float(row["timesteps"]) for row in rows])
+    timesteps = np.array([int(row["timesteps"]) for row in rows])
     returns = np.array([float(row["return"]) for row in rows])
-    return timesteps + record["pretraining"]["frames"], returns
+    return env_frames(record, timesteps), returns

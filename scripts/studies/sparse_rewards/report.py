@@ -19,6 +19,7 @@ from scripts.studies.sparse_rewards.records import (
     bounds,
     check_comparable,
     curves,
+    env_frames,
     interval,
     records,
 )
@@ -80,7 +81,7 @@ def _row(name: str, task: Task, bonus: str, found: Sequence[Record]) -> list[str
 
 
 def _frames(found: Sequence[Record]) -> str:
-    frames = {record["timesteps"] + record["pretraining"]["frames"] for record in found}
+    frames = {env_frames(record, record["timesteps"]) for record in found}
     return " or ".join(f"{count:,}" for count in sorted(frames))
 
 

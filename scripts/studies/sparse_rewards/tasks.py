@@ -12,7 +12,7 @@ from scripts.studies.core import DOCS
 
 RESULTS = DOCS / "results" / "sparse_rewards"
 NO_BONUS = "none"
-SHIFTED = "MiniGridShifted-DoorKey-8x8-v0"
+SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
@@ -24,7 +24,7 @@ class Task:
     env: str
     """Gymnasium id."""
     timesteps: int
-    """Timesteps of each agent; each is one env frame."""
+    """Timesteps of each agent."""
     seeds: int = 5
     """Agents with each bonus."""
     algo: Literal["ppo", "dqn"] = "ppo"
@@ -86,15 +86,25 @@ TASKS = {
         weight=0.05,
     ),
     "DoorKey-8x8-shifted": Task(
-        SHIFTED,
+        SHIFTED.format("DoorKey-8x8"),
         250_000,
         3,
         bonuses=("token_counts", "reconstruction", "rnd", NO_BONUS),
         untuned=True,
     ),
     "DoorKey-8x8-shifted-random-encoder": Task(
-        SHIFTED, 250_000, 3, bonuses=("token_counts",), untuned=True, random_encoder=True
+        SHIFTED.format("DoorKey-8x8"),
+        250_000,
+        3,
+        bonuses=("token_counts",),
+        untuned=True,
+        random_encoder=True,
     ),
+    "MultiRoom-N6-shifted": Task(SHIFTED.format("MultiRoom-N6"), 1_000_000, 3, untuned=True),
+    "KeyCorridorS3R3-shifted": Task(SHIFTED.format("KeyCorridorS3R3"), 800_000, 3, untuned=True),
+    "FourRooms": Task("MiniWorld-FourRooms-v0", 980_000, 3, goal=0.8, untuned=True),
+    "MazeS3": Task("MiniWorld-MazeS3-v0", 980_000, 3, goal=0.8, untuned=True),
+    "MyWayHome": Task("VizdoomMyWayHome-v1", 740_000, 3, goal=0.8, untuned=True),
 }
 
 

@@ -87,14 +87,15 @@ def test_interval_of_one_agent_is_its_value() -> None:
     assert interval([0.5]) == (0.5, 0.5)
 
 
-def test_curves_start_after_the_pretraining_and_end_together(tmp_path: Path) -> None:
+def test_curves_start_after_the_pretraining_and_end_together_in_env_frames(tmp_path: Path) -> None:
     found = []
     for number, last in enumerate((300, 200)):
         file = tmp_path / f"{number}.csv"
         file.write_text(f"timesteps,return\n50,\n100,0.5\n{last},0.5\n")
-        found.append({"curve": file, "pretraining": {"frames": 1_000}})
+        agent = {"environment": {"frame_skip": 4}}
+        found.append({"curve": file, "pretraining": {"frames": 1_000}, "agent": agent})
     frames, returns = curves(found)
-    assert (frames[0], frames[-1]) == (1_000, 1_200)
+    assert (frames[0], frames[-1]) == (4_000, 4_800)
     assert returns.shape == (2, len(frames))
     np.testing.assert_array_equal(returns[:, 0], 0)
     np.testing.assert_array_equal(returns[:, -1], 0.5)

@@ -36,7 +36,7 @@ def write_result(folder: Path, bonus: str, seed: int, success: float, **other: A
     evaluation = {"success": success, "return": success / 2, "episodes": 4}
     record = {
         "timesteps": 100,
-        "agent": {"algo": "ppo"},
+        "agent": {"algo": "ppo", "environment": {"frame_skip": 2}},
         "encoder": {},
         "training": {"env": "Tiny", "seed": seed, "novelty": bonus},
         "pretraining": {"frames": 64, "seconds": 1.0, "config": {"beta": 1.0, "seed": seed}},
@@ -66,8 +66,8 @@ def page(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_page_has_a_row_for_each_bonus(page: Path) -> None:
     assert report.write_page() == page
     text = page.read_text()
-    assert "| Tiny | token_counts | 2 | 164 | 1.00 (1.00 to 1.00) |" in text
-    assert "| Tiny | none | 2 | 164 | 0.00 (0.00 to 0.00) |" in text
+    assert "| Tiny | token_counts | 2 | 328 | 1.00 (1.00 to 1.00) |" in text
+    assert "| Tiny | none | 2 | 328 | 0.00 (0.00 to 0.00) |" in text
     assert "](../images/returns.png)" in text
     assert report.PLOT.stat().st_size > 1_000
 
@@ -78,7 +78,7 @@ def test_readme_gets_the_short_table(page: Path) -> None:
     assert text.startswith("before\n")
     assert text.endswith(f"{report.END}\nafter\n")
     assert "old" not in text
-    assert "| Tiny | 164 | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |" in text
+    assert "| Tiny | 328 | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |" in text
 
 
 def test_incomparable_results_leave_page_and_plot_as_they_are(page: Path, tiny: Path) -> None:
