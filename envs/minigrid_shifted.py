@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.envpool import refuse_unknown
+from envs import minigrid
 from envs.families import EnvDefaults, EnvFamily, EnvMaker, EnvPoolSupport, register_family
 from envs.minigrid.vector import DrawnVectorEnv, MiniGridVectorEnv, cell_makers, pixel_view
 from latentrl.types import Array
@@ -41,7 +41,7 @@ def minigrid_id(env_id: str) -> str:
 
 def refuse(env_id: str) -> str | None:
     """Return the reason why EnvPool does not serve ``env_id``; None where it does."""
-    return refuse_unknown(minigrid_id(env_id))
+    return minigrid.refuse(minigrid_id(env_id))
 
 
 def make_level(env_id: str, **options: Any) -> gym.Env[Any, Any]:

@@ -52,6 +52,7 @@ def test_envpool_serves_it():
     assert same(envs.reset(seed=1)[0], shifted(plain.reset(seed=1)[0]))
     assert envs.spec.id == DOOR_KEY.id
     assert refuse("MiniGridShifted-Mine-v0") == "it has no environment of this id"
+    assert "not MiniGrid's" in str(refuse("MiniGridShifted-MultiRoom-N6-v0"))
 
 
 def test_it_has_the_general_defaults():
