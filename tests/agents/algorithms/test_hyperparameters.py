@@ -35,7 +35,7 @@ def test_the_longest_prefix_wins():
     door = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", True, DISCRETE)
     other = read_defaults(PPO, "Mine-v0", True, DISCRETE)
     assert (room["ent_coef"], door["ent_coef"]) == (0.03, 0.01)
-    assert (room["n_envs"], door["n_envs"], other["n_envs"]) == (32, 32, 8)
+    assert (room["n_envs"], door["n_envs"], other["n_envs"]) == (32, 32, 16)
     assert room["policy_kwargs"]["cell_features"] == {"width": 8, "rectified": False}
     assert door["policy_kwargs"]["cell_features"] == {"width": 8}
     pixels = read_defaults(PPO, "MiniGrid-DoorKey-8x8-v0", False, DISCRETE)
