@@ -96,6 +96,6 @@ def _environment(config: TrainConfig, encoder: Autoencoder | None) -> Environmen
         frame_skip=config.frame_skip or pretrained.get("frame_skip", defaults.frame_skip),
         discrete=defaults.has_discrete_variant and not continuous,
         render_size=pretrained.get("render_size") or rendered,
-        key=pretrained.get("key") or config.key,
+        key=config.key or pretrained.get("key"),
         max_episode_steps=config.max_episode_steps,
     )

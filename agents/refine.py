@@ -186,6 +186,17 @@ class RefineEncoder(BaseCallback):
             self._refine(visited.frames(), timestep)
             self.refined_at, self._visited = timestep, None
 
+    def _on_training_end(self) -> None:
+        timestep = self._next()
+        if timestep is not None:
+            warnings.warn(
+                f"the encoder is not refined at {timestep:,} timesteps: a refinement takes place "
+                f"between two rollouts, of which none began after that and before the end at "
+                f"{self.num_timesteps:,}; train longer, or choose an earlier --refine-at",
+                UserWarning,
+                stacklevel=2,
+            )
+
     def _refine(self, visited: Frames, timestep: int) -> None:
         if len(visited.distinct()) < 2:
             warnings.warn(

@@ -69,7 +69,8 @@ def locked(path: Path) -> Iterator[None]:
     """Let nothing else write the run in ``path``, a folder that is made if need be.
 
     The lock ends with the process, however that ends. A folder that holds nothing but the lock at
-    the end is removed.
+    the end is removed. An interruption gets the path of any other folder as its argument: the
+    newest run need not be the one to resume.
 
     Raises:
         ValueError: another process, or another call in this one, holds the lock.
@@ -81,6 +82,10 @@ def locked(path: Path) -> Iterator[None]:
         _lock(descriptor, path)
         try:
             yield
+        except KeyboardInterrupt as interrupt:
+            if path.exists() and os.listdir(path) != [LOCK_FILE]:
+                interrupt.args = (str(path),)
+            raise
         finally:  # inside the lock: afterwards the folder may be another process's
             if path.exists() and os.listdir(path) == [LOCK_FILE]:
                 (path / LOCK_FILE).unlink()

@@ -191,7 +191,8 @@ class _Run:
         if not sparse:
             self.novelty = None
             remove_novelty(self.venv)
-        verdict = "stays; a new run with --novelty None has none" if sparse else "is removed"
+        flag, what = ("None", "has none") if sparse else (DEFAULT_NOVELTY, "keeps it")
+        verdict = f"{'stays' if sparse else 'is removed'}; a new run with --novelty {flag} {what}"
         tqdm.write(
             f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus "
             f"{DEFAULT_NOVELTY} {verdict}"

@@ -22,10 +22,14 @@ def run(
     command_line.run(config, main, bare, resume_hint, joined)
 
 
-def resume_hint(flags: Any) -> str:
-    """Return the command that resumes an interrupted run; empty without a flag ``--resume``."""
+def resume_hint(flags: Any, interrupt: KeyboardInterrupt) -> str:
+    """Return the command that resumes an interrupted run; empty without a flag ``--resume``.
+
+    It names the folder of the run, which is the argument of the interruption.
+    """
     if not hasattr(flags, "resume"):
         return ""
     words = [word for word in sys.argv if word != "--resume"]
-    command = shlex.join(["python", *words, "--resume"])
+    folder = ["--out", *interrupt.args] if flags.out is None and interrupt.args else []
+    command = shlex.join(["python", *words, *folder, "--resume"])
     return f"; what was done is saved. Continue with\n  {command}"

@@ -34,7 +34,7 @@ def run(
     config: type[Config] | Callable[[], type[Config]],
     main: Callable[[Config], None],
     bare: Mapping[str, str] | None = None,
-    interrupt_hint: Callable[[Config], str] | None = None,
+    interrupt_hint: Callable[[Config, KeyboardInterrupt], str] | None = None,
     joined: Sequence[str] = (),
 ) -> None:
     """Call ``main`` with the flags of the command line, and exit with 2 for a user's mistake.
@@ -49,7 +49,8 @@ def run(
             called after plugins have registered theirs.
         main: the command; its docstring is the description in ``--help``.
         bare: flags that may stand without a value, and the value they then have.
-        interrupt_hint: text to print after Ctrl-C, SIGTERM or SIGHUP, which exit with 130.
+        interrupt_hint: returns the text to print after Ctrl-C, SIGTERM or SIGHUP, which exit with
+            130, from the flags and the interruption.
         joined: flags of several values that may be repeated; the values add up.
     """
     sys.path.insert(0, str(Path.cwd()))  # for plugins and for environments named module:Class
@@ -70,8 +71,8 @@ def run(
         if error.name is not None:
             raise
         _fail(error)
-    except KeyboardInterrupt:
-        hint = "" if flags is None or interrupt_hint is None else interrupt_hint(flags)
+    except KeyboardInterrupt as interrupt:
+        hint = "" if flags is None or interrupt_hint is None else interrupt_hint(flags, interrupt)
         print(f"\nstopped{hint}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPT)
 

@@ -129,7 +129,7 @@ def check_same(
         "environment": environment,
     }
     saved = {name: manifest[name] for name in given}
-    check_same_settings(saved, given, f"the frame store {path}", "use another path")
+    check_same_settings(saved, given, f"the frame store {path}", "use another path, or remove it")
 
 
 class FrameWriter:

@@ -107,6 +107,12 @@ def test_equal_frames_refine_nothing(pretrained):
         callback._refine(same, 8)
 
 
+def test_a_training_that_ends_before_a_refinement_says_so(pretrained, short):
+    with pytest.warns(UserWarning, match=r"not refined at 190 timesteps: .* the end at 192;"):
+        run = tiny_train(pretrained, refine_at=(64, 190)).path
+    assert not (run / "encoder-190").exists()
+
+
 def test_distances_are_in_standard_deviations(frames, pretrained):
     moved = lrl.Autoencoder(pretrained.config).eval()
     moved.load_state_dict(pretrained.state_dict())

@@ -80,6 +80,16 @@ def test_a_run_that_another_process_writes_is_refused_until_that_is_killed(tmp_p
     assert (path / "model").exists()
 
 
+def test_an_interruption_names_the_run(tmp_path):
+    with pytest.raises(KeyboardInterrupt) as caught, locked(tmp_path / "run"):
+        (tmp_path / "run" / "training.json").write_text("{}")
+        raise KeyboardInterrupt
+    assert caught.value.args == (str(tmp_path / "run"),)
+    with pytest.raises(KeyboardInterrupt) as caught, locked(tmp_path / "unused"):
+        raise KeyboardInterrupt
+    assert caught.value.args == ()
+
+
 def test_an_unused_folder_goes_with_its_lock(tmp_path):
     with pytest.raises(KeyError), locked(tmp_path / "run"):
         raise KeyError

@@ -21,6 +21,7 @@ from envs import Environment
 from envs.pixel_reach import PixelReach
 from latentrl.novelty import BONUSES
 from tests.agents.small import CASES, REACH, action_space, small_config, tiny_train
+from tests.helpers import Clock
 
 
 def test_flags_win_over_defaults(encoder):
@@ -122,6 +123,26 @@ def test_an_agent_acts_in_the_environment_of_its_encoder():
     model.metadata["data"] = metadata
     environment = describe_agent(TrainConfig("CartPole-v1"), model).environment
     assert environment == Environment("CartPole-v1", frame_skip=3, render_size=24)
+
+
+class TwoCameras(Clock):
+    """Two images in a Dict."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(side=32, render_mode=render_mode)
+        image = self.observation_space
+        self.observation_space = spaces.Dict({"left": image, "right": image})
+
+    def _observe(self):
+        return {"left": self._image(), "right": self._image()}
+
+
+@pytest.mark.parametrize(("flag", "key"), [(None, "left"), ("right", "right")])
+def test_the_key_of_the_flags_replaces_that_of_the_encoder(flag, key):
+    model = lrl.random((32, 32, 3), latent_dim=4)
+    model.metadata["data"] = {"environment": {"id": REACH.id, "frame_skip": 1, "key": "left"}}
+    config = TrainConfig("tests.agents.test_train:TwoCameras", key=flag)
+    assert describe_agent(config, model).environment.key == key
 
 
 class Choices(PixelReach):

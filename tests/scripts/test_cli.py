@@ -175,13 +175,23 @@ def test_flags_of_a_file_reach_a_script(script, tmp_path):
 
 class WithResume:
     resume = False
+    out = None
 
 
 def test_the_hint_is_the_command_with_resume(monkeypatch):
     words = ["scripts/train_agent.py", "--plugin", "my plugin", "--resume", "--seed", "3"]
     monkeypatch.setattr(sys, "argv", words)
-    assert resume_hint(WithResume()) == (
+    assert resume_hint(WithResume(), KeyboardInterrupt()) == (
         "; what was done is saved. Continue with\n"
         "  python scripts/train_agent.py --plugin 'my plugin' --seed 3 --resume"
     )
-    assert resume_hint(object()) == ""
+    assert resume_hint(object(), KeyboardInterrupt()) == ""
+
+
+def test_the_hint_names_the_folder_of_the_run_unless_the_flags_do(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["scripts/train_agent.py"])
+    flags = WithResume()
+    hint = resume_hint(flags, KeyboardInterrupt("runs/agents/Mine/ppo latent-1"))
+    assert hint.endswith("train_agent.py --out 'runs/agents/Mine/ppo latent-1' --resume")
+    flags.out = "mine"
+    assert resume_hint(flags, KeyboardInterrupt("mine")).endswith("train_agent.py --resume")

@@ -49,7 +49,8 @@ def test_pretraining_is_resumed(tmp_path, monkeypatch):
     assert stopped.code == 130
     assert stopped.err.splitlines()[-1].startswith("  python ")
     command = printed_command(stopped.err, "pretrain_vae")
-    assert command == [*REACH, *PRETRAIN, "--resume"]
+    folder = "runs/vae/PixelReach-v0/beta_vae-1"
+    assert command == [*REACH, *PRETRAIN, "--out", folder, "--resume"]
     resumed = succeed(tmp_path, "pretrain_vae", *command)
     paths = ("whole", "runs/vae/PixelReach-v0/beta_vae-1")
     first, second = (lrl.load(tmp_path / path) for path in paths)

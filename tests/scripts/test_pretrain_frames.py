@@ -131,5 +131,5 @@ def test_a_scheduler_can_stop_and_continue_it(tmp_path):
             process.kill()
     assert process.returncode == 130, err
     assert "what was done is saved. Continue with" in err
-    assert "--resume" in err
+    assert "--out runs/vae/sprites/beta_vae-1 --resume" in err
     assert (path / RESUME_FILE).stat().st_mtime_ns > before

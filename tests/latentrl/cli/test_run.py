@@ -234,7 +234,7 @@ def test_other_exceptions_keep_their_traceback(error, command):
 
 
 @pytest.mark.parametrize(
-    ("hint", "text"), [(None, "stopped"), (lambda flags: f" at {flags.rate}", "stopped at 0.5")]
+    ("hint", "text"), [(None, "stopped"), (lambda flags, _: f" at {flags.rate}", "stopped at 0.5")]
 )
 def test_ctrl_c_prints_a_hint_and_exits_with_130(hint, text, command, capsys):
     with pytest.raises(SystemExit, match="130"):
