@@ -61,7 +61,11 @@ Success is the fraction of episodes with a reward. A deterministic policy takes 
 action, a stochastic one samples. Levels are held out, except those of KeyRooms, whose four layouts
 occur in training. Frames are env frames, those of the pretraining included. The evaluated
 checkpoint is the last one. Agents of a task differ in seed and bonus only, which the command
-checks.
+checks. One agent alone has no interval.
+
+Frames of a task whose name ends in `-shifted` are enlarged to 84 x 84 and shifted by 3 pixels, so
+that no cell of a latent has a tile of its own. Encoder and agent have the defaults of any
+environment there, and those of MiniGrid or KeyRooms in the other tasks.
 """
 
 
@@ -87,7 +91,8 @@ def _frames(found: Sequence[Record]) -> str:
 
 def _mean(values: Sequence[float]) -> str:
     low, high = interval(values)
-    return f"{np.mean(values):.2f} ({low:.2f} to {high:.2f})"
+    mean = f"{np.mean(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ({low:.2f} to {high:.2f})"
 
 
 def verdict(task: Task, bonus: str, found: Sequence[Record]) -> tuple[str, str]:

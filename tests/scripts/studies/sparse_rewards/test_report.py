@@ -72,6 +72,14 @@ def test_page_has_a_row_for_each_bonus(page: Path) -> None:
     assert report.PLOT.stat().st_size > 1_000
 
 
+def test_one_agent_has_no_interval(page: Path, tiny: Path) -> None:
+    for bonus in ("token_counts", "none"):
+        (tiny / "results" / "Tiny" / f"{bonus}-1.json").unlink()
+    assert "| Tiny | token_counts | 1 | 328 | 1.00 | 1.00 | 0.50 | 0.50 |" in (
+        report.write_page().read_text()
+    )
+
+
 def test_readme_gets_the_short_table(page: Path) -> None:
     report.write_page()
     text = report.README.read_text()
