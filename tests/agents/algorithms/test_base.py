@@ -109,7 +109,8 @@ def test_a_package_that_is_not_installed():
 
 def test_ppo_draws_continuous_actions_with_a_deviation_of_its_own(encoder):
     for environment, continuous in ((CONTINUOUS, True), (REACH, False)):
-        config = describe_agent(TrainConfig(env=environment.id), encoder)
+        flags = TrainConfig(env=environment.id, hyperparams=("batch_size:128",))
+        config = describe_agent(flags, encoder)
         assert ("log_std_init" in config.hyperparameters["policy_kwargs"]) == continuous
         policy = build(config, make_venv(config, encoder)).policy
         assert isinstance(policy.mlp_extractor.policy_net[1], torch.nn.ReLU)
