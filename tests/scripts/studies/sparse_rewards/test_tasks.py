@@ -16,9 +16,8 @@ def test_environments_of_the_tasks_exist(env_id: str) -> None:
     package = (family_of(env_id).package or "gymnasium").partition(".")[0]
     if find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
-    probe(
-        Environment(env_id), "gymnasium"
-    )  # not here: some leave a graphics context, which is not forked
+    # Not in this process: some leave a graphics context, which is not forked.
+    probe(Environment(env_id), "gymnasium")
 
 
 def test_runs_cover_each_bonus_and_seed() -> None:
