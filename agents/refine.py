@@ -190,9 +190,9 @@ class RefineEncoder(BaseCallback):
         timestep = self._next()
         if timestep is not None:
             warnings.warn(
-                f"the encoder is not refined at {timestep:,} timesteps: a refinement takes place "
-                f"between two rollouts, of which none began after that and before the end at "
-                f"{self.num_timesteps:,}; train longer, or choose an earlier --refine-at",
+                f"the encoder is not refined at {timestep:,} timesteps: refinements take place "
+                f"between two rollouts, and the training ended at {self.num_timesteps:,} before "
+                "the next one; train longer, or choose an earlier --refine-at",
                 UserWarning,
                 stacklevel=2,
             )

@@ -191,8 +191,11 @@ class _Run:
         if not sparse:
             self.novelty = None
             remove_novelty(self.venv)
-        flag, what = ("None", "has none") if sparse else (DEFAULT_NOVELTY, "keeps it")
-        verdict = f"{'stays' if sparse else 'is removed'}; a new run with --novelty {flag} {what}"
+        verdict = (
+            "stays; a new run with --novelty None has none"
+            if sparse
+            else f"is removed; a new run with --novelty {DEFAULT_NOVELTY} keeps it"
+        )
         tqdm.write(
             f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus "
             f"{DEFAULT_NOVELTY} {verdict}"

@@ -21,8 +21,8 @@ SIDE, SHIFT = 84, 3
 """Side of an image and its shift to the right and down, in pixels."""
 SPACE = spaces.Box(0, 255, (SIDE, SIDE, 3), np.uint8)
 LEVELS = (
-    *("Empty-8x8", "DoorKey-5x5", "DoorKey-6x6", "DoorKey-8x8", "MultiRoom-N6"),
-    *("KeyCorridorS3R3", "KeyCorridorS4R3", "ObstructedMaze-2Dlhb"),
+    *("Empty-8x8", "DoorKey-5x5", "DoorKey-6x6", "DoorKey-8x8"),
+    *("MultiRoom-N6", "KeyCorridorS3R3"),
 )
 
 

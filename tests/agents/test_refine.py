@@ -108,7 +108,7 @@ def test_equal_frames_refine_nothing(pretrained):
 
 
 def test_a_training_that_ends_before_a_refinement_says_so(pretrained, short):
-    with pytest.warns(UserWarning, match=r"not refined at 190 timesteps: .* the end at 192;"):
+    with pytest.warns(UserWarning, match=r"not refined at 190 timesteps: .* ended at 192 before"):
         run = tiny_train(pretrained, refine_at=(64, 190)).path
     assert not (run / "encoder-190").exists()
 
