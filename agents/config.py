@@ -12,8 +12,9 @@ from agents.algorithms import ALGORITHMS, find_algorithm
 from agents.algorithms.hyperparameters import check_saved
 from envs import Environment
 from latentrl import Preprocessing
+from latentrl.models.preprocessing import MAX_CHANNELS
 from latentrl.types import shorten
-from latentrl.utils.decoding import Between, decode
+from latentrl.utils.decoding import Between, Items, decode
 
 ENCODER = "encoder"
 """Folder in a run of the encoder as it was pretrained."""
@@ -21,6 +22,11 @@ LIMITS = {"frame_skip": Between(1, 10_000), "render_size": Between(1, 2_048)}
 """Limits of an environment in a file: what exceeds them would take hours or all memory."""
 SIDE = Between(1, 1_024)
 """Limits of the sides of images from which an agent learns."""
+
+
+Channels = Annotated[tuple[float, ...], Items(1, MAX_CHANNELS)]
+PixelRange = tuple[Channels, Channels]
+"""Lowest and highest value of each channel of images."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class AgentConfig:
     """Whether the observation has the episodic count of its latent as one more value."""
     encoder: str = ENCODER
     """Folder in the run of the encoder; each refinement of it has one of its own."""
+    pixel_range: PixelRange | None = None
+    """Values of each channel that become 0 and 255; None takes those that the space declares."""
 
     @property
     def latent(self) -> bool:

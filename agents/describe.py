@@ -14,8 +14,9 @@ from agents.algorithms.hyperparameters import (
     read_defaults,
 )
 from agents.config import AgentConfig
+from agents.pixel_range import used_range
 from agents.train_config import TrainConfig
-from agents.venv import probe
+from agents.venv import images_of, probe
 from envs import Environment, defaults_for
 from latentrl import Preprocessing
 from latentrl.models.autoencoder import Autoencoder
@@ -49,10 +50,19 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     check_episodic_training(hyperparameters)
     defaults = defaults_for(config.env)
     if not config.latent:
-        greyscale = (observation_space.shape or ())[-1:] == (3,)
+        space = images_of(observation_space)
+        greyscale = space.shape[-1:] == (3,)
         pixels = Preprocessing(size=PIXEL_SIZE, greyscale=greyscale)
-        stack = config.stack or defaults.stack
-        return AgentConfig(environment, config.algo, stack, hyperparameters, pixels)
+        return AgentConfig(
+            environment,
+            config.algo,
+            config.stack or defaults.stack,
+            hyperparameters,
+            pixels,
+            pixel_range=used_range(
+                environment, config.backend, images_of(observation_space), pixels
+            ),
+        )
     count = config.episodic_count
     normalizes = hyperparameters.get("normalize_latents", not _has_scale(encoder))
     return AgentConfig(

@@ -22,6 +22,7 @@ class End(NamedTuple):
     """The end of an episode."""
 
     extrinsic_return: float
+    timesteps: int
     truncated: bool
 
 
@@ -48,7 +49,11 @@ class SparseRewards(BaseCallback):
         if self._watching:
             ended = (self.locals["infos"][i] for i in np.flatnonzero(self.locals["dones"]))
             self.ends += [
-                End(float(info["episode"]["r"]), info.get("TimeLimit.truncated", False))
+                End(
+                    float(info["episode"]["r"]),
+                    info["episode"]["l"],
+                    info.get("TimeLimit.truncated", False),
+                )
                 for info in ended
             ]
         return True
@@ -74,12 +79,18 @@ class SparseRewards(BaseCallback):
 def uninformative(ends: Sequence[End]) -> tuple[int, str]:
     """Return how many episodes say nothing of their actions, and words that say why.
 
-    Their return is 0, or one and the same negative return of truncated episodes: a cost per
-    timestep until a goal that they do not reach.
+    Their return is 0, or they reach their time limit at one and the same cost per timestep: a cost
+    until a goal that they do not reach. Some environments report a time limit as a termination, so
+    that episodes as long as the longest one count as truncated.
     """
     zeros = sum(end.extrinsic_return == 0 for end in ends)
-    negative = (end.extrinsic_return for end in ends if end.truncated and end.extrinsic_return < 0)
-    ((value, equal),) = Counter(negative).most_common(1) or [(0.0, 0)]
+    longest = max((end.timesteps for end in ends), default=0)
+    costs = Counter(
+        f"{-end.extrinsic_return / end.timesteps:.4g}"  # as far as sums of float32 agree
+        for end in ends
+        if end.extrinsic_return < 0 and (end.truncated or end.timesteps == longest)
+    )
+    ((cost, equal),) = costs.most_common(1) or [("0", 0)]
     if equal > zeros:
-        return equal, f"are truncated with the return {value:g}"
+        return equal, f"reach their time limit at a cost of {cost} per timestep"
     return zeros, "have the return 0"

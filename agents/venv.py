@@ -18,13 +18,14 @@ from stable_baselines3.common.vec_env import (
     VecTransposeImage,
 )
 
-from agents.config import AgentConfig
+from agents.config import AgentConfig, PixelRange
 from agents.shaping import AddShaping
 from envs import Environment, make_vector
 from latentrl import wrap
-from latentrl.models.preprocessing import Preprocessing, is_image, make_preprocessor
+from latentrl.models.preprocessing import ImagePreprocessor, Preprocessing, is_image
 from latentrl.types import Array, Encoder, LatentLayout, Novelty
 from latentrl.utils.workers import in_worker
+from latentrl.viz.images import to_rgb
 from latentrl.wrappers.episodic_count import VecEpisodicCount
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from latentrl.wrappers.sb3 import LatentVecEnv
@@ -51,17 +52,28 @@ def _spaces(environment: Environment, backend: str) -> tuple[spaces.Space[Any], 
 class PixelEncoder:
     """Crops, resizes and greys images without encoding them, for agents that learn from pixels."""
 
-    def __init__(self, space: spaces.Box, preprocessing: Preprocessing) -> None:
-        """Prepare for images of ``space``; errors as in ``make_preprocessor``."""
+    def __init__(
+        self, space: spaces.Box, preprocessing: Preprocessing, used: PixelRange | None = None
+    ) -> None:
+        """Prepare for images of ``space``; errors as in ``ImagePreprocessor``.
+
+        Args:
+            space: space of the images.
+            preprocessing: crop, size and greyscale.
+            used: lowest and highest value of each channel, which become 0 and 255; None takes those
+                of ``space``.
+        """
         self.observation_space = space
-        self.preprocess = make_preprocessor(space, preprocessing)
+        self.preprocess = ImagePreprocessor(space, preprocessing)
+        if used is not None:
+            self.preprocess.set_range(*map(np.asarray, used))
         channels, height, width = self.preprocess.shape
         self.latent_space = spaces.Box(0, 255, (height, width, channels), np.uint8)
 
     def encode(self, observations: Array) -> Array:
         """Return ``(B, h, w, C)`` uint8 images."""
         x = self.preprocess(torch.from_numpy(observations)).permute(0, 2, 3, 1)
-        images: Array = (x * 255).round().to(torch.uint8).numpy()
+        images: Array = (x.clamp_(0, 1) * 255).round().to(torch.uint8).numpy()
         return images
 
 
@@ -122,7 +134,7 @@ def build_venv(
         novelty: bonus that is added to the rewards of an agent that observes latents.
     """
     wrapped: VecEnv = wrap(
-        venv, _pixel_encoder(venv, config.pixels) if encoder is None else encoder, novelty=novelty
+        venv, _pixel_encoder(venv, config) if encoder is None else encoder, novelty=novelty
     )
     if config.episodic_count:
         wrapped = VecEpisodicCount(wrapped, token_width(encoder))
@@ -152,14 +164,24 @@ def token_width(encoder: Encoder | None) -> float:
     return 1.0 if encoder is None else LatentLayout.of(encoder).token_width
 
 
-def _pixel_encoder(venv: VecEnv, preprocessing: Preprocessing | None) -> PixelEncoder:
-    space = venv.observation_space
-    if preprocessing is None or not isinstance(space, spaces.Box) or not is_image(space):
+def images_of(space: spaces.Space[Any]) -> spaces.Box:
+    """Return ``space``.
+
+    Raises:
+        ValueError: it is not of images.
+    """
+    if not isinstance(space, spaces.Box) or not is_image(space):
         raise ValueError(
             f"learning from pixels needs image observations, got {space}; add "
             "--from-render to learn from rendered images, or --key for one key of a Dict"
         )
-    return PixelEncoder(space, preprocessing)
+    return space
+
+
+def _pixel_encoder(venv: VecEnv, config: AgentConfig) -> PixelEncoder:
+    if config.pixels is None:
+        raise ValueError("the agent observes latents: give its encoder")
+    return PixelEncoder(images_of(venv.observation_space), config.pixels, config.pixel_range)
 
 
 def layout_of(venv: VecEnv) -> LatentLayout:
@@ -171,6 +193,21 @@ def newest_frames(venv: VecEnv) -> Array:
     """Newest frames that the encoder of ``build_venv`` encoded, ``(n_envs, H, W, C)``."""
     frames: Array = _find(LatentVecEnv, venv).transform.last_frames
     return frames
+
+
+def observed_images(venv: VecEnv) -> Array:
+    """Return ``newest_frames`` as uint8 RGB, ``(n_envs, H, W, 3)``.
+
+    Raises:
+        ValueError: observations are no images.
+    """
+    preprocess = _find(LatentVecEnv, venv).transform.encoder.preprocess
+    if not isinstance(preprocess, ImagePreprocessor):
+        raise ValueError(
+            "this environment renders no rgb_array, and its observations are no images, so there "
+            "is nothing to record: give it the render mode rgb_array, or leave the video out"
+        )
+    return to_rgb(newest_frames(venv), preprocess.low.cpu().numpy(), preprocess.high.cpu().numpy())
 
 
 def gymnasium_of(venv: VecEnv) -> VectorEnv[Any, Any, Any]:

@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.algorithms import find_algorithm
 from agents.episode import Moment, episode, player
 from agents.evaluate import TEST_SEED, Checkpoint, policy_of
-from agents.venv import gymnasium_of, newest_frames
+from agents.venv import gymnasium_of, newest_frames, observed_images
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
@@ -121,14 +121,12 @@ def _drawn(
 
 
 def _panels(venv: VecEnv, encoder: Autoencoder | None, layout: Layout) -> list[Array]:
-    """Return the rendered frame and, where there is one, the reconstruction, of equal height."""
+    """Return the rendered frame and, where there is one, the reconstruction, of equal height.
+
+    Where the environment renders nothing, the observation stands for the frame.
+    """
     image = venv.get_images()[0]
-    if image is None:
-        raise ValueError(
-            "this environment renders no rgb_array, so there is nothing to record: give it the "
-            "render mode rgb_array, or leave the video out"
-        )
-    images = [np.asarray(image)]
+    images = [observed_images(venv)[0] if image is None else np.asarray(image)]
     if encoder is not None and encoder.decoder is not None and is_image(encoder.observation_space):
         images.append(model_images(encoder, encoder.reconstruct(newest_frames(venv)))[0])
     height = layout.height(images[0])

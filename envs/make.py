@@ -13,10 +13,11 @@ from gymnasium.wrappers import AddRenderObservation, ResizeObservation, TimeLimi
 
 from envs import envpool
 from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
-from envs.names import make_by_name, raised, registered_id
+from envs.names import make_by_name, registered_id
 from envs.shaping import Shaping
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
 from latentrl.data.environment import checked, checked_maker
+from latentrl.utils.environments import raised
 from latentrl.utils.processes import usable_cores
 from latentrl.utils.workers import in_workers
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
 from envs.third_party import advice, register_id
+from latentrl.utils.environments import raised
 
 
 def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
@@ -65,13 +64,6 @@ def registered_id(name: str) -> str:
     target = name.rpartition(":")[2]
     # An id has a version, as in Name-v0, and a name in Python has no hyphen.
     return name if target.isidentifier() else target
-
-
-def raised(error: BaseException) -> str:
-    """Return type, place and message of an exception in one line."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {message}"
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from latentrl.data.factors import declared_factors, read_factors
 from latentrl.data.frames import Frames
 from latentrl.data.policies import EXPLORERS, Policy
 from latentrl.data.resize import FrameResize, StorePreprocessing
-from latentrl.data.reuse import check_origin, origin_of, progress_of, show_reused
+from latentrl.data.reuse import check_drawing, check_origin, origin_of, progress_of, show_reused
 from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
 from latentrl.utils.environments import described, name_of
@@ -73,6 +73,9 @@ def collect(
             them smaller. Build the model with the same one, for ``frames.observation_space``.
         progress: whether to show a progress bar.
 
+    Warns:
+        UserWarning: the environment draws another first frame than the store has.
+
     Raises:
         ValueError: ``frames`` is not positive or exceeds ``most``, an observation does not belong
             to its space, a reward is not finite, the actions are not one array, or the store there
@@ -100,6 +103,8 @@ def collect(
         if has_store(path):
             check_origin(path, origin)
         done = progress_of(path, frames, most)
+        if done.stored:
+            check_drawing(path, functools.partial(_first_frame, envs, seed, key, resize))
         if progress:
             show_reused(path, done)
         if done.room:
@@ -147,6 +152,16 @@ def _make_vector(
     envs = SyncVectorEnv(makers)
     envs.metadata = {**envs.metadata, **described(envs.envs[0])}
     return envs
+
+
+def _first_frame(
+    envs: VectorEnv[Any, Any, Any], seed: int, key: str | None, resize: FrameResize | None
+) -> Array:
+    """Return the first frame of a store that is collected with ``seed``, as it is stored."""
+    observations, _ = envs.reset(seed=_shard_seed(seed, 0))
+    frames: Array = (observations if key is None else observations[key])[:1]
+    first: Array = (frames if resize is None else resize(frames))[0]
+    return first
 
 
 def _shard_seed(seed: int, number: int) -> int:

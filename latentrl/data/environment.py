@@ -13,7 +13,8 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from latentrl.data.contract import LARGEST_REWARD, ObservationCheck, check_rewards
-from latentrl.utils.environments import name_of
+from latentrl.data.infos import keep_any_infos
+from latentrl.utils.environments import name_of, raised
 
 NUMBERS = (int, float, np.number)
 ENDS = (bool, np.bool_, int)
@@ -59,14 +60,24 @@ def checked_maker(maker: Callable[[], gym.Env[Any, Any]], index: int) -> gym.Env
 
 
 def check_inside(host: Any) -> None:
-    """Check each environment that ``host``, a vector environment, steps in this process."""
-    envs = getattr(getattr(host, "unwrapped", host), "envs", ())
+    """Check each environment that ``host``, a vector environment, steps in this process.
+
+    Infos of all environments may hold values of any shape.
+    """
+    vector = getattr(host, "unwrapped", host)
+    if isinstance(vector, VectorEnv):
+        keep_any_infos(vector)
+    envs = getattr(vector, "envs", ())
     if isinstance(envs, VectorEnv):
         check_inside(envs)
     elif isinstance(envs, list | tuple):
         for i, env in enumerate(envs):
             if isinstance(env, gym.Env):
                 checked(env, i)
+
+
+class StepError(gym.error.Error):
+    """The code of an environment raised in ``step`` or ``reset``; the message says where."""
 
 
 class CheckedSteps:
@@ -92,15 +103,18 @@ class CheckedSteps:
 
         Raises:
             ValueError: the observation does not belong to its space, or there is no info.
+            StepError: the environment raised.
         """
         try:
             result = self._reset(**arguments)
-        except TypeError as error:
-            if "unexpected keyword argument" not in str(error):
-                raise
-            raise ValueError(
-                f"reset of {self.where} takes no seed or options, {OLD_API}"
-            ) from error
+        except gym.error.Error:
+            raise
+        except Exception as error:
+            if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+                raise ValueError(
+                    f"reset of {self.where} takes no seed or options, {OLD_API}"
+                ) from error
+            raise self._failure(error) from error
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
             raise ValueError(f"reset of {self.where} returned no (observation, info), {OLD_API}")
         return self._checked(result[0]), result[1]
@@ -111,8 +125,14 @@ class CheckedSteps:
         Raises:
             ValueError: the observation does not belong to its space, the reward is not finite, an
                 end is no bool, or there are not five values, of which the last is a dict.
+            StepError: the environment raised.
         """
-        result = self._step(action)
+        try:
+            result = self._step(action)
+        except gym.error.Error:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
         if not isinstance(result, tuple | list) or len(result) != 5:
             values = f"{len(result)} values" if isinstance(result, tuple | list) else f"{result!r}"
             raise ValueError(f"step of {self.where} returned {values}, {OLD_API}")
@@ -128,6 +148,11 @@ class CheckedSteps:
             # The reset that follows may draw into the same array.
             observation = copy.deepcopy(observation)
         return observation, reward, terminated, truncated, info
+
+    def _failure(self, error: Exception) -> Exception:
+        """Return what to raise for an error of the environment's own code."""
+        kind = ValueError if isinstance(error, ValueError) else StepError
+        return kind(f"{self.where} raised {raised(error)}")
 
     def _number(self, reward: Any) -> float:
         """Check a reward that is no finite number of Python or NumPy, and return it as one."""

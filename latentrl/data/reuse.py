@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gymnasium.vector import VectorEnv
 from tqdm import tqdm
 
@@ -14,7 +16,12 @@ from latentrl.data.distinct import Progress
 from latentrl.data.frames import Frames
 from latentrl.data.policies import Policy
 from latentrl.data.store import has_store
+from latentrl.types import Array
 from latentrl.utils.settings import check_same_settings
+
+VISIBLE, MANY = 0.05, 0.001
+"""Frames differ where more than ``MANY`` of their values differ by more than ``VISIBLE`` of the
+range of values."""
 
 
 def origin_of(
@@ -54,6 +61,36 @@ def check_origin(path: Path, origin: dict[str, Any]) -> None:
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def check_drawing(path: Path, first: Callable[[], Array]) -> None:
+    """Warn where an environment, which can have been edited, no longer draws the stored frames.
+
+    Args:
+        path: folder of the store.
+        first: resets to the seed of the first stored frame, and returns the frame that is there
+            now. Where it returns different ones of one seed, nothing is compared.
+
+    Warns:
+        UserWarning: the stored frame is another one.
+    """
+    frames = Frames.open(path)
+    if "call_seed" not in frames.metadata["shards"][0]:  # written by hand
+        return
+    now = first()
+    if _differ(frames[0], now) and not _differ(now, first()):
+        warnings.warn(
+            f"the first frame in {path} is not the one that the environment draws now with the same"
+            " seed: it has changed since then, or the frames come from another backend. Remove the "
+            "folder to collect them again",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _differ(one: Array, other: Array) -> bool:
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    return bool((np.abs(a - b) > VISIBLE * np.ptp(a)).mean() > MANY)
 
 
 def show_reused(path: Path, progress: Progress) -> None:

@@ -159,7 +159,10 @@ class ImagePreprocessor(Preprocessor):
         Warns:
             UserWarning: a channel is scaled by the data.
         """
-        low, high = range_of(sample, self.declared)
+        self.set_range(*range_of(sample, self.declared))
+
+    def set_range(self, low: Array, high: Array) -> None:
+        """Scale each channel from ``low`` to ``high``, ``(C,)``."""
         self.low.copy_(torch.as_tensor(low))
         self.high.copy_(torch.as_tensor(high))
 

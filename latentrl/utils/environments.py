@@ -1,10 +1,12 @@
-"""What identifies an environment: its id, its keyword arguments, and the version of its package."""
+"""What identifies an environment, and what its code raised."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -25,6 +27,13 @@ def described(env: gym.Env[Any, Any]) -> dict[str, Any]:
     arguments = {} if env.spec is None else json.loads(json.dumps(env.spec.kwargs, default=_kind))
     environment = {"id": name_of(env), **({"kwargs": arguments} if arguments else {})}
     return {"environment": environment, "package": _package(env)}
+
+
+def raised(error: BaseException) -> str:
+    """Return type, place and message of an exception in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {message}"
 
 
 def _kind(value: Any) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from latentrl.utils.environments import raised
+
 TIMEOUT = 120.0
 """Seconds that a worker may take for one answer."""
 CLOSE_TIMEOUT = 5.0
@@ -150,4 +152,4 @@ class Failure:
         for kind in KINDS:
             if isinstance(error, kind):
                 return cls(kind, f"{error}", trace)
-        return cls(WorkerError, f"it raised {type(error).__name__}: {error}", trace)
+        return cls(WorkerError, f"it raised {raised(error)}", trace)

@@ -99,4 +99,5 @@ def tiny_train(encoder, clock=time.monotonic, **flags):
     lrl.save(encoder, env_folder("vae", "PixelReach-v0") / "random-1")
     defaults = {"timesteps": 192, "eval_every": 64, "eval_episodes": 3, "backend": "gymnasium"}
     small = {"n_envs": 2, "hyperparams": as_words(CHANGES[flags.get("algo", "ppo")])}
-    return train(TrainConfig(env="PixelReach-v0", **{**defaults, **small, **flags}), clock)
+    config = {"env": "PixelReach-v0", **defaults, **small, **flags}
+    return train(TrainConfig(**config), clock)

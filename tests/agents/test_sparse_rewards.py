@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from agents import sparse_rewards
@@ -21,15 +22,19 @@ KEPT = "so the novelty bonus token_counts stays; a new run with --novelty None h
 REMOVED = "so the novelty bonus token_counts is removed"
 
 
-def judged(returns, timesteps=TIMESTEPS, before=0, truncated=False):
-    """The verdicts on a training with episodes of these returns."""
+COSTLY = "episodes reach their time limit at a cost of"
+
+
+def judged(returns, timesteps=TIMESTEPS, before=0, truncated=False, lengths=None):
+    """The verdicts on a training with episodes of these returns, by default of varying lengths."""
+    lengths = range(100, 100 + len(returns)) if lengths is None else lengths
     verdicts = []
     check = SparseRewards(lambda *verdict: verdicts.append(verdict))
     check.model = SimpleNamespace(num_timesteps=before)
     check.num_timesteps = before
     check._on_training_start()
-    for number in returns:
-        info = {"episode": {"r": number}, "TimeLimit.truncated": truncated}
+    for number, length in zip(returns, lengths, strict=True):
+        info = {"episode": {"r": number, "l": length}, "TimeLimit.truncated": truncated}
         check.locals = {"infos": [info, {}], "dones": [True, False]}
         assert check._on_step()
     for check.num_timesteps in (before + timesteps, before + timesteps + 1):
@@ -44,7 +49,10 @@ def judged(returns, timesteps=TIMESTEPS, before=0, truncated=False):
         ([0] * 8, (True, "8 of 8 episodes have the return 0")),
         ([0.4, 0.5, *[0] * 3] * 4, (True, "12 of 20 episodes have the return 0")),
         ([0, 1] * 20, (False, "20 of 40 episodes have the return 0")),
-        ([-200] * 40, (False, "0 of 40 episodes have the return 0")),
+        (
+            [-200] * 40,
+            (False, f"1 of 40 {COSTLY} 1.439 per timestep"),
+        ),
     ],
 )
 def test_the_verdict_is_given_once(returns, verdict, before):
@@ -52,20 +60,39 @@ def test_the_verdict_is_given_once(returns, verdict, before):
 
 
 @pytest.mark.parametrize(
-    ("returns", "truncated", "verdict"),
+    ("returns", "truncated", "lengths", "verdict"),
     [
-        ([-200] * 40, True, (True, "40 of 40 episodes are truncated with the return -200")),
-        ([*range(1, 21), *[-7] * 12], True, (False, "12 of 32 episodes are truncated")),
-        ([*[-200] * 9, *[0] * 7], True, (True, "9 of 16 episodes are truncated")),
-        ([0] * 40, True, (True, "40 of 40 episodes have the return 0")),
-        ([200] * 40, True, (False, "0 of 40 episodes have the return 0")),
-        ([-1] * 40, False, (False, "0 of 40 episodes have the return 0")),
+        ([-200] * 40, True, [200] * 40, (True, f"40 of 40 {COSTLY} 1 per timestep")),
+        ([*range(1, 21), *[-7] * 12], True, [70] * 32, (False, f"12 of 32 {COSTLY} 0.1 per")),
+        ([*[-200] * 9, *[0] * 7], True, [200] * 16, (True, f"9 of 16 {COSTLY} 1 per")),
+        ([-0.3 * n for n in range(50, 90)], True, range(50, 90), (True, f"40 of 40 {COSTLY} 0.3")),
+        ([-200] * 40, False, [200] * 40, (True, f"40 of 40 {COSTLY} 1 per")),
+        (
+            [*[-200] * 30, *[-150] * 10],
+            False,
+            [*[200] * 30, *[150] * 10],
+            (True, f"30 of 40 {COSTLY}"),
+        ),
+        ([0] * 40, True, [9] * 40, (True, "40 of 40 episodes have the return 0")),
+        ([200] * 40, True, [200] * 40, (False, "0 of 40 episodes have the return 0")),
+        ([-1] * 40, False, range(9, 49), (False, f"1 of 40 {COSTLY} 0.02083 per")),
+        ([*range(-200, -160)], True, [200] * 40, (False, f"1 of 40 {COSTLY} 1 per")),
     ],
 )
-def test_one_cost_of_truncated_episodes_says_nothing(returns, truncated, verdict):
-    ((sparse, found),) = judged(returns, truncated=truncated)
+def test_one_cost_per_timestep_until_the_time_limit_says_nothing(
+    returns, truncated, lengths, verdict
+):
+    ((sparse, found),) = judged(returns, truncated=truncated, lengths=lengths)
     assert sparse == verdict[0]
     assert found.startswith(verdict[1])
+
+
+def test_sums_of_float32_have_one_cost():
+    lengths = [100, 777, 2_500, 5_000]
+    returns = [float(np.cumsum(np.full(n, -0.1, np.float32))[-1]) for n in lengths]
+    ((sparse, found),) = judged(returns * 2, truncated=True, lengths=lengths * 2)
+    assert sparse
+    assert found == f"8 of 8 {COSTLY} 0.1 per timestep"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +117,7 @@ def test_the_verdict_is_final():
     verdicts = []
     check = SparseRewards(lambda *verdict: verdicts.append(verdict))
     for returns in ([1] * 20, [0] * 1_000):
-        infos = [{"episode": {"r": number}} for number in returns]
+        infos = [{"episode": {"r": number, "l": 9}} for number in returns]
         check.locals = {"infos": infos, "dones": [True] * len(infos)}
         check.num_timesteps += TIMESTEPS
         assert check._on_step()
@@ -134,7 +161,7 @@ def test_truncations_of_real_episodes_count(encoder, early, monkeypatch, capsys)
     monkeypatch.setattr(sparse_rewards, "MOST", 0.0)
     monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 192)
     tiny_train(encoder)
-    assert f"are truncated with the return -1, {KEPT}" in capsys.readouterr().out
+    assert f"{COSTLY} 0.05 per timestep, {KEPT}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])

@@ -18,9 +18,7 @@ from tests.helpers import same
 
 
 def test_pixels_need_images(encoder):
-    with pytest.raises(
-        ValueError, match=r"learning from pixels needs image observations, got Box\("
-    ):
+    with pytest.raises(ValueError, match="the agent observes latents: give its encoder"):
         make_venv(small_config(), None)
     vectors = dataclasses.replace(
         small_config(environment=Environment("CartPole-v1")),
@@ -127,3 +125,12 @@ def test_pixel_encoder_returns_luma():
     encoded = grey.encode(image[None])
     assert encoded.dtype == np.uint8
     assert np.abs(encoded[0, ..., 0] - expected).max() <= 1
+
+
+def test_pixels_beyond_the_given_range_are_clipped():
+    space = spaces.Box(0, 1, (8, 8, 2), np.float32)
+    encoder = PixelEncoder(space, lrl.Preprocessing(), ((0.0, 0.25), (0.5, 0.75)))
+    image = np.full((1, 8, 8, 2), (0.25, 0.5), np.float32)
+    assert encoder.encode(image)[0, 0, 0].tolist() == [128, 128]
+    assert encoder.encode(image * 4)[0, 0, 0].tolist() == [255, 255]
+    assert encoder.encode(image * 0)[0, 0, 0].tolist() == [0, 0]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 from PIL import Image
 
 import latentrl as lrl
-from agents.episode import Moment
-from agents.video import GAP, LAYOUTS, numbers, record_video
+from agents.episode import Moment, player
+from agents.venv import newest_frames
+from agents.video import GAP, LAYOUTS, _panels, numbers, record_video
 from envs import Environment, make_env
 from envs.pixel_reach import PixelReach
 from latentrl.viz.captions import caption
 from tests.agents.small import REACH, save_run
+from tests.helpers import same
 
 av = pytest.importorskip("av")
 SEED = 1_000_003
@@ -96,6 +99,13 @@ def test_numbers_that_are_unknown_are_left_out():
     }
 
 
+class DarkCart(CartPoleEnv):
+    """A pole on a cart that renders nothing."""
+
+    def render(self):
+        return None
+
+
 def test_videos_that_cannot_be_made(encoder, tmp_path):
     run = save_run(tmp_path / "run", encoder)
     with pytest.raises(
@@ -103,8 +113,21 @@ def test_videos_that_cannot_be_made(encoder, tmp_path):
         match=r"cannot write a video to .*drive\.txt; the name must end in \.mp4 or \.gif",
     ):
         record_video(run, tmp_path / "drive.txt")
-    small = lrl.random((16, 16, 3), latent_dim=4)
-    dark = save_run(tmp_path / "dark", small, Environment("tests.helpers:Dark"))
-    with pytest.raises(ValueError, match="renders no rgb_array, so there is nothing to record"):
+    vectors = lrl.random((4,), latent_dim=2)
+    dark = save_run(tmp_path / "dark", vectors, Environment("tests.agents.test_video:DarkCart"))
+    with pytest.raises(
+        ValueError, match="renders no rgb_array, and its observations are"
+    ):
         record_video(dark, tmp_path / "drive.mp4", trust=True)
     assert not (tmp_path / "drive.mp4").exists()
+
+
+def test_observations_stand_for_what_an_environment_does_not_render(tmp_path):
+    small = lrl.random((16, 16, 3), latent_dim=4)
+    run = save_run(tmp_path / "dark", small, Environment("tests.helpers:Dark"))
+    with player(run, "best", device="cpu", trust=True, seed=0) as agent:
+        agent.venv.reset()
+        (panel,) = _panels(agent.venv, agent.encoder, LAYOUTS[".gif"])
+    frame = newest_frames(agent.venv)[0]
+    assert panel.shape == (160, 160, 3)
+    assert same(panel[::10, ::10], frame)

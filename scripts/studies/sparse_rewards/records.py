@@ -17,9 +17,9 @@ RESAMPLES, LEVEL = 5_000, 95
 POINTS = 200
 """Points of an interpolated learning curve."""
 MODES = "deterministic", "stochastic"
-OF_SEED = "seed", "out", "resume", "vae", "losses"
+OF_SEED = "seed", "out", "resume", "vae", "losses", "option"
 """Flags in which agents of one task and their encoders may differ; weights of losses are chosen
-from the frames."""
+from the frames, and what else is an option of the pretraining is compared in the encoder."""
 OF_BONUS = "novelty", "novelty_weight"
 """Flags in which the bonuses of a task may differ."""
 COMPARED = "training", "pretraining", "agent", "encoder"

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from latentrl.data.environment import check_inside, checked
+from latentrl.data.environment import StepError, check_inside, checked
 from latentrl.wrappers.gymnasium_vecenv import GymnasiumVecEnv
 from tests.helpers import Clock
 
@@ -88,13 +88,42 @@ def test_the_old_interface_is_named_at_the_start(kind, message):
         env.step(0)
 
 
-def test_other_type_errors_of_reset_stay():
-    class Wrong(Clock):
-        def reset(self, *, seed=None, options=None):
-            raise TypeError("mine")
+class Broken(Clock):
+    """A clock whose own code raises."""
 
-    with pytest.raises(TypeError, match=r"^mine$"):
-        checked(Wrong()).reset(seed=0)
+    def __init__(self, error, at=0):
+        super().__init__()
+        self.error, self.at = error, at
+
+    def _observe(self):
+        if self.time == self.at:
+            raise self.error
+        return super()._observe()
+
+
+@pytest.mark.parametrize("at", [0, 2])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (KeyError("door"), StepError),
+        (TypeError("door"), StepError),
+        (ValueError("door"), ValueError),
+    ],
+)
+def test_what_an_environment_raises_names_it_and_the_place(error, kind, at):
+    envs = GymnasiumVecEnv(SyncVectorEnv([Clock, lambda: Broken(error, at)]))
+    words = rf"^the environment Broken raised {type(error).__name__} in test_.*, line \d+: '?door"
+    with pytest.raises(kind, match=words) as caught:
+        envs.reset()
+        for _ in range(3):
+            envs.step(np.zeros(2, int))
+    assert caught.value.__cause__ is error
+
+
+def test_errors_of_gymnasium_stay():
+    error = gym.error.ResetNeeded("call reset first")
+    with pytest.raises(gym.error.ResetNeeded, match=r"^call reset first$"):
+        checked(Broken(error)).reset(seed=0)
 
 
 def test_environments_of_another_package_are_named():

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+import latentrl as lrl
 from latentrl.data.collect import collect
 from latentrl.data.store import FrameWriter
 from tests.helpers import Clock
@@ -98,3 +99,42 @@ def test_stores_that_keep_no_origin_are_reused(tmp_path):
     with FrameWriter(tmp_path, env.observation_space, env.action_space, {"id": "CartPole-v1"}) as w:
         w.append(np.zeros((20, 4), np.float32), env=np.zeros(20, int), episode=np.zeros(20, int))
     assert not first(tmp_path, seed=5)[:].any()
+
+
+class Drawn(Clock):
+    """A clock whose episodes are alike, and whose image has a square of one colour."""
+
+    colour = 60
+
+    def reset(self, *, seed=None, options=None):
+        self.episode = -1
+        return super().reset(seed=seed, options=options)
+
+    def _image(self):
+        image = np.full((self.side, self.side, 3), self.noise // 2, np.uint8)
+        image[:3, :3] = 128 + self.colour
+        return image
+
+
+CHANGED = "the first frame in .* is not the one that the environment draws now with the same seed"
+
+
+@pytest.mark.parametrize("frames", [20, 30])
+@pytest.mark.parametrize("options", [{}, {"preprocessing": lrl.Preprocessing(size=(16, 16))}])
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_a_changed_drawing_is_named(n_envs, options, frames, tmp_path, monkeypatch):
+    make = functools.partial(Drawn, side=32)
+    collect(make, 20, tmp_path, n_envs=n_envs, progress=False, **options)
+    collect(make, frames, tmp_path, n_envs=n_envs, progress=False, **options)  # without a warning
+    monkeypatch.setattr(Drawn, "colour", 90)
+    with pytest.warns(UserWarning, match=CHANGED):
+        collect(make, frames, tmp_path, n_envs=n_envs, progress=False, **options)
+
+
+def test_an_environment_that_is_not_reproducible_is_not_compared(tmp_path):
+    class Free(Drawn):
+        def _image(self):
+            return np.random.default_rng().integers(256, size=(4, 4, 3), dtype=np.uint8)
+
+    for _ in range(2):
+        collect(Free, 20, tmp_path, n_envs=1, progress=False)

@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 
 import latentrl as lrl
-from latentrl.data.environment import checked
+from latentrl.data.environment import StepError, checked
 from tests.helpers import Clock
 
 
@@ -65,7 +65,7 @@ def test_an_error_of_closing_hides_no_other(tmp_path) -> None:
             if self.episode >= 0:
                 raise RuntimeError("cannot close")
 
-    with pytest.raises(RuntimeError, match="no fuel"):
+    with pytest.raises(StepError, match="no fuel"):
         lrl.collect(Fails, 10, tmp_path / "frames", n_envs=1, progress=False)
 
 
