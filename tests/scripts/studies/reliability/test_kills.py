@@ -18,15 +18,15 @@ from scripts.studies.reliability.kills import Stop, Stopper, summary
 TOTAL = 40
 
 
-def work(save=True, fail=False, orphan=False, leave=False):
-    """Count to ``TOTAL`` in a file, one step a millisecond."""
+def work(save=True, fail=False, orphan=False, leave=False, pause=0.001):
+    """Count to ``TOTAL`` in a file, one step every ``pause`` seconds."""
     if orphan and os.fork() == 0:
         time.sleep(60)
     if fail and Path("progress").exists():
         sys.exit(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     for step in range(saved(), TOTAL):
-        time.sleep(0.001)
+        time.sleep(pause)
         if save:
             write(step + 1)
         COUNTER.value = step + 1
@@ -61,7 +61,8 @@ def stops(monkeypatch, folder, made, sent=signal.SIGTERM, count=2):
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_job_that_saves_is_right(sent, tmp_path, monkeypatch):
-    found = stops(monkeypatch, tmp_path / "work", job(), sent)
+    # Slow enough for a busy machine to stop the two jobs at different steps.
+    found = stops(monkeypatch, tmp_path / "work", job(pause=0.01), sent)
     assert [stop.wrong for stop in found] == [""] * 2
     assert len({stop.reached for stop in found}) > 1
     assert all(stop.signal.startswith(sent.name) for stop in found)
