@@ -13,6 +13,7 @@ from latentrl.data.contract import FinalCheck, ObservationCheck
 from latentrl.training.checkpoint import check_observation_space, load_shared
 from latentrl.types import Array, Encoder
 from latentrl.utils.processes import is_worker, use_one_thread
+from latentrl.wrappers.latent_cache import LatentCache
 
 WHERE = "the environment"
 """Subject of messages about observations."""
@@ -39,6 +40,7 @@ class LatentTransform:
         self.last_latents: Array = np.empty(0)
         """Latents of ``last_frames``, ``(B, latent_dim)``."""
         self._finals: tuple[Array, Array] = (np.empty(0), np.empty(0))
+        self._cache = LatentCache()
         encoded = self._encoded_space(space)
         check_observation_space(self.encoder, encoded)
         self._check = ObservationCheck(encoded, WHERE) if isinstance(encoded, spaces.Box) else None
@@ -104,7 +106,7 @@ class LatentTransform:
         all_frames = self._checked(np.concatenate([frames, *extra]) if extra else frames)
         frames = all_frames[:count]
         self._check_finals(self.last_frames[ended], all_frames[count:], frames[ended])
-        latents = self.encoder.encode(all_frames)
+        latents = self._cache.encode(self.encoder, all_frames)
         self.last_frames, self.last_latents = frames, latents[:count]
         self._finals = all_frames[count:], latents[count:]
         replaced = [self._replace(final, latents[count + i]) for i, final in enumerate(finals)]

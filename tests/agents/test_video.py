@@ -115,9 +115,7 @@ def test_videos_that_cannot_be_made(encoder, tmp_path):
         record_video(run, tmp_path / "drive.txt")
     vectors = lrl.random((4,), latent_dim=2)
     dark = save_run(tmp_path / "dark", vectors, Environment("tests.agents.test_video:DarkCart"))
-    with pytest.raises(
-        ValueError, match="renders no rgb_array, and its observations are"
-    ):
+    with pytest.raises(ValueError, match="renders no rgb_array, and its observations are"):
         record_video(dark, tmp_path / "drive.mp4", trust=True)
     assert not (tmp_path / "drive.mp4").exists()
 
