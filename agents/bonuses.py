@@ -10,7 +10,7 @@ from latentrl.novelty import NormalizedBonus, make_bonus
 from latentrl.types import Encoder
 
 DEFAULT_WEIGHT = 0.005
-DEFAULT_NOVELTY = "token_counts"
+DEFAULT_NOVELTY = "adaptive"
 """Bonus of ``--novelty`` without a name, and of ``AUTO``."""
 AUTO = "auto"
 """Value of ``--novelty`` that removes the bonus again where rewards are not sparse."""

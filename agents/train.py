@@ -185,6 +185,7 @@ class _Run:
 
     def _judge_rewards(self, sparse: bool, found: str) -> None:
         """Keep the bonus where rewards are sparse, and remove it elsewhere, for good."""
+        bonus = DEFAULT_NOVELTY if self.novelty is None else self.novelty.bonus.name
         kept = {"novelty": DEFAULT_NOVELTY} if sparse else {"novelty": None, "novelty_weight": None}
         # Before the next checkpoint: a bonus in a checkpoint that the flags do not name is ignored.
         write_json(self.path / FLAGS_FILE, {**read_json(self.path / FLAGS_FILE), **kept})
@@ -197,8 +198,7 @@ class _Run:
             else f"is removed; a new run with --novelty {DEFAULT_NOVELTY} keeps it"
         )
         tqdm.write(
-            f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus "
-            f"{DEFAULT_NOVELTY} {verdict}"
+            f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus {bonus} {verdict}"
         )
 
     def _validation_venv(self, episodes: int) -> VecNormalize:

@@ -1,5 +1,6 @@
 """Novelty bonuses: intrinsic rewards for states that an agent has rarely visited."""
 
+from latentrl.novelty.adaptive import Adaptive
 from latentrl.novelty.base import BONUSES, Bonus, make_bonus
 from latentrl.novelty.composite import Product, Sum
 from latentrl.novelty.counters import LatentHash
@@ -16,6 +17,7 @@ __all__ = [
     "BONUSES",
     "ICM",
     "RND",
+    "Adaptive",
     "Bonus",
     "Elliptical",
     "FirstVisits",

@@ -18,8 +18,8 @@ from agents.train import TrainConfig, train
 from scripts.studies.agent_runs import logged_rows
 from tests.agents.small import CHANGES, as_words, make_venv, tiny_train
 
-KEPT = "so the novelty bonus token_counts stays; a new run with --novelty None has none"
-REMOVED = "so the novelty bonus token_counts is removed"
+KEPT = "so the novelty bonus adaptive (token_counts) stays; a new run with --novelty None has none"
+REMOVED = "so the novelty bonus adaptive (token_counts) is removed"
 
 
 COSTLY = "episodes reach their time limit at a cost of"
@@ -169,7 +169,7 @@ def test_the_bonus_stays_where_rewards_are_sparse(algo, encoder, sparse, capsys)
     run = tiny_train(encoder, algo=algo).path
     assert run.name == f"{algo}-latent-1"
     assert KEPT in capsys.readouterr().out
-    assert (flag(run), scored(run)) == ("token_counts", 192)
+    assert (flag(run), scored(run)) == ("adaptive", 192)
     train(TrainConfig("PixelReach-v0", algo=algo, timesteps=256, resume=True))
     assert KEPT not in capsys.readouterr().out, "it is not judged again"
     assert scored(run) == 256

@@ -70,7 +70,7 @@ def test_the_table_names_what_the_run_is_made_of():
 def test_the_table_names_the_bonus_of_the_default():
     encoder = lrl.random((32, 32, 3), latent_dim=6)
     assert table_of(encoder, novelty_weight=0.1)["novelty bonus"] == (
-        "token_counts, weight 0.1, removed unless rewards are sparse"
+        "adaptive, weight 0.1, removed unless rewards are sparse"
     )
     for flags in ({"novelty": None}, {"shaping": True}):
         assert "novelty bonus" not in table_of(encoder, **flags)

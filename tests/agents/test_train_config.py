@@ -100,7 +100,7 @@ def test_flags_that_differ_from_the_saved_ones(flags, message):
 
 
 def test_the_bonus_with_which_a_training_starts():
-    assert TrainConfig().bonus == TrainConfig(novelty="token_counts").bonus == "token_counts"
+    assert TrainConfig().bonus == TrainConfig(novelty="adaptive").bonus == "adaptive"
     for flags in ({"novelty": None}, {"latent": False}, {"shaping": True}):
         assert TrainConfig(**flags).bonus is None
     assert TrainConfig(novelty="counts", shaping=True).bonus == "counts"

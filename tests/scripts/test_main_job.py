@@ -97,7 +97,7 @@ def check_curves(path):
 @pytest.mark.parametrize(
     ("flags", "novelty"),
     [
-        (["--novelty"], "token_counts"),
+        (["--novelty"], "adaptive"),
         (["--novelty=rnd"], "rnd"),
         (["--novelty", "None"], None),
         ([], "auto"),

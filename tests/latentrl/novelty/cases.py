@@ -13,6 +13,7 @@ from latentrl.novelty import (
     BONUSES,
     ICM,
     RND,
+    Adaptive,
     Elliptical,
     FirstVisits,
     HashCounts,
@@ -84,6 +85,7 @@ QUICK = {
     "ICM": lambda: ICM(ACTIONS, learning_rate=3e-3),
     "ReconstructionGain": lambda: ReconstructionGain(LatentLayout((2, 2), 1)),
     "TokenCounts": lambda: TokenCounts(LatentLayout(None, DIM)),
+    "Adaptive": lambda: Adaptive(LatentLayout(None, DIM)),
     "TemporalDistance": lambda: TemporalDistance(
         window=16, interval=2, gradient_steps=1, batch_size=8
     ),

@@ -206,7 +206,7 @@ def test_counts_are_the_product_of_lifelong_and_first_visits():
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown novelty 'newness'; known: counts, elliptical"):
+    with pytest.raises(ValueError, match="unknown novelty 'newness'; known: adaptive, counts"):
         make_bonus("newness", tiny_model())
 
 
