@@ -197,9 +197,8 @@ class _Run:
             if sparse
             else f"is removed; a new run with --novelty {DEFAULT_NOVELTY} keeps it"
         )
-        tqdm.write(
-            f"{self.model.num_timesteps:,} timesteps: {found}, so the novelty bonus {bonus} {verdict}"
-        )
+        timesteps = f"{self.model.num_timesteps:,} timesteps"
+        tqdm.write(f"{timesteps}: {found}, so the novelty bonus {bonus} {verdict}")
 
     def _validation_venv(self, episodes: int) -> VecNormalize:
         """Make environments without the bonus, so that validation compares extrinsic returns."""

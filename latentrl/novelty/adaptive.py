@@ -17,9 +17,9 @@ class Adaptive(Bonus):
     """``TokenCounts``, or ``TemporalDistance`` where tokens do not return in other episodes.
 
     Counts need tokens that return, as in grid worlds. In views of a 3D world nearly every token is
-    new, and their bonus is near 0. The first ``CHECKED`` tokens that are new in their episode decide
-    for good: temporal distances follow where at least ``MOST_UNKNOWN`` of them, at every position
-    of the latent, were in no episode before.
+    new, and their bonus is near 0. The first ``CHECKED`` tokens that are new in their episode
+    decide for good: temporal distances follow where at least ``MOST_UNKNOWN`` of them, at every
+    position of the latent, were in no episode before.
     """
 
     def __init__(self, layout: LatentLayout, seed: int = 0) -> None:
@@ -60,7 +60,7 @@ class Adaptive(Bonus):
         return scores
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the decision and the state of the bonus in use."""
+        """Return which bonus is in use, and the state of the bonus in use."""
         decided = {"decided": torch.tensor(self._decided), "switched": torch.tensor(self.switched)}
         return {**decided, **prefixed("used.", self._used.state_dict())}
 

@@ -15,7 +15,7 @@ LAYOUT = LatentLayout((1, 3), 1)
 
 @pytest.fixture(autouse=True)
 def early(monkeypatch):
-    """The decision comes after 100 tokens."""
+    """100 tokens decide."""
     monkeypatch.setattr(adaptive, "CHECKED", 100)
 
 
