@@ -198,12 +198,14 @@ def next_commands(result: Trained) -> list[list[str]]:
     if result.best is not None:
         deterministic = result.best.policy == "deterministic"
         mode = ["--deterministic" if deterministic else "--no-deterministic"]
+    # Episodes without an end last until the evaluation cuts them.
+    episodes = "100" if result.best is None or not result.best.cut else "10"
     # A module that only the agent's folder names is not imported.
     named = ["--env", env_id] if ":" in env_id else []
     evaluate = ["python", "scripts/evaluate_agent.py", "--agent", str(result.path)]
     commands = [
         ["tensorboard", "--logdir", "runs"],
-        [*evaluate, "--episodes", "100", "--backend", backend, *mode, *named],
+        [*evaluate, "--episodes", episodes, "--backend", backend, *mode, *named],
     ]
     if backend == "gymnasium":
         video = ["--video", str(result.path / "episode.mp4")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -223,6 +224,7 @@ class _Run:
             if self._validating is not None:
                 replace_encoder(self._validating, encoder)
             self.save("last")
+        warn_if_poor(encoder)
 
     def learn(self) -> Trained:
         """Train to the end, or to Ctrl-C or an error, and save either way."""
@@ -234,6 +236,9 @@ class _Run:
                 attempt(step)
             # What a library raises of NaN names neither the cause nor a remedy.
             check_weights(self.model, self.path / "last", cause=error)
+            if isinstance(error, Exception):
+                words = f"\nwhat was done is saved: --resume --out {self.path} continues it"
+                tqdm.write(words, file=sys.stderr)
             raise
         for step in self._ending():
             step()

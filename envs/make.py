@@ -13,7 +13,7 @@ from gymnasium.wrappers import AddRenderObservation, ResizeObservation, TimeLimi
 
 from envs import envpool
 from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
-from envs.names import make_by_name, registered_id
+from envs.names import make_by_name, registered_id, takes_render_mode
 from envs.shaping import Shaping
 from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
 from latentrl.data.environment import checked, checked_maker
@@ -157,7 +157,9 @@ def _options(
         options["continuous"] = False
     if environment.frame_skip > 1 and family.defaults.native_frame_skip is not None:
         options[family.defaults.native_frame_skip] = environment.frame_skip
-    if environment.render_size or render_mode:
+    # Without images to render, a video shows the observations.
+    shown = render_mode is not None and takes_render_mode(environment.id)
+    if environment.render_size or shown:
         options["render_mode"] = "rgb_array" if environment.render_size else render_mode
     return options
 

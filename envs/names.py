@@ -59,6 +59,16 @@ def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
     return env
 
 
+def takes_render_mode(name: str) -> bool:
+    """Return whether what ``name`` names takes a render mode: an id does, a class need not."""
+    module, _, target = name.rpartition(":")
+    maker = getattr(_import(module, name), target, None) if module else None
+    try:
+        return not callable(maker) or bool(inspect.signature(maker).bind(render_mode=None))
+    except TypeError:
+        return False
+
+
 def registered_id(name: str) -> str:
     """Return the Gymnasium id in ``name``: what follows ``package:``, all of it for other forms."""
     target = name.rpartition(":")[2]

@@ -14,6 +14,7 @@ from latentrl.training.checkpoint import check_observation_space, load_shared
 from latentrl.types import Array, Encoder
 from latentrl.utils.processes import is_worker, use_one_thread
 from latentrl.wrappers.latent_cache import LatentCache
+from latentrl.wrappers.range_check import RangeCheck
 
 WHERE = "the environment"
 """Subject of messages about observations."""
@@ -41,6 +42,7 @@ class LatentTransform:
         """Latents of ``last_frames``, ``(B, latent_dim)``."""
         self._finals: tuple[Array, Array] = (np.empty(0), np.empty(0))
         self._cache = LatentCache()
+        self._check_range = RangeCheck(self.encoder)
         encoded = self._encoded_space(space)
         check_observation_space(self.encoder, encoded)
         self._check = ObservationCheck(encoded, WHERE) if isinstance(encoded, spaces.Box) else None
@@ -79,7 +81,9 @@ class LatentTransform:
         return np.asarray(observations if self.key is None else observations[self.key])
 
     def _checked(self, frames: Array) -> Array:
-        return frames if self._check is None else self._check(frames)
+        checked = frames if self._check is None else self._check(frames)
+        self._check_range(checked)
+        return checked
 
     def single(self, observation: Any) -> Any:
         """Encode one observation, without a batch dimension."""

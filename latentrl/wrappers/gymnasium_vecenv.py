@@ -27,6 +27,9 @@ class GymnasiumVecEnv(VecEnv):
 
     Its autoreset mode must be SAME_STEP; ``SyncVectorEnv`` and ``AsyncVectorEnv`` may have any
     mode, because they can reset the environments that ended and no others.
+
+    ``info["episode"]`` belongs to SB3, which reads the return and length of an episode there.
+    Another value of an environment becomes ``info["env_episode"]``.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
@@ -98,6 +101,9 @@ class GymnasiumVecEnv(VecEnv):
                     continue
                 for i in map(int, np.flatnonzero(mask)):
                     rows[i][key] = _info_row(values, i)
+        for row in rows:
+            if "episode" in row and not _is_monitored(row["episode"]):
+                row["env_episode"] = row.pop("episode")
         return rows
 
     def close(self) -> None:
@@ -150,8 +156,17 @@ class GymnasiumVecEnv(VecEnv):
         ]
 
     def get_images(self) -> Sequence[Array | None]:
-        """Return the rendered frames."""
-        return self.envs.render() or [None] * self.num_envs  # type: ignore[return-value]
+        """Return the rendered frames, None for those of environments that render nothing."""
+        try:
+            images: Any = self.envs.render()
+        except NotImplementedError:  # of gymnasium.Env, which has no render of its own
+            images = None
+        return images or [None] * self.num_envs
+
+
+def _is_monitored(value: Any) -> bool:
+    """Whether an ``info["episode"]`` has the return and length that SB3 reads from it."""
+    return isinstance(value, dict) and {"r", "l"} <= value.keys()
 
 
 def _info_row(values: Any, i: int) -> Any:

@@ -46,7 +46,7 @@ def test_the_seed_is_that_of_the_networks():
 
 
 def test_unsuitable_names_and_actions_are_refused():
-    with pytest.raises(ValueError, match="unknown novelty 'magic'; known: counts, elliptical, icm"):
+    with pytest.raises(ValueError, match="unknown novelty 'magic'; known: adaptive, counts"):
         make("magic")
     box = spaces.Box(-1, 1, (2,))
     with pytest.raises(ValueError, match="novelty 'icm' needs discrete actions, and these are Box"):

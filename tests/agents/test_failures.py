@@ -18,11 +18,12 @@ from agents.checkpoint import WEIGHTS, build, read_agent, save_agent
 from agents.runs import env_folder
 from agents.train import TrainConfig, _Run, train
 from agents.validation import ValidationCallback
+from latentrl.data.environment import StepError
 from latentrl.utils.io import write_tensors
 from latentrl.utils.pipes import WorkerError
 from tests.agents.small import CHANGES, as_words, make_venv, small_config, tiny_train, trained
 
-FAILURES = (RuntimeError, WorkerError)
+FAILURES = (StepError, WorkerError)
 
 
 def failing_train(encoder, env, algo="ppo", **flags):
@@ -53,11 +54,13 @@ def test_a_reward_that_is_not_finite_ends_training_and_poisons_no_checkpoint(alg
 @pytest.mark.parametrize(
     ("algo", "name", "n_envs"), [("ppo", "Raising", 1), ("dqn", "Raising", 1), ("ppo", "Dying", 2)]
 )
-def test_state_is_saved_when_an_environment_fails(algo, name, n_envs, encoder):
+def test_state_is_saved_when_an_environment_fails(algo, name, n_envs, encoder, capsys):
     env = f"tests.agents.failing:{name}"
     with pytest.raises(FAILURES):
         failing_train(encoder, env, algo, n_envs=n_envs)
     assert read_agent(last_of(env, algo))[2]["timesteps"] == 40 * n_envs
+    words = f"what was done is saved: --resume --out {last_of(env, algo).parent} continues it"
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:after the training ended by an error")

@@ -140,6 +140,13 @@ def test_the_summary_has_time_rate_and_commands():
     assert "in 3.5 minutes, " in describe_result(trained(seconds=210.0))
 
 
+@pytest.mark.parametrize(("cut", "episodes"), [(0, "100"), (1, "10")])
+def test_fewer_episodes_are_evaluated_where_some_have_no_end(cut, episodes):
+    result = Evaluation([1.0, -1.0], [5, 7], "stochastic", cut=cut)
+    _, evaluate, _ = next_commands(trained(best=result))
+    assert evaluate[evaluate.index("--episodes") + 1] == episodes
+
+
 @pytest.mark.parametrize("env_id", ["PixelReach-v0", "tests.helpers:continuous_reach"])
 def test_commands_name_the_policy_and_the_module_of_a_user(env_id):
     board, evaluate, video = next_commands(trained(env_id))

@@ -120,10 +120,12 @@ def test_videos_that_cannot_be_made(encoder, tmp_path):
     assert not (tmp_path / "drive.mp4").exists()
 
 
-def test_observations_stand_for_what_an_environment_does_not_render(tmp_path):
+@pytest.mark.parametrize("name", ["tests.helpers:Dark", "tests.envs.test_names:Plain"])
+def test_observations_stand_for_what_an_environment_does_not_render(name, tmp_path):
     small = lrl.random((16, 16, 3), latent_dim=4)
-    run = save_run(tmp_path / "dark", small, Environment("tests.helpers:Dark"))
-    with player(run, "best", device="cpu", trust=True, seed=0) as agent:
+    run = save_run(tmp_path / "dark", small, Environment(name))
+    building = {"seed": 0, "render_mode": "rgb_array"}
+    with player(run, "best", device="cpu", trust=True, **building) as agent:
         agent.venv.reset()
         (panel,) = _panels(agent.venv, agent.encoder, LAYOUTS[".gif"])
     frame = newest_frames(agent.venv)[0]

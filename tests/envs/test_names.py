@@ -4,7 +4,7 @@ import gymnasium as gym
 import pytest
 
 from envs import make_by_name
-from envs.names import registered_id
+from envs.names import registered_id, takes_render_mode
 from envs.pixel_reach import PixelReach
 from tests.helpers import Clock
 
@@ -104,6 +104,28 @@ def test_a_constructor_without_the_option():
     message = r"fractions:Fraction does not take the arguments render_mode .*needs an argument"
     with pytest.raises(ValueError, match=message):
         make_by_name("fractions:Fraction", render_mode="rgb_array")
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [
+        ("CartPole-v1", True),
+        ("tests.helpers:Dark", True),
+        ("tests.helpers:continuous_reach", True),
+        ("tests.envs.test_names:Plain", False),
+    ],
+)
+def test_a_render_mode_is_taken_or_not(name, takes):
+    assert takes_render_mode(name) == takes
+
+
+class Plain(Clock):
+    """A clock without a render mode."""
+
+    def __init__(self):
+        super().__init__(side=16)
+
+    render = gym.Env.render
 
 
 def test_a_module_with_a_failing_import_keeps_its_traceback(tmp_path, monkeypatch):

@@ -80,9 +80,8 @@ def _fitting(layers: list[dict[str, Any]], room: int, half: bool) -> str:
 def _half_suffices(model: Autoencoder, latents: Array) -> bool:
     rounded = copy.deepcopy(model)
     with torch.no_grad():
-        for tensor in rounded.state_dict().values():
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.half().to(tensor.dtype))
+        for weights in rounded.parameters():  # buffers, such as the range of pixels, may be larger
+            weights.copy_(weights.half().to(weights.dtype))
     half = latents[:CHECKED].astype(np.float16).astype(np.float32)
     if not np.isfinite(half).all():
         return False

@@ -14,6 +14,8 @@ RESULTS = DOCS / "results" / "sparse_rewards"
 NO_BONUS = "none"
 SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
+IN_3D = ("temporal_distance", "token_counts", NO_BONUS)
+"""Bonuses of tasks in a 3D world: the first is what the default becomes there."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
 
@@ -109,9 +111,9 @@ TASKS = {
     ),
     "MultiRoom-N6-shifted": Task(SHIFTED.format("MultiRoom-N6"), 1_000_000, 3, untuned=True),
     "KeyCorridorS3R3-shifted": Task(SHIFTED.format("KeyCorridorS3R3"), 800_000, 3, untuned=True),
-    "FourRooms": Task("MiniWorld-FourRooms-v0", 980_000, 3, goal=0.8, untuned=True),
-    "MazeS3": Task("MiniWorld-MazeS3-v0", 980_000, 3, goal=0.8, untuned=True),
-    "MyWayHome": Task("VizdoomMyWayHome-v1", 740_000, 3, goal=0.8, untuned=True),
+    "FourRooms": Task("MiniWorld-FourRooms-v0", 980_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
+    "MazeS3": Task("MiniWorld-MazeS3-v0", 980_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
+    "MyWayHome": Task("VizdoomMyWayHome-v1", 740_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
 }
 
 

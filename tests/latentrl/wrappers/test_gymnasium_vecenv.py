@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -143,3 +145,32 @@ def test_env_is_wrapped_and_images():
     assert venv.env_is_wrapped(gym.wrappers.TimeLimit, indices=[1]) == [False]
     venv.reset()
     assert [image.shape for image in venv.get_images()] == [(4, 4, 3)] * N
+
+
+class Numbered(Clock):
+    """A clock whose info has the number of its episode where SB3 has a return."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def step(self, action):
+        return *super().step(action)[:4], {"episode": self.value}
+
+
+def test_an_info_in_the_place_of_a_return_gets_another_name():
+    own, monitored = 3, {"r": 2.5, "l": 4, "t": 0.1}
+    for value, name in (own, "env_episode"), ({"number": 1}, "env_episode"), (monitored, "episode"):
+        venv = GymnasiumVecEnv(SyncVectorEnv([functools.partial(Numbered, value)]))
+        venv.reset()
+        *_, (info,) = venv.step(np.zeros(1, int))
+        assert info == {name: value}
+
+
+def test_environments_without_a_render_have_no_images():
+    class Bare(Clock):
+        render = gym.Env.render
+
+    venv = GymnasiumVecEnv(SyncVectorEnv([Bare] * 2))
+    venv.reset()
+    assert venv.get_images() == [None, None]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from PIL import Image
 
 import latentrl as lrl
@@ -190,6 +191,14 @@ def test_weights_stay_float32_where_float16_would_change_the_image(
     assert kinds(vector_page) == {"float16"}
     monkeypatch.setattr(networks, "TOLERANCE", -1)
     assert kinds(page_of(vector_page.model, vector_page.images, tmp_path)) == {"float32"}
+
+
+def test_a_range_beyond_float16_keeps_weights_small(tmp_path: Path) -> None:
+    images = drawn().astype(np.uint16) * 257
+    space = spaces.Box(0, 65_535, images.shape[1:], np.uint16)
+    model = varied(images, lambda shape, **options: lrl.vae(space, **options), latent_dim=3)
+    layers = page_of(model, images, tmp_path).json("decoder")
+    assert {layer["weight"]["dtype"] for layer in layers if "weight" in layer} == {"float16"}
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])

@@ -75,13 +75,18 @@ class Raises(Ordinary):
         raise RuntimeError("no fuel")
 
 
+class NeverMade(Ordinary):
+    def __init__(self) -> None:
+        raise RuntimeError("no fuel")
+
+
 @pytest.mark.parametrize(
     ("kind", "wrong"),
     [
         (kind_of(Ordinary, refused="space"), "collect accepted it; agent accepted it"),
         (kind_of(Raises), "collect failed; agent failed"),
         (kind_of(Raises, refused="no food", own_error=True), "another message than 'no food'"),
-        (kind_of(Raises, refused="no fuel"), "a type that is no user's mistake"),
+        (kind_of(NeverMade, refused="no fuel"), "a type that is no user's mistake"),
         (kind_of(Ordinary, warns="colour"), "collect did not warn"),
         (kind_of(Ordinary, collected=lambda frames: False), "collected frames are not those"),
         (kind_of(Ordinary, learned=lambda agent: False), "agent is not what it should be"),
