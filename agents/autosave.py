@@ -126,9 +126,11 @@ def check_weights(model: BaseAlgorithm, last: Path, cause: BaseException | None 
         ) from cause
 
 
-def attempt(step: Callable[[], object]) -> None:
-    """Take a step after an error, which an error of the step must not hide."""
+def attempt(step: Callable[[], object]) -> bool:
+    """Take a step after an error, which an error of the step must not hide; return if it worked."""
     try:
         step()
+        return True
     except Exception as error:
         warnings.warn(f"after the training ended by an error: {error}", UserWarning, stacklevel=2)
+        return False

@@ -59,9 +59,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
             config.stack or defaults.stack,
             hyperparameters,
             pixels,
-            pixel_range=used_range(
-                environment, config.backend, images_of(observation_space), pixels
-            ),
+            pixel_range=used_range(environment, config.backend, space, pixels),
         )
     count = config.episodic_count
     normalizes = hyperparameters.get("normalize_latents", not _has_scale(encoder))

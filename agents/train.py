@@ -232,11 +232,10 @@ class _Run:
         try:
             self._learn()
         except BaseException as error:
-            for step in self._ending():
-                attempt(step)
+            saved, *_ = [attempt(step) for step in self._ending()]
             # What a library raises of NaN names neither the cause nor a remedy.
             check_weights(self.model, self.path / "last", cause=error)
-            if isinstance(error, Exception):
+            if saved and isinstance(error, Exception):
                 words = f"\nwhat was done is saved: --resume --out {self.path} continues it"
                 tqdm.write(words, file=sys.stderr)
             raise

@@ -63,10 +63,7 @@ def takes_render_mode(name: str) -> bool:
     """Return whether what ``name`` names takes a render mode: an id does, a class need not."""
     module, _, target = name.rpartition(":")
     maker = getattr(_import(module, name), target, None) if module else None
-    try:
-        return not callable(maker) or bool(inspect.signature(maker).bind(render_mode=None))
-    except TypeError:
-        return False
+    return not callable(maker) or _misfit(maker, {"render_mode": None}) is None
 
 
 def registered_id(name: str) -> str:
@@ -146,12 +143,17 @@ def _import(module: str, name: str) -> Any:
 
 
 def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
-    if not options:
-        return
-    try:
-        inspect.signature(maker).bind(**options)
-    except TypeError as error:
+    if options and (error := _misfit(maker, options)) is not None:
         raise ValueError(
             f"{name} does not take the arguments {', '.join(options)} ({error}); rendering needs "
             "an argument render_mode"
         ) from error
+
+
+def _misfit(maker: Callable[..., Any], options: dict[str, Any]) -> TypeError | None:
+    """Return the error of a call of ``maker`` with ``options``; None if it takes them."""
+    try:
+        inspect.signature(maker).bind(**options)
+    except TypeError as error:
+        return error
+    return None

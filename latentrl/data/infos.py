@@ -23,8 +23,8 @@ def keep_any_infos(envs: VectorEnv[Any, Any, Any]) -> None:
             held = infos.get(key)
             if isinstance(held, np.ndarray) and not _fits(value, held):
                 infos[key] = _as_objects(held)
-            infos = add(envs, infos, {key: value}, index)
-        return infos
+        merged: dict[str, Any] = add(envs, infos, info, index)
+        return merged
 
     # A method of the object: the vector environment can be the user's own.
     envs._add_info = add_info  # type: ignore[assignment, method-assign]

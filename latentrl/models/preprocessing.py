@@ -162,7 +162,17 @@ class ImagePreprocessor(Preprocessor):
         self.set_range(*range_of(sample, self.declared))
 
     def set_range(self, low: Array, high: Array) -> None:
-        """Scale each channel from ``low`` to ``high``, ``(C,)``."""
+        """Scale each channel from ``low`` to ``high``, ``(C,)``.
+
+        Raises:
+            ValueError: there is not one finite range per channel, from a lower to a higher value.
+        """
+        finite = np.isfinite(low).all() and np.isfinite(high).all()
+        if not (low.shape == high.shape == self.low.shape and finite and (high > low).all()):
+            raise ValueError(
+                f"the range of {len(self.low)} channels has a lower and a higher value of each, "
+                f"got {low.tolist()} and {high.tolist()}"
+            )
         self.low.copy_(torch.as_tensor(low))
         self.high.copy_(torch.as_tensor(high))
 

@@ -13,10 +13,11 @@ from latentrl.types import Array, Encoder
 
 WINDOW = 4_096
 """Frames after which the cache looks at how many of them it had."""
-LEAST = 0.25
-"""Fraction of them below which it ends: a digest takes about a twentieth of an encoding."""
-MOST_BYTES = 2**26
-"""Size of the latents at which the cache starts anew."""
+LEAST = 0.5
+"""Fraction of them below which it ends. On one core a digest takes 0.07 of the time of an encoding
+at 84 x 84 pixels, and 0.38 at 240 x 240."""
+MOST_BYTES, ENTRY = 2**26, 300
+"""Size at which the cache starts anew, and bytes of an entry beside its latent."""
 
 
 class LatentCache:
@@ -60,7 +61,7 @@ class LatentCache:
         if self._seen >= WINDOW:
             self.active = self._found >= LEAST * self._seen
             self._seen = self._found = 0
-        if not self.active or len(self._latents) * size > MOST_BYTES:
+        if not self.active or len(self._latents) * (size + ENTRY) > MOST_BYTES:
             self._latents.clear()
 
 

@@ -42,9 +42,9 @@ class RangeCheck:
             values = pixels[..., channel]
             self._range = None
             warnings.warn(
-                f"frames have values from {values.min():g} to {values.max():g}, the encoder was "
-                f"pretrained on {low[channel]:g} to {high[channel]:g} and scales by them: latents "
-                "of such frames mean little. Pretrain on frames that show them",
+                f"frames have values from {values.min():g} to {values.max():g}, and are scaled by "
+                f"the range {low[channel]:g} to {high[channel]:g} of the frames before training: "
+                "what lies far outside is not encoded well. Pretrain on frames that show it",
                 UserWarning,
                 stacklevel=4,
             )

@@ -75,7 +75,7 @@ def test_it_ends_where_frames_do_not_repeat(counted, monkeypatch):
 
 
 def test_it_starts_anew_when_it_is_full(counted, monkeypatch):
-    monkeypatch.setattr(latent_cache, "MOST_BYTES", 3 * 4 * 4)
+    monkeypatch.setattr(latent_cache, "MOST_BYTES", 3 * (4 * 4 + latent_cache.ENTRY))
     model, sizes = counted
     cache = LatentCache()
     for numbers in ([1, 2, 3], [1, 2, 3], [3, 4], [4]):
