@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from agents.venv import newest_frames
 from latentrl import Frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.share.card import card_invariance, card_quality
-from latentrl.training.quality import quality
+from latentrl.training.quality import Quality, quality
 from latentrl.types import Array
 
 EVERY = 20
 """Steps of all environments between two samples at first, so that neighbours differ."""
 MOST = 256
 """Frames of all samples together beyond which every other sample is dropped."""
+ALIKE_DB = 1.0
+"""Loss of PSNR in dB up to which frames are reconstructed as well as those of the pretraining."""
 
 
 class FrameSample:
@@ -69,7 +72,7 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None
         return
     # Each is an episode of its own: what changes between frames far apart is not motion.
     sample = Frames(encoder.observation_space, [frames], np.arange(len(frames)))
-    problems = quality(encoder, sample).problems()
+    problems = _judged(quality(encoder, sample), known).problems()
     if problems:
         warnings.warn(
             f"the encoder was not pretrained on frames like these: {'; '.join(problems)}. "
@@ -77,3 +80,10 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None
             UserWarning,
             stacklevel=3,
         )
+
+
+def _judged(found: Quality, known: Quality) -> Quality:
+    """Return ``found`` without what only shows that frames vary less than those of before."""
+    if found.psnr < known.psnr - ALIKE_DB:
+        return found
+    return replace(found, explained=known.explained, used_dimensions=known.used_dimensions)

@@ -42,14 +42,22 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
         for fewer than 10 held-out frames.
 
     Warns:
-        UserWarning: the latents lack something that an agent may need.
+        UserWarning: the latents lack something that an agent may need, or the frames are too few
+            for the check.
     """
     scores = score_frames(model, history.validation)
     if scores is not None:
         model.metadata[FACTORS] = dataclasses.asdict(scores)
         save(model, path)
-    checkable = model.decoder is not None and is_image(model.observation_space)
-    if not checkable or len(history.validation) < LEAST_FRAMES:
+    if model.decoder is None or not is_image(model.observation_space):
+        return None
+    if len(history.validation) < LEAST_FRAMES:
+        warnings.warn(
+            f"what the latents keep is not checked: {len(history.validation)} distinct frames are "
+            f"held out, at least {LEAST_FRAMES} are needed; train on more frames that differ",
+            UserWarning,
+            stacklevel=2,
+        )
         return None
     measured = quality(model, history.validation)
     model.metadata[QUALITY] = dataclasses.asdict(measured)

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from latentrl.data.contract import check_rewards
 from latentrl.data.environment import check_inside
+from latentrl.data.infos import info_row
 from latentrl.types import Array
 from latentrl.utils.pipes import CLOSE_TIMEOUT, stop_workers
 from latentrl.wrappers.vector import final_indices
@@ -100,7 +101,7 @@ class GymnasiumVecEnv(VecEnv):
                 if mask is None or key in ("final_obs", "final_info"):
                     continue
                 for i in map(int, np.flatnonzero(mask)):
-                    rows[i][key] = _info_row(values, i)
+                    rows[i][key] = info_row(values, i)
         for row in rows:
             if "episode" in row and not _is_monitored(row["episode"]):
                 row["env_episode"] = row.pop("episode")
@@ -167,18 +168,6 @@ class GymnasiumVecEnv(VecEnv):
 def _is_monitored(value: Any) -> bool:
     """Whether an ``info["episode"]`` has the return and length that SB3 reads from it."""
     return isinstance(value, dict) and {"r", "l"} <= value.keys()
-
-
-def _info_row(values: Any, i: int) -> Any:
-    """Return the value of environment ``i``; the values of a dict may have masks of their own."""
-    if not isinstance(values, dict):
-        return values[i]
-    masks = values.keys() & {f"_{key}" for key in values}
-    return {
-        key: _info_row(value, i)
-        for key, value in values.items()
-        if key not in masks and (f"_{key}" not in masks or values[f"_{key}"][i])
-    }
 
 
 def _from_zero(space: spaces.Space[Any]) -> tuple[spaces.Space[Any], Any]:

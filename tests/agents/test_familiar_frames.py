@@ -57,6 +57,11 @@ def test_only_other_frames_give_a_warning(known, rng):
     assert warned(known, turned[:9]) == [], "they are too few"
 
 
+def test_frames_that_vary_little_are_no_others(known, rng):
+    alike = images(rng, 1).repeat(20, axis=0).astype(int) + rng.integers(0, 2, (20, 1, 1, 1))
+    assert warned(known, alike.astype(np.uint8)) == []
+
+
 def test_an_invariant_encoder_gives_none(known, rng):
     card = {"corruptions": [{"name": "hue_shift"}], "before": 0.0}
     known.metadata["invariance"] = {**card, "after": 0.9}

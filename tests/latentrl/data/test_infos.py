@@ -27,7 +27,15 @@ class Visits(Clock):
     def _info(self):
         places = np.arange(self.ident + self.time)
         mixed = None if self.time == 2 and self.ident else 0.5
-        return {"places": places, "even": np.arange(2), "mixed": mixed, "deep": {"in": places}}
+        return {
+            "places": places,
+            "even": np.arange(2),
+            "mixed": mixed,
+            "deep": {"in": places},
+            "score": self.ident / 2 if self.ident else 0,
+            "first_a_dict": self.ident or {"at": self.time},
+            "last_a_dict": {"at": self.time} if self.ident == 2 else 7.0,
+        }
 
 
 MAKERS = [functools.partial(Visits, ident) for ident in range(3)]
@@ -49,6 +57,9 @@ def test_each_environment_keeps_its_values(host):
         assert info["places"].tolist() == info["deep"]["in"].tolist() == [*range(ident + 2)]
         assert info["even"].tolist() == [0, 1]
         assert info["mixed"] == (None if ident else 0.5)
+        assert info["score"] == ident / 2
+        assert info["first_a_dict"] == (ident or {"at": 2})
+        assert info["last_a_dict"] == ({"at": 2} if ident == 2 else 7)
     *_, dones, _ = venv.step(np.zeros(3, int))
     assert dones.tolist() == [True, False, False]
     venv.close()
