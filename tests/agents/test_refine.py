@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from dataclasses import asdict, replace
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +23,7 @@ from agents.visited import pretraining_frames
 from envs import Environment, make_vector
 from latentrl.share.card import card_invariance
 from latentrl.training.invariance import r2
+from latentrl.training.quality import Quality
 from latentrl.training.refine import refined
 from tests.agents.small import small_config, tiny_train
 
@@ -79,6 +81,16 @@ def test_the_data_card_is_that_of_the_refined_encoder(frames, pretrained, short)
     few = frames[1].distinct().subset(np.arange(8))
     assert "quality" not in refine(carded, few, None).encoder.metadata, "too few to measure"
     assert carded.metadata["quality"] == {"explained": -1.0}
+
+
+def test_a_refined_encoder_that_lost_something_gives_a_warning(pretrained, short, monkeypatch):
+    good = Quality(0.9, None, 30.0, 20.0, used_dimensions=4, latent_dim=6, lost_detail=0.1)
+    monkeypatch.setattr("agents.refine.LEAST_FRAMES", 1)
+    monkeypatch.setattr("agents.refine.quality", lambda *_: replace(good, used_dimensions=0))
+    carded = copy.deepcopy(pretrained)
+    carded.metadata["quality"] = asdict(good)
+    with pytest.warns(UserWarning, match="the agent may miss something: the latents have collapsed"):
+        tiny_train(carded, refine_at=(64,))
 
 
 def test_an_invariant_encoder_is_refined_with_its_corruptions(frames, pretrained, monkeypatch):
