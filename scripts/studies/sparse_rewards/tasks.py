@@ -14,8 +14,8 @@ RESULTS = DOCS / "results" / "sparse_rewards"
 NO_BONUS = "none"
 SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
-IN_3D = ("temporal_distance", "token_counts", NO_BONUS)
-"""Bonuses of tasks in a 3D world: the first is what the default becomes there."""
+IN_3D = ("adaptive", "rnd", NO_BONUS)
+"""Bonuses of tasks in a 3D world: the default, which becomes ``temporal_distance``, and controls."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
 
@@ -89,22 +89,15 @@ TASKS = {
     ),
     "DoorKey-8x8-shifted": Task(
         SHIFTED.format("DoorKey-8x8"),
-        250_000,
+        430_000,
         3,
         bonuses=("token_counts", "reconstruction", "rnd", NO_BONUS),
         untuned=True,
     ),
-    "DoorKey-8x8-shifted-430k": Task(
-        SHIFTED.format("DoorKey-8x8"),
-        430_000,
-        3,
-        bonuses=("token_counts", "reconstruction", NO_BONUS),
-        untuned=True,
-    ),
     "DoorKey-8x8-shifted-random-encoder": Task(
         SHIFTED.format("DoorKey-8x8"),
-        250_000,
-        3,
+        430_000,
+        1,
         bonuses=("token_counts",),
         untuned=True,
         random_encoder=True,
