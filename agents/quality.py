@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import warnings
 from pathlib import Path
+
+from tqdm import tqdm
 
 from agents.pretrain_config import FLAGS_FILE
 from latentrl import History, save
@@ -42,8 +45,7 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
         for fewer than 10 held-out frames.
 
     Warns:
-        UserWarning: the latents lack something that an agent may need, or the frames are too few
-            for the check.
+        UserWarning: the latents lack something that an agent may need.
     """
     scores = score_frames(model, history.validation)
     if scores is not None:
@@ -52,11 +54,10 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
     if model.decoder is None or not is_image(model.observation_space):
         return None
     if len(history.validation) < LEAST_FRAMES:
-        warnings.warn(
+        tqdm.write(
             f"what the latents keep is not checked: {len(history.validation)} distinct frames are "
             f"held out, at least {LEAST_FRAMES} are needed; train on more frames that differ",
-            UserWarning,
-            stacklevel=2,
+            file=sys.stderr,
         )
         return None
     measured = quality(model, history.validation)
