@@ -41,9 +41,8 @@ from latentrl.utils.decoding import Between, decode
 from latentrl.utils.io import name_not_finite, read_tensors, write_tensors
 from latentrl.utils.signals import held_interrupts
 
-FORMAT = 4
-"""Format that is written. Format 2 has no stamp: its parts are files without one in their names.
-Format 3 lacks attributes that ``AlgorithmSpec.extra_state`` has now, which start from 0."""
+FORMAT = 3
+"""Format that is written. Format 2 has no stamp: its parts are files without one in their names."""
 OLDEST = 2
 WEIGHTS = "agent.safetensors"
 NOT_BUILT = (
@@ -196,14 +195,11 @@ def read_agent(folder: Path) -> tuple[AgentConfig, dict[str, torch.Tensor], dict
         raise FileNotFoundError(f"no agent at {folder}: it has no {WEIGHTS}")
     tensors, notes = read_tensors(file, "agent")
     notes = decode(dict[str, Any], notes, f"the header of {file}")
-    version = decode(int, notes.get("format"), f"format in {file}")
-    _check_format(folder, version)
+    _check_format(folder, decode(int, notes.get("format"), f"format in {file}"))
     _check_finite(tensors, folder)
     try:
         config = AgentConfig.from_json(decode(dict[str, Any], notes.get("config"), "its config"))
         check_stamp(notes)
-        if version < FORMAT:
-            notes = {**dict.fromkeys(find_algorithm(config.algo).extra_state, 0.0), **notes}
         for name in _attributes(config):
             decode(Count, notes.get(name), name)
     except ValueError as error:

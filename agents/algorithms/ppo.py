@@ -14,12 +14,11 @@ from latentrl.types import Array
 
 @ALGORITHMS.register("ppo")
 def ppo() -> AlgorithmSpec:
-    """Proximal policy optimization (Schulman et al. 2017, arXiv:1707.06347), as ``ScaledPPO``."""
+    """Proximal policy optimization (Schulman et al. 2017, arXiv:1707.06347)."""
     return AlgorithmSpec(
-        source="agents.algorithms.scaled_ppo:ScaledPPO",
+        source="stable_baselines3:PPO",
         action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
         hyperparams=HYPERPARAMS / "ppo.yml",
-        extra_state=("advantage_variance", "advantage_weight"),
         value=state_value,
     )
 

@@ -238,29 +238,13 @@ def test_files_of_something_else(saved_agent, encoder):
     ("number", "message"),
     [
         (1, "was written by latentrl 0.2 or older: train it again"),
-        (99, "has agent format 99, this version reads up to 4: update latentrl"),
+        (99, "has agent format 99, this version reads up to 3: update latentrl"),
     ],
 )
 def test_other_formats(number, message, saved_agent):
     write_tensors(saved_agent / WEIGHTS, {"x": torch.zeros(1)}, {"agent": {"format": number}})
     with pytest.raises(ValueError, match=message):
         read_agent(saved_agent)
-
-
-@pytest.mark.parametrize("algo", list(ALGORITHMS))
-def test_format_3_lacks_newer_attributes(algo, encoder, tmp_path):
-    config = small_config(algo, next(where for name, where in CASES if name == algo))
-    model, venv = trained(config, encoder, 64)
-    save_agent(tmp_path, config, model, venv)
-    _, tensors, notes = read_agent(tmp_path)
-    added = find_algorithm(algo).extra_state
-    old = {name: value for name, value in notes.items() if name not in added}
-    write_tensors(tmp_path / WEIGHTS, tensors, {"agent": {**old, "format": 3}})
-    assert [read_agent(tmp_path)[2][name] for name in added] == [0.0] * len(added)
-    write_tensors(tmp_path / WEIGHTS, tensors, {"agent": old})
-    if added:
-        with pytest.raises(ValueError, match=f"describes no agent: .*{added[0]}"):
-            read_agent(tmp_path)
 
 
 def test_which_agent_of_a_run_is_best(saved_agent):

@@ -135,9 +135,9 @@ def test_values_of_the_command_line_win():
         (["gamma.x:1"], r"hyperparameter 'gamma' is 0\.9, not a mapping with 'x'"),
         (
             ["policy_kwargs.nets:[4]"],
-            "policy_kwargs of ScaledPPO has no hyperparameter 'nets'; known: activation_fn, cell",
+            "policy_kwargs of PPO has no hyperparameter 'nets'; known: activation_fn, cell",
         ),
-        (["policy_kwargs:tanh"], "policy_kwargs of ScaledPPO must be a mapping, got 'tanh'"),
+        (["policy_kwargs:tanh"], "policy_kwargs of PPO must be a mapping, got 'tanh'"),
         (["policy_kwargs.cell_features:8"], "cell_features must be a mapping, got 8"),
         (
             ["policy_kwargs.cell_features.depth:8"],
