@@ -89,15 +89,22 @@ TASKS = {
     ),
     "DoorKey-8x8-shifted": Task(
         SHIFTED.format("DoorKey-8x8"),
-        430_000,
+        250_000,
         3,
         bonuses=("token_counts", "reconstruction", "rnd", NO_BONUS),
         untuned=True,
     ),
-    "DoorKey-8x8-shifted-random-encoder": Task(
+    "DoorKey-8x8-shifted-430k": Task(
         SHIFTED.format("DoorKey-8x8"),
         430_000,
-        1,
+        3,
+        bonuses=("token_counts", "reconstruction", NO_BONUS),
+        untuned=True,
+    ),
+    "DoorKey-8x8-shifted-random-encoder": Task(
+        SHIFTED.format("DoorKey-8x8"),
+        250_000,
+        3,
         bonuses=("token_counts",),
         untuned=True,
         random_encoder=True,
