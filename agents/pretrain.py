@@ -26,8 +26,8 @@ from agents.pretrain_config import (
     fit_config,
     is_open,
     model_options,
-    read_config,
     read_data,
+    resumed_config,
     run_name,
 )
 from agents.pretrain_images import write_images
@@ -126,10 +126,7 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     MODELS[config.model]  # an unknown name is an error before anything is read or collected
     path = _path_to_resume(config) if config.resume else config.out
     if config.resume and path:
-        saved = read_config(path)
-        given = config.invariant_to
-        further = saved.invariant_to if given is None else given
-        config = dataclasses.replace(saved, resume=True, device=config.device, invariant_to=further)
+        config = resumed_config(config, path)
     data = read_data(config)
     config = completed(config, data)
     return config, path or new_run("vae", config.env, config.model), data

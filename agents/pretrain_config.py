@@ -22,6 +22,7 @@ from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import MIN_SIDE, is_image
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
+from latentrl.utils.settings import check_same_settings
 
 PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
@@ -36,6 +37,8 @@ FLAGS_FILE = "pretraining.json"
 """File of the flags beside a model."""
 PATHS = ("data", "out")
 """Flags that name a file or a folder."""
+MAY_CHANGE = ("device", "invariant_to", "out", "resume")
+"""Flags in which the call that resumes a run may differ from the first one."""
 SUFFIXES = (".gz", ".npy", ".npz", *IMAGE_SUFFIXES, *TABLE_SUFFIXES)
 
 
@@ -273,6 +276,29 @@ def read_config(path: Path) -> PretrainConfig:
     before = {"store_original": True, "from_scratch": True}
     config: PretrainConfig = decode(PretrainConfig, {**before, **saved}, where)
     return dataclasses.replace(config, **paths)
+
+
+def resumed_config(config: PretrainConfig, path: Path) -> PretrainConfig:
+    """Return the saved flags of the run in ``path``, with those that ``config`` may change.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        ValueError: a flag that was given differs from the saved one, or the file is damaged.
+    """
+    saved = read_config(path)
+    known, defaults = as_json(saved), as_json(PretrainConfig())
+    # A flag that has its default value counts as not given: the saved one holds.
+    given = {
+        name: known[name] if value == defaults[name] else value
+        for name, value in as_json(config).items()
+    }
+    # The choice adds options of its own to those of the first call.
+    if set(given["option"]) <= set(known["option"]):
+        given["option"] = known["option"]
+    remedy = "resume it without the flag, or start a new run with another --out"
+    check_same_settings(known, given, f"the run in {path}", remedy, ignored=MAY_CHANGE)
+    further = saved.invariant_to if config.invariant_to is None else config.invariant_to
+    return dataclasses.replace(saved, resume=True, device=config.device, invariant_to=further)
 
 
 def _decode_path(value: Any, where: str) -> Path | None:

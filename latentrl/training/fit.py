@@ -16,7 +16,7 @@ from latentrl.models.stored import check_stored
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
-from latentrl.training.health import ACTIVE_VARIANCE, store_statistics
+from latentrl.training.health import ACTIVE_VARIANCE, latent_statistics
 from latentrl.training.pca import fit_pca
 from latentrl.training.resume import PREREQUISITE, RESUME_FILE
 from latentrl.training.trainer import Trainer
@@ -131,7 +131,7 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
         fit_pca(model, trainer.training, config.seed)
         trainer.log_epoch()
     else:
-        store_statistics(model, trainer.validation)
+        latent_statistics(model, trainer.described).store(model)
 
 
 def check_space(model: Autoencoder, frames: Frames) -> None:

@@ -106,12 +106,12 @@ def validate(model: Autoencoder, frames: Frames, step: int) -> tuple[Health, Lat
 
 
 @torch.inference_mode()
-def store_statistics(model: Autoencoder, frames: Frames) -> None:
-    """Write the statistics of the latents of ``frames`` into a model, with or without decoder."""
+def latent_statistics(model: Autoencoder, frames: Frames) -> LatentStatistics:
+    """Return the statistics of the latents of ``frames``, of a model with or without decoder."""
     statistics = LatentStatistics()
     for x in scaled_batches(model.eval(), frames):
         statistics.add(model.head(model.encoder(x)))
-    statistics.store(model)
+    return statistics
 
 
 @torch.no_grad()  # not inference mode, which forbids the gradient that some losses compute

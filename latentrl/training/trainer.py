@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from latentrl.data.frames import Frames, evenly_spaced
+from latentrl.data.joined import joined
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import changed_since
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
-from latentrl.training.health import Health, validate
+from latentrl.training.health import Health, latent_statistics, validate
 from latentrl.training.optimizer_state import adamw, gradient_step
 from latentrl.training.resume import Progress, read_progress, write_progress
 from latentrl.types import Array
@@ -32,6 +33,9 @@ FINITE_INTERVAL = 50
 """Gradient steps between two checks that the loss is finite, beside those of each validation."""
 VALIDATION_FRAMES = 512
 """Most held-out frames of one validation: more would take longer than the steps between two."""
+DESCRIBED_FRAMES = 64
+"""Least frames for statistics of latents; where fewer are held out, training frames complete them,
+because a few held-out ones can be unlike all others."""
 
 
 class Trainer:
@@ -49,6 +53,7 @@ class Trainer:
         """Prepare to train ``model`` in place; arguments as in ``fit``."""
         self.model, self.training = model, training
         self.validation = validation.subset(evenly_spaced(len(validation), VALIDATION_FRAMES))
+        self.described = _completed(self.validation, training)
         self.config, self.path, self.callbacks = config, path, callbacks
         self.steps_per_epoch = config.steps_per_epoch(len(training))
         self.total = config.total_steps(len(training))
@@ -185,6 +190,9 @@ class Trainer:
         """
         # Losses with a schedule are taken at its end, so that epochs compare.
         state, statistics = validate(self.model, self.validation, self.total)
+        if self.described is not self.validation:
+            statistics = latent_statistics(self.model, self.described)
+            state = dataclasses.replace(state, variance=statistics.variance())
         row = self._row(state)
         self.progress.rows.append(row)
         self.sums, self.progress.summed = {}, 0
@@ -238,6 +246,13 @@ class Trainer:
         assert self.path is not None
         state = read_progress(self.path, self.progress.recipe, self.model, self.optimizer)
         self.progress, self.best, self.sums = state
+
+
+def _completed(validation: Frames, training: Frames) -> Frames:
+    missing = DESCRIBED_FRAMES - len(validation)
+    if missing <= 0:
+        return validation
+    return joined(validation, training.subset(evenly_spaced(len(training), missing)))
 
 
 def _known(metrics: Mapping[str, float | None]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,32 @@ def test_an_encoder_becomes_invariant_to_a_corruption(tmp_path: Path, short: Non
         pretrain(resumed)
     again = lrl.load(tmp_path / "run", "cpu")
     np.testing.assert_array_equal(again.encode(images), saved.encode(images))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"steps": 30}, "has steps=20, the call has steps=30: resume it without the flag"),
+        ({"model": "ae"}, "has model=vae, the call has model=ae: "),
+        ({"seed": 9}, "has seed=0, the call has seed=9: "),
+        ({"option": ("backbone={name: conv}",)}, r"has option=\['backbone={name: linear}'\]"),
+    ],
+)
+def test_a_run_is_resumed_with_its_own_flags(
+    flags: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    np.save(
+        tmp_path / "images.npy",
+        np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8),
+    )
+    network = {"latent_dim": 3, "option": ("backbone={name: linear}",), "steps": 20}
+    where = {"data": tmp_path / "images.npy", "out": tmp_path / "run"}
+    config = PretrainConfig(model="vae", **where, **network)
+    pretrain(config)
+    with pytest.raises(ValueError, match=message):
+        pretrain(dataclasses.replace(config, resume=True, **flags))
+    pretrain(dataclasses.replace(config, resume=True))
+    pretrain(PretrainConfig(out=tmp_path / "run", resume=True))
 
 
 def test_a_finished_encoder_can_become_invariant(tmp_path: Path, short: None) -> None:

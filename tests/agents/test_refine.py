@@ -89,7 +89,9 @@ def test_a_refined_encoder_that_lost_something_gives_a_warning(pretrained, short
     monkeypatch.setattr("agents.refine.quality", lambda *_: replace(good, used_dimensions=0))
     carded = copy.deepcopy(pretrained)
     carded.metadata["quality"] = asdict(good)
-    with pytest.warns(UserWarning, match="the agent may miss something: the latents have collapsed"):
+    with pytest.warns(
+        UserWarning, match="the agent may miss something: the latents have collapsed"
+    ):
         tiny_train(carded, refine_at=(64,))
 
 

@@ -15,7 +15,7 @@ NO_BONUS = "none"
 SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
 IN_3D = ("adaptive", "rnd", NO_BONUS)
-"""Bonuses of tasks in a 3D world: the default, which becomes ``temporal_distance``, and controls."""
+"""Bonuses of tasks in a 3D world: the default, which switches there, and controls."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 import latentrl as lrl
 from latentrl.models.arrays import CHUNK
-from latentrl.training.health import store_statistics
+from latentrl.training.health import latent_statistics
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def linear(vectors: Any) -> lrl.Autoencoder:
     """Principal components and latent statistics of all vectors but the validation ones."""
     model = lrl.pca((8,), 3)
     lrl.fit(model, vectors, progress=False)
-    store_statistics(model, lrl.as_frames(vectors).split(0.1, 0)[0])
+    latent_statistics(model, lrl.as_frames(vectors).split(0.1, 0)[0]).store(model)
     return model
 
 

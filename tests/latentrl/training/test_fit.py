@@ -190,11 +190,19 @@ def test_a_random_model_keeps_its_weights(vectors: Any) -> None:
 def test_without_gradient_steps_the_weights_stay_and_statistics_are_measured(images: Any) -> None:
     model = lrl.beta_vae(images.shape[1:], 64, backbone={"name": "spatial"})
     before = [p.clone() for p in model.parameters()]
-    history = run(model, images, config=settings(steps=0))
+    history = run(model, images, config=settings(steps=0, validation=0.5))
     assert (history.epochs, history.best_step, model.fitted) == ([], 0, True)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     found = model.encode(history.validation[:]).std(0)
     np.testing.assert_allclose(model.latent_std, found, atol=1e-6)
+
+
+def test_four_images_are_no_collapse() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    model = lrl.ae((16, 16, 3), 8, backbone={"name": "linear"})
+    history = run(model, images, config=settings(steps=20, batch_size=4))
+    assert len(history.validation) == 1
+    assert history.epochs[-1]["active_units"] > 0
 
 
 def test_a_solved_model_has_a_history(vectors: Any, tmp_path: Path) -> None:

@@ -10,10 +10,18 @@ import pytest
 import torch
 
 import latentrl as lrl
+from latentrl.data.frames import evenly_spaced
 from latentrl.models import make
 from latentrl.models.autoencoder import QUANTILES
 from latentrl.models.losses import LOSSES
-from latentrl.training.health import latent_order, psnr, ssim, store_statistics, validate
+from latentrl.training.health import (
+    ACTIVE_VARIANCE,
+    latent_order,
+    latent_statistics,
+    psnr,
+    ssim,
+    validate,
+)
 
 
 def similarity(a: Any, b: Any) -> float:
@@ -105,7 +113,7 @@ def test_deterministic_latents_have_no_kl_and_vectors_no_ssim(vectors: Any) -> N
 def test_statistics_are_those_of_the_latents(fitted: lrl.Autoencoder, images: Any) -> None:
     frames = lrl.as_frames(images[:50])
     model = lrl.vae((32, 32, 3), 6, backbone=fitted.config.backbone)
-    store_statistics(model, frames)
+    latent_statistics(model, frames).store(model)
     latents = model.encode(images[:50])
     np.testing.assert_allclose(model.latent_mean, latents.mean(0), atol=1e-5)
     np.testing.assert_allclose(model.latent_std, latents.std(0), atol=1e-5)
@@ -115,9 +123,22 @@ def test_statistics_are_those_of_the_latents(fitted: lrl.Autoencoder, images: An
     np.testing.assert_allclose(model.latent_kl, lrl.health(model, frames).kl, atol=1e-5)
 
 
-def test_fit_stores_the_statistics_of_held_out_frames(fitted: lrl.Autoencoder, images: Any) -> None:
-    _, validation = lrl.as_frames(images).split(0.1, 0)
-    np.testing.assert_allclose(fitted.latent_mean, fitted.encode(validation[:]).mean(0), atol=1e-4)
+@pytest.mark.parametrize(("validation", "described"), [(0.5, 100), (0.02, 64)])
+def test_fit_stores_the_statistics_of_enough_frames(
+    validation: float, described: int, images: Any
+) -> None:
+    model = lrl.pca((32, 32, 3), 6)
+    config = lrl.FitConfig(validation=validation)
+    history = lrl.fit(model, images, config, progress=False)
+    # Few held-out frames, which can be unlike all others, are completed by training frames.
+    missing = described - len(history.validation)
+    added = history.training.subset(evenly_spaced(len(history.training), missing))
+    latents = model.encode(np.concatenate([history.validation[:], added[:]]))
+    assert len(latents) == described
+    np.testing.assert_allclose(model.latent_mean, latents.mean(0), atol=1e-4)
+    np.testing.assert_allclose(model.latent_std, latents.std(0), atol=1e-4)
+    active = (latents.var(0) > ACTIVE_VARIANCE).sum()
+    assert history.epochs[-1]["active_units"] == active
 
 
 def test_informative_dimensions_come_first(fitted: lrl.Autoencoder, vectors: Any) -> None:
@@ -135,7 +156,7 @@ def test_validation_equals_separate_passes(name: str, vectors: Any) -> None:
     expected = lrl.health(model, frames, corrupted=True)
     assert (state.loss, state.psnr) == (expected.loss, expected.psnr)
     np.testing.assert_array_equal(state.variance, expected.variance)
-    store_statistics(model, frames)
+    latent_statistics(model, frames).store(model)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     statistics.store(model)
     for key, value in model.state_dict().items():
