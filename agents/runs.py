@@ -38,6 +38,12 @@ def make_run(kind: str, env_id: str, name: str) -> Path:
             return path
 
 
+def tensorboard_command(path: Path) -> list[str]:
+    """Return the command that shows the curves of a run, beside those of other runs if it can."""
+    beside_others = path.resolve().is_relative_to(RUNS.resolve())
+    return ["tensorboard", "--logdir", str(RUNS if beside_others else path)]
+
+
 def newest_run(kind: str, env_id: str, marker: str, name: str = "*") -> Path | None:
     """Return the newest run that has a file ``marker``, None where there is none.
 

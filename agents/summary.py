@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from agents.config import AgentConfig
 from agents.describe import describe_hyperparameters
 from agents.play import Evaluation
 from agents.quality import describe_explained
+from agents.runs import tensorboard_command
 from agents.train_config import TrainConfig
 from agents.venv import gymnasium_of
 from envs import family_of
 from envs.make import backend_of
+from latentrl.cli.plugins import shell_line
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.share.card import card_quality
 from latentrl.types import describe_space
@@ -155,7 +156,7 @@ def describe_result(result: Trained) -> str:
         *validation_table({"best": result.best, "last": result.last}),
         f"folder: {result.path}",
         "next:",
-        *(f"  {shlex.join(words)}" for words in next_commands(result)),
+        *(f"  {shell_line(words)}" for words in next_commands(result)),
     ]
     return "\n".join(lines)
 
@@ -200,14 +201,24 @@ def next_commands(result: Trained) -> list[list[str]]:
         mode = ["--deterministic" if deterministic else "--no-deterministic"]
     # Episodes without an end last until the evaluation cuts them.
     episodes = "100" if result.best is None or not result.best.cut else "10"
-    # A module that only the agent's folder names is not imported.
-    named = ["--env", env_id] if ":" in env_id else []
+    named = named_module(env_id)
     evaluate = ["python", "scripts/evaluate_agent.py", "--agent", str(result.path)]
     commands = [
-        ["tensorboard", "--logdir", "runs"],
+        tensorboard_command(result.path),
         [*evaluate, "--episodes", episodes, "--backend", backend, *mode, *named],
     ]
     if backend == "gymnasium":
         video = ["--video", str(result.path / "episode.mp4")]
         commands.append([*evaluate, "--episodes", "1", *mode, *named, *video])
     return commands
+
+
+def resume_command(path: Path, env_id: str) -> str:
+    """Return the command that continues a run, for the user to copy."""
+    words = ["python", "scripts/train_agent.py", "--resume", "--out", str(path)]
+    return shell_line([*words, *named_module(env_id)])
+
+
+def named_module(env_id: str) -> list[str]:
+    """Return the flag that names an environment's module, which its folder alone cannot import."""
+    return ["--env", env_id] if ":" in env_id else []

@@ -30,7 +30,7 @@ from agents.quality import warn_if_interrupted, warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
 from agents.sparse_rewards import SparseRewards
-from agents.summary import Trained, describe_run
+from agents.summary import Trained, describe_run, resume_command
 from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
 from agents.venv import build_monitored, build_venv, remove_novelty
@@ -236,7 +236,8 @@ class _Run:
             # What a library raises of NaN names neither the cause nor a remedy.
             check_weights(self.model, self.path / "last", cause=error)
             if saved and isinstance(error, Exception):
-                words = f"\nwhat was done is saved: --resume --out {self.path} continues it"
+                command = resume_command(self.path, self.agent.environment.id)
+                words = f"\nwhat was done is saved. Continue with\n  {command}"
                 tqdm.write(words, file=sys.stderr)
             raise
         for step in self._ending():

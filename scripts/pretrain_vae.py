@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from agents.pretrain import PretrainConfig, Pretrained, pretrain
 from agents.pretrain_config import environment_of, kind, may_be_grey, reading_flags
 from agents.quality import describe_factors, describe_invariance, describe_quality
-from agents.runs import newest_run
+from agents.runs import newest_run, tensorboard_command
 from latentrl import Autoencoder
 from latentrl.cli import suggestions
+from latentrl.cli.plugins import shell_line
 from latentrl.models.preprocessing import is_image
 from scripts.cli import run
 
@@ -45,8 +45,8 @@ def report(result: Pretrained) -> None:
     for image in result.images:
         print(f"  {image}")
     print("next:")
-    for words in [["tensorboard", "--logdir", "runs"], *next_commands(result)]:
-        print(f"  {shlex.join(words)}")
+    for words in [tensorboard_command(result.path), *next_commands(result)]:
+        print(f"  {shell_line(words)}")
 
 
 def _metrics(model: Autoencoder, row: dict[str, float]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import inspect
 import json
 import sys
@@ -17,6 +16,7 @@ import gymnasium as gym
 import tyro
 import yaml
 
+from latentrl.cli.plugins import import_plugin
 from latentrl.utils.signals import orderly_interrupts
 
 Config = TypeVar("Config")
@@ -108,21 +108,8 @@ def _fail(error: Exception) -> None:
 def _import_plugins(arguments: list[str]) -> list[str]:
     modules, others = _take("--plugin MODULE", arguments)
     for module in modules:
-        _import_plugin(module)
+        import_plugin(module)
     return others
-
-
-def _import_plugin(module: str) -> None:
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        # A plugin that is there and fails to import another module keeps its traceback.
-        if error.name != module and not module.startswith(f"{error.name}."):
-            raise
-        raise ValueError(
-            f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
-            "sys.path, named without .py"
-        ) from error
 
 
 def _expand_config(arguments: list[str]) -> list[str]:

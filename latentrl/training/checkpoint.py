@@ -134,7 +134,9 @@ def _build(description: Description, weights: Mapping[str, Tensor], where: str) 
         with torch.device("meta"):
             expected = Autoencoder(decoded).state_dict()
     except ValueError as error:
-        raise ValueError(f"{where} describes no model: {error}") from error
+        own = "; import the module of a part of your own first, or add --plugin MODULE"
+        hint = own if str(error).startswith("unknown ") else ""
+        raise ValueError(f"{where} describes no model: {error}{hint}") from error
     if description.format == OLDEST:
         weights = {**weights, **_lacking(weights, space_from_json(decoded.space))}
     check_weights(weights, expected, where)

@@ -59,8 +59,10 @@ def test_state_is_saved_when_an_environment_fails(algo, name, n_envs, encoder, c
     with pytest.raises(FAILURES):
         failing_train(encoder, env, algo, n_envs=n_envs)
     assert read_agent(last_of(env, algo))[2]["timesteps"] == 40 * n_envs
-    words = f"what was done is saved: --resume --out {last_of(env, algo).parent} continues it"
-    assert words in capsys.readouterr().err
+    command = (
+        f"python scripts/train_agent.py --resume --out {last_of(env, algo).parent} --env {env}"
+    )
+    assert f"what was done is saved. Continue with\n  {command}\n" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:after the training ended by an error")

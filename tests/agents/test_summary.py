@@ -12,6 +12,7 @@ import pytest
 import latentrl as lrl
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.play import Evaluation
+from agents.runs import tensorboard_command
 from agents.summary import (
     WIDTH,
     aligned,
@@ -151,6 +152,7 @@ def test_fewer_episodes_are_evaluated_where_some_have_no_end(cut, episodes):
 def test_commands_name_the_policy_and_the_module_of_a_user(env_id):
     board, evaluate, video = next_commands(trained(env_id))
     assert board == ["tensorboard", "--logdir", "runs"]
+    assert tensorboard_command(Path("else/mine")) == ["tensorboard", "--logdir", "else/mine"]
     for words in (evaluate, video):
         assert words[:4] == ["python", "scripts/evaluate_agent.py", "--agent", "runs/mine"]
         assert "--no-deterministic" in words

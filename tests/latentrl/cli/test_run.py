@@ -9,6 +9,7 @@ import gymnasium as gym
 import pytest
 import tyro
 
+from latentrl.cli import plugins
 from latentrl.cli.run import plain_warnings, run
 from latentrl.utils.registry import Registry
 
@@ -60,6 +61,7 @@ def command(tmp_path, monkeypatch):
 def plugin(tmp_path, monkeypatch):
     """Write a module that registers a name; both are removed after the test."""
     monkeypatch.setattr(NAMES, "_parts", {})
+    monkeypatch.setattr(plugins, "IMPORTED", [])
     written = []
 
     def write(module, name):
@@ -167,6 +169,10 @@ def test_plugins_register_names(arguments, command, plugin, tmp_path):
     (tmp_path / "mine.yaml").write_text("plugin: [first_names, second_names]\nrate: 1\n")
     assert command(*arguments).name == "none"
     assert list(NAMES) == ["first", "second"]
+    named = " ".join(f"--plugin {module}" for module in plugins.IMPORTED)
+    assert sorted(named.split()[1::2]) == ["first_names", "second_names"]
+    assert plugins.shell_line(["python", "a b.py"]) == f"python 'a b.py' {named}"
+    assert plugins.shell_line(["tensorboard"]) == "tensorboard"
 
 
 def test_help_lists_registered_names_and_the_common_flags(command, plugin, capsys):

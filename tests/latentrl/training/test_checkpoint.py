@@ -18,6 +18,7 @@ from gymnasium import spaces
 from safetensors.torch import save_file
 
 import latentrl as lrl
+from latentrl.models.backbones.base import BACKBONES
 from latentrl.training import checkpoint
 from latentrl.training.checkpoint import check_observation_space, load_shared
 from latentrl.utils.device import pick_device
@@ -272,3 +273,10 @@ def test_devices() -> None:
             ValueError, match=f"device '{name}' cannot be used here; try 'auto' or 'cpu'"
         ):
             pick_device(name)
+
+
+def test_a_part_that_is_not_registered_names_the_remedy(tmp_path: Path, monkeypatch: Any) -> None:
+    lrl.save(lrl.ae((4,), 2, backbone={"name": "mlp"}), tmp_path)
+    monkeypatch.delitem(BACKBONES._parts, "mlp")
+    with pytest.raises(ValueError, match=r"unknown backbone 'mlp'; .*, or add --plugin MODULE"):
+        lrl.load(tmp_path)

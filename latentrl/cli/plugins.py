@@ -1,0 +1,36 @@
+"""Modules of a user, which ``--plugin`` imports, and commands that name them again."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+IMPORTED: list[str] = []
+"""Plugins of this process, in the order of their imports."""
+
+
+def import_plugin(module: str) -> None:
+    """Import a module from the current folder or ``sys.path``.
+
+    Raises:
+        ValueError: there is no such module.
+    """
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A plugin that is there and fails to import another module keeps its traceback.
+        if error.name != module and not module.startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
+            "sys.path, named without .py"
+        ) from error
+    IMPORTED.append(module)
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Return a command for the user to copy; one of Python has the plugins of this process."""
+    plugins = IMPORTED if words[0] == "python" else []
+    return shlex.join([*words, *(word for module in plugins for word in ("--plugin", module))])
