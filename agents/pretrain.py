@@ -160,6 +160,7 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
     pick_device(config.device)
     fit_config(config)
     space = _observation_space(config) if data is None else data.observation_space
+    config = _with_latent_dim(config, space)
     model = build_model(config, space, from_environment=_from_environment(data))
     if config.invariant_to is not None:
         check_corruptible(model, parse_specs(config.invariant_to))
@@ -198,14 +199,20 @@ def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
 
 def _observation_space(config: PretrainConfig) -> spaces.Box:
     space = _box(config, probe(describe(config), config.backend)[0])
-    latent_dim = config.latent_dim or default_latent_dim(config.model)
-    if len(space.shape) == 1 and space.shape[0] < latent_dim:
+    if len(space.shape) == 1 and space.shape[0] < (config.latent_dim or 1):
         raise ValueError(
             f"{config.env} has vectors of {space.shape[0]} values, fewer than "
-            f"latent_dim={latent_dim}; add --from-render to learn from rendered images, or "
+            f"latent_dim={config.latent_dim}; add --from-render to learn from rendered images, or "
             "a smaller --latent-dim"
         )
     return space
+
+
+def _with_latent_dim(config: PretrainConfig, space: spaces.Box) -> PretrainConfig:
+    """Fill in at most half the values of a vector; latents of images are chosen elsewhere."""
+    if len(space.shape) != 1 or config.latent_dim is not None:
+        return config
+    return dataclasses.replace(config, latent_dim=default_latent_dim(config.model, space))
 
 
 def _box(config: PretrainConfig, space: spaces.Space[Any]) -> spaces.Box:
@@ -235,7 +242,8 @@ def collect_frames(config: PretrainConfig) -> Frames:
     """Collect frames into a store that other runs with the same flags share.
 
     Raises:
-        ValueError: the store there has frames of another environment, or the disk has no room.
+        ValueError: the store there has frames of another environment, the disk has no room, or all
+            frames are equal.
     """
     environment = describe(config)
     envs = make_vector(environment, ENVS_TO_COLLECT, backend=config.backend, seed=config.seed)
@@ -246,7 +254,7 @@ def collect_frames(config: PretrainConfig) -> Frames:
         resize = None if stored is None else stored.stored(space)
         path = env_folder("frames", config.env) / store_name(environment, config.seed, resize)
         check_room(path, MOST * count, space if resize is None else resize.space)
-        return collect(
+        frames = collect(
             envs,
             count,
             path,
@@ -255,8 +263,19 @@ def collect_frames(config: PretrainConfig) -> Frames:
             seed=config.seed,
             preprocessing=stored,
         )
+        _check_moving(frames, config.env)
+        return frames
     finally:
         envs.close(timeout=CLOSE_TIMEOUT)
+
+
+def _check_moving(frames: Frames, env_id: str) -> None:
+    first = frames[0]
+    if all((batch == first).all() for batch in frames.batches()):
+        raise ValueError(
+            f"all {len(frames):,} frames of {env_id} are equal: an episode may begin with a still "
+            "screen, or actions change nothing that is observed; collect more with --frames"
+        )
 
 
 def _count(config: PretrainConfig, space: spaces.Box) -> int:

@@ -111,8 +111,15 @@ def _check_range(images: Any, where: str) -> None:
     if low < 0 or high > 1 + TOLERANCE:
         raise ValueError(
             f"float images must lie in [0, 1], those of {where} go from {low:g} to {high:g}; "
-            "for 0..255 use uint8, or fit a model of their Box"
+            f"{_to_unit_range(low, high)}for 0..255 use uint8; in Python, "
+            "space=gymnasium.spaces.Box(low, high, shape, np.float32) declares another range"
         )
+
+
+def _to_unit_range(low: float, high: float) -> str:
+    if not high > low:
+        return ""
+    return f"scale them by (images - {low:g}) / {high - low:g}; ".replace("- -", "+ ")
 
 
 def check_observations(

@@ -293,8 +293,9 @@ def _opened(source: Array | str | Path, array: str | None) -> tuple[Source, str]
         return source, "an array"
     if isinstance(source, str | PathLike):
         return open_source(source, array), str(source)
+    remedy = "np.stack(list(...))" if hasattr(source, "__next__") else "np.asarray"
     raise TypeError(
-        f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try np.asarray"
+        f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try {remedy}"
     )
 
 

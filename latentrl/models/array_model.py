@@ -86,7 +86,10 @@ class ArrayModel(nn.Module):
         return self._map(self._decode, check_latents(latents, self.latent_dim), (self.latent_dim,))
 
     def reconstruct(self, observations: Array) -> Array:
-        """Return ``decode(encode(observations))`` in one pass; same arguments and errors."""
+        """Return ``decode(encode(observations))`` in one pass; same arguments and errors.
+
+        Images have the size of ``output_space``, to which preprocessing resizes and crops them.
+        """
         self.require_decoder()
         return self._map_observations(lambda x: self._decode(self._encode(x)), observations)
 

@@ -104,7 +104,7 @@ def _within(images: Array, space: spaces.Box) -> Array:
     if outside > TOLERANCE:
         raise ValueError(
             f"images of {describe_space(space)} {describe_outside(batch, space)}: scale them to "
-            "that range"
+            "that range, or clip what noise adds"
         )
     if outside == 0:
         return images
@@ -120,7 +120,9 @@ def _finite(array: Array, what: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"expected numbers, got {what} of dtype {array.dtype}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{what} contain NaN or infinity")
+        first = np.isfinite(array.reshape(len(array), -1)).all(1).argmin()
+        where = f", first in row {first}" if array.ndim > 1 else ""
+        raise ValueError(f"{what} contain NaN or infinity{where}")
     # Times in seconds since 1970 need their digits until the mean is subtracted.
     return array.astype(
         np.float32 if np.can_cast(array.dtype, np.float32) else np.float64, copy=False

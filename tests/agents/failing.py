@@ -45,3 +45,15 @@ class Raising(Failing):
 class Dying(Failing):
     def fail(self, reward):
         os._exit(3)
+
+
+class Still(PixelReach):
+    """Shows a black screen."""
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed, options=options)
+        return observation * 0, info
+
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return observation * 0, *rest

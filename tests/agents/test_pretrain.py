@@ -51,7 +51,8 @@ def test_flags_are_checked_before_frames_are_collected(tmp_path):
         "frames must be at least 2, got 1": {"frames": 1},
         "device 'cuda:7' cannot be used here": {"device": "cuda:7"},
         "has vectors of 4 values, fewer than latent_dim=32; add --from-render": {
-            "env": "CartPole-v1"
+            "env": "CartPole-v1",
+            "latent_dim": 32,
         },
         r"has observations Discrete\(16\); add --from-render to learn from rendered images": {
             "env": "FrozenLake-v1"
@@ -130,3 +131,17 @@ def test_frames_that_cannot_be_learned_leave_no_run(tmp_path):
         pretrain(PretrainConfig(**flags))
     assert (tmp_path / "mine" / "notes.txt").exists(), "a folder of the user's own is kept"
     assert not (tmp_path / "mine" / "pretraining.json").exists()
+
+
+def test_vectors_of_an_environment_have_at_most_half_as_many_latents(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = pretrain(PretrainConfig("CartPole-v1", frames=200, steps=5))
+    assert result.model.latent_dim == 2
+
+
+def test_frames_that_are_all_equal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"all 64 frames of .*:Still are equal: an episode"
+    ):
+        pretrain(PretrainConfig("tests.agents.failing:Still", frames=32))

@@ -66,11 +66,15 @@ EXPECTED = (
         ),
         (
             np.full((2, 16, 16, 3), 200.0),
-            r"must lie in \[0, 1\], those of an array go from 200 to 200; .* use uint8, or fit a",
+            r"must lie in \[0, 1\], those of an array go from 200 to 200; .* uint8; in Python, ",
         ),
         (
             np.full((2, 16, 16, 3), -0.5),
-            r"float images must lie in \[0, 1\], those of an array go from -0.5 to -0.5",
+            r"must lie in \[0, 1\], those of an array go from -0.5 to -0.5; for 0..255",
+        ),
+        (
+            np.linspace(-1, 2, 2 * 16 * 16 * 3).reshape(2, 16, 16, 3),
+            r"go from -1 to 2; scale them by \(images \+ 1\) / 3; for 0..255 use uint8",
         ),
         (
             np.zeros((2, 16, 16, 3), int),

@@ -154,6 +154,8 @@ def test_other_types_are_refused(images: Any) -> None:
         TypeError, match=r"expected Frames, a NumPy array or a path, got list; try np.asarray"
     ):
         lrl.as_frames(list(images))
+    with pytest.raises(TypeError, match=r"got list_iterator; try np.stack\(list\(\.\.\.\)\)"):
+        lrl.as_frames(iter(list(images)))
 
 
 def test_distinct_keeps_the_first_of_equal_observations() -> None:

@@ -262,6 +262,10 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
     model = lrl.ae((8,), 3)
     with pytest.raises(ValueError, match="observations contain NaN or infinity"):
         model.encode(np.full((2, 8), value))
+    rows = np.zeros((5, 8))
+    rows[3, 1] = value
+    with pytest.raises(ValueError, match="observations contain NaN or infinity, first in row 3"):
+        model.encode(rows)
     with pytest.raises(ValueError, match="latents contain NaN or infinity"):
         model.decode(np.full((2, 3), value))
 
