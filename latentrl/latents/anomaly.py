@@ -282,8 +282,6 @@ class AnomalyDetector(OutlierEstimator):
 def default_model(space: spaces.Box, seed: int = 0) -> Autoencoder:
     """Return the untrained ``ae`` that ``AnomalyDetector.fit`` trains: eight values per latent."""
     latents = min(MAX_LATENTS, max(1, math.prod(space.shape) // COMPRESSION))
-    # Windows have one length: fully connected layers train several times as fast as recurrent ones.
-    backbone = None if is_image(space) else "mlp"
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        return ae(space, latents, backbone=backbone)
+        return ae(space, latents)

@@ -24,7 +24,7 @@ MODELS = {
     ),
     "mlp": lambda: lrl.vae((8,), latent_dim=4),
     "linear": lambda: lrl.pca((16, 16), latent_dim=4),
-    "recurrent": lambda: lrl.ae(SEQUENCES, latent_dim=4),
+    "recurrent": lambda: lrl.ae(SEQUENCES, latent_dim=4, backbone={"name": "recurrent"}),
     "fsq": lambda: lrl.fsq_ae((32, 32, 3), latent_dim=4, backbone=SMALL),
     "codebook": lambda: lrl.qlae((32, 32, 3), latent_dim=4, backbone=SMALL),
     "binary": lambda: lrl.binary_ae((32, 32, 3), latent_dim=4, backbone=SMALL),
