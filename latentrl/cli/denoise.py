@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,13 @@ class Denoise(DataVerb):
         clean = data if self.corrupt else self.read(self.clean, model) if self.clean else None
         if clean is not None and len(clean) != len(data):
             raise ValueError(f"{self.clean} has {len(clean)} observations, {self.data} {len(data)}")
+        if not (model.corruptions or self.corrupt):
+            warnings.warn(
+                f"the model in {self.model} was trained without corruptions, and can keep what it "
+                "should remove: train a denoising_ae",
+                UserWarning,
+                stacklevel=2,
+            )
         corrupted = self._corrupted(data, model, output) if self.corrupt else data
         errors = Errors(model)
         restored = _restored(model, corrupted, clean, errors)

@@ -97,14 +97,14 @@ TASKS = {
     "DoorKey-8x8-shifted-430k": Task(
         SHIFTED.format("DoorKey-8x8"),
         430_000,
-        3,
+        5,
         bonuses=("token_counts", "reconstruction", NO_BONUS),
         untuned=True,
     ),
     "DoorKey-8x8-shifted-random-encoder": Task(
         SHIFTED.format("DoorKey-8x8"),
         250_000,
-        3,
+        1,
         bonuses=("token_counts",),
         untuned=True,
         random_encoder=True,

@@ -59,6 +59,11 @@ def test_list_of_corruptions_with_and_without_parameters(models, tmp_path, use):
     assert np.load(tmp_path / "corrupted.npy").std() < IMAGES.std()
 
 
+def test_a_model_that_learned_no_restoration_gives_a_warning(models, tmp_path, use):
+    with pytest.warns(UserWarning, match="trained without corruptions, and can keep what it"):
+        use("denoise", models / "vae", "--data", models / "digits.npz", "--out", tmp_path)
+
+
 def test_greyscale_corruption_of_colour_images(tmp_path, use):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     np.save(tmp_path / "colour.npy", images)
