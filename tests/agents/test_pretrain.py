@@ -141,7 +141,5 @@ def test_vectors_of_an_environment_have_at_most_half_as_many_latents(tmp_path, m
 
 def test_frames_that_are_all_equal(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"all 64 frames of .*:Still are equal: an episode"
-    ):
+    with pytest.raises(ValueError, match=r"all 64 frames of .*:Still are equal: an episode"):
         pretrain(PretrainConfig("tests.agents.failing:Still", frames=32))

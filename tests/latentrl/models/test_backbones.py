@@ -74,9 +74,7 @@ def test_other_shapes_are_refused() -> None:
         ValueError, match=r"'conv' is for images \(C, H, W\), not inputs of shape \(5,\); use 'mlp'"
     ):
         BACKBONES.build({"name": "conv"}).encoder((5,), 7)
-    with pytest.raises(
-        ValueError, match=r"backbone 'conv' is for images .* \(12, 4\); use 'mlp'"
-    ):
+    with pytest.raises(ValueError, match=r"backbone 'conv' is for images .* \(12, 4\); use 'mlp'"):
         BACKBONES.build({"name": "conv"}).decoder(4, (12, 4))
     with pytest.raises(
         ValueError,
