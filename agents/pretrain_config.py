@@ -71,8 +71,9 @@ class PretrainConfig:
     """Use the defaults of any environment, not those that are tuned for this one."""
     latent_dim: int | None = None
     """Values of a latent; if not given, the default of the environment, a choice from the frames
-    (beta_vae on images) or the model's default, and on data of your own at most half as many as an
-    observation has. Any value, such as 32, gives a beta_vae one vector for the whole image."""
+    (beta_vae on images) or the model's default, and of vectors and data of your own at most half
+    as many as an observation has. Any value, such as 32, gives a beta_vae one vector for the whole
+    image."""
     beta: float | None = None
     """Weight of the KL divergence, or of the total correlation of a beta_tcvae; if not given, the
     default of the environment, 0.1 for a chosen encoder, or the model's default."""

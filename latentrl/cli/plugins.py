@@ -27,7 +27,8 @@ def import_plugin(module: str) -> None:
             f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
             "sys.path, named without .py"
         ) from error
-    IMPORTED.append(module)
+    if module not in IMPORTED:
+        IMPORTED.append(module)
 
 
 def shell_line(words: Sequence[str]) -> str:

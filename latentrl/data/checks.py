@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -117,7 +118,8 @@ def _check_range(images: Any, where: str) -> None:
 
 
 def _to_unit_range(low: float, high: float) -> str:
-    if not high > low:
+    low, high = float(low), float(high)
+    if not (high > low and math.isfinite(high - low)):
         return ""
     return f"scale them by (images - {low:g}) / {high - low:g}; ".replace("- -", "+ ")
 

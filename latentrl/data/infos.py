@@ -22,8 +22,8 @@ def keep_any_infos(envs: VectorEnv[Any, Any, Any]) -> None:
         plain = {}
         for key, value in info.items():
             held = infos.get(key)
-            if held is not None and not _fits(value, held):
-                infos[key] = held = _as_objects(held, len(infos[f"_{key}"]))
+            if isinstance(held, np.ndarray | dict) and not _fits(value, held):
+                infos[key] = held = _as_objects(held, envs.num_envs)
             if isinstance(value, dict) and isinstance(held, np.ndarray):
                 held[index] = value  # Gymnasium would take the array for a dict
                 infos[f"_{key}"][index] = True

@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig, Spec
-from latentrl.models.preprocessing import Preprocessing
+from latentrl.models.preprocessing import Preprocessing, is_image
 from latentrl.types import as_space, space_to_json
 from latentrl.utils.registry import Registry
 
@@ -65,8 +65,13 @@ def build(
         if given.get(field) is not None:
             given[field] = as_spec(given[field])
     fields = {key: value for key, value in given.items() if value is not None}
-    described = space_to_json(as_space(space))
-    return Autoencoder(AutoencoderConfig(model, described, latent_dim, **{**own, **fields}))
+    space = as_space(space)
+    if len(space.shape) == 2 and not is_image(space):
+        # All sequences have one length: fully connected layers learn them better than recurrent
+        # ones, and many times as fast.
+        own = {"backbone": {"name": "mlp"}, **own}
+    config = {**own, **fields}
+    return Autoencoder(AutoencoderConfig(model, space_to_json(space), latent_dim, **config))
 
 
 def as_spec(part: Part) -> Spec:

@@ -14,9 +14,9 @@ from latentrl.utils.registry import Registry
 
 Shape = tuple[int, ...]
 """Shape of one input, without the batch."""
-DEFAULTS = {3: "conv", 2: "mlp", 1: "mlp"}
-"""Backbone of images, sequences and vectors, by the number of axes of an input. All sequences have
-one length: fully connected layers learn them better than recurrent ones, and many times as fast."""
+DEFAULTS = {3: "conv", 2: "recurrent", 1: "mlp"}
+"""Backbone of images, sequences and vectors, by the number of axes of an input, of a config that
+names none. New models of sequences name theirs: files of older ones are recurrent."""
 
 
 class Backbone(Protocol):

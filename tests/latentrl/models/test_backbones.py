@@ -65,7 +65,7 @@ def test_every_weight_gets_a_gradient_and_every_value_counts(name: str, shape: S
 
 @pytest.mark.parametrize("shape", KINDS, ids=str)
 def test_default_backbone_suits_the_shape(shape: Shape) -> None:
-    assert default_backbone(shape) == {"name": "conv" if len(shape) == 3 else "mlp"}
+    assert default_backbone(shape) == {"name": {3: "conv", 2: "recurrent", 1: "mlp"}[len(shape)]}
     build(default_backbone(shape)["name"], shape)
 
 
@@ -74,7 +74,9 @@ def test_other_shapes_are_refused() -> None:
         ValueError, match=r"'conv' is for images \(C, H, W\), not inputs of shape \(5,\); use 'mlp'"
     ):
         BACKBONES.build({"name": "conv"}).encoder((5,), 7)
-    with pytest.raises(ValueError, match=r"backbone 'conv' is for images .* \(12, 4\); use 'mlp'"):
+    with pytest.raises(
+        ValueError, match=r"backbone 'conv' is for images .* \(12, 4\); use 'recurrent'"
+    ):
         BACKBONES.build({"name": "conv"}).decoder(4, (12, 4))
     with pytest.raises(
         ValueError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 import latentrl as lrl
+from latentrl.models.backbones.recurrent import RecurrentEncoder
 from latentrl.models.inference import INFERENCES
 from latentrl.models.losses.latent import squared_jacobian
 from tests.latentrl.models.helpers import (
@@ -221,3 +223,12 @@ def test_sequences_are_learned(cell: str) -> None:
     error = np.square(model.reconstruct(waves) - waves).mean()
     assert error < 0.04 * waves.var()
     assert history.epochs[-1]["psnr"] > history.epochs[0]["psnr"] + 10
+
+
+def test_new_models_of_sequences_name_their_network_and_older_files_are_recurrent() -> None:
+    space = spaces.Box(-np.inf, np.inf, (10, 3), np.float32)
+    model = lrl.ae(space, 4)
+    assert model.config.backbone == {"name": "mlp"}
+    older = lrl.Autoencoder(dataclasses.replace(model.config, backbone=None))
+    assert isinstance(older.encoder, RecurrentEncoder)
+    assert lrl.ae((16, 16), 4).config.backbone is None, "grey images"

@@ -141,7 +141,9 @@ def test_one_fit_trains_every_model(name: str, kind: str, request: pytest.Fixtur
     moved = [not torch.equal(a, b) for a, b in zip(before, model.encoder.parameters(), strict=True)]
     assert all(moved) if model.config.training != "none" else not any(moved)
     if model.config.training == "gradient":
-        assert history.epochs[-1]["validation/loss"] < history.epochs[0]["validation/loss"]
+        # The whole loss of a model with a codebook first rises, as its latents leave the levels.
+        first, *_, last = (row["validation/reconstruction"] for row in history.epochs)
+        assert last < first
 
 
 class InterruptAt:
