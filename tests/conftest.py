@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import latentrl as lrl
+from latentrl.cli import plugins
 
 with warnings.catch_warnings():
     # SWIG's module dies of a segmentation fault where its DeprecationWarning is an error, so it is
@@ -22,6 +23,13 @@ torch.set_num_threads(1)  # networks this small run slower on several threads
 signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # a job in the background ignores it, and so do its children
+
+
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the plugins of commands that earlier tests ran in this process."""
+    monkeypatch.setattr(plugins, "IMPORTED", [])
+
 
 SMALL = {"name": "conv", "channels": (8, 8), "hidden": 32}
 

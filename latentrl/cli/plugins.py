@@ -8,15 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 IMPORTED: list[str] = []
-"""Plugins of this process, in the order of their imports."""
+"""Plugins of the command, in the order of their imports."""
 
 
-def import_plugin(module: str) -> None:
-    """Import a module from the current folder or ``sys.path``.
+def import_plugins(modules: Sequence[str]) -> None:
+    """Import the plugins of a command from the current folder or ``sys.path``.
 
     Raises:
         ValueError: there is no such module.
     """
+    IMPORTED.clear()
+    for module in dict.fromkeys(modules):
+        _import(module)
+        IMPORTED.append(module)
+
+
+def _import(module: str) -> None:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -27,11 +34,9 @@ def import_plugin(module: str) -> None:
             f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
             "sys.path, named without .py"
         ) from error
-    if module not in IMPORTED:
-        IMPORTED.append(module)
 
 
 def shell_line(words: Sequence[str]) -> str:
-    """Return a command for the user to copy; one of Python has the plugins of this process."""
+    """Return a command for the user to copy; one of Python has the plugins of this one."""
     plugins = IMPORTED if words[0] == "python" else []
     return shlex.join([*words, *(word for module in plugins for word in ("--plugin", module))])

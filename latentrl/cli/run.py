@@ -16,7 +16,7 @@ import gymnasium as gym
 import tyro
 import yaml
 
-from latentrl.cli.plugins import import_plugin
+from latentrl.cli.plugins import import_plugins
 from latentrl.utils.signals import orderly_interrupts
 
 Config = TypeVar("Config")
@@ -107,8 +107,7 @@ def _fail(error: Exception) -> None:
 
 def _import_plugins(arguments: list[str]) -> list[str]:
     modules, others = _take("--plugin MODULE", arguments)
-    for module in modules:
-        import_plugin(module)
+    import_plugins(modules)
     return others
 
 

@@ -61,7 +61,6 @@ def command(tmp_path, monkeypatch):
 def plugin(tmp_path, monkeypatch):
     """Write a module that registers a name; both are removed after the test."""
     monkeypatch.setattr(NAMES, "_parts", {})
-    monkeypatch.setattr(plugins, "IMPORTED", [])
     written = []
 
     def write(module, name):
