@@ -293,6 +293,8 @@ def resumed_config(config: PretrainConfig, path: Path) -> PretrainConfig:
         name: known[name] if value == defaults[name] else value
         for name, value in as_json(config).items()
     }
+    if config.data and saved.data and config.data.resolve() == saved.data.resolve():
+        given["data"] = known["data"]
     # The choice adds options of its own to those of the first call.
     if set(given["option"]) <= set(known["option"]):
         given["option"] = known["option"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from gymnasium.vector import VectorEnv
 
 from envs.names import registered_id
 from envs.shaping import Shaping
+from latentrl.utils.modules import import_named
 
 EnvMaker = Callable[[], gym.Env[Any, Any]]
 """Function that makes one environment."""
@@ -124,15 +124,8 @@ class EnvFamily:
         if self.package is None:
             return
         root = self.package.partition(".")[0]
-        try:
-            importlib.import_module(self.package)
-        except ModuleNotFoundError as error:
-            # A package that is there but lacks a dependency of its own keeps its traceback.
-            if error.name not in (root, self.package):
-                raise
-            raise ValueError(
-                f"{env_id} needs the package {root}: pip install '{self.install or root}'"
-            ) from error
+        remedy = f"{env_id} needs the package {root}: pip install '{self.install or root}'"
+        import_named(self.package, remedy)
 
 
 FAMILIES: dict[str, EnvFamily] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import gymnasium as gym
 
 from envs.third_party import advice, register_id
 from latentrl.utils.environments import raised
+from latentrl.utils.modules import import_named
 
 
 def make_by_name(name: str, **options: Any) -> gym.Env[Any, Any]:
@@ -130,16 +130,11 @@ def _make_imported_id(
 
 
 def _import(module: str, name: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        # A module that is there and fails to import another keeps its traceback.
-        if error.name != module and not module.startswith(f"{error.name}."):
-            raise
-        raise ValueError(
-            f"cannot import {module!r} for {name}; run from the folder that has {module}.py, or "
-            "install its package"
-        ) from error
+    return import_named(
+        module,
+        f"cannot import {module!r} for {name}; run from the folder that has {module}.py, or "
+        "install its package",
+    )
 
 
 def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from latentrl.types import Array
+from latentrl.utils.modules import import_named
 from latentrl.utils.registry import Registry
 
 Hyperparameters = dict[str, Any]
@@ -58,15 +58,8 @@ class AlgorithmSpec:
             ValueError: its package is not installed.
         """
         module, _, name = self.source.partition(":")
-        try:
-            algorithm: type[BaseAlgorithm] = getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError as error:
-            # Only the package itself: a module that it fails to find is a fault to be shown.
-            if error.name != module.partition(".")[0]:
-                raise
-            raise ValueError(
-                f"{name} needs the package {module}: pip install '{self.requirement}'"
-            ) from error
+        remedy = f"{name} needs the package {module}: pip install '{self.requirement}'"
+        algorithm: type[BaseAlgorithm] = getattr(import_named(module, remedy), name)
         return algorithm
 
     def accepts(self, action_space: Space) -> bool:

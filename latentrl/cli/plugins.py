@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+
+from latentrl.utils.modules import import_named
 
 IMPORTED: list[str] = []
 """Plugins of the command, in the order of their imports."""
@@ -19,24 +20,15 @@ def import_plugins(modules: Sequence[str]) -> None:
     """
     IMPORTED.clear()
     for module in dict.fromkeys(modules):
-        _import(module)
+        import_named(
+            module,
+            f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
+            "sys.path, named without .py",
+        )
         IMPORTED.append(module)
 
 
-def _import(module: str) -> None:
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        # A plugin that is there and fails to import another module keeps its traceback.
-        if error.name != module and not module.startswith(f"{error.name}."):
-            raise
-        raise ValueError(
-            f"cannot import the plugin {module!r}: expected a module in {Path.cwd()} or on "
-            "sys.path, named without .py"
-        ) from error
-
-
 def shell_line(words: Sequence[str]) -> str:
-    """Return a command for the user to copy; one of Python has the plugins of this one."""
+    """Return a command for the user to copy; a Python script gets the plugins of this one."""
     plugins = IMPORTED if words[0] == "python" else []
     return shlex.join([*words, *(word for module in plugins for word in ("--plugin", module))])

@@ -57,7 +57,7 @@ def _fits(value: Any, held: Any) -> bool:
         return False
     same_shape: bool = np.shape(value) == held.shape[1:]
     # An array of whole numbers would cut off the fraction of another environment's value.
-    return same_shape and np.can_cast(np.asarray(value).dtype, held.dtype, "same_kind")
+    return same_shape and np.can_cast(np.asarray(value).dtype, held.dtype)
 
 
 def _as_objects(held: Any, count: int) -> Array:

@@ -72,7 +72,7 @@ def check_observations(observations: Array, space: spaces.Box) -> Array:
                 f"convert them to the units of {describe_space(space)} first"
             )
         return array
-    array = _finite(array, "observations")
+    array = _finite(array, "observations", array.ndim > len(space.shape))
     return _within(array.astype(np.float32, copy=False), space) if is_image(space) else array
 
 
@@ -85,7 +85,7 @@ def check_latents(latents: Array, latent_dim: int) -> Array:
     array = np.asarray(latents)
     if array.ndim not in (1, 2) or array.shape[-1] != latent_dim:
         raise ValueError(f"expected latents of shape (B, {latent_dim}), got {array.shape}")
-    return _finite(array, "latents").astype(np.float32, copy=False)
+    return _finite(array, "latents", array.ndim > 1).astype(np.float32, copy=False)
 
 
 def _check_shape(array: Array, space: spaces.Box) -> None:
@@ -116,12 +116,12 @@ def _within(images: Array, space: spaces.Box) -> Array:
     return clip(images, space)
 
 
-def _finite(array: Array, what: str) -> Array:
+def _finite(array: Array, what: str, batched: bool) -> Array:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"expected numbers, got {what} of dtype {array.dtype}")
     if not np.isfinite(array).all():
         first = np.isfinite(array.reshape(len(array), -1)).all(1).argmin()
-        where = f", first in row {first}" if array.ndim > 1 else ""
+        where = f", first in row {first}" if batched else ""
         raise ValueError(f"{what} contain NaN or infinity{where}")
     # Times in seconds since 1970 need their digits until the mean is subtracted.
     return array.astype(

@@ -79,3 +79,13 @@ def test_frames_are_collected_and_latents_observed(tmp_path):
     envs.reset(seed=0)
     *_, infos = envs.step(np.zeros(3, int))
     assert [len(places) for places in infos["places"]] == [1, 2, 3]
+
+
+def test_numbers_and_words_are_never_cut_off():
+    envs = HOSTS["sync"]()
+    GymnasiumVecEnv(envs)
+    infos = {}
+    for i, value in enumerate([1, 2**63, -1]):
+        infos = envs._add_info(infos, {"count": value, "word": np.array(["ab" * 3**i])}, i)
+    assert infos["count"].tolist() == [1, 2**63, -1]
+    assert [word.item() for word in infos["word"]] == ["ab", "ab" * 3, "ab" * 9]
