@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +14,14 @@ RESULTS = DOCS / "results" / "sparse_rewards"
 NO_BONUS = "none"
 SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
+ON_A_GRID = ("token_counts", "rnd", NO_BONUS)
+"""Bonuses of shifted tasks: the one that the default remains there, and controls."""
 IN_3D = ("adaptive", "rnd", NO_BONUS)
 """Bonuses of tasks in a 3D world: the default, which switches there, and controls."""
+RANDOM_ENCODER = (
+    *("DoorKey-8x8-shifted", "MultiRoom-N6-shifted", "KeyCorridorS3R3-shifted", "MyWayHome"),
+)
+"""Tasks whose first bonus is also run on a random encoder, as a task of its own."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
 
@@ -47,7 +53,15 @@ class Task:
     """Published results."""
 
 
-TASKS = {
+def _with_controls(tasks: dict[str, Task]) -> Iterator[tuple[str, Task]]:
+    for name, task in tasks.items():
+        yield name, task
+        if name in RANDOM_ENCODER:
+            control = replace(task, seeds=1, bonuses=task.bonuses[:1], random_encoder=True)
+            yield f"{name}-random-encoder", control
+
+
+_TASKS = {
     "DoorKey-8x8": Task(
         "MiniGrid-DoorKey-8x8-v0", 200_000, known="DEIR: return .91 after 123k, RE3 .49 after 2.4M"
     ),
@@ -101,20 +115,17 @@ TASKS = {
         bonuses=("token_counts", "reconstruction", NO_BONUS),
         untuned=True,
     ),
-    "DoorKey-8x8-shifted-random-encoder": Task(
-        SHIFTED.format("DoorKey-8x8"),
-        250_000,
-        1,
-        bonuses=("token_counts",),
-        untuned=True,
-        random_encoder=True,
+    "MultiRoom-N6-shifted": Task(
+        SHIFTED.format("MultiRoom-N6"), 1_000_000, 3, bonuses=ON_A_GRID, untuned=True
     ),
-    "MultiRoom-N6-shifted": Task(SHIFTED.format("MultiRoom-N6"), 1_000_000, 3, untuned=True),
-    "KeyCorridorS3R3-shifted": Task(SHIFTED.format("KeyCorridorS3R3"), 800_000, 3, untuned=True),
+    "KeyCorridorS3R3-shifted": Task(
+        SHIFTED.format("KeyCorridorS3R3"), 800_000, 3, bonuses=ON_A_GRID, untuned=True
+    ),
     "FourRooms": Task("MiniWorld-FourRooms-v0", 980_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
     "MazeS3": Task("MiniWorld-MazeS3-v0", 980_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
     "MyWayHome": Task("VizdoomMyWayHome-v1", 740_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
 }
+TASKS = dict(_with_controls(_TASKS))
 
 
 @dataclass(frozen=True)
