@@ -38,6 +38,7 @@ from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, collect, fit, save
 from latentrl.cli.options import default_latent_dim, parse_specs
+from latentrl.cli.plugins import shell_line
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -371,6 +372,6 @@ def newest_encoder(env_id: str) -> Path:
     if path is None:
         raise FileNotFoundError(
             f"no pretrained encoder for {env_id} in {env_folder('vae', env_id)}; make one with\n"
-            f"  python scripts/pretrain_vae.py --env {env_id}"
+            f"  {shell_line(['python', 'scripts/pretrain_vae.py', '--env', env_id])}"
         )
     return path

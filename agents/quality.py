@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from agents.pretrain_config import FLAGS_FILE
 from latentrl import History, save
+from latentrl.cli.plugins import shell_line
 from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones.spatial import Spatial
@@ -164,9 +165,12 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
         return
     wanted = read_json(folder / FLAGS_FILE).get("invariant_to")
     if wanted is not None:
+        command = shell_line(
+            ["python", "scripts/pretrain_vae.py", "--resume", "--out", str(folder)]
+        )
         warnings.warn(
             f"the encoder is not yet invariant to {wanted}: its pretraining was interrupted; "
-            f"python scripts/pretrain_vae.py --resume --out {folder} completes it",
+            f"{command} completes it",
             stacklevel=3,
         )
 

@@ -213,10 +213,15 @@ def next_commands(result: Trained) -> list[list[str]]:
     return commands
 
 
-def resume_command(path: Path, env_id: str) -> str:
-    """Return the command that continues a run, for the user to copy."""
+def resume_command(path: Path, config: TrainConfig, seconds: float) -> str:
+    """Return the command that continues a run after ``seconds``, for the user to copy."""
     words = ["python", "scripts/train_agent.py", "--resume", "--out", str(path)]
-    return shell_line([*words, *named_module(env_id)])
+    # A run does not keep these two: they belong to the machine and to the call.
+    if config.minutes is not None:
+        words += ["--minutes", f"{max(config.minutes - seconds / 60, 1):.0f}"]
+    if config.device != TrainConfig.device:
+        words += ["--device", config.device]
+    return shell_line([*words, *named_module(config.env)])
 
 
 def named_module(env_id: str) -> list[str]:

@@ -236,7 +236,8 @@ class _Run:
             # What a library raises of NaN names neither the cause nor a remedy.
             check_weights(self.model, self.path / "last", cause=error)
             if saved and isinstance(error, Exception):
-                command = resume_command(self.path, self.agent.environment.id)
+                seconds = time.perf_counter() - start
+                command = resume_command(self.path, self.config, seconds)
                 words = f"\nwhat was done is saved. Continue with\n  {command}"
                 tqdm.write(words, file=sys.stderr)
             raise

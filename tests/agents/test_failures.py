@@ -57,10 +57,11 @@ def test_a_reward_that_is_not_finite_ends_training_and_poisons_no_checkpoint(alg
 def test_state_is_saved_when_an_environment_fails(algo, name, n_envs, encoder, capsys):
     env = f"tests.agents.failing:{name}"
     with pytest.raises(FAILURES):
-        failing_train(encoder, env, algo, n_envs=n_envs)
+        failing_train(encoder, env, algo, n_envs=n_envs, minutes=30.0, device="cpu")
     assert read_agent(last_of(env, algo))[2]["timesteps"] == 40 * n_envs
     command = (
-        f"python scripts/train_agent.py --resume --out {last_of(env, algo).parent} --env {env}"
+        f"python scripts/train_agent.py --resume --out {last_of(env, algo).parent} --minutes 30 "
+        f"--device cpu --env {env}"
     )
     assert f"what was done is saved. Continue with\n  {command}\n" in capsys.readouterr().err
 
