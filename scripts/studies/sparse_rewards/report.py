@@ -88,8 +88,8 @@ def _row(name: str, task: Task, bonus: str, found: Sequence[Record]) -> list[str
 
 
 def _frames(found: Sequence[Record]) -> str:
-    frames = {env_frames(record, record["timesteps"]) for record in found}
-    return " or ".join(f"{count:,}" for count in sorted(frames))
+    frames = [env_frames(record, record["timesteps"]) for record in found]
+    return " to ".join(f"{count:,}" for count in sorted({min(frames), max(frames)}))
 
 
 def _mean(values: Sequence[float]) -> str:
