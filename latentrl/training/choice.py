@@ -11,18 +11,26 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch.nn.functional import adaptive_avg_pool2d, unfold
 
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.losses.change import changed_values
 from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+from latentrl.models.vectors import Preprocessor
 from latentrl.training.fit import preprocessing_sample
+from latentrl.types import Array
 
 SAMPLE = 2_048
 """Most frames that are measured."""
 BATCH = 128
 BUSY = 0.2
 """Fraction of changing pixels above which a cell gets ``BUSY_CHANNELS``."""
+DETAILED = 0.004
+"""Squared error of the best ``CHANNELS`` linear features of a cell above which it gets
+``BUSY_CHANNELS``."""
+SIDE = 8
+"""Side in pixels of the cells that are measured, of an image that is resized to fit them."""
 CHANNELS, BUSY_CHANNELS = 4, 8
 LARGEST_WEIGHT = 100.0
 """Largest weight of changing pixels: fewer than one in a hundred are not weighted up to half."""
@@ -45,8 +53,8 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
     """Choose latent size and weighting of a beta-VAE with a latent grid, from the frames.
 
     The weight of changing pixels makes them count as much as all pixels together. A cell of the
-    grid has more channels where much of the image changes in a step. The values that are
-    reconstructed worst weigh more in all frames:
+    grid has more channels where much of the image changes in a step, or where images have many
+    details. The values that are reconstructed worst weigh more in all frames:
 
         model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
 
@@ -58,15 +66,17 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
     fraction = change_fraction(frames, preprocessing)
     rows, columns = grid_of(space, preprocessing)
     values = math.prod(make_preprocessor(space, preprocessing).shape)
+    many = fraction > BUSY or cell_error(frames, preprocessing) > DETAILED
     # A latent is no larger than the observation, which small grey images would exceed.
-    channels = min(BUSY_CHANNELS if fraction > BUSY else CHANNELS, values // (rows * columns))
+    channels = min(BUSY_CHANNELS if many else CHANNELS, values // (rows * columns))
     arguments = {
         "latent_dim": rows * columns * channels,
         "beta": BETA,
         "backbone": {"name": "spatial"},
         "topk_weight": TOPK_WEIGHT,
     }
-    grid = f"{rows} x {columns} cells of {channels} values"
+    busy = ", because images have many details" if many and fraction <= BUSY else ""
+    grid = f"{rows} x {columns} cells of {channels} values{busy}"
     if not fraction:
         return Choice(arguments, f"no pixel is known to change in a step: {grid}")
     weight = {"change_weight": round(min(LARGEST_WEIGHT, 1 / fraction), 1)}
@@ -85,15 +95,44 @@ def grid_of(space: spaces.Box, preprocessing: Preprocessing) -> tuple[int, int]:
 @torch.inference_mode()
 def change_fraction(frames: Frames, preprocessing: Preprocessing) -> float:
     """Return the fraction of pixels that differ from the frame one step earlier, of a sample."""
-    preprocess = make_preprocessor(frames.observation_space, preprocessing)
-    chosen = evenly_spaced(len(frames), SAMPLE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # ``fit`` warns of a range of the data
-        preprocess.fit(preprocessing_sample(frames))
+    preprocess, parts = _sample(frames, preprocessing)
     changed = 0.0
-    for part in np.array_split(chosen, math.ceil(len(chosen) / BATCH)):
+    for part in parts:
         x, previous = (
             preprocess(torch.from_numpy(images)) for images in (frames[part], frames.previous(part))
         )
         changed += float(changed_values(x, previous).float().mean()) * len(part)
-    return changed / len(chosen)
+    return changed / sum(map(len, parts))
+
+
+@torch.inference_mode()
+def cell_error(frames: Frames, preprocessing: Preprocessing) -> float:
+    """Return the squared error of the best ``CHANNELS`` linear features of a cell, of a sample.
+
+    The features are principal components of the differences from the mean image, the same ones in
+    all cells. The error is the mean over pixels, whose range is 1.
+    """
+    preprocess, parts = _sample(frames, preprocessing)
+    rows, columns = grid_of(frames.observation_space, preprocessing)
+    size = (SIDE * rows, SIDE * columns)
+    count, sums, products = 0, torch.zeros(()), torch.zeros(())
+    for part in parts:
+        images = adaptive_avg_pool2d(preprocess(torch.from_numpy(frames[part])), size)
+        cells = unfold(images, SIDE, stride=SIDE)  # (B, values of a cell, cells)
+        sums = sums + cells.double().sum(0)
+        products = products + torch.einsum("bvc,bwc->vw", cells, cells).double()
+        count += len(part)
+    mean = sums / count
+    covariance = (products / count - mean @ mean.T) / mean.shape[1]
+    left = torch.linalg.eigvalsh(covariance)[:-CHANNELS]
+    return float(left.clamp(min=0).sum()) / len(mean)
+
+
+def _sample(frames: Frames, preprocessing: Preprocessing) -> tuple[Preprocessor, list[Array]]:
+    """Return a fitted preprocessor and the indices of some frames, in batches."""
+    preprocess = make_preprocessor(frames.observation_space, preprocessing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # ``fit`` warns of a range of the data
+        preprocess.fit(preprocessing_sample(frames))
+    chosen = evenly_spaced(len(frames), SAMPLE)
+    return preprocess, np.array_split(chosen, math.ceil(len(chosen) / BATCH))

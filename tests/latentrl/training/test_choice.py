@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from gymnasium import spaces
 import latentrl as lrl
 from latentrl.data.frames import Frames
 from latentrl.models import beta_vae
-from latentrl.training.choice import change_fraction, choose
+from latentrl.training.choice import cell_error, change_fraction, choose
 
 PLAIN = lrl.Preprocessing()
 
@@ -30,6 +31,30 @@ def test_the_fraction_of_changing_pixels(moving: int) -> None:
     differs = (np.abs(np.diff(images, axis=0)) > 0.02 * 255).any(-1)
     expected = differs.sum() / (len(frames) * 64 * 64)  # the first frame changes nothing
     assert change_fraction(frames, PLAIN) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (56, 80)])
+def test_the_error_of_linear_features_is_that_of_a_principal_component_analysis(
+    shape: tuple[int, ...],
+) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (60, *shape), np.uint8)
+    frames = Frames(spaces.Box(0, 255, shape, np.uint8), [images], np.zeros(60, int))
+    rows, columns, *channels = shape
+    split = (60, rows // 8, 8, columns // 8, 8, math.prod(channels))
+    cells = (images / 255).reshape(split).transpose(1, 3, 0, 2, 4, 5)
+    values = (cells - cells.mean(2, keepdims=True)).reshape(-1, 64 * split[-1])
+    _, sizes, _ = np.linalg.svd(values, full_matrices=False)
+    expected = (sizes[4:] ** 2).sum() / values.size
+    assert cell_error(frames, PLAIN) == pytest.approx(expected, rel=1e-4)
+
+
+def test_images_with_many_details_get_more_channels() -> None:
+    rng = np.random.default_rng(0)
+    detailed, images = rng.integers(0, 255, (20, 64, 64, 3), np.uint8), np.zeros((20, 64, 64, 3))
+    images[:] = rng.integers(0, 255, (20, 1, 1, 1))  # one colour for all of a frame
+    reasons = [choose(lrl.as_frames(x.astype(np.uint8))).reason for x in (detailed, images)]
+    assert "8 x 8 cells of 8 values, because images have many details" in reasons[0]
+    assert reasons[1].endswith("8 x 8 cells of 4 values")
 
 
 @pytest.mark.parametrize(
