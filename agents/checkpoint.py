@@ -81,7 +81,8 @@ def build(
         )
     except NOT_BUILT as error:
         raise ValueError(
-            f"{config.algo} cannot be built with {dict(config.hyperparameters)}: {error}"
+            f"{config.algo} cannot be built: {error}; its hyperparameters are "
+            f"{dict(config.hyperparameters)}"
         ) from error
     expect_clipped(model)
     return model

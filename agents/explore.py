@@ -24,6 +24,8 @@ def explore_model(
     out: Path | None = None,
     device: str = "auto",
     agent: Path | None = None,
+    *,
+    env: str | None = None,
     trust: bool = False,
 ) -> Path:
     """Write the explorer of a model, and return the path of the file.
@@ -37,6 +39,7 @@ def explore_model(
         out: the file to write; None is ``latent.html`` beside the model or in the agent's folder.
         device: device of the model.
         agent: folder of a training run, whose agent plays the episode of the page.
+        env: environment in which it plays; None is its own.
         trust: whether to import the module that the agent's folder names as its environment.
 
     Raises:
@@ -57,7 +60,7 @@ def explore_model(
     model.require_decoder()
     opened = _open(path, data, model)
     labels = None if data is None or opened is None else _label(data, opened)
-    visits = None if agent is None else visit(agent, device, trust=trust)
+    visits = None if agent is None else visit(agent, device, env=env, trust=trust)
     frames = visits.frames if opened is None and visits is not None else opened
     assert frames is not None
     return explore(

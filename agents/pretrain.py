@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from agents.pretrain_choice import default_frames, starts_warm, with_choice
+from agents.pretrain_choice import default_frames, starts_warm, with_choice, with_size
 from agents.pretrain_config import (
     FLAGS_FILE,
     IMAGE_BATCH_SIZE,
@@ -48,6 +48,7 @@ from latentrl.training.invariance import CONFIG as INVARIANCE_CONFIG
 from latentrl.training.invariance import check_corruptible, invariant
 from latentrl.training.quality import Quality
 from latentrl.training.resume import has_progress
+from latentrl.training.vector_quality import VectorQuality
 from latentrl.utils.device import pick_device
 from latentrl.utils.io import write_json
 from latentrl.viz.tensorboard import TensorBoardCallback
@@ -88,8 +89,8 @@ class Pretrained:
     """Wall time of the collection."""
     fit_seconds: float
     """Wall time of the training."""
-    quality: Quality | None
-    """What the latents keep of held-out images; None without a decoder."""
+    quality: Quality | VectorQuality | None
+    """What the latents keep of held-out frames; None without a decoder, and of sequences."""
 
 
 def pretrain(config: PretrainConfig) -> Pretrained:
@@ -108,7 +109,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
     with locked(path), _removed_if_nothing_was_trained(path):
         write_json(path / FLAGS_FILE, as_json(config))
         start = time.perf_counter()
-        frames = collect_frames(config) if data is None else data
+        config, frames = _with_frames(config) if data is None else (config, data)
         collected = time.perf_counter()
         space = frames.observation_space
         config = with_encoder(config, frames)
@@ -133,6 +134,13 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     return config, path or new_run("vae", config.env, config.model), data
 
 
+def _with_frames(config: PretrainConfig) -> tuple[PretrainConfig, Frames]:
+    frames = collect_frames(config)
+    preprocessing = _preprocessing(config, defaults_for(config.env))
+    larger = with_size(config, frames.distinct(), preprocessing)
+    return (config, frames) if larger == config else (larger, collect_frames(larger))
+
+
 def with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:
     """Choose the encoder of an environment's images where no flag does, and their batch size."""
     from_environment = environment_of(frames) is not None and len(frames) > 0
@@ -155,6 +163,11 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
     if not config.resume and (path / FLAGS_FILE).exists():
         raise ValueError(
             f"{path} already holds a run: add --resume to continue it, or choose another --out"
+        )
+    if config.frames is not None and data is not None and not config.resume:
+        raise ValueError(
+            "frames is the number of frames to collect, and data are given: remove --frames, or "
+            "select rows of the data"
         )
     if config.frames is not None and config.frames < 2:
         raise ValueError(f"frames must be at least 2, got {config.frames}")
@@ -210,10 +223,18 @@ def _observation_space(config: PretrainConfig) -> spaces.Box:
 
 
 def _with_latent_dim(config: PretrainConfig, space: spaces.Box) -> PretrainConfig:
-    """Fill in at most half the values of a vector; latents of images are chosen elsewhere."""
+    """Fill in as many latents as values of a short vector; those of images are chosen elsewhere."""
     if len(space.shape) != 1 or config.latent_dim is not None:
         return config
-    return dataclasses.replace(config, latent_dim=default_latent_dim(config.model, space))
+    if config.data is None:
+        print(
+            f"{config.env} has vectors of {space.shape[0]} values; add --from-render to learn from "
+            "rendered images",
+            file=sys.stderr,
+        )
+    # An agent needs all of a state, of which fewer latents would lose some.
+    latent_dim = min(default_latent_dim(config.model), space.shape[0])
+    return dataclasses.replace(config, latent_dim=latent_dim)
 
 
 def _box(config: PretrainConfig, space: spaces.Space[Any]) -> spaces.Box:

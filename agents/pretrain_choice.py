@@ -10,11 +10,11 @@ from typing import Any
 
 from gymnasium import spaces
 
-from agents.pretrain_config import CHOSEN, FRAMES, PretrainConfig, is_open
+from agents.pretrain_config import CHOSEN, DETAILED_SIZE, FRAMES, PretrainConfig, is_open
 from latentrl import Frames, Preprocessing, beta_vae
 from latentrl.models.preprocessing import is_image, make_preprocessor
 from latentrl.models.warm_start import can_warm_start
-from latentrl.training.choice import CHANNELS, choose, grid_of
+from latentrl.training.choice import CHANNELS, VERY_DETAILED, cell_error, choose, grid_of
 
 LEARNING_RATE = 2e-3
 WARM_STEPS, STEPS = 500, 1_500
@@ -43,6 +43,26 @@ def with_choice(
         from_scratch=not warm,
         **fields,
     )
+
+
+def with_size(
+    config: PretrainConfig, frames: Frames, preprocessing: Preprocessing
+) -> PretrainConfig:
+    """Return the flags with a larger image where cells of the default size would lose details."""
+    space = frames.observation_space
+    if config.size or not is_open(config) or not is_image(space):
+        return config
+    if min(make_preprocessor(space, preprocessing).shape[1:]) >= DETAILED_SIZE:
+        return config
+    error = cell_error(frames, preprocessing)
+    if error <= VERY_DETAILED:
+        return config
+    print(
+        f"images have many details: --size {DETAILED_SIZE}, because {CHANNELS} linear features of "
+        f"a cell leave a squared error of {error:.2g}, above {VERY_DETAILED:g}",
+        file=sys.stderr,
+    )
+    return dataclasses.replace(config, size=DETAILED_SIZE)
 
 
 def default_frames(config: PretrainConfig, space: spaces.Box, preprocessing: Preprocessing) -> int:

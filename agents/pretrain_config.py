@@ -28,6 +28,8 @@ PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
 FRAMES = 10_000
 BATCH_SIZE = 128
+DETAILED_SIZE = 96
+"""Side of images with many details, which has 12 x 12 cells in place of 8 x 8."""
 IMAGE_BATCH_SIZE = 16
 """For images of an environment: as many images in more gradient steps give a better encoder."""
 LEARNING_RATE = 1e-3

@@ -8,18 +8,28 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from agents.pretrain_config import FLAGS_FILE
+from agents.pretrain_config import DETAILED_SIZE, FLAGS_FILE
 from latentrl import History, save
 from latentrl.cli.plugins import shell_line
 from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.preprocessing import is_image
-from latentrl.share.card import FACTORS, QUALITY, card_factors, card_invariance, card_quality
+from latentrl.share.card import (
+    FACTORS,
+    QUALITY,
+    VECTOR_QUALITY,
+    card_factors,
+    card_invariance,
+    card_quality,
+    card_vector_quality,
+)
 from latentrl.training.choice import BETA, CHANNELS
 from latentrl.training.quality import Quality, quality
+from latentrl.training.vector_quality import VectorQuality, vector_quality
 from latentrl.utils.io import read_json, write_bytes
 from latentrl.viz.images import png
 from latentrl.viz.quality import lost_details
@@ -28,10 +38,14 @@ from latentrl.viz.tensorboard import log_quality
 IMAGE = "lost_details.png"
 LEAST_FRAMES = 10
 """Least number of held-out frames for a check."""
+MOST_CELLS = 12
+"""Cells along a side of an image of ``DETAILED_SIZE``."""
 GUIDE = "docs/guide/will_it_work.md"
 
 
-def check_quality(model: Autoencoder, history: History, path: Path) -> Quality | None:
+def check_quality(
+    model: Autoencoder, history: History, path: Path
+) -> Quality | VectorQuality | None:
     """Measure a pretrained encoder, and write the metrics to its data card and TensorBoard.
 
     The card gets scores by the known factors of held-out frames, too, where there are some.
@@ -42,8 +56,8 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
         path: folder of the model.
 
     Returns:
-        The metrics; None for observations that are not images, for models without a decoder, and
-        for fewer than 10 held-out frames.
+        The metrics; None for sequences, for models without a decoder, and for fewer than 10
+        held-out frames.
 
     Warns:
         UserWarning: the latents lack something that an agent may need.
@@ -52,7 +66,9 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
     if scores is not None:
         model.metadata[FACTORS] = dataclasses.asdict(scores)
         save(model, path)
-    if model.decoder is None or not is_image(model.observation_space):
+    space = model.observation_space
+    vectors = len(space.shape) == 1
+    if model.decoder is None or not (vectors or is_image(space)):
         return None
     if len(history.validation) < LEAST_FRAMES:
         tqdm.write(
@@ -61,12 +77,22 @@ def check_quality(model: Autoencoder, history: History, path: Path) -> Quality |
             file=sys.stderr,
         )
         return None
+    if vectors:
+        return _check_vectors(model, history, path)
     measured = quality(model, history.validation)
     model.metadata[QUALITY] = dataclasses.asdict(measured)
     save(model, path)
     image = png(lost_details(model, history.validation))
     write_bytes(path / IMAGE, image)
     log_quality(path, measured, image, history.best_step)
+    warn_if_poor(model, path)
+    return measured
+
+
+def _check_vectors(model: Autoencoder, history: History, path: Path) -> VectorQuality:
+    measured = vector_quality(model, history.validation)
+    model.metadata[VECTOR_QUALITY] = dataclasses.asdict(measured)
+    save(model, path)
     warn_if_poor(model, path)
     return measured
 
@@ -81,8 +107,8 @@ def warn_if_poor(model: Autoencoder, path: str | Path | None = None) -> None:
     Raises:
         ValueError: the metrics in the data card are damaged.
     """
-    measured = card_quality(model)
-    if measured is None:
+    measured = card_quality(model) or card_vector_quality(model)
+    if measured is None or _is_bare(model, measured):
         return
     problems = measured.problems()
     if problems:
@@ -96,14 +122,28 @@ def warn_if_poor(model: Autoencoder, path: str | Path | None = None) -> None:
         )
 
 
-def describe_explained(measured: Quality) -> str:
+def _is_bare(model: Autoencoder, measured: Quality | VectorQuality) -> bool:
+    """Whether no agent will observe these vectors, whose latents may be meant to lose values."""
+    environment = model.metadata.get("data", {}).get("environment")
+    return isinstance(measured, VectorQuality) and environment is None
+
+
+def describe_explained(measured: Quality | VectorQuality) -> str:
     """Return the explained variance in words."""
+    if isinstance(measured, VectorQuality):
+        worst = min(range(len(measured.explained)), key=measured.explained.__getitem__)
+        return (
+            f"explained variance: {np.mean(measured.explained):.0%} in the mean over values, "
+            f"{measured.explained[worst]:.0%} of value {worst}, the least"
+        )
     changing = "" if measured.changing is None else f", {measured.changing:.0%} of changing pixels"
     return f"explained variance: {measured.explained:.0%} of all pixels{changing}"
 
 
-def describe_quality(measured: Quality) -> list[str]:
+def describe_quality(measured: Quality | VectorQuality) -> list[str]:
     """Return the metrics in a few lines of text."""
+    if isinstance(measured, VectorQuality):
+        return [describe_explained(measured)]
     return [
         describe_explained(measured),
         f"PSNR {measured.psnr:.1f} dB; the mean image has {measured.mean_psnr:.1f} dB",
@@ -126,11 +166,17 @@ def describe_factors(model: Autoencoder) -> list[str]:
     return [f"R2 of a linear probe: {probe}", *([f"disentanglement: {metrics}"] if metrics else [])]
 
 
-def _remedy(model: Autoencoder, measured: Quality) -> str:
+def _remedy(model: Autoencoder, measured: Quality | VectorQuality) -> str:
+    if isinstance(measured, VectorQuality):
+        latent_dim = min(2 * model.latent_dim, len(measured.explained))
+        more = f" with --latent-dim {latent_dim}, or" if latent_dim > model.latent_dim else ""
+        return f"Pretrain again{more} longer with --steps"
     if model.config.training != "gradient":
         return f"Pretrain again without --model {model.config.model}"
     if _is_chosen(model):  # which --latent-dim or --beta alone would replace by one vector
-        return "Pretrain again longer with --steps, or with a larger --size"
+        few = min(model.latent_layout.grid or (0,)) < MOST_CELLS
+        larger = f"with --size {DETAILED_SIZE}, for more cells, or " if few else ""
+        return f"Pretrain again {larger}longer with --steps"
     if measured.used_dimensions == 0:
         return "Pretrain again with a lower --beta, or longer with --steps"
     if model.latent_layout.grid is None:

@@ -20,7 +20,7 @@ from envs import family_of
 from envs.make import backend_of
 from latentrl.cli.plugins import shell_line
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.share.card import card_quality
+from latentrl.share.card import card_quality, card_vector_quality
 from latentrl.types import describe_space
 
 WIDTH = 96
@@ -107,7 +107,7 @@ def _observations(agent: AgentConfig, encoder: Autoencoder | None, venv: VecEnv)
     yield "frames", describe_space(gymnasium_of(venv).single_observation_space) + source
     if encoder is not None:
         yield "encoder", f"{_network(encoder)}, {encoder.source or 'not saved'}"
-        measured = card_quality(encoder)
+        measured = card_quality(encoder) or card_vector_quality(encoder)
         if measured is not None:
             yield "", describe_explained(measured)
     count = " and an episodic count" if agent.episodic_count else ""

@@ -34,7 +34,12 @@ class Visits:
 
 
 def visit(
-    run: Path, device: str = "auto", *, timesteps: int = TIMESTEPS, trust: bool = False
+    run: Path,
+    device: str = "auto",
+    *,
+    timesteps: int = TIMESTEPS,
+    env: str | None = None,
+    trust: bool = False,
 ) -> Visits:
     """Let the best agent of a run play test episodes on Gymnasium.
 
@@ -45,13 +50,14 @@ def visit(
         run: folder of a training run.
         device: device of the encoder.
         timesteps: how long to play.
+        env: environment to play in; None is the agent's own.
         trust: whether to import the module that the agent's folder names as its environment.
 
     Raises:
         FileNotFoundError: there is no agent.
         ValueError: its files are damaged, or its environment's module is not trusted.
     """
-    with player(run, device=device, trust=trust, seed=TEST_SEED) as agent:
+    with player(run, env=env, device=device, trust=trust, seed=TEST_SEED) as agent:
         agent.venv.seed(TEST_SEED)  # building a model seeds its environments with the model's seed
         policy = policy_of(run)
         record = _play(agent, policy == "deterministic", timesteps)

@@ -58,6 +58,7 @@ from latentrl.training.fit import History, fit
 from latentrl.training.health import Health, health
 from latentrl.training.invariance import invariant
 from latentrl.training.quality import Quality, quality
+from latentrl.training.vector_quality import VectorQuality, vector_quality
 from latentrl.types import Encoder, Novelty
 from latentrl.wrappers import wrap
 
@@ -89,6 +90,7 @@ __all__ = [
     "Sum",
     "TemporalDistance",
     "TokenCounts",
+    "VectorQuality",
     "ae",
     "arithmetic",
     "as_frames",
@@ -135,6 +137,7 @@ __all__ = [
     "traverse",
     "unpack_bits",
     "vae",
+    "vector_quality",
     "viz",
     "warm_start",
     "wrap",

@@ -22,6 +22,9 @@ class ExploreConfig:
     agent: Path | None = None
     """Folder of a training run: its agent plays the episode, with value, novelty bonus, action and
     reward."""
+    env: str | None = None
+    """Environment in which --agent plays; by default its own, whose module is imported only if this
+    names it again."""
     data: Path | None = None
     """Observations: a store, .npy, .npz, IDX (also .gz), an image, or a folder of images. Default:
     those of the pretraining, or without --model those that the agent visits."""
@@ -37,7 +40,13 @@ def main(config: ExploreConfig) -> None:
     """Write the latent explorer of a trained encoder, or of an agent's."""
     print(
         explore_model(
-            config.model, config.data, config.out, config.device, config.agent, config.trust
+            config.model,
+            config.data,
+            config.out,
+            config.device,
+            config.agent,
+            env=config.env,
+            trust=config.trust,
         )
     )
 

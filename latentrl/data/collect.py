@@ -80,13 +80,14 @@ def collect(
         ValueError: ``frames`` is not positive or exceeds ``most``, an observation does not belong
             to its space, a reward is not finite, the actions are not one array, or the store there
             is of another environment, policy, seed or key, or of an older format.
-        TypeError: the observations are not a Box.
+        TypeError: the observations are not a Box, or ``env`` is one environment.
         WorkerError: a worker process died or did not answer.
     """
     if frames < 1:
         raise ValueError(f"frames is a number of observations, at least 1; got {frames}")
     if most is not None and most < frames:
         raise ValueError(f"most is at least frames={frames}, got {most}")
+    _check_makes(env)
     path = Path(path)
     envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
     check_inside(envs)
@@ -140,6 +141,15 @@ def collect(
     if progress and declared_factors(envs) and not collected.factors:
         tqdm.write(f"{path}: {WITHOUT_FACTORS}", file=sys.stderr)
     return collected
+
+
+def _check_makes(env: EnvironmentLike) -> None:
+    if not isinstance(env, str | VectorEnv) and not callable(env):
+        raise TypeError(
+            "collect makes as many environments as it steps: give it a Gymnasium id, the class of "
+            "the environment, a function that makes one, or a gymnasium VectorEnv, not one "
+            f"{type(env).__name__}"
+        )
 
 
 def _make_vector(

@@ -110,6 +110,11 @@ class CheckedSteps:
         except gym.error.Error:
             raise
         except Exception as error:
+            if isinstance(error, TypeError) and "unexpected keyword argument 'opt" in str(error):
+                raise ValueError(
+                    f"reset of {self.where} takes no options, which gymnasium.Env describes: add "
+                    "options=None to its arguments"
+                ) from error
             if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
                 raise ValueError(
                     f"reset of {self.where} takes no seed or options, {OLD_API}"

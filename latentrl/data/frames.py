@@ -246,6 +246,7 @@ def as_frames(
     array: str | None = None,
     window: int | None = None,
     stride: int = 1,
+    episodes: Array | None = None,
 ) -> Frames:
     """Open observations from an array or a path.
 
@@ -264,11 +265,15 @@ def as_frames(
         array: name of the array in an ``.npz`` of several.
         window: cut one series, ``(N,)`` or ``(N, D)``, into sequences of this length.
         stride: steps from the start of one sequence to that of the next.
+        episodes: number of the episode of each observation, ``(N,)``, where those of an episode are
+            in the order of time. Without it the observations have no order, so that nothing is
+            known to change from one to the next.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
         TypeError: ``source`` is none of these.
-        ValueError: the data have a type or shape that observations cannot have.
+        ValueError: ``episodes`` does not fit, or the data have a type or shape that observations
+            cannot have.
     """
     if isinstance(source, str | Path) and minari_id(source) is not None:
         from latentrl.data.minari import open_minari  # which imports this module
@@ -277,14 +282,18 @@ def as_frames(
     if isinstance(source, str | PathLike) and has_store(Path(source)):
         source = Frames.open(source, verify=True)
     if isinstance(source, Frames):
-        if array is not None or window is not None:
-            raise ValueError("array and window are for arrays and files of arrays, not for a store")
+        if array is not None or window is not None or episodes is not None:
+            raise ValueError(
+                "array, window and episodes are for arrays and files of arrays, not for a store"
+            )
         return source
     opened, where = _opened(source, array)
     if window is None:
         # Factors belong to the observations that open by default.
         labelled = None if isinstance(source, np.ndarray) or array is not None else source
-        return _bare(opened, where, space, labelled)
+        return _bare(opened, where, space, labelled, episodes)
+    if episodes is not None:
+        raise ValueError("window cuts one series, which is one episode: remove episodes")
     return _windows(opened, where, window, stride)
 
 
@@ -299,11 +308,23 @@ def _opened(source: Array | str | Path, array: str | None) -> tuple[Source, str]
     )
 
 
-def _bare(source: Source, where: str, space: spaces.Box | None, path: str | Path | None) -> Frames:
+def _bare(
+    source: Source,
+    where: str,
+    space: spaces.Box | None,
+    path: str | Path | None,
+    episodes: Array | None,
+) -> Frames:
     space = space_of(source, where, space)
     known = {} if path is None else read_known_factors(path, len(source))
     metadata = {"source": where}
-    return Frames(space, [source], np.arange(len(source)), metadata=metadata, factors=known)
+    numbers = np.arange(len(source)) if episodes is None else np.asarray(episodes)
+    if numbers.shape != (len(source),) or not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(
+            f"episodes holds one whole number for each of {len(source):,} observations, not "
+            f"{numbers.dtype} of shape {numbers.shape}"
+        )
+    return Frames(space, [source], numbers, metadata=metadata, factors=known)
 
 
 def _windows(source: Source, where: str, window: int, stride: int) -> Frames:

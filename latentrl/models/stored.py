@@ -41,6 +41,14 @@ class StoredSize:
         }
 
 
+def stored_preprocessing(frames: Frames) -> Preprocessing:
+    """Return the crop and size with which frames are stored; neither for those stored whole."""
+    stored = frames.metadata.get("environment", {}).get("stored", {})
+    if frames.space.shape == frames.observation_space.shape:
+        return Preprocessing()
+    return Preprocessing(tuple(stored["crop"]), tuple(stored["size"]))
+
+
 def check_stored(frames: Frames, model: Autoencoder) -> None:
     """Check that frames, if they were cropped and resized, were so as the model does it.
 

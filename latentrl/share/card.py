@@ -15,6 +15,7 @@ from latentrl.models.preprocessing import is_image
 from latentrl.training.checkpoint import load
 from latentrl.training.invariance import INVARIANCE, Invariance
 from latentrl.training.quality import Quality
+from latentrl.training.vector_quality import VectorQuality
 from latentrl.types import describe_space
 from latentrl.utils.decoding import decode
 
@@ -39,7 +40,7 @@ METRICS = {
     "used_dimensions": "dimensions that the decoder uses",
 }
 """Fields of ``Quality`` that the card lists, and what they are."""
-QUALITY, FACTORS = "quality", "factors"
+QUALITY, VECTOR_QUALITY, FACTORS = "quality", "vector_quality", "factors"
 """Keys of the metrics and of the scores of known factors in a model's data card."""
 EXPLORER = "latent.html"
 """Page of the explorer, which pretraining leaves beside a model."""
@@ -163,6 +164,15 @@ def card_quality(model: Autoencoder) -> Quality | None:
         ValueError: they are damaged.
     """
     return _entry(model, QUALITY, Quality)
+
+
+def card_vector_quality(model: Autoencoder) -> VectorQuality | None:
+    """Return what a model keeps of each value of a vector; None where that was not measured.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return _entry(model, VECTOR_QUALITY, VectorQuality)
 
 
 def card_factors(model: Autoencoder) -> FactorScores | None:

@@ -13,29 +13,29 @@ import torch
 from gymnasium import spaces
 from torch.nn.functional import adaptive_avg_pool2d, unfold
 
-from latentrl.data.frames import Frames, evenly_spaced
+from latentrl.data.frames import Frames, as_frames, evenly_spaced
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.losses.change import changed_values
 from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+from latentrl.models.stored import stored_preprocessing
 from latentrl.models.vectors import Preprocessor
 from latentrl.training.fit import preprocessing_sample
 from latentrl.types import Array
 
-SAMPLE = 2_048
-"""Most frames that are measured."""
+SAMPLE, CELL_SAMPLE = 2_048, 512
+"""Most frames whose changes are measured, and whose cells are."""
 BATCH = 128
 BUSY = 0.2
 """Fraction of changing pixels above which a cell gets ``BUSY_CHANNELS``."""
-DETAILED = 0.004
-"""Squared error of the best ``CHANNELS`` linear features of a cell above which it gets
-``BUSY_CHANNELS``."""
+DETAILED, VERY_DETAILED = 0.004, 0.006
+"""Squared error of the best ``CHANNELS`` linear features of a cell, above which it gets
+``BUSY_CHANNELS``, and above which images should be enlarged so that there are more cells."""
 SIDE = 8
 """Side in pixels of the cells that are measured, of an image that is resized to fit them."""
 CHANNELS, BUSY_CHANNELS = 4, 8
 LARGEST_WEIGHT = 100.0
 """Largest weight of changing pixels: fewer than one in a hundred are not weighted up to half."""
 BETA = 0.1
-PLAIN = Preprocessing()
 TOPK_WEIGHT = 4.0
 
 
@@ -49,7 +49,7 @@ class Choice:
     """The measurements and what follows from them, as one sentence."""
 
 
-def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
+def choose(frames: Frames | Array, preprocessing: Preprocessing | None = None) -> Choice:
     """Choose latent size and weighting of a beta-VAE with a latent grid, from the frames.
 
     The weight of changing pixels makes them count as much as all pixels together. A cell of the
@@ -59,24 +59,28 @@ def choose(frames: Frames, preprocessing: Preprocessing = PLAIN) -> Choice:
         model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
 
     Args:
-        frames: images.
-        preprocessing: crop and size of the images that the network takes.
+        frames: images; in an array no order is known, and so nothing that changes.
+        preprocessing: crop and size of the images that the network takes; None is that with which
+            the frames are stored.
     """
+    frames = as_frames(frames)
+    preprocessing = stored_preprocessing(frames) if preprocessing is None else preprocessing
     space = frames.observation_space
     fraction = change_fraction(frames, preprocessing)
     rows, columns = grid_of(space, preprocessing)
     values = math.prod(make_preprocessor(space, preprocessing).shape)
-    many = fraction > BUSY or cell_error(frames, preprocessing) > DETAILED
+    detailed = fraction <= BUSY and cell_error(frames, preprocessing) > DETAILED
+    wanted = BUSY_CHANNELS if fraction > BUSY or detailed else CHANNELS
     # A latent is no larger than the observation, which small grey images would exceed.
-    channels = min(BUSY_CHANNELS if many else CHANNELS, values // (rows * columns))
+    channels = min(wanted, values // (rows * columns))
     arguments = {
         "latent_dim": rows * columns * channels,
         "beta": BETA,
         "backbone": {"name": "spatial"},
         "topk_weight": TOPK_WEIGHT,
     }
-    busy = ", because images have many details" if many and fraction <= BUSY else ""
-    grid = f"{rows} x {columns} cells of {channels} values{busy}"
+    because = ", because images have many details" if detailed else ""
+    grid = f"{rows} x {columns} cells of {channels} values{because}"
     if not fraction:
         return Choice(arguments, f"no pixel is known to change in a step: {grid}")
     weight = {"change_weight": round(min(LARGEST_WEIGHT, 1 / fraction), 1)}
@@ -95,7 +99,7 @@ def grid_of(space: spaces.Box, preprocessing: Preprocessing) -> tuple[int, int]:
 @torch.inference_mode()
 def change_fraction(frames: Frames, preprocessing: Preprocessing) -> float:
     """Return the fraction of pixels that differ from the frame one step earlier, of a sample."""
-    preprocess, parts = _sample(frames, preprocessing)
+    preprocess, parts = _sample(frames, preprocessing, SAMPLE)
     changed = 0.0
     for part in parts:
         x, previous = (
@@ -110,9 +114,9 @@ def cell_error(frames: Frames, preprocessing: Preprocessing) -> float:
     """Return the squared error of the best ``CHANNELS`` linear features of a cell, of a sample.
 
     The features are principal components of the differences from the mean image, the same ones in
-    all cells. The error is the mean over pixels, whose range is 1.
+    all cells. The error is the mean over values, whose range is 1.
     """
-    preprocess, parts = _sample(frames, preprocessing)
+    preprocess, parts = _sample(frames, preprocessing, CELL_SAMPLE)
     rows, columns = grid_of(frames.observation_space, preprocessing)
     size = (SIDE * rows, SIDE * columns)
     count, sums, products = 0, torch.zeros(()), torch.zeros(())
@@ -128,11 +132,13 @@ def cell_error(frames: Frames, preprocessing: Preprocessing) -> float:
     return float(left.clamp(min=0).sum()) / len(mean)
 
 
-def _sample(frames: Frames, preprocessing: Preprocessing) -> tuple[Preprocessor, list[Array]]:
-    """Return a fitted preprocessor and the indices of some frames, in batches."""
+def _sample(
+    frames: Frames, preprocessing: Preprocessing, most: int
+) -> tuple[Preprocessor, list[Array]]:
+    """Return a fitted preprocessor and the indices of at most ``most`` frames, in batches."""
     preprocess = make_preprocessor(frames.observation_space, preprocessing)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # ``fit`` warns of a range of the data
         preprocess.fit(preprocessing_sample(frames))
-    chosen = evenly_spaced(len(frames), SAMPLE)
+    chosen = evenly_spaced(len(frames), most)
     return preprocess, np.array_split(chosen, math.ceil(len(chosen) / BATCH))

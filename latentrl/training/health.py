@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.data.frames import Frames
+from latentrl.data.frames import Frames, as_frames
 from latentrl.models.autoencoder import QUANTILES, Autoencoder
 from latentrl.models.batches import changed_since, scaled_batches
 from latentrl.models.heads import GaussianPosterior, Posterior
@@ -83,7 +83,9 @@ class LatentStatistics:
         model.latent_kl.copy_(self.kl())
 
 
-def health(model: Autoencoder, frames: Frames, step: int = 0, corrupted: bool = False) -> Health:
+def health(
+    model: Autoencoder, frames: Frames | Array, step: int = 0, corrupted: bool = False
+) -> Health:
     """Return metrics of a model with a decoder.
 
     Args:
@@ -93,6 +95,7 @@ def health(model: Autoencoder, frames: Frames, step: int = 0, corrupted: bool = 
         corrupted: whether to corrupt the inputs as training does, with a fixed seed: the metrics
             are then those of the restoration.
     """
+    frames = as_frames(frames, space=model.observation_space)
     return _measure(model, frames, step, _corrupting(model) if corrupted else _clean)[0]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.data.frames import Frames, evenly_spaced
+from latentrl.data.frames import Frames, as_frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.losses.change import changed_values
 from latentrl.models.preprocessing import is_image
@@ -75,13 +75,13 @@ class Quality:
         return found
 
 
-def quality(model: Autoencoder, frames: Frames, factors: Array | None = None) -> Quality:
+def quality(model: Autoencoder, frames: Frames | Array, factors: Array | None = None) -> Quality:
     """Return how much of ``frames`` a model's latents keep.
 
     Args:
         model: a fitted model of images with a decoder.
         frames: held-out frames; at most 1,000 evenly spaced ones are used. Changing pixels are
-            those of ``Frames.previous``.
+            those of ``Frames.previous``, which an array has none of.
         factors: known factors of variation of ``frames``, ``(N, F)``, for the linear probe.
 
     Raises:
@@ -94,6 +94,7 @@ def quality(model: Autoencoder, frames: Frames, factors: Array | None = None) ->
             "quality compares pixels of images; these observations are "
             f"{describe_space(model.observation_space)}: use latentrl.health"
         )
+    frames = as_frames(frames, space=model.observation_space)
     index = evenly_spaced(len(frames), SAMPLE)
     sample = frames.subset(index)
     measured = _measure(model, sample)

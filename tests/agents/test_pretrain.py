@@ -64,6 +64,13 @@ def test_flags_are_checked_before_frames_are_collected(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_data_have_no_number_of_frames_to_collect(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((20, 8, 8, 3), np.uint8))
+    config = PretrainConfig(data=tmp_path / "images.npy", frames=10, out=tmp_path / "run")
+    with pytest.raises(ValueError, match="and data are given: remove --frames"):
+        pretrain(config)
+
+
 def test_the_defaults_of_an_environment_are_for_its_own_images():
     tuned = completed(PretrainConfig("KeyRooms-v0"), None)
     assert (tuned.latent_dim, tuned.beta, tuned.steps) == (256, 0.1, 3_000)
@@ -133,10 +140,13 @@ def test_frames_that_cannot_be_learned_leave_no_run(tmp_path):
     assert not (tmp_path / "mine" / "pretraining.json").exists()
 
 
-def test_vectors_of_an_environment_have_at_most_half_as_many_latents(tmp_path, monkeypatch):
+def test_vectors_of_an_environment_have_as_many_latents_as_values(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    result = pretrain(PretrainConfig("CartPole-v1", frames=200, steps=5))
-    assert result.model.latent_dim == 2
+    with pytest.warns(UserWarning, match=r"of the variance of value \d is kept .* longer with"):
+        result = pretrain(PretrainConfig("CartPole-v1", frames=200, steps=5))
+    assert result.model.latent_dim == 4
+    words = "CartPole-v1 has vectors of 4 values; add --from-render to learn from rendered images"
+    assert words in capsys.readouterr().err
 
 
 def test_frames_that_are_all_equal(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from agents.pretrain_choice import (
     WARM_STEPS,
     default_frames,
     with_choice,
+    with_size,
 )
 from agents.pretrain_config import (
     BATCH_SIZE,
@@ -77,6 +78,29 @@ def test_general_weights_need_fewer_frames(changes, size, expected):
     config = completed(dataclasses.replace(REACH, **changes), None)
     images = lrl.Preprocessing(size=(size, size))
     assert default_frames(config, spaces.Box(0, 255, (80, 90, 3), np.uint8), images) == expected
+
+
+def detailed(side: int) -> lrl.Frames:
+    return lrl.as_frames(np.random.default_rng(0).integers(0, 255, (20, side, side, 3), np.uint8))
+
+
+def test_images_with_many_details_are_enlarged(capsys):
+    larger = with_size(REACH, detailed(64), lrl.Preprocessing())
+    assert larger == dataclasses.replace(REACH, size=96)
+    assert "images have many details: --size 96, because 4 linear" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "side"), [({"size": 64}, 64), ({"latent_dim": 8}, 64), ({}, 100)]
+)
+def test_flags_and_large_images_keep_their_size(changes, side):
+    config = dataclasses.replace(REACH, **changes)
+    assert with_size(config, detailed(side), lrl.Preprocessing()) == config
+
+
+def test_plain_images_keep_their_size():
+    config = PretrainConfig("Ball")
+    assert with_size(config, ball_frames(40).frames, lrl.Preprocessing()) == config
 
 
 def test_vectors_have_no_general_weights():

@@ -15,7 +15,9 @@ from agents.pretrain_config import IMAGE_BATCH_SIZE
 from agents.quality import check_quality, describe_factors, describe_quality, warn_if_poor
 from latentrl.data.factors import with_factors
 from latentrl.latents.known_factors import score_frames
+from latentrl.share.card import card_vector_quality
 from latentrl.training.quality import Quality
+from latentrl.training.vector_quality import VectorQuality
 from latentrl.viz.tensorboard import TensorBoardCallback
 from tests.agents.small import tiny_train
 from tests.helpers import read_events
@@ -55,13 +57,34 @@ def test_the_check_writes_card_image_and_curves(tmp_path):
     assert len(events.Images("quality/lost_details")) == 1
 
 
+@pytest.mark.parametrize("data", [{}, {"environment": {"id": "X-v0"}}])
+def test_the_check_of_vectors(tmp_path, data, recwarn):
+    x = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    model = lrl.pca((4,), 2)
+    history = lrl.fit(model, x, path=tmp_path, progress=False)
+    model.metadata["data"] = data
+    measured = check_quality(model, history, tmp_path)
+    assert tuple(card_vector_quality(lrl.load(tmp_path)).explained) == measured.explained
+    worst = int(np.argmin(measured.explained))
+    (line,) = describe_quality(measured)
+    assert line.endswith(f"of value {worst}, the least")
+    # No agent observes an array, whose latents may be meant to lose values.
+    words = [str(warning.message) for warning in recwarn]
+    expected = f"of the variance of value {worst} is kept (at least 50 %). Pretrain again with"
+    assert len(words) == len(data)
+    assert all(expected in word for word in words)
+    assert all("--latent-dim 4, or longer with --steps" in word for word in words)
+
+
 def test_what_cannot_be_checked_has_no_metrics(tmp_path, vectors, capsys):
     never_trained = lrl.random((32, 32, 3), 4)
     frames = lrl.as_frames(ball_frames(60).observations)
     history = lrl.fit(never_trained, frames, progress=False)
     assert check_quality(never_trained, history, tmp_path) is None
-    ae = lrl.pca((8,), 3)
-    assert check_quality(ae, lrl.fit(ae, vectors, progress=False), tmp_path) is None
+    series = lrl.as_frames(vectors.reshape(-1, 4, 2))
+    sequences = lrl.pca(series.space, 3)
+    history = lrl.fit(sequences, series, progress=False)
+    assert check_quality(sequences, history, tmp_path) is None
     few = lrl.pca((32, 32, 3), 2)
     history = lrl.fit(few, ball_frames(80).frames.subset(np.arange(43, 57)), progress=False)
     assert len(history.validation) < 10
@@ -118,7 +141,15 @@ def test_a_model_in_closed_form_has_one_remedy():
 def test_no_remedy_replaces_a_chosen_encoder_by_one_vector(used):
     model = lrl.beta_vae((32, 32, 3), **lrl.choose(ball_frames(60).frames).arguments)
     model.metadata["quality"] = {**POOR, "used_dimensions": used}
-    with pytest.warns(UserWarning, match="again longer with --steps, or with a larger --size; doc"):
+    with pytest.warns(UserWarning, match="again with --size 96, for more cells, or longer"):
+        warn_if_poor(model)
+
+
+def test_no_remedy_enlarges_an_image_for_the_cells_it_has():
+    frames = lrl.as_frames(np.random.default_rng(0).integers(0, 255, (9, 96, 96, 3), np.uint8))
+    model = lrl.beta_vae((96, 96, 3), **lrl.choose(frames).arguments)
+    model.metadata["quality"] = POOR
+    with pytest.warns(UserWarning, match="Pretrain again longer with --steps; docs"):
         warn_if_poor(model)
 
 
@@ -162,7 +193,7 @@ def test_scores_by_known_factors_are_in_the_card_and_in_tensorboard(tmp_path, ve
     model = lrl.pca((8,), 2)
     with TensorBoardCallback(tmp_path, {}) as board:
         history = lrl.fit(model, frames, path=tmp_path, callbacks=[board], progress=False)
-    assert check_quality(model, history, tmp_path) is None, "vectors have no metrics of images"
+    assert isinstance(check_quality(model, history, tmp_path), VectorQuality)
     card = lrl.load(tmp_path).metadata["factors"]
     assert card == dataclasses.asdict(score_frames(model, history.validation))
     assert list(card["probe"]) == ["first", "second"]

@@ -324,3 +324,10 @@ def test_repeats_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_the_bound_is_at_least_the_number_of_frames(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="most is at least frames=9, got 8"):
         collect(Board, 9, tmp_path, most=8, n_envs=1, **QUIET)
+
+
+@pytest.mark.parametrize("env", [Counter(), 3])
+def test_one_environment_is_no_maker(env: Any, tmp_path: Path) -> None:
+    message = rf"collect makes as many environments .* not one {type(env).__name__}"
+    with pytest.raises(TypeError, match=message):
+        collect(env, 10, tmp_path, **QUIET)

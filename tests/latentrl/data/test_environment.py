@@ -53,6 +53,13 @@ class NewReset(Old):
         return super(Old, self).reset(seed=seed)
 
 
+class NoOptions(NewReset):
+    """One whose reset has a seed alone."""
+
+    def reset(self, seed=None):
+        return super().reset(seed=seed)
+
+
 @pytest.mark.parametrize("keyed", [False, True])
 def test_the_last_observation_of_an_episode_is_an_array_of_its_own(keyed):
     env = checked(OneArray(keyed=keyed))
@@ -86,6 +93,12 @@ def test_the_old_interface_is_named_at_the_start(kind, message):
     with pytest.raises(ValueError, match=message):
         env.reset(seed=0)
         env.step(0)
+
+
+def test_a_reset_without_options_has_its_own_remedy():
+    message = r"reset of the environment NoOptions takes no options, .* add options=None to its"
+    with pytest.raises(ValueError, match=message):
+        checked(NoOptions()).reset(seed=0, options=None)
 
 
 class Broken(Clock):

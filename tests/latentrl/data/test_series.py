@@ -70,7 +70,7 @@ def test_other_arrays_are_refused(series: Any, options: dict[str, int], message:
 
 
 def test_stores_and_images_are_not_cut(tmp_path: Path, images: Any) -> None:
-    with pytest.raises(ValueError, match="array and window are for arrays and files of arrays"):
+    with pytest.raises(ValueError, match="array, window and episodes are for arrays and files"):
         lrl.as_frames(lrl.as_frames(SERIES), window=5)
     from PIL import Image
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -15,6 +17,20 @@ from latentrl.models import beta_vae
 from latentrl.training.choice import cell_error, change_fraction, choose
 
 PLAIN = lrl.Preprocessing()
+
+
+class Wide(gym.Env[Any, Any]):
+    """Noise in images of 20 x 40 pixels."""
+
+    observation_space = spaces.Box(0, 255, (20, 40, 3), np.uint8)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.np_random.integers(0, 255, (20, 40, 3), np.uint8), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return self.np_random.integers(0, 255, (20, 40, 3), np.uint8), 0.0, False, False, {}
 
 
 def frames_with(moving: int, side: int = 64, count: int = 30) -> Frames:
@@ -50,11 +66,32 @@ def test_the_error_of_linear_features_is_that_of_a_principal_component_analysis(
 
 def test_images_with_many_details_get_more_channels() -> None:
     rng = np.random.default_rng(0)
-    detailed, images = rng.integers(0, 255, (20, 64, 64, 3), np.uint8), np.zeros((20, 64, 64, 3))
-    images[:] = rng.integers(0, 255, (20, 1, 1, 1))  # one colour for all of a frame
-    reasons = [choose(lrl.as_frames(x.astype(np.uint8))).reason for x in (detailed, images)]
-    assert "8 x 8 cells of 8 values, because images have many details" in reasons[0]
+    noise, plain = rng.integers(0, 255, (20, 64, 64, 3), np.uint8), np.zeros((20, 64, 64, 3))
+    plain[:] = rng.integers(0, 255, (20, 1, 1, 1))  # one colour for all of a frame
+    reasons = [choose(images.astype(np.uint8)).reason for images in (noise, plain)]
+    assert reasons[0].endswith("8 x 8 cells of 8 values, because images have many details")
     assert reasons[1].endswith("8 x 8 cells of 4 values")
+
+
+def test_the_size_of_stored_frames_is_the_default(tmp_path: Path) -> None:
+    preprocessing = lrl.Preprocessing(size=(16, 16))
+    frames = lrl.collect(Wide, 20, tmp_path, n_envs=1, preprocessing=preprocessing, progress=False)
+    assert choose(frames) == choose(frames, preprocessing)
+    model = beta_vae(
+        frames.observation_space, preprocessing=preprocessing, **choose(frames).arguments
+    )
+    assert model.latent_layout.grid == (8, 8)
+
+
+def test_arrays_are_frames() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 16, 16, 3), np.uint8)
+    assert choose(images) == choose(lrl.as_frames(images))
+
+
+def test_episodes_of_an_array_have_an_order() -> None:
+    frames = frames_with(2)
+    ordered = lrl.as_frames(frames[:], episodes=np.zeros(len(frames), int))
+    assert choose(ordered) == choose(frames)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""What latents keep of vectors, beside R2 of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import r2_score
+
+import latentrl as lrl
+from latentrl.training.vector_quality import VectorQuality, vector_quality
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Any:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 5)).astype(np.float32)
+    x[:, :3] += 3 * rng.normal(size=(300, 1))  # one direction for three values
+    return x
+
+
+def test_explained_variance_is_r2(vectors: Any) -> None:
+    model = lrl.pca((5,), latent_dim=1)
+    lrl.fit(model, vectors, progress=False)
+    found = vector_quality(model, vectors)
+    expected = r2_score(vectors, model.reconstruct(vectors), multioutput="raw_values")
+    assert found.explained == pytest.approx(expected.tolist(), abs=1e-5)
+    assert vector_quality(model, lrl.as_frames(vectors)) == found
+    (problem,) = found.problems()
+    worst = int(np.argmin(expected))
+    assert problem.startswith(f"{100 * max(expected[worst], 0):.0f} % of the variance of value")
+
+
+def test_a_constant_value_is_kept() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    x[:, 1] = 3
+    model = lrl.pca((2,), latent_dim=2)
+    lrl.fit(model, x, progress=False)
+    assert vector_quality(model, x).explained == pytest.approx((1, 1))
+    assert not VectorQuality((0.5, 1.0)).problems()
+
+
+def test_mistakes(vectors: Any) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 8, 8, 3), np.uint8)
+    model = lrl.pca((8, 8, 3), latent_dim=2)
+    with pytest.raises(ValueError, match=r"use latentrl\.quality for images"):
+        vector_quality(model, images)
