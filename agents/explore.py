@@ -51,6 +51,8 @@ def explore_model(
     folder = path or agent
     if folder is None:
         raise ValueError("the explorer is of a model or of an agent: add --model or --agent")
+    if env is not None and agent is None:
+        raise ValueError("env is the environment in which an agent plays: add --agent")
     if path is not None and is_reference(path):
         _check_reference(path, data, out)
     # The agent plays last: an error in a flag does not take its 1,000 timesteps.

@@ -42,7 +42,7 @@ from latentrl.cli.plugins import shell_line
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.models.stored import check_stored
+from latentrl.models.stored import check_stored, stored_preprocessing
 from latentrl.models.warm_start import can_warm_start, warm_start
 from latentrl.training.invariance import CONFIG as INVARIANCE_CONFIG
 from latentrl.training.invariance import check_corruptible, invariant
@@ -130,7 +130,7 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     if config.resume and path:
         config = resumed_config(config, path)
     data = read_data(config)
-    config = completed(config, data)
+    config = _stored_as(completed(config, data), data)
     return config, path or new_run("vae", config.env, config.model), data
 
 
@@ -139,6 +139,16 @@ def _with_frames(config: PretrainConfig) -> tuple[PretrainConfig, Frames]:
     preprocessing = _preprocessing(config, defaults_for(config.env))
     larger = with_size(config, frames.distinct(), preprocessing)
     return (config, frames) if larger == config else (larger, collect_frames(larger))
+
+
+def _stored_as(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
+    """Fill in crop and size of frames that are stored cropped and resized."""
+    if data is None or config.size or config.crop or environment_of(data) is None:
+        return config
+    stored = stored_preprocessing(data)
+    if stored.size is None or stored.size[0] != stored.size[1]:
+        return config
+    return dataclasses.replace(config, size=stored.size[0], crop=stored.crop)
 
 
 def with_encoder(config: PretrainConfig, frames: Frames) -> PretrainConfig:

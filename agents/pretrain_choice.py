@@ -54,6 +54,8 @@ def with_size(
         return config
     if min(make_preprocessor(space, preprocessing).shape[1:]) >= DETAILED_SIZE:
         return config
+    if 2 * min(space.shape[:2]) < DETAILED_SIZE:  # larger latents than such small images
+        return config
     error = cell_error(frames, preprocessing)
     if error <= VERY_DETAILED:
         return config

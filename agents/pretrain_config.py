@@ -73,9 +73,9 @@ class PretrainConfig:
     """Use the defaults of any environment, not those that are tuned for this one."""
     latent_dim: int | None = None
     """Values of a latent; if not given, the default of the environment, a choice from the frames
-    (beta_vae on images) or the model's default, and of vectors and data of your own at most half
-    as many as an observation has. Any value, such as 32, gives a beta_vae one vector for the whole
-    image."""
+    (beta_vae on images) or the model's default. Vectors of an environment have at most as many, and
+    data of your own at most half as many as an observation has values. Any value, such as 32, gives
+    a beta_vae one vector for the whole image."""
     beta: float | None = None
     """Weight of the KL divergence, or of the total correlation of a beta_tcvae; if not given, the
     default of the environment, 0.1 for a chosen encoder, or the model's default."""
@@ -96,8 +96,8 @@ class PretrainConfig:
     a spec in YAML, or a list of them; 1,500 further gradient steps. With --resume, a
     finished encoder gets this training."""
     size: int | None = None
-    """Side in pixels of the square image that is encoded; the environment's default if not
-    given."""
+    """Side in pixels of the square image that is encoded; if not given, the environment's default,
+    or 96 for images with many details."""
     crop: tuple[int, int, int, int] | None = None
     """Pixels to cut from the top, bottom, left and right; none if not given."""
     from_render: bool = False

@@ -131,10 +131,10 @@ def _is_bare(model: Autoencoder, measured: Quality | VectorQuality) -> bool:
 def describe_explained(measured: Quality | VectorQuality) -> str:
     """Return the explained variance in words."""
     if isinstance(measured, VectorQuality):
-        worst = min(range(len(measured.explained)), key=measured.explained.__getitem__)
+        kept = np.clip(measured.explained, 0, 1)
         return (
-            f"explained variance: {np.mean(measured.explained):.0%} in the mean over values, "
-            f"{measured.explained[worst]:.0%} of value {worst}, the least"
+            f"explained variance: {kept.mean():.0%} in the mean over values, {kept.min():.0%} of "
+            f"value {kept.argmin()}, the least"
         )
     changing = "" if measured.changing is None else f", {measured.changing:.0%} of changing pixels"
     return f"explained variance: {measured.explained:.0%} of all pixels{changing}"

@@ -131,7 +131,9 @@ def _make_imported_id(
 
 def _import(module: str, name: str) -> Any:
     if module.endswith(".py"):
-        raise ValueError(f"{name} names a file: write {name.replace('.py:', ':')}, without .py")
+        raise ValueError(
+            f"{name} names a file: write {name.replace('.py:', ':').replace('/', '.')}, without .py"
+        )
     return import_named(
         module,
         f"cannot import {module!r} for {name}; run from the folder that has {module}.py, or "

@@ -324,7 +324,8 @@ def _bare(
             f"episodes holds one whole number for each of {len(source):,} observations, not "
             f"{numbers.dtype} of shape {numbers.shape}"
         )
-    return Frames(space, [source], numbers, metadata=metadata, factors=known)
+    counted = np.unique(numbers, return_inverse=True)[1]  # numbers from 0 on
+    return Frames(space, [source], counted, metadata=metadata, factors=known)
 
 
 def _windows(source: Source, where: str, window: int, stride: int) -> Frames:

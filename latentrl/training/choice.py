@@ -61,10 +61,14 @@ def choose(frames: Frames | Array, preprocessing: Preprocessing | None = None) -
     Args:
         frames: images; in an array no order is known, and so nothing that changes.
         preprocessing: crop and size of the images that the network takes; None is that with which
-            the frames are stored.
+            the frames are stored, which is then among the arguments.
     """
     frames = as_frames(frames)
-    preprocessing = stored_preprocessing(frames) if preprocessing is None else preprocessing
+    if preprocessing is None:
+        stored = stored_preprocessing(frames)
+        choice = choose(frames, stored)
+        added = {} if stored == Preprocessing() else {"preprocessing": stored}
+        return Choice({**choice.arguments, **added}, choice.reason)
     space = frames.observation_space
     fraction = change_fraction(frames, preprocessing)
     rows, columns = grid_of(space, preprocessing)

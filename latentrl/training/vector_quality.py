@@ -15,6 +15,9 @@ from latentrl.types import Array, describe_space
 LEAST_KEPT = 0.5
 """Least explained variance of every value of a good encoder."""
 
+CONSTANT = 1e-6
+"""Standard deviation of a constant value at most, as a fraction of its mean."""
+
 
 @dataclass(frozen=True)
 class VectorQuality:
@@ -55,5 +58,7 @@ def vector_quality(model: Autoencoder, frames: Frames | Array) -> VectorQuality:
     vectors = frames[evenly_spaced(len(frames), SAMPLE)]
     x = vectors.astype(np.float64)
     error, variance = np.square(model.reconstruct(vectors) - x).mean(0), x.var(0)
-    lost = np.divide(error, variance, out=np.zeros_like(error), where=variance > 0)
+    # The variance of a constant is not 0 where its mean is rounded.
+    varies = np.sqrt(variance) > CONSTANT * np.abs(x.mean(0))
+    lost = np.divide(error, variance, out=np.zeros_like(error), where=varies)
     return VectorQuality(tuple((1 - lost).tolist()))

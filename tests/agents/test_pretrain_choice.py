@@ -91,9 +91,9 @@ def test_images_with_many_details_are_enlarged(capsys):
 
 
 @pytest.mark.parametrize(
-    ("changes", "side"), [({"size": 64}, 64), ({"latent_dim": 8}, 64), ({}, 100)]
+    ("changes", "side"), [({"size": 64}, 64), ({"latent_dim": 8}, 64), ({}, 100), ({}, 40)]
 )
-def test_flags_and_large_images_keep_their_size(changes, side):
+def test_flags_and_images_of_other_sizes_keep_their_size(changes, side):
     config = dataclasses.replace(REACH, **changes)
     assert with_size(config, detailed(side), lrl.Preprocessing()) == config
 

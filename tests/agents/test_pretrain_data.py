@@ -134,3 +134,14 @@ def test_a_store_of_another_crop_is_refused_before_it_is_measured(tmp_path: Path
     with pytest.raises(ValueError, match=r"the frame store has crop=\[0, 0, 0, 0\], the call"):
         pretrain(config)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore:the latents have collapsed", "ignore:the agent may miss")
+def test_a_store_of_resized_frames_needs_no_size(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    env = "tests.latentrl.training.test_choice:Wide"
+    flags = {"steps": 1, "backend": "gymnasium", "batch_size": 8}
+    first = pretrain(PretrainConfig(env, frames=40, size=24, **flags))
+    (store,) = (tmp_path / "runs/frames" / env.replace(":", ".")).iterdir()
+    again = pretrain(PretrainConfig(data=store, out=tmp_path / "again", **flags))
+    assert again.model.preprocess.shape == first.model.preprocess.shape == (3, 24, 24)

@@ -80,6 +80,8 @@ def test_the_page_of_an_agent(tmp_path):
 def test_what_the_page_of_an_agent_needs(tmp_path):
     with pytest.raises(ValueError, match="of a model or of an agent: add --model or --agent"):
         explore_model(None)
+    with pytest.raises(ValueError, match="in which an agent plays: add --agent"):
+        explore_model(tmp_path / "vae", env="X-v0")
     with pytest.raises(FileNotFoundError, match="no agent at"):
         explore_model(None, agent=tmp_path / "nothing")
     config = small_config(pixels=Preprocessing(size=(36, 36)))

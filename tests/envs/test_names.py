@@ -52,7 +52,7 @@ def test_module_and_function():
             "cannot import 'no_such_module' for no_such_module:Thing; run from the folder that has "
             r"no_such_module\.py, or install its package",
         ),
-        ("mine.py:Thing", r"mine\.py:Thing names a file: write mine:Thing, without \.py"),
+        ("a/mine.py:Thing", r"a/mine\.py:Thing names a file: write a\.mine:Thing, without \.py"),
         ("no_such.module:Thing", r"cannot import 'no_such\.module'"),
         (
             "tests.helpers:Nothing-v0",

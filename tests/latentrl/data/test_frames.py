@@ -165,3 +165,13 @@ def test_distinct_keeps_the_first_of_equal_observations() -> None:
     assert view[:].ravel().tolist() == [3, 1, 2]
     assert view.indices.tolist() == [5, 1, 3]
     assert view.distinct().indices.tolist() == [5, 1, 3]
+
+
+def test_the_episodes_of_an_array_have_any_numbers() -> None:
+    images = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones((6, 8, 8), np.uint8)
+    frames = lrl.as_frames(images, episodes=np.array([-1, -1, -1, 7, 7, 0]))
+    assert frames.previous(np.arange(6))[:, 0, 0].tolist() == [0, 0, 1, 3, 3, 5]
+    with pytest.raises(ValueError, match=r"one whole number for each of 6 .* int64 of shape \(5,"):
+        lrl.as_frames(images, episodes=np.zeros(5, int))
+    with pytest.raises(ValueError, match="window cuts one series, which is one episode"):
+        lrl.as_frames(np.zeros(50), window=5, episodes=np.zeros(50, int))

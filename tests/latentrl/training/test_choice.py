@@ -76,10 +76,9 @@ def test_images_with_many_details_get_more_channels() -> None:
 def test_the_size_of_stored_frames_is_the_default(tmp_path: Path) -> None:
     preprocessing = lrl.Preprocessing(size=(16, 16))
     frames = lrl.collect(Wide, 20, tmp_path, n_envs=1, preprocessing=preprocessing, progress=False)
-    assert choose(frames) == choose(frames, preprocessing)
-    model = beta_vae(
-        frames.observation_space, preprocessing=preprocessing, **choose(frames).arguments
-    )
+    chosen = choose(frames).arguments
+    assert chosen == {**choose(frames, preprocessing).arguments, "preprocessing": preprocessing}
+    model = beta_vae(frames.observation_space, **chosen)
     assert model.latent_layout.grid == (8, 8)
 
 
