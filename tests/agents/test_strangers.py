@@ -101,7 +101,7 @@ def test_an_algorithm_of_a_plugin_names_the_flag(encoder, tmp_path):
         ({"policy_kwargs": {"net_arch": {"pi": [16], "vf": [60_000] * 3}}}, "more weights than"),
         ({"policy_kwargs": {"net_arch": [10**9]}}, "net_arch.* lies between 1 and 1,048,576"),
         ({"policy_kwargs": {"net_arch": [1] * 500}}, "net_arch.* has between 0 and 100 items"),
-        ({"n_steps": 10**15}, "ppo cannot be built with"),
+        ({"n_steps": 10**15}, "ppo cannot be built: "),
         ({"n_envs": 10**6}, "'n_envs' lies between 1 and"),
     ],
 )

@@ -120,9 +120,9 @@ def test_ppo_draws_continuous_actions_with_a_deviation_of_its_own(encoder):
 
 def test_hyperparameters_that_an_algorithm_cannot_be_built_with(encoder):
     messages = {
-        "ppo cannot be built with .*'n_steps': 'many'": {"n_steps": "many"},
+        "ppo cannot be built: .*'n_steps': 'many'": {"n_steps": "many"},
         "can only be used with continuous actions": {"use_sde": True},
-        "sac cannot be built with .*'ent_coef': 'much'": {"ent_coef": "much"},
+        "sac cannot be built: .*'ent_coef': 'much'": {"ent_coef": "much"},
     }
     for message, changes in messages.items():
         algo, environment = ("sac", CONTINUOUS) if "sac" in message else ("ppo", REACH)
