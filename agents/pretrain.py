@@ -137,7 +137,7 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
 def _with_frames(config: PretrainConfig) -> tuple[PretrainConfig, Frames]:
     frames = collect_frames(config)
     preprocessing = _preprocessing(config, defaults_for(config.env))
-    larger = with_size(config, frames.distinct(), preprocessing)
+    larger = with_size(config, frames, preprocessing)
     return (config, frames) if larger == config else (larger, collect_frames(larger))
 
 
@@ -184,6 +184,8 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
     pick_device(config.device)
     fit_config(config)
     space = _observation_space(config) if data is None else data.observation_space
+    if data is None and len(space.shape) == 1:
+        _suggest_images(config, space)
     config = _with_latent_dim(config, space)
     model = build_model(config, space, from_environment=_from_environment(data))
     if config.invariant_to is not None:
@@ -232,16 +234,18 @@ def _observation_space(config: PretrainConfig) -> spaces.Box:
     return space
 
 
+def _suggest_images(config: PretrainConfig, space: spaces.Box) -> None:
+    print(
+        f"{config.env} has vectors of {space.shape[0]} values; add --from-render to learn from "
+        "rendered images",
+        file=sys.stderr,
+    )
+
+
 def _with_latent_dim(config: PretrainConfig, space: spaces.Box) -> PretrainConfig:
     """Fill in as many latents as values of a short vector; those of images are chosen elsewhere."""
     if len(space.shape) != 1 or config.latent_dim is not None:
         return config
-    if config.data is None:
-        print(
-            f"{config.env} has vectors of {space.shape[0]} values; add --from-render to learn from "
-            "rendered images",
-            file=sys.stderr,
-        )
     # An agent needs all of a state, of which fewer latents would lose some.
     latent_dim = min(default_latent_dim(config.model), space.shape[0])
     return dataclasses.replace(config, latent_dim=latent_dim)

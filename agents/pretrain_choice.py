@@ -56,7 +56,8 @@ def with_size(
         return config
     if 2 * min(space.shape[:2]) < DETAILED_SIZE:  # larger latents than such small images
         return config
-    error = cell_error(frames, preprocessing)
+    # As in training, where frames that repeat count once.
+    error = cell_error(frames.distinct(), preprocessing)
     if error <= VERY_DETAILED:
         return config
     print(

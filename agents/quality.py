@@ -38,8 +38,6 @@ from latentrl.viz.tensorboard import log_quality
 IMAGE = "lost_details.png"
 LEAST_FRAMES = 10
 """Least number of held-out frames for a check."""
-MOST_CELLS = 12
-"""Cells along a side of an image of ``DETAILED_SIZE``."""
 GUIDE = "docs/guide/will_it_work.md"
 
 
@@ -174,7 +172,8 @@ def _remedy(model: Autoencoder, measured: Quality | VectorQuality) -> str:
     if model.config.training != "gradient":
         return f"Pretrain again without --model {model.config.model}"
     if _is_chosen(model):  # which --latent-dim or --beta alone would replace by one vector
-        few = min(model.latent_layout.grid or (0,)) < MOST_CELLS
+        cells = min(Spatial().grid(model.preprocess.shape))
+        few = cells < min(Spatial().grid((1, DETAILED_SIZE, DETAILED_SIZE)))
         larger = f"with --size {DETAILED_SIZE}, for more cells, or " if few else ""
         return f"Pretrain again {larger}longer with --steps"
     if measured.used_dimensions == 0:

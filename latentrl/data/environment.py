@@ -110,15 +110,13 @@ class CheckedSteps:
         except gym.error.Error:
             raise
         except Exception as error:
-            if isinstance(error, TypeError) and "unexpected keyword argument 'opt" in str(error):
-                raise ValueError(
-                    f"reset of {self.where} takes no options, which gymnasium.Env describes: add "
-                    "options=None to its arguments"
-                ) from error
             if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
-                raise ValueError(
-                    f"reset of {self.where} takes no seed or options, {OLD_API}"
-                ) from error
+                fault = (
+                    "takes no options: add options=None to its arguments, as gymnasium.Env has"
+                    if "'options'" in str(error)
+                    else f"takes no seed or options, {OLD_API}"
+                )
+                raise ValueError(f"reset of {self.where} {fault}") from error
             raise self._failure(error) from error
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
             raise ValueError(f"reset of {self.where} returned no (observation, info), {OLD_API}")

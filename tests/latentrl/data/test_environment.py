@@ -96,7 +96,9 @@ def test_the_old_interface_is_named_at_the_start(kind, message):
 
 
 def test_a_reset_without_options_has_its_own_remedy():
-    message = r"reset of the environment NoOptions takes no options, .* add options=None to its"
+    message = (
+        "reset of the environment NoOptions takes no options: add options=None to its arguments"
+    )
     with pytest.raises(ValueError, match=message):
         checked(NoOptions()).reset(seed=0, options=None)
 
