@@ -18,6 +18,7 @@ from agents.algorithms import check_actions, find_algorithm
 from agents.algorithms.hyperparameters import constructor_arguments, policy_name
 from agents.clipped_actions import expect_clipped
 from agents.config import AgentConfig
+from agents.good_episodes import GoodEpisodes
 from agents.model_state import (
     OPTIMIZER,
     check_tensors,
@@ -128,6 +129,7 @@ def save_agent(
     *,
     replay: bool = False,
     novelty: NormalizedBonus | None = None,
+    episodes: GoodEpisodes | None = None,
     validation: Mapping[str, Any] | None = None,
 ) -> None:
     """Write weights, optimizers, normalization and counters to ``folder``, atomically.
@@ -142,6 +144,7 @@ def save_agent(
         venv: the normalizing wrapper that it learns in.
         replay: whether to write the replay buffer of an off-policy algorithm, too.
         novelty: bonus whose state is written, too.
+        episodes: good episodes that are written, too.
         validation: result of this agent's validation, in JSON.
 
     Raises:
@@ -150,7 +153,7 @@ def save_agent(
     tensors = model_tensors(model) | statistics(venv)
     if name := name_not_finite(tensors):
         raise FloatingPointError(f"{name} holds NaN or infinity: nothing is written to {folder}")
-    parts = _parts(model, replay, novelty)
+    parts = _parts(model, replay, novelty, episodes)
     stamp = uuid.uuid4().hex
     state = {name: getattr(model, attribute) for name, attribute in _attributes(config).items()}
     notes = {"format": FORMAT, "config": config.to_json(), **state}
@@ -174,12 +177,19 @@ def copy_agent(folder: Path, out: Path) -> None:
     write_tensors(out / WEIGHTS, kept, {"agent": {**notes, "parts": []}})
 
 
-def _parts(model: BaseAlgorithm, replay: bool, novelty: NormalizedBonus | None) -> dict[str, Part]:
+def _parts(
+    model: BaseAlgorithm,
+    replay: bool,
+    novelty: NormalizedBonus | None,
+    episodes: GoodEpisodes | None,
+) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     if replay and isinstance(model, OffPolicyAlgorithm):
         parts["replay"] = replay_part(model)
     if novelty is not None:
         parts["novelty"] = novelty.state_dict(), {"count": novelty.count}
+    if episodes is not None:
+        parts["good_episodes"] = episodes.part()
     return parts
 
 
@@ -234,6 +244,7 @@ def restore(
     *,
     replay: bool = True,
     novelty: NormalizedBonus | None = None,
+    episodes: GoodEpisodes | None = None,
 ) -> None:
     """Load what ``save_agent`` wrote into a freshly built algorithm and its wrapper.
 
@@ -244,6 +255,7 @@ def restore(
         venv: its normalizing wrapper.
         replay: whether to load the replay buffer, too, where there is one.
         novelty: freshly built bonus whose state is loaded, too.
+        episodes: good episodes that are loaded, too, where there are any.
 
     Raises:
         FileNotFoundError: a part is missing.
@@ -257,6 +269,8 @@ def restore(
         setattr(model, attribute, notes[name])
     if replay and isinstance(model, OffPolicyAlgorithm) and has_part(folder, notes, "replay"):
         load_replay(model, *read_part(folder, notes, "replay"))
+    if episodes is not None and has_part(folder, notes, "good_episodes"):
+        episodes.load(read_part(folder, notes, "good_episodes")[0])
     if novelty is not None:
         state = read_part(folder, notes, "novelty")[0]
         try:

@@ -13,7 +13,7 @@ from latentrl.types import shorten
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_tensors, write_tensors
 
-PARTS = ("replay", "novelty")
+PARTS = ("replay", "novelty", "good_episodes")
 Part = tuple[Mapping[str, Tensor], dict[str, Any]]
 """Tensors of a part, and notes in JSON."""
 

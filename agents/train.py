@@ -29,6 +29,7 @@ from agents.pretrain import newest_encoder
 from agents.quality import warn_if_interrupted, warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
+from agents.self_imitation import SelfImitation, imitates_itself
 from agents.sparse_rewards import SparseRewards
 from agents.summary import Trained, describe_run, resume_command
 from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
@@ -101,6 +102,7 @@ class _Plan:
             warn_if_poor(encoder)
             warn_if_interrupted(encoder)
         agent = describe_agent(config, encoder)
+        imitates_itself(config)  # raises where it cannot
         if config.judges_rewards and agent.hyperparameters["gamma"] == 1:
             # A bonus has the scale of its discounted returns.
             config = dataclasses.replace(config, novelty=None)
@@ -142,6 +144,7 @@ class _Run:
             if self.config.resume
             else build(self.agent, self.venv, seed, device)
         )
+        self.imitation = SelfImitation(self.model, seed) if imitates_itself(self.config) else None
         self.validation = ValidationCallback(
             self.config.eval_every,
             self.config.eval_episodes,
@@ -161,7 +164,8 @@ class _Run:
 
     def restore(self) -> None:
         """Continue from the last checkpoint."""
-        restore(self.path / "last", self.model, self.venv, novelty=self.novelty)
+        episodes = None if self.imitation is None else self.imitation.episodes
+        restore(self.path / "last", self.model, self.venv, novelty=self.novelty, episodes=episodes)
         self.venv.seed(_seed_after(self.config.seed, self.model.num_timesteps))
         self.validation.restore(self.path, self.model.num_timesteps)
 
@@ -193,6 +197,7 @@ class _Run:
         if not sparse:
             self.novelty = None
             remove_novelty(self.venv)
+            self._stop_imitation()
         verdict = (
             "stays; a new run with --novelty None has none"
             if sparse
@@ -200,6 +205,12 @@ class _Run:
         )
         timesteps = f"{self.model.num_timesteps:,} timesteps"
         tqdm.write(f"{timesteps}: {found}, so the novelty bonus {bonus} {verdict}")
+
+    def _stop_imitation(self) -> None:
+        """Stop what came with the bonus, and not by a flag."""
+        if self.imitation is not None and self.config.self_imitation is None:
+            self.imitation.stopped = True
+            self.imitation = None
 
     def _validation_venv(self, episodes: int) -> VecNormalize:
         """Make environments without the bonus, so that validation compares extrinsic returns."""
@@ -220,6 +231,8 @@ class _Run:
         save(encoder, self.path / agent.encoder)
         with held_interrupts():  # of a policy on new latents with the old encoder's name
             swap_encoder(self.model, encoder)
+            if self.imitation is not None:
+                self.imitation.clear()
             self.encoder, self.agent = encoder, agent
             if self._validating is not None:
                 replace_encoder(self._validating, encoder)
@@ -289,6 +302,8 @@ class _Run:
             EnvFrameCurves(skip),
             ReconstructionImages(every=tenth),
         ]
+        if self.imitation is not None:
+            callbacks.append(self.imitation)
         if self.novelty is not None:
             callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
             if self.config.judges_rewards:
@@ -311,6 +326,7 @@ class _Run:
             self.venv,
             replay=last,
             novelty=self.novelty if last else None,
+            episodes=self.imitation.episodes if last and self.imitation is not None else None,
             validation=None if last or best is None else dataclasses.asdict(best),
         )
 

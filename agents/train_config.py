@@ -82,6 +82,9 @@ class TrainConfig:
     ] = AUTO
     novelty_weight: float | None = None
     """Weight of the bonus, in units of the standard deviation of its discounted return."""
+    self_imitation: tyro.conf.DisallowNone[bool | None] = None
+    """Learn from past episodes that were better than usual, too; if not given, while there is a
+    novelty bonus and where the algorithm has no replay buffer."""
     shaping: bool = False
     """Learn from the rewards with the shaping of the environment's family, which may end episodes
     early; returns, validations and evaluations are without it."""

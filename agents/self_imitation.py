@@ -1,0 +1,143 @@
+"""Self-imitation: an on-policy agent also learns from its past episodes that were good."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch.nn.utils import clip_grad_norm_
+
+from agents.algorithms import find_algorithm
+from agents.good_episodes import GoodEpisodes, OpenEpisodes, discounted_returns
+from agents.train_config import TrainConfig
+
+RECENT = 100
+"""Episodes whose mean return a good one exceeds."""
+BATCHES, BATCH_SIZE = 4, 512
+"""Gradient steps between two rollouts, and timesteps of each."""
+WEIGHT = 0.1
+"""Weight of the loss, as in the paper's PPO."""
+VALUE_WEIGHT = 0.01
+"""Weight of the values' term in the loss, as in the paper."""
+
+
+def imitates_itself(config: TrainConfig) -> bool:
+    """Return whether a training begins with self-imitation: by default, where it has a bonus.
+
+    Raises:
+        ValueError: the flag wants it of an algorithm that does not learn from rollouts.
+    """
+    on_policy = issubclass(find_algorithm(config.algo).cls, OnPolicyAlgorithm)
+    if config.self_imitation and not on_policy:
+        raise ValueError(
+            f"self_imitation is for algorithms that learn from rollouts, such as ppo; {config.algo}"
+            " has a replay buffer of past episodes: remove --self-imitation"
+        )
+    wanted = config.bonus is not None if config.self_imitation is None else config.self_imitation
+    return on_policy and wanted
+
+
+class SelfImitation(BaseCallback):
+    """Repeats the actions of past episodes where their return was above the value function.
+
+    An episode is good, and kept, if its extrinsic return exceeds the mean of the last ones. Between
+    two rollouts the policy learns from kept timesteps, with the loss of Oh et al. 2018
+    (arXiv:1806.05635): ``-log pi(a|s) max(R - V(s), 0)`` and half the square of the same
+    difference. Where one episode in fifty reaches a goal, the updates between two of them would
+    unlearn it for the novelty bonus. The loss is 0 once the values predict the returns.
+    """
+
+    def __init__(self, model: BaseAlgorithm, seed: int) -> None:
+        """Start without episodes.
+
+        Args:
+            model: algorithm that learns from rollouts.
+            seed: of the batches.
+        """
+        super().__init__()
+        self.episodes = GoodEpisodes(model.observation_space, model.action_space)
+        """Good episodes so far."""
+        self.stopped = False
+        """Whether nothing is kept or repeated any more."""
+        self._open = OpenEpisodes(model.n_envs)
+        self._returns: deque[float] = deque(maxlen=RECENT)
+        self._rng = np.random.default_rng(seed)
+
+    def clear(self) -> None:
+        """Forget all timesteps, because a new encoder gives them other observations."""
+        self.episodes.clear()
+        self._open.clear()
+
+    def _on_step(self) -> bool:
+        if self.stopped:
+            return True
+        infos = self.locals["infos"]
+        pairs = zip(infos, self.locals["rewards"], strict=True)
+        rewards = [info.get("extrinsic_reward", reward) for info, reward in pairs]
+        observations: Any = self.model._last_obs
+        self._open.add(observations, self.locals["actions"], np.array(rewards, np.float32))
+        for env in np.flatnonzero(self.locals["dones"]):
+            self._end(int(env), infos[env])
+        return True
+
+    def _end(self, env: int, info: dict[str, Any]) -> None:
+        observations, actions, rewards = self._open.end(env)
+        usual = np.mean(self._returns) if self._returns else np.inf
+        self._returns.append(float(info["episode"]["r"]))
+        if self._returns[-1] > usual:
+            returns = discounted_returns(rewards, self._model.gamma, self._value_after(info))
+            self.episodes.add(observations, actions, returns)
+
+    def _value_after(self, info: dict[str, Any]) -> float:
+        if not info.get("TimeLimit.truncated", False):
+            return 0.0
+        policy = self._model.policy
+        with torch.no_grad():
+            tensor, _ = policy.obs_to_tensor(info["terminal_observation"])
+            return float(policy.predict_values(tensor))
+
+    def _on_rollout_start(self) -> None:
+        # After the update with the last rollout, so that PPO's ratios stay those of its rollout.
+        if self.stopped or not len(self.episodes):
+            return
+        self._model.policy.set_training_mode(True)
+        advantages = [self._learn() for _ in range(BATCHES)]
+        self.logger.record("self_imitation/advantage", float(np.mean(advantages)))
+        self.logger.record("self_imitation/timesteps", len(self.episodes))
+
+    def _learn(self) -> float:
+        """Do one gradient step; return the mean advantage of the batch, negative ones as 0."""
+        model, policy = self._model, self._model.policy
+        observations, actions, returns = (
+            torch.from_numpy(array).to(model.device)
+            for array in self.episodes.sample(BATCH_SIZE, self._rng)
+        )
+        values, log_prob, _ = policy.evaluate_actions(observations, actions)
+        advantages = (returns - values.flatten()).clamp(min=0)
+        loss = imitation_loss(log_prob, advantages)
+        policy.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_grad_norm_(policy.parameters(), model.max_grad_norm)
+        policy.optimizer.step()
+        return float(advantages.detach().mean())
+
+    @property
+    def _model(self) -> OnPolicyAlgorithm:
+        assert isinstance(self.model, OnPolicyAlgorithm)
+        return self.model
+
+
+def imitation_loss(log_prob: torch.Tensor, advantages: torch.Tensor) -> torch.Tensor:
+    """Return the loss of self-imitation, weighted.
+
+    Args:
+        log_prob: log-probabilities of the actions, ``(B,)``.
+        advantages: returns above the values, ``max(R - V(s), 0)``, ``(B,)``.
+    """
+    imitation = -(log_prob * advantages.detach()).mean()
+    return WEIGHT * (imitation + VALUE_WEIGHT * advantages.square().mean() / 2)

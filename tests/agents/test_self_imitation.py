@@ -1,0 +1,204 @@
+"""An on-policy agent that repeats its past episodes where they were better than expected."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+
+from agents.algorithms import ALGORITHMS
+from agents.self_imitation import (
+    VALUE_WEIGHT,
+    WEIGHT,
+    SelfImitation,
+    imitates_itself,
+    imitation_loss,
+)
+from agents.train_config import TrainConfig
+from tests.helpers import Clock, same
+
+
+class Numbers(Clock):
+    """Clock, observed as its time, with a reward only at the end of every third episode."""
+
+    def __init__(self, actions=None, goal=5.0):
+        super().__init__(1)
+        self.observation_space = spaces.Box(-1, 99, (1,), np.float32)
+        self.action_space = actions or spaces.Discrete(2)
+        self.goal = goal
+
+    def _observe(self):
+        return np.array([self.time], np.float32)
+
+    def step(self, action):
+        observation, _, terminated, truncated, info = super().step(0)
+        ended = terminated or truncated
+        return (
+            observation,
+            self.goal * (ended and self.episode % 3 == 2),
+            terminated,
+            truncated,
+            info,
+        )
+
+
+def small(cls=PPO, actions=None, n_envs=2):
+    venv = VecMonitor(DummyVecEnv([lambda: Numbers(actions)] * n_envs))
+    kwargs = {"batch_size": 16} if cls is PPO else {}
+    return cls("MlpPolicy", venv, n_steps=16, seed=0, device="cpu", gamma=0.5, **kwargs)
+
+
+def learned(cls=PPO, actions=None, timesteps=256, n_envs=2):
+    model = small(cls, actions, n_envs)
+    imitation = SelfImitation(model, seed=0)
+    return model.learn(timesteps, callback=imitation), imitation
+
+
+ACTIONS = [
+    *(spaces.Discrete(3), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(2)),
+    spaces.Box(-1, 1, (2,), np.float32),
+]
+
+
+@pytest.mark.parametrize("actions", ACTIONS, ids=lambda space: type(space).__name__)
+def test_every_kind_of_actions(actions):
+    model, imitation = learned(actions=actions)
+    assert len(imitation.episodes)
+    assert not same(
+        model.policy.state_dict(), small(actions=actions).learn(256).policy.state_dict()
+    )
+    assert same(model.policy.state_dict(), learned(actions=actions)[0].policy.state_dict())
+
+
+def test_another_algorithm_that_learns_from_rollouts():
+    assert len(learned(A2C)[1].episodes)
+
+
+def test_only_episodes_better_than_usual_are_kept():
+    part, _ = learned(n_envs=1, timesteps=256)[1].episodes.part()
+    times, returns = part["observations"][:, 0].numpy(), part["returns"].numpy()
+    episodes = np.split(np.arange(len(times)), np.flatnonzero(times == 0)[1:])
+    # Episode k lasts 4 + k timesteps, every third one has the reward, and even ones terminate.
+    assert [len(rows) for rows in episodes] == [6, 9, 12, 15, 18, 21]
+    for rows in episodes:
+        np.testing.assert_array_equal(times[rows], np.arange(len(rows)))
+    for rows in episodes[::2]:
+        expected = 5 * 0.5 ** np.arange(len(rows) - 1, -1, -1.0)
+        np.testing.assert_allclose(returns[rows], expected, rtol=1e-5)
+
+
+def test_a_truncated_episode_has_the_value_of_what_follows():
+    model = small(n_envs=1)
+    imitation = SelfImitation(model, 0)
+    imitation.init_callback(model)
+    model._last_obs = np.zeros((1, 1), np.float32)
+    terminal = np.array([3.0], np.float32)
+    value = float(model.policy.predict_values(torch.tensor([[3.0]])).detach())
+    for number, truncated in enumerate([False, True, False]):
+        info = {
+            "episode": {"r": float(number)},
+            "TimeLimit.truncated": truncated,
+            "terminal_observation": terminal,
+        }
+        imitation.update_locals(
+            {"infos": [info], "rewards": [2.0], "actions": np.array([1]), "dones": [True]}
+        )
+        imitation.on_step()
+    returns = imitation.episodes.part()[0]["returns"]
+    np.testing.assert_allclose(returns, [2 + 0.5 * value, 2], rtol=1e-5)
+
+
+def test_rewards_without_the_bonus():
+    model = small(n_envs=1)
+    imitation = SelfImitation(model, 0)
+    imitation.init_callback(model)
+    model._last_obs = np.zeros((1, 1), np.float32)
+    for total in (0.0, 1.0):
+        info = {"episode": {"r": total}, "extrinsic_reward": 3.0}
+        imitation.update_locals(
+            {"infos": [info], "rewards": [9.0], "actions": np.array([1]), "dones": [True]}
+        )
+        imitation.on_step()
+    assert imitation.episodes.part()[0]["returns"].tolist() == [3.0]
+
+
+def ready(returns, action=1):
+    """A model that has kept timesteps of one action with these returns."""
+    model = small()
+    model.set_logger(Logger(None, []))
+    imitation = SelfImitation(model, 0)
+    imitation.init_callback(model)
+    observations = np.ones((len(returns), 1), np.float32)
+    imitation.episodes.add(observations, np.full(len(returns), action), np.array(returns))
+    return model, imitation
+
+
+def log_prob(model, action=1):
+    distribution = model.policy.get_distribution(torch.ones(1, 1))
+    return float(distribution.log_prob(torch.tensor([action])).detach())
+
+
+@pytest.mark.parametrize("action", [0, 1])
+def test_actions_with_high_returns_become_likely(action):
+    model, imitation = ready([5.0] * 8, action)
+    before = log_prob(model, action)
+    imitation.on_rollout_start()
+    assert log_prob(model, action) > before
+
+
+def test_nothing_is_learned_from_returns_below_the_values():
+    model, imitation = ready([-5.0] * 8)
+    before = {name: value.clone() for name, value in model.policy.state_dict().items()}
+    imitation.on_rollout_start()
+    assert same(before, model.policy.state_dict())
+
+
+def test_the_loss_is_that_of_the_paper():
+    log_probs = torch.tensor([-0.5, -2.0], requires_grad=True)
+    advantages = torch.tensor([3.0, 1.0], requires_grad=True)
+    loss = imitation_loss(log_probs, advantages)
+    assert loss.item() == pytest.approx(WEIGHT * ((1.5 + 2) / 2 + VALUE_WEIGHT * (9 + 1) / 2 / 2))
+    loss.backward()
+    np.testing.assert_allclose(log_probs.grad, [-WEIGHT * 3 / 2, -WEIGHT / 2], rtol=1e-6)
+    np.testing.assert_allclose(advantages.grad, np.array([3, 1]) * WEIGHT * VALUE_WEIGHT / 2)
+
+
+def test_stopped_and_cleared():
+    model, imitation = ready([5.0] * 8)
+    imitation.stopped = True
+    imitation.locals = {}
+    before = log_prob(model)
+    imitation.on_rollout_start()
+    assert imitation.on_step()
+    assert log_prob(model) == before
+    imitation.clear()
+    assert len(imitation.episodes) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, True),
+        ({"novelty": None}, False),
+        ({"latent": False}, False),
+        ({"novelty": "rnd"}, True),
+        ({"novelty": None, "self_imitation": True}, True),
+        ({"latent": False, "self_imitation": True}, True),
+        ({"self_imitation": False}, False),
+        ({"algo": "dqn"}, False),
+    ],
+)
+def test_which_trainings_begin_with_it(flags, expected):
+    assert imitates_itself(TrainConfig(**flags)) == expected
+
+
+@pytest.mark.parametrize("algo", set(ALGORITHMS) - {"ppo"})
+def test_algorithms_with_a_replay_buffer_need_none(algo):
+    with pytest.raises(ValueError, match=f"such as ppo; {algo} has a replay buffer of past episod"):
+        imitates_itself(SimpleNamespace(algo=algo, self_imitation=True))
