@@ -108,7 +108,8 @@ def test_training_and_evaluation_warn(encoder, unfamiliar):
         run = tiny_train(encoder).path
     with pytest.warns(UserWarning, match=f"{UNFAMILIAR}.*Pretrain on frames of this environment"):
         evaluate_agent(run, 2, progress=False)
-    assert json.loads((run / "evaluation-gymnasium-2.json").read_text())["returns"]
+    (file,) = run.glob("evaluation-gymnasium-2*.json")  # of the better mode of the policy
+    assert json.loads(file.read_text())["returns"]
 
 
 def test_agents_on_pixels_have_no_encoder_to_judge(encoder, unfamiliar):

@@ -8,6 +8,7 @@ import pytest
 
 from agents.bonuses import make_novelty
 from agents.checkpoint import WEIGHTS, build, read_agent, restore, save_agent
+from agents.good_episodes import GoodEpisodes
 from agents.parts import PARTS, part_file
 from latentrl.utils import io
 from tests.agents.small import make_venv, small_config, trained
@@ -24,7 +25,8 @@ def agent(encoder):
 
 def save(folder, agent):
     config, model, venv, novelty = agent
-    save_agent(folder, config, model, venv, replay=True, novelty=novelty)
+    episodes = GoodEpisodes(venv.observation_space, venv.action_space)
+    save_agent(folder, config, model, venv, replay=True, novelty=novelty, episodes=episodes)
 
 
 def restored(folder, agent, encoder):
@@ -48,7 +50,7 @@ class Killed(BaseException):
     """Ends a process in the middle of a checkpoint."""
 
 
-@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("writes", range(len(PARTS) + 2))
 def test_a_kill_between_two_parts_leaves_the_checkpoint_before(
     writes, agent, encoder, tmp_path, monkeypatch
 ):
@@ -65,14 +67,14 @@ def test_a_kill_between_two_parts_leaves_the_checkpoint_before(
 
     with monkeypatch.context() as patched:
         patched.setattr(io.Path, "replace", kill)
-        if writes < 3:
+        if writes <= len(PARTS):
             with pytest.raises(Killed):
                 save(tmp_path, agent)
         else:
             save(tmp_path, agent)
     after = restored(tmp_path, agent, encoder)
-    assert after.num_timesteps == (before if writes < 3 else agent[1]).num_timesteps
-    expected = before if writes < 3 else agent[1]
+    assert after.num_timesteps == (before if writes <= len(PARTS) else agent[1]).num_timesteps
+    expected = before if writes <= len(PARTS) else agent[1]
     assert after.replay_buffer.pos == expected.replay_buffer.pos
     assert same(after.replay_buffer.rewards, expected.replay_buffer.rewards)
     assert same(after.policy.state_dict(), expected.policy.state_dict())

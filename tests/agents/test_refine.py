@@ -18,6 +18,7 @@ from agents.config import AgentConfig
 from agents.evaluate import evaluate_agent, load_encoder
 from agents.refine import RefineEncoder, distances, refine
 from agents.runs import env_folder
+from agents.self_imitation import SelfImitation
 from agents.train import TrainConfig, train
 from agents.visited import pretraining_frames
 from envs import Environment, make_vector
@@ -160,6 +161,13 @@ def test_an_agent_continues_with_the_refined_encoder(algo, pretrained, short, ca
     assert "encoder refined on " not in capsys.readouterr().out
     config, _, notes = read_agent(run / "last")
     assert (config.encoder, notes["timesteps"]) == ("encoder-128", 256)
+
+
+def test_episodes_on_the_old_latents_are_not_imitated(pretrained, short, monkeypatch):
+    cleared = []
+    monkeypatch.setattr(SelfImitation, "clear", lambda self: cleared.append(self.num_timesteps))
+    tiny_train(pretrained, refine_at=(64, 128), self_imitation=True)
+    assert cleared == [64, 128]
 
 
 class KilledError(BaseException):

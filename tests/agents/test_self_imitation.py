@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,11 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
+from agents import sparse_rewards
 from agents.algorithms import ALGORITHMS
+from agents.checkpoint import read_agent
+from agents.parts import has_part, read_part
+from agents.runs import env_folder
 from agents.self_imitation import (
     VALUE_WEIGHT,
     WEIGHT,
@@ -20,7 +25,10 @@ from agents.self_imitation import (
     imitates_itself,
     imitation_loss,
 )
-from agents.train_config import TrainConfig
+from agents.train import train
+from agents.train_config import FLAGS_FILE, TrainConfig
+from latentrl.utils.io import write_json
+from tests.agents.small import tiny_train
 from tests.helpers import Clock, same
 
 
@@ -198,7 +206,57 @@ def test_which_trainings_begin_with_it(flags, expected):
     assert imitates_itself(TrainConfig(**flags)) == expected
 
 
-@pytest.mark.parametrize("algo", set(ALGORITHMS) - {"ppo"})
+@pytest.mark.parametrize("algo", sorted({*ALGORITHMS} - {"ppo"}))
 def test_algorithms_with_a_replay_buffer_need_none(algo):
     with pytest.raises(ValueError, match=f"such as ppo; {algo} has a replay buffer of past episod"):
         imitates_itself(SimpleNamespace(algo=algo, self_imitation=True))
+
+
+def kept(run):
+    """Timesteps of good episodes in the last checkpoint; None where it holds none."""
+    last = run / "last"
+    notes = read_agent(last)[2]
+    if not has_part(last, notes, "good_episodes"):
+        return None
+    return read_part(last, notes, "good_episodes")[0]["returns"].tolist()
+
+
+def test_a_resumed_training_has_the_episodes_of_before(encoder, capsys):
+    run = tiny_train(encoder, timesteps=512, novelty="rnd").path
+    assert "self-imitation" in capsys.readouterr().out
+    before = kept(run)
+    assert before
+    train(TrainConfig("PixelReach-v0", timesteps=1024, novelty="rnd", resume=True))
+    assert kept(run)[: len(before)] == before
+    assert len(kept(run)) > len(before)
+
+
+def test_a_checkpoint_of_before_has_none(encoder):
+    run = tiny_train(encoder, timesteps=64, novelty="rnd", self_imitation=False).path
+    assert kept(run) is None
+    flags = json.loads((run / FLAGS_FILE).read_text())
+    del flags["self_imitation"]
+    write_json(run / FLAGS_FILE, flags)
+    train(TrainConfig("PixelReach-v0", timesteps=512, novelty="rnd", resume=True))
+    assert kept(run)
+
+
+@pytest.mark.parametrize("flag", [None, True])
+def test_it_ends_with_the_bonus_unless_a_flag_wants_it(flag, encoder, monkeypatch):
+    monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 64)
+    monkeypatch.setattr(sparse_rewards, "LEAST", 1)
+    monkeypatch.setattr(sparse_rewards, "MOST", 1.0)
+    flags = {} if flag is None else {"self_imitation": flag}
+    run = tiny_train(encoder, timesteps=512, **flags).path
+    assert bool(kept(run)) == (flag is True)
+
+
+def test_agents_on_pixels(encoder):
+    flags = {"latent": False, "novelty": None, "self_imitation": True}
+    assert kept(tiny_train(encoder, timesteps=512, **flags).path)
+
+
+def test_a_flag_that_the_algorithm_cannot_follow(encoder):
+    with pytest.raises(ValueError, match="remove --self-imitation"):
+        tiny_train(encoder, algo="dqn", self_imitation=True)
+    assert not (env_folder("agents", "PixelReach-v0")).exists()
