@@ -21,7 +21,7 @@ from latentrl.training.checkpoint import load
 from latentrl.utils.io import read_json, write_csv, write_json
 from scripts.studies.agent_runs import TIMESTEPS, logged_rows, save_untrained
 from scripts.studies.core import FOLDER
-from scripts.studies.sparse_rewards.tasks import NO_BONUS, TASKS, Run, Task
+from scripts.studies.sparse_rewards.tasks import TASKS, Run, Task
 
 RUNS = FOLDER / "sparse_rewards"
 EPISODES = 200
@@ -86,8 +86,9 @@ def _train_config(run: Run, encoder: Path) -> TrainConfig:
         untuned=task.untuned,
         algo=task.algo,
         timesteps=task.timesteps,
-        novelty=None if run.bonus == NO_BONUS else run.bonus,
-        novelty_weight=None if run.bonus == NO_BONUS else task.weight,
+        novelty=run.novelty,
+        novelty_weight=None if run.novelty is None else task.weight,
+        self_imitation=run.imitates_itself,
         backend="gymnasium",  # EnvPool's threads slow parallel runs down, and its levels differ
         eval_every=max(50_000, task.timesteps // 10),
         out=out,

@@ -20,8 +20,10 @@ MODES = "deterministic", "stochastic"
 OF_SEED = "seed", "out", "resume", "vae", "losses", "option"
 """Flags in which agents of one task and their encoders may differ; weights of losses are chosen
 from the frames, and what else is an option of the pretraining is compared in the encoder."""
-OF_BONUS = "novelty", "novelty_weight"
+OF_BONUS = "novelty", "novelty_weight", "self_imitation"
 """Flags in which the bonuses of a task may differ."""
+BEFORE = {"self_imitation": False}
+"""Flags that the trainings of older results did not have."""
 COMPARED = "training", "pretraining", "agent", "encoder"
 Record = dict[str, Any]
 
@@ -59,9 +61,8 @@ def _check_pair(task: str, one: Record | None, other: Record, ignored: Sequence[
 
 def _settings(record: Record, key: str) -> dict[str, Any]:
     # Frames and seconds of the pretraining are measurements, its config is a setting.
-    chosen = record[key]["config"] if key == "pretraining" else record[key]
-    settings: dict[str, Any] = chosen
-    return settings
+    settings: dict[str, Any] = record[key]["config"] if key == "pretraining" else record[key]
+    return {**BEFORE, **settings} if key == "training" else settings
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from scripts.studies.sparse_rewards.records import (
     interval,
     records,
 )
-from scripts.studies.sparse_rewards.tasks import NO_BONUS, TASKS, Task
+from scripts.studies.sparse_rewards.tasks import IMITATION, NO_BONUS, TASKS, Task
 
 README = DOCS.parent / "README.md"
 PAGE = DOCS / "results" / "sparse_rewards.md"
@@ -101,7 +101,7 @@ def _mean(values: Sequence[float]) -> str:
 
 def verdict(task: Task, bonus: str, found: Sequence[Record]) -> tuple[str, str]:
     """Return the goal of a task, and the modes in which agents with a bonus reach it."""
-    if bonus == NO_BONUS:
+    if bonus.removesuffix(IMITATION) == NO_BONUS:
         return "", ""
     deterministic, stochastic = (
         _reached(task, [record[mode][task.measure] for record in found]) for mode in MODES
@@ -118,7 +118,8 @@ def _reached(task: Task, values: Sequence[float]) -> bool:
 def summary() -> Iterator[list[str]]:
     """Yield the cells of the short table: success in both modes, with and without the bonus."""
     for name, task in TASKS.items():
-        bonus, none = (records(name, each) for each in (task.bonuses[0], NO_BONUS))
+        found = [records(name, bonus) for bonus in task.bonuses if bonus != NO_BONUS]
+        bonus, none = next(filter(None, found), []), records(name, NO_BONUS)
         if bonus:
             without = _success(none) if none else ""
             yield [name, _frames(bonus), f"**{_success(bonus)}**", without, task.known]

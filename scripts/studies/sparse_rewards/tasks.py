@@ -12,11 +12,13 @@ from scripts.studies.core import DOCS
 
 RESULTS = DOCS / "results" / "sparse_rewards"
 NO_BONUS = "none"
+IMITATION = "+self_imitation"
+"""End of the name of a bonus whose agents also imitate themselves, which is the default."""
 SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
-ON_A_GRID = ("token_counts", "rnd", NO_BONUS)
+ON_A_GRID = ("token_counts" + IMITATION, "token_counts", "rnd", NO_BONUS)
 """Bonuses of shifted tasks: the one that the default remains there, and controls."""
-IN_3D = ("adaptive", "rnd", NO_BONUS)
+IN_3D = ("adaptive" + IMITATION, "adaptive", "rnd", NO_BONUS)
 """Bonuses of tasks in a 3D world: the default, which switches there, and controls."""
 RANDOM_ENCODER = (
     *("DoorKey-8x8-shifted", "MultiRoom-N6-shifted", "KeyCorridorS3R3-shifted", "MyWayHome"),
@@ -105,14 +107,14 @@ _TASKS = {
         SHIFTED.format("DoorKey-8x8"),
         250_000,
         3,
-        bonuses=("token_counts", "reconstruction", "rnd", NO_BONUS),
+        bonuses=(*ON_A_GRID, "reconstruction", NO_BONUS + IMITATION),
         untuned=True,
     ),
     "DoorKey-8x8-shifted-430k": Task(
         SHIFTED.format("DoorKey-8x8"),
         430_000,
         5,
-        bonuses=("token_counts", "reconstruction", NO_BONUS),
+        bonuses=("token_counts" + IMITATION, "token_counts", "reconstruction", NO_BONUS),
         untuned=True,
     ),
     "MultiRoom-N6-shifted": Task(
@@ -135,7 +137,7 @@ class Run:
     task: str
     """Name in ``TASKS``."""
     bonus: str
-    """Name of the bonus, or ``NO_BONUS``."""
+    """Name of the bonus, or ``NO_BONUS``; with self-imitation, ``IMITATION`` follows."""
     seed: int
     """Seed of encoder, environments and agent."""
 
@@ -143,6 +145,17 @@ class Run:
     def name(self) -> str:
         """Task, bonus and seed as a relative path."""
         return f"{self.task}/{self.bonus}-{self.seed}"
+
+    @property
+    def novelty(self) -> str | None:
+        """Bonus as a training takes it."""
+        name = self.bonus.removesuffix(IMITATION)
+        return None if name == NO_BONUS else name
+
+    @property
+    def imitates_itself(self) -> bool:
+        """Whether the agent learns from its good episodes, too."""
+        return self.bonus.endswith(IMITATION)
 
     @property
     def result(self) -> Path:
@@ -159,7 +172,8 @@ def runs(
         ValueError: a task or a bonus is unknown, or there are no seeds.
     """
     _check("task", tasks, list(TASKS))
-    _check("bonus", bonuses, [*BONUSES, NO_BONUS])
+    names = [*BONUSES, NO_BONUS]
+    _check("bonus", bonuses, [*names, *(name + IMITATION for name in names)])
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     for name in tasks or TASKS:

@@ -8,7 +8,7 @@ import pytest
 
 from agents.venv import probe
 from envs import Environment, family_of
-from scripts.studies.sparse_rewards.tasks import TASKS, runs
+from scripts.studies.sparse_rewards.tasks import TASKS, Run, runs
 
 
 @pytest.mark.parametrize("env_id", sorted({task.env for task in TASKS.values()}))
@@ -42,3 +42,17 @@ def test_unknown_names_list_the_known_ones() -> None:
 def test_there_is_at_least_one_seed() -> None:
     with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
         list(runs(seeds=0))
+
+
+@pytest.mark.parametrize(
+    ("bonus", "expected"),
+    [
+        ("none", (None, False)),
+        ("none+self_imitation", (None, True)),
+        ("token_counts+counts", ("token_counts+counts", False)),
+        ("token_counts+counts+self_imitation", ("token_counts+counts", True)),
+    ],
+)
+def test_the_name_of_a_bonus_says_whether_agents_imitate_themselves(bonus, expected) -> None:
+    run = Run("DoorKey-8x8", bonus, 0)
+    assert (run.novelty, run.imitates_itself) == expected
