@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from latentrl.data.frames import Frames, as_frames
+from latentrl.data.frames import Frames, as_frames, check_learnable
 from latentrl.latents import detector_files
 from latentrl.latents.batched import batched
 from latentrl.latents.conformal import check_enough, conformal_threshold, needed_for
@@ -23,8 +23,8 @@ from latentrl.models.batches import Observations
 from latentrl.models.deterministic import ae
 from latentrl.models.preprocessing import is_image
 from latentrl.training.config import FitConfig
-from latentrl.training.fit import fit
-from latentrl.types import Array
+from latentrl.training.fit import check_space, fit
+from latentrl.types import Array, shorten
 
 CALIBRATION = 0.2
 """Fraction of the observations of ``fit`` that set the threshold, or more where it needs more."""
@@ -61,6 +61,14 @@ class AnomalyDetector(OutlierEstimator):
     """Normal observations that others are compared with; None until ``fit``."""
     trained: Autoencoder | None = field(default=None, init=False, repr=False)
     """The model that ``fit`` trained; None where a trained one was given."""
+
+    def __post_init__(self) -> None:
+        """Raise ``TypeError`` where the model is none."""
+        if not (self.model is None or isinstance(self.model, Autoencoder)):
+            raise TypeError(
+                f"expected a model such as lrl.ae(space), got {shorten(self.model)}: read a "
+                "saved one with lrl.load, a saved detector with AnomalyDetector.load"
+            )
 
     @property
     def unit(self) -> str:
@@ -103,8 +111,11 @@ class AnomalyDetector(OutlierEstimator):
         """
         needed = needed_for(self.false_alarm_rate)
         normal = as_frames(as_vectors(observations))
+        if self.model is not None:
+            check_space(self.model, normal)
+        check_learnable(normal)  # before the split, after which rows have other numbers
         if calibration is None:
-            check_enough(len(normal) // 2, self.false_alarm_rate)
+            check_enough(len(normal) // 2, self.false_alarm_rate, f"half of {len(normal)}")
             normal, held_out = normal.split(max(CALIBRATION, needed / len(normal)), self.seed)
         else:
             held_out = as_frames(as_vectors(calibration))
@@ -224,13 +235,12 @@ class AnomalyDetector(OutlierEstimator):
         return total / counts
 
     def is_anomaly(self, observations: Observations) -> Array:
-        """Whether each observation scores above the threshold, bool ``(B,)``.
+        """Whether each observation scores above the threshold, bool ``(B,)``; NaN counts as above.
 
         Raises:
             ValueError: there is no threshold yet.
         """
-        threshold = self.require_threshold()
-        return np.asarray(self.score(observations) > threshold)
+        return np.asarray(~(self.score(observations) <= self.require_threshold()))
 
     def save(self, path: str | Path) -> Path:
         """Write the model, the references and the threshold to the folder ``path``; return it.

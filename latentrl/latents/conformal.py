@@ -23,13 +23,19 @@ def needed_for(false_alarm_rate: float) -> int:
     return math.ceil(1 / false_alarm_rate - ROUNDING) - 1
 
 
-def check_enough(count: int, rate: float) -> None:
-    """Raise ``ValueError`` where ``count`` normal observations are too few for this rate."""
+def check_enough(count: int, rate: float, source: str = "") -> None:
+    """Raise ``ValueError`` where ``count`` normal observations are too few for this rate.
+
+    Args:
+        count: number of observations for the calibration.
+        rate: false-alarm rate.
+        source: what they are a part of, for the error message.
+    """
     needed = needed_for(rate)
     if count < needed:
         raise ValueError(
             f"a false-alarm rate of {rate:g} needs at least {needed} normal observations to "
-            f"calibrate, got {count}: give more of them, or raise false_alarm_rate"
+            f"calibrate, got {count}{source and ', ' + source}: give more of them, or raise false_alarm_rate"
         )
 
 
@@ -37,9 +43,15 @@ def conformal_threshold(scores: Array, rate: float) -> float:
     """Return the ceil((n + 1)(1 - rate))-th smallest of the scores of n normal observations.
 
     Raises:
-        ValueError: there are too few scores for the rate, or it is not between 0 and 1.
+        ValueError: there are too few scores for the rate, one is NaN, or the rate is not between
+            0 and 1.
     """
     check_enough(len(scores), rate)
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"the scores of {np.isnan(scores).sum()} of {len(scores)} normal observations are NaN, "
+            f"first in row {np.isnan(scores).argmax()}: drop them"
+        )
     # A new normal score falls into each of the n + 1 gaps between n scores with equal
     # probability. An alarm is a score in one of the highest ``above`` gaps.
     above = math.floor((len(scores) + 1) * rate + ROUNDING)

@@ -74,12 +74,12 @@ class OutlierEstimator:
         return np.asarray(self.require_threshold() + self.score_samples(observations))
 
     def predict(self, observations: Any) -> Array:
-        """Return -1 for anomalies and 1 for normal observations, int64 ``(B,)``.
+        """Return -1 for anomalies and 1 for normal observations, int64 ``(B,)``; NaN counts as -1.
 
         Raises:
             ValueError: there is no threshold yet, or the observations do not belong to the space.
         """
-        return np.where(self.decision_function(observations) < 0, -1, 1)
+        return np.where(self.decision_function(observations) >= 0, 1, -1)
 
     def fit_predict(self, observations: Any, y: Any = None) -> Array:
         """Fit the detector and return ``predict`` of the same observations."""

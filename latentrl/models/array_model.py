@@ -116,18 +116,22 @@ class ArrayModel(nn.Module):
         """Return the network's inputs, cropped and resized, in the environment's units."""
         return self._map_observations(lambda x: self._restore(self.preprocess(x)), observations)
 
-    def check_observations(self, observations: Array) -> Array:
+    def check_observations(self, observations: Array, first: int = 0) -> Array:
         """Return observations, one or ``(B, ...)``, as an array that the model takes.
 
         They are of the observation space, or cropped and resized as ``collect`` stores them.
+
+        Args:
+            observations: the array.
+            first: row of the first one in what the user gave, for error messages.
 
         Raises:
             ValueError: shape, dtype or values do not belong to the observation space.
         """
         stored = self.preprocess.stored_space
         if stored is not None and np.shape(observations)[-len(stored.shape) :] == stored.shape:
-            return check_observations(observations, stored)
-        return check_observations(observations, self.observation_space)
+            return check_observations(observations, stored, first)
+        return check_observations(observations, self.observation_space, first)
 
     def require_decoder(self) -> nn.Module:
         """Return the decoder.

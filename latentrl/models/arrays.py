@@ -56,8 +56,13 @@ def _upload(array: Array, device: torch.device) -> Tensor:
     )
 
 
-def check_observations(observations: Array, space: spaces.Box) -> Array:
+def check_observations(observations: Array, space: spaces.Box, first: int = 0) -> Array:
     """Return observations of ``space``, one or ``(B, ...)``, as an array that models take.
+
+    Args:
+        observations: the array.
+        space: what they belong to.
+        first: row of the first one in what the user gave, for error messages.
 
     Raises:
         ValueError: shape, dtype or values do not belong to the space.
@@ -72,7 +77,7 @@ def check_observations(observations: Array, space: spaces.Box) -> Array:
                 f"convert them to the units of {describe_space(space)} first"
             )
         return array
-    array = _finite(array, "observations", array.ndim > len(space.shape))
+    array = _finite(array, "observations", array.ndim > len(space.shape), first)
     return _within(array.astype(np.float32, copy=False), space) if is_image(space) else array
 
 
@@ -116,12 +121,12 @@ def _within(images: Array, space: spaces.Box) -> Array:
     return clip(images, space)
 
 
-def _finite(array: Array, what: str, batched: bool) -> Array:
+def _finite(array: Array, what: str, batched: bool, first: int = 0) -> Array:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"expected numbers, got {what} of dtype {array.dtype}")
     if not np.isfinite(array).all():
-        first = np.isfinite(array.reshape(len(array), -1)).all(1).argmin()
-        where = f", first in row {first}" if batched else ""
+        row = first + np.isfinite(array.reshape(len(array), -1)).all(1).argmin()
+        where = f", first in row {row}" if batched else ""
         raise ValueError(f"{what} contain NaN or infinity{where}")
     # Times in seconds since 1970 need their digits until the mean is subtracted.
     return array.astype(

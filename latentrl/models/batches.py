@@ -38,7 +38,7 @@ def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
     if is_single(model, source):
         source = source[None]
     for rows in chunks(len(source)):
-        yield model.check_observations(source[rows])
+        yield model.check_observations(source[rows], rows.start)
 
 
 def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) -> Iterator[Tensor]:

@@ -11,6 +11,8 @@ from latentrl.types import Array
 
 CONSTANT_SCALE, CONSTANT_LIMIT = 1e-3, 10.0
 """Scale of a constant value as a fraction of its magnitude, and its largest standard score."""
+LIMIT = 1e6
+"""Largest standard score of any value: squares and sums of it are still finite in float32."""
 
 
 class Preprocessor(nn.Module):
@@ -73,11 +75,16 @@ class VectorPreprocessor(Preprocessor):
         A value that varies by no more than its rounding is constant. Its scale is a thousandth of
         its magnitude (of 0: of the median standard deviation of the others), so that any movement
         that matters shows; its standard score is limited to 10, so that the network bears it.
+
+        Raises:
+            ValueError: the variance of a value overflows.
         """
         rows = sample.reshape(-1, sample.shape[-1]).astype(np.float64)
         # Differences from the first row are exact, where sums of large values would be rounded.
-        differences = rows - rows[0]
-        mean, std = rows[0] + differences.mean(0), differences.std(0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            differences = rows - rows[0]
+            mean, std = rows[0] + differences.mean(0), differences.std(0)
+        _check_finite(rows, std)
         precision = np.finfo(sample.dtype).eps if sample.dtype.kind == "f" else 0
         constant = std <= precision * np.abs(rows).max(0)
         others = np.median(std[~constant]) if not constant.all() else 1.0
@@ -87,8 +94,11 @@ class VectorPreprocessor(Preprocessor):
         self.constant.copy_(torch.as_tensor(constant))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores, float32."""
-        scores = ((observations.double() - self.mean) / self.std).float()
+        """Map ``(B, D)`` or ``(B, T, D)`` in environment units to standard scores, float32.
+
+        They are limited to a million: far beyond all data, and with finite squares.
+        """
+        scores = ((observations.double() - self.mean) / self.std).clamp(-LIMIT, LIMIT).float()
         return torch.where(self.constant, scores.clamp(-CONSTANT_LIMIT, CONSTANT_LIMIT), scores)
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -97,3 +107,13 @@ class VectorPreprocessor(Preprocessor):
         if not self.integral:
             return x
         return x.round().clamp(float(self.space.low.min()), float(self.space.high.max()))
+
+
+def _check_finite(rows: Array, std: Array) -> None:
+    if not np.isfinite(std).all():
+        column = int(np.isfinite(std).argmin())
+        largest = rows[np.abs(rows[:, column]).argmax(), column]
+        raise ValueError(
+            f"value {column} of the observations has {largest:.3g} among others, and a variance "
+            "that is not finite: drop such observations, or replace what stands for no reading"
+        )

@@ -24,7 +24,7 @@ class FitConfig:
     """Passes over the training frames; None is 8, or as many as make 1,500 gradient steps."""
     steps: int | None = None
     """Gradient steps; replaces ``epochs``. With 0 the weights stay as they are, and ``fit``
-    measures the mean image and the statistics of the latents alone."""
+    measures the statistics of the latents and, of a model without training, of preprocessing."""
     batch_size: int = 128
     """Frames per gradient step."""
     learning_rate: float = 1e-3
@@ -42,7 +42,8 @@ class FitConfig:
     compile: bool = False
     """Whether to use ``torch.compile``; needs a C++ compiler; worth it for long runs."""
     seed: int = 0
-    """Seed of the split, the order of the frames and the noise."""
+    """Seed of the split, the order of the frames and the noise. The weights of a new model have
+    PyTorch's: call ``torch.manual_seed`` before it is built."""
     device: str = "auto"
     """Device such as "cpu" or "cuda:0"; "auto" is the GPU where there is one."""
 

@@ -58,7 +58,8 @@ def fit(
     """Train ``model`` in place; it ends with the weights that were best on the validation frames.
 
     A ``pca`` model is solved, and a ``random`` one keeps its weights, as every model does with
-    ``steps=0``; all get latent statistics. If a model needs another one, as ``dae_beta_vae`` does,
+    ``steps=0``; all get latent statistics. A model that was trained before keeps its preprocessing,
+    which its weights belong to. If a model needs another one, as ``dae_beta_vae`` does,
     ``fit`` trains that one first, on the same split.
 
     Args:
@@ -104,7 +105,8 @@ def _fit(
 ) -> History:
     model.to(pick_device(config.device))
     training, validation = frames.split(config.validation, config.seed)
-    _fit_preprocessing(model, training)
+    if not (model.fitted and model.config.training == "gradient"):
+        _fit_preprocessing(model, training)
     if path is not None and not resume:
         (path / RESUME_FILE).unlink(missing_ok=True)  # of an earlier run in this folder
     needed = model.reconstruction.prerequisite()

@@ -120,13 +120,18 @@ def test_wrong_calls_of_fit_are_refused_before_training(vectors: Any) -> None:
         lrl.AnomalyDetector().score(vectors)
     with pytest.raises(
         ValueError,
-        match=r"0\.01 needs at least 99 normal .* got 50: give more of them, or raise false_alarm",
+        match=r"0\.01 needs at least 99 normal .* got 50, half of 100: give more of them, or raise fa",
     ):
         lrl.AnomalyDetector().fit(vectors[:100])
     with pytest.raises(ValueError, match=r"needs at least 99 normal observations .* got 30"):
         lrl.AnomalyDetector().fit(vectors, calibration=vectors[:30])
     with pytest.raises(ValueError, match="must lie between 0 and 1, got 7"):
         lrl.AnomalyDetector(false_alarm_rate=7).fit(vectors)
+
+
+def test_vectors_of_another_size(linear: lrl.Autoencoder, vectors: Any) -> None:
+    with pytest.raises(ValueError, match=r"the model takes observations of \(8,\) .* are \(3,\)"):
+        lrl.AnomalyDetector(linear).fit(vectors[:, :3])
 
 
 def test_a_saved_detector_scores_alike(

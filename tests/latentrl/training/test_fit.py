@@ -197,6 +197,23 @@ def test_without_gradient_steps_the_weights_stay_and_statistics_are_measured(ima
     np.testing.assert_allclose(model.latent_std, found, atol=1e-6)
 
 
+@pytest.mark.parametrize("steps", [0, 5])
+def test_a_trained_model_keeps_its_preprocessing(steps: int, vectors: Any) -> None:
+    model = lrl.ae((8,), 3)
+    run(model, vectors)
+    before = [buffer.clone() for buffer in model.preprocess.buffers()]
+    run(model, 100 + 7 * vectors, config=settings(steps=steps))
+    after = model.preprocess.buffers()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_solved_model_has_the_preprocessing_of_its_data(vectors: Any) -> None:
+    model = lrl.pca((8,), 3)
+    for data in (vectors, 100 + 7 * vectors):
+        run(model, data)
+        np.testing.assert_allclose(model.preprocess.mean, data[:].mean(0), rtol=0.1)
+
+
 def test_four_images_are_no_collapse() -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     model = lrl.ae((16, 16, 3), 8, backbone={"name": "linear"})

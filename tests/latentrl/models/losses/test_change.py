@@ -59,6 +59,7 @@ def test_predecessors_are_those_of_the_episode() -> None:
 
 @pytest.mark.filterwarnings("ignore:the latents have collapsed")
 def test_training_and_validation_have_the_term() -> None:
+    torch.manual_seed(0)
     model = lrl.beta_vae((16, 16, 1), latent_dim=4, change_weight=2.0)
     history = lrl.fit(model, episodes(), lrl.FitConfig(steps=2, batch_size=4), progress=False)
     assert history.epochs[-1]["train/change"] != 0
