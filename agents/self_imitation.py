@@ -20,8 +20,8 @@ RECENT = 100
 """Episodes whose mean return a good one exceeds."""
 BATCHES, BATCH_SIZE = 4, 512
 """Gradient steps between two rollouts, and timesteps of each."""
-WEIGHT = 0.1
-"""Weight of the loss, as in the paper's PPO."""
+WEIGHT = 1.0
+"""Weight of the loss. Adam divides it by the size of PPO's gradients: 0.1, the paper's, is slower."""
 VALUE_WEIGHT = 0.01
 """Weight of the values' term in the loss, as in the paper."""
 
