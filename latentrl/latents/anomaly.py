@@ -28,8 +28,8 @@ from latentrl.types import Array, shorten
 
 CALIBRATION = 0.2
 """Fraction of the observations of ``fit`` that set the threshold, or more where it needs more."""
-COMPRESSION, MAX_LATENTS = 8, 32
-"""Values per latent of the default model, and most latents."""
+COMPRESSION, OF_VECTORS, MAX_LATENTS = 8, 2, 32
+"""Values per latent of the default model, those of vectors, and most latents."""
 STEPS = 2000
 """Gradient steps of the default training."""
 
@@ -290,8 +290,13 @@ class AnomalyDetector(OutlierEstimator):
 
 
 def default_model(space: spaces.Box, seed: int = 0) -> Autoencoder:
-    """Return the untrained ``ae`` that ``AnomalyDetector.fit`` trains: eight values per latent."""
-    latents = min(MAX_LATENTS, max(1, math.prod(space.shape) // COMPRESSION))
+    """Return the untrained ``ae`` that ``AnomalyDetector.fit`` trains.
+
+    A latent stands for eight values of an image or sequence, and for two of a vector: where fewer
+    latents than independent causes remain, normal observations are reconstructed badly, too.
+    """
+    values = OF_VECTORS if len(space.shape) == 1 else COMPRESSION
+    latents = min(MAX_LATENTS, max(1, math.prod(space.shape) // values))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         return ae(space, latents)

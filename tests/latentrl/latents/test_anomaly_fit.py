@@ -76,12 +76,27 @@ def test_fit_trains_a_copy_and_holds_out_a_fifth(images: Any) -> None:
     np.testing.assert_array_equal(again.score(images[:9]), detector.score(images[:9]))
 
 
-def test_the_default_model_compresses_eight_values_to_one() -> None:
+def test_the_default_model_compresses_eight_values_to_one_or_two_of_a_vector() -> None:
     assert default_model(spaces.Box(0, 255, (8, 8), np.uint8)).latent_dim == 8
-    assert default_model(spaces.Box(-1, 1, (3,), np.float32)).latent_dim == 1
+    sizes = [1, 3, 20, 200]
+    latents = [default_model(spaces.Box(-1, 1, (size,), np.float32)).latent_dim for size in sizes]
+    assert latents == [1, 1, 10, 32]
     model = default_model(spaces.Box(-np.inf, np.inf, (50, 30), np.float32))
     assert model.latent_dim == 32
     assert model.config.backbone == {"name": "mlp"}
+
+
+def test_a_value_that_leaves_the_plane_of_the_others_is_found() -> None:
+    """Twenty sensors with five causes, one of them off by half a standard deviation: PCA finds it
+    with certainty."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(5, 20))
+    rows = rng.normal(size=(2400, 5)) @ weights + 0.05 * rng.normal(size=(2400, 20))
+    normal, broken = rows[:2000], rows[2000:].copy()
+    broken[np.arange(200), rng.integers(20, size=200)] += 0.5 * rows.std()
+    config = lrl.FitConfig(steps=300, learning_rate=3e-3, precision="float32", device="cpu")
+    detector = lrl.AnomalyDetector(false_alarm_rate=0.05, config=config).fit(normal)
+    assert lrl.auroc(detector.score(broken), np.arange(400) < 200) > 0.97
 
 
 def test_a_model_without_decoder_is_scored_by_its_distances(vectors: Any) -> None:
