@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 Schedule = Literal["cosine", "constant"]
@@ -49,12 +50,17 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for an invalid value."""
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        for name, least in (("batch_size", 1), ("seed", 0)):
+            if not _is_count(getattr(self, name), least):
+                raise ValueError(
+                    f"{name} must be a whole number, at least {least}, got {getattr(self, name)!r}"
+                )
         for name, least in (("epochs", 1), ("steps", 0), ("patience", 1)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least} or None, got {value}")
+            if value is not None and not _is_count(value, least):
+                raise ValueError(
+                    f"{name} must be a whole number, at least {least} or None, got {value!r}"
+                )
         if not self.learning_rate > 0:  # also refuses NaN
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
@@ -81,3 +87,7 @@ class FitConfig:
         per_epoch = self.steps_per_epoch(frames)
         wanted = min(VALIDATION_INTERVAL, self.total_steps(frames) // LEAST_VALIDATIONS)
         return max(1, math.ceil(wanted / per_epoch)) * per_epoch
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

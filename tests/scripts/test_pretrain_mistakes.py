@@ -131,8 +131,16 @@ WRONG = [
         np.eye(20),
         "size and crop are for images; the observations of images have shape (20,)",
     ),
-    ([*IMAGES, "--epochs", 0], noise(20, 8, 8), "epochs must be at least 1 or None, got 0"),
-    ([*IMAGES, "--batch-size", 0], noise(20, 8, 8), "batch_size must be at least 1, got 0"),
+    (
+        [*IMAGES, "--epochs", 0],
+        noise(20, 8, 8),
+        "epochs must be a whole number, at least 1 or None, got 0",
+    ),
+    (
+        [*IMAGES, "--batch-size", 0],
+        noise(20, 8, 8),
+        "batch_size must be a whole number, at least 1, got 0",
+    ),
 ]
 
 

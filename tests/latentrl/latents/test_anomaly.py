@@ -137,7 +137,9 @@ def test_wrong_uses_of_a_detector_are_refused(linear: lrl.Autoencoder, vectors: 
         detector.calibrate(vectors, 1)
     with pytest.raises(TypeError, match="'random' model has no decoder"):
         lrl.AnomalyDetector(lrl.random((8,), 3)).score(vectors)
-    with pytest.raises(TypeError, match="such as lrl.ae.space., got 'runs/a': read a saved one with"):
+    with pytest.raises(
+        TypeError, match="such as lrl.ae.space., got 'runs/a': read a saved one with"
+    ):
         lrl.AnomalyDetector("runs/a")
     detector.calibrate(vectors[:99])
 
