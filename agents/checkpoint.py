@@ -85,7 +85,7 @@ def build(
             f"{config.algo} cannot be built: {error}; its hyperparameters are "
             f"{dict(config.hyperparameters)}"
         ) from error
-    expect_clipped(model)
+    expect_clipped(model, config.scaled_actions)
     return model
 
 

@@ -22,15 +22,32 @@ class ClippedGaussian(DiagGaussianDistribution):
     SB3 clips samples to the action space. Where the mean is outside of it, or near its edge, the
     clipped mean is not the mean of the clipped samples: a policy whose brake has the mean -0.1
     brakes now and then, and by its clipped mean never. Samples and their densities are SB3's.
+
+    The network's mean and standard deviation are in units of half the range around its centre, so
+    that a policy explores and learns alike in torques of 2 and in prices of 100.
     """
 
-    def __init__(self, action_space: spaces.Box) -> None:
-        """Make the distribution over ``action_space``; sides of it may be infinite."""
+    def __init__(self, action_space: spaces.Box, scaled: bool = True) -> None:
+        """Make the distribution over ``action_space``; sides of it may be infinite.
+
+        Args:
+            action_space: of the environment.
+            scaled: whether the network's outputs are in units of the range.
+        """
         super().__init__(get_action_dim(action_space))
         self.low, self.high = (
             torch.as_tensor(bound.ravel(), dtype=torch.float32)
             for bound in (action_space.low, action_space.high)
         )
+        self.centre, self.unit = torch.zeros_like(self.low), torch.ones_like(self.low)
+        if scaled:
+            self.centre, self.unit = _centre_and_unit(self.low, self.high)
+
+    def proba_distribution(self, mean_actions: Tensor, log_std: Tensor) -> ClippedGaussian:
+        """Set the Gaussian from the outputs of the network, ``(B, dim)`` and ``(dim,)``."""
+        centre, unit = (value.to(mean_actions.device) for value in (self.centre, self.unit))
+        super().proba_distribution(centre + unit * mean_actions, log_std + unit.log())
+        return self
 
     def mode(self) -> Tensor:
         """Return the mean of the clipped actions, ``(B, action_dim)``, as SB3 flattens them."""
@@ -45,14 +62,42 @@ class ClippedGaussian(DiagGaussianDistribution):
         return action
 
 
+def _centre_and_unit(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    # A range from 0 to 1, or from -1 to less, has its units and its 0 for a reason.
+    usual = (torch.maximum(-low, high) == 1) & (low <= 0) & (high >= 0)
+    other = ~usual & low.isfinite() & high.isfinite() & (high > low)
+    centre = torch.where(other, (low + high) / 2, 0.0)
+    return centre, torch.where(other, (high - low) / 2, 1.0)
+
+
 def _finite(bound: Tensor) -> Tensor:
     return torch.where(bound.isfinite(), bound, torch.zeros_like(bound))
 
 
-def expect_clipped(model: BaseAlgorithm) -> None:
-    """Give a policy with SB3's Gaussian, and no other one, the ``ClippedGaussian``."""
+def expect_clipped(model: BaseAlgorithm, scaled: bool) -> None:
+    """Give a policy with SB3's Gaussian, and no other one, the ``ClippedGaussian``.
+
+    Args:
+        model: the algorithm.
+        scaled: whether the network's outputs are in units of the action space.
+    """
     policy: Any = model.policy
     space: Any = model.action_space
     # Not of a subclass: SAC squashes its actions into the action space.
     if type(getattr(policy, "action_dist", None)) is DiagGaussianDistribution:
-        policy.action_dist = ClippedGaussian(space)
+        policy.action_dist = ClippedGaussian(space, scaled)
+
+
+def remove_units(model: BaseAlgorithm) -> None:
+    """Give a policy's last layer the units of the actions, as plain SB3 expects; it acts alike."""
+    policy: Any = model.policy
+    scaled = getattr(policy, "action_dist", None)
+    if not isinstance(scaled, ClippedGaussian):
+        return
+    with torch.no_grad():
+        unit = scaled.unit.to(policy.device)
+        policy.action_net.weight *= unit[:, None]
+        policy.action_net.bias.mul_(unit).add_(scaled.centre.to(policy.device))
+        policy.log_std += unit.log()
+    space: Any = model.action_space
+    policy.action_dist = ClippedGaussian(space, scaled=False)

@@ -50,6 +50,10 @@ class AgentConfig:
     pixel_range: PixelRange | None = None
     """Values of each channel that become 0 and 255; None takes those that the space declares."""
 
+    scaled_actions: bool = False
+    """Whether outputs of a Gaussian policy are in units of the action space, as those of new agents
+    are; agents of before lack it."""
+
     @property
     def latent(self) -> bool:
         """Whether the agent observes latents."""

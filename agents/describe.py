@@ -60,6 +60,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
             hyperparameters,
             pixels,
             pixel_range=used_range(environment, config.backend, space, pixels),
+            scaled_actions=True,
         )
     count = config.episodic_count
     normalizes = hyperparameters.get("normalize_latents", not _has_scale(encoder))
@@ -69,6 +70,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
         config.stack or defaults.stack,
         hyperparameters | {"normalize_latents": normalizes},
         episodic_count=defaults.episodic_count if count is None else count,
+        scaled_actions=True,
     )
 
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from agents.checkpoint import copy_agent, read_agent
+from agents.clipped_actions import remove_units
 from agents.evaluate import agent_folder, config_in, load_encoder, load_for_evaluation
 from agents.share import agent_card, encoder_files, is_run, push_agent
 from agents.venv import build_monitored, build_venv
@@ -39,6 +40,7 @@ def export_zip(run: Path, out: Path, *, env: str | None = None, trust: bool = Fa
     venv = build_venv(config, load_encoder(run, config, "cpu"), bare, training=False)
     try:
         model = load_for_evaluation(config, venv, folder)
+        remove_units(model)
         with tempfile.TemporaryDirectory() as temporary:
             files = [Path(temporary) / "agent.zip"]
             model.save(files[0])

@@ -21,7 +21,7 @@ RECENT = 100
 BATCHES, BATCH_SIZE = 4, 512
 """Gradient steps between two rollouts, and timesteps of each."""
 WEIGHT = 1.0
-"""Weight of the loss. Adam divides it by the size of PPO's gradients: 0.1, the paper's, is slower."""
+"""Weight of the loss. The paper has 0.1; Adam divides gradients by the size of the policy's own."""
 VALUE_WEIGHT = 0.01
 """Weight of the values' term in the loss, as in the paper."""
 
@@ -35,8 +35,8 @@ def imitates_itself(config: TrainConfig) -> bool:
     on_policy = issubclass(find_algorithm(config.algo).cls, OnPolicyAlgorithm)
     if config.self_imitation and not on_policy:
         raise ValueError(
-            f"self_imitation is for algorithms that learn from rollouts, such as ppo; {config.algo}"
-            " has a replay buffer of past episodes: remove --self-imitation"
+            f"self_imitation is for algorithms that learn from rollouts; {config.algo} has a "
+            "replay buffer of past episodes: remove --self-imitation"
         )
     wanted = config.bonus is not None if config.self_imitation is None else config.self_imitation
     return on_policy and wanted

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -94,9 +95,11 @@ def check_actions(name: str, action_space: Space, env_id: str) -> None:
     """Refuse actions that an algorithm cannot take.
 
     Raises:
-        ValueError: the algorithm has no policy for ``action_space``; the message lists those that
-            have one.
+        ValueError: the algorithm has no policy for ``action_space``, and the message lists those
+            that have one; or it is a Box of whole numbers, or one without finite bounds.
     """
+    if isinstance(action_space, spaces.Box):
+        _check_box(action_space, env_id)
     if _accepts(name, action_space):
         return
     others = ", ".join(other for other in ALGORITHMS if _accepts(other, action_space))
@@ -107,6 +110,19 @@ def check_actions(name: str, action_space: Space, env_id: str) -> None:
         else f"no algorithm takes these; make them one of the spaces that one does ({each})"
     )
     raise ValueError(f"{name} needs {_kinds(name)} actions, {env_id} has {action_space}; {remedy}")
+
+
+def _check_box(action_space: spaces.Box, env_id: str) -> None:
+    if not np.issubdtype(action_space.dtype, np.floating):
+        raise ValueError(
+            f"{env_id} takes whole numbers in a Box, {action_space}, and an agent would send it "
+            "fractions: make them Discrete or MultiDiscrete with gymnasium.wrappers.TransformAction"
+        )
+    if not action_space.is_bounded():
+        raise ValueError(
+            f"{env_id} takes actions without finite bounds, {action_space}: give them bounds with "
+            "gymnasium.wrappers.TransformAction"
+        )
 
 
 def _accepts(name: str, action_space: Space) -> bool:

@@ -33,9 +33,10 @@ def check_enough(count: int, rate: float, source: str = "") -> None:
     """
     needed = needed_for(rate)
     if count < needed:
+        part = f", {source}" if source else ""
         raise ValueError(
             f"a false-alarm rate of {rate:g} needs at least {needed} normal observations to "
-            f"calibrate, got {count}{source and ', ' + source}: give more of them, or raise false_alarm_rate"
+            f"calibrate, got {count}{part}: give more of them, or raise false_alarm_rate"
         )
 
 

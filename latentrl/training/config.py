@@ -50,17 +50,9 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for an invalid value."""
-        for name, least in (("batch_size", 1), ("seed", 0)):
-            if not _is_count(getattr(self, name), least):
-                raise ValueError(
-                    f"{name} must be a whole number, at least {least}, got {getattr(self, name)!r}"
-                )
-        for name, least in (("epochs", 1), ("steps", 0), ("patience", 1)):
-            value = getattr(self, name)
-            if value is not None and not _is_count(value, least):
-                raise ValueError(
-                    f"{name} must be a whole number, at least {least} or None, got {value!r}"
-                )
+        self._check_counts(("batch_size", 1), ("seed", 0))
+        given = (("epochs", 1), ("steps", 0), ("patience", 1))
+        self._check_counts(*(pair for pair in given if getattr(self, pair[0]) is not None))
         if not self.learning_rate > 0:  # also refuses NaN
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
@@ -69,6 +61,14 @@ class FitConfig:
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
+                )
+
+    def _check_counts(self, *least: tuple[str, int]) -> None:
+        for name, lowest in least:
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < lowest:
+                raise ValueError(
+                    f"{name} must be a whole number of at least {lowest}, got {value!r}"
                 )
 
     def steps_per_epoch(self, frames: int) -> int:
@@ -87,7 +87,3 @@ class FitConfig:
         per_epoch = self.steps_per_epoch(frames)
         wanted = min(VALIDATION_INTERVAL, self.total_steps(frames) // LEAST_VALIDATIONS)
         return max(1, math.ceil(wanted / per_epoch)) * per_epoch
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

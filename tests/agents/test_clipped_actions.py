@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.distributions import DiagGaussianDistribution
 
 from agents.checkpoint import build
-from agents.clipped_actions import ClippedGaussian
+from agents.clipped_actions import ClippedGaussian, remove_units
+from envs import Environment
 from tests.agents.small import CONTINUOUS, REACH, make_venv, small_config
+from tests.helpers import continuous_reach
 
 
 @pytest.mark.parametrize("mean", [-1.3, -0.1, 0.4, 1.0, 2.5])
@@ -38,6 +43,60 @@ def test_a_policy_far_inside_is_as_in_sb3():
     clipped = ClippedGaussian(spaces.Box(-1, 1, (2,)))
     clipped.proba_distribution(torch.tensor([[0.25, -0.5]]), torch.full((2,), -4.0))
     assert torch.allclose(clipped.mode(), torch.tensor([[0.25, -0.5]]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "centre", "unit"),
+    [
+        (0, 10, 5, 5),
+        (-2, 2, 0, 2),
+        (-100, 300, 100, 200),
+        (0, 0.1, 0.05, 0.05),
+        (5, 6, 5.5, 0.5),
+        (-1, 1, 0, 1),
+        (0, 1, 0, 1),
+        (-1, 0, 0, 1),
+        (-0.5, 1, 0, 1),
+        (3, 3, 0, 1),
+        (0, np.inf, 0, 1),
+    ],
+)
+def test_outputs_are_in_units_of_the_range(low, high, centre, unit):
+    mean, log_std = torch.tensor([[0.25], [-0.5]]), torch.tensor([-3.0])
+    scaled = ClippedGaussian(spaces.Box(low, high, (1,))).proba_distribution(mean, log_std)
+    plain = DiagGaussianDistribution(1).proba_distribution(mean, log_std)
+    expected = centre + unit * plain.distribution.mean
+    assert torch.allclose(scaled.distribution.mean, expected)
+    assert torch.allclose(scaled.distribution.stddev, unit * plain.distribution.stddev)
+    # Densities of the same actions differ by the change of the variable alone.
+    actions = torch.tensor([[0.3], [0.7]])
+    shifted = scaled.log_prob(centre + unit * actions) + np.log(unit)
+    assert torch.allclose(shifted, plain.log_prob(actions), atol=1e-4)
+
+
+def prices():
+    env = continuous_reach()
+    env.action_space = spaces.Box(np.float32([0, 40]), np.float32([10, 60]))
+    step = env.step
+    env.step = lambda action: step((action - [5, 50]) / [5, 10])
+    return env
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_new_agent_explores_the_whole_range(scaled, encoder):
+    kwargs = {"net_arch": [8], "log_std_init": -1.5}
+    config = small_config("ppo", Environment(f"{__name__}:prices"), policy_kwargs=kwargs)
+    venv = make_venv(config, encoder)
+    model = build(dataclasses.replace(config, scaled_actions=scaled), venv)
+    actions, _ = model.predict(np.repeat(venv.reset()[:1], 2_000, 0))
+    low, high = np.quantile(actions, [0.02, 0.98], axis=0)
+    assert ((low > [3, 46]) & (high < [7, 54]) & (high - low > [3, 6])).all() == scaled
+    before, _ = model.predict(venv.reset(), deterministic=True)
+    remove_units(model)
+    model.policy.action_dist = DiagGaussianDistribution(2)
+    after, _ = model.predict(venv.reset(), deterministic=True)
+    if scaled:
+        assert np.allclose(before, after, atol=1e-3)
 
 
 def test_an_agent_acts_by_the_mean_of_its_actions(encoder):

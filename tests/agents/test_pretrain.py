@@ -41,7 +41,7 @@ def test_nothing_to_resume():
 def test_flags_are_checked_before_frames_are_collected(tmp_path):
     cases = {
         "latent_dim is a number of values, at least 1; got 0": {"latent_dim": 0},
-        "epochs must be a whole number, at least 1 or None, got 0": {"epochs": 0},
+        "epochs must be a whole number of at least 1, got 0": {"epochs": 0},
         "steps 0 keeps the general-purpose weights, and there are none": {"steps": 0},
         r"or let it be chosen from images of an environment: --untuned --size 64, without": {
             "steps": 0,

@@ -208,7 +208,7 @@ def test_which_trainings_begin_with_it(flags, expected):
 
 @pytest.mark.parametrize("algo", sorted({*ALGORITHMS} - {"ppo"}))
 def test_algorithms_with_a_replay_buffer_need_none(algo):
-    with pytest.raises(ValueError, match=f"such as ppo; {algo} has a replay buffer of past episod"):
+    with pytest.raises(ValueError, match=f"from rollouts; {algo} has a replay buffer of past"):
         imitates_itself(SimpleNamespace(algo=algo, self_imitation=True))
 
 

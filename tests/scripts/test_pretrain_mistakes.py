@@ -134,12 +134,12 @@ WRONG = [
     (
         [*IMAGES, "--epochs", 0],
         noise(20, 8, 8),
-        "epochs must be a whole number, at least 1 or None, got 0",
+        "epochs must be a whole number of at least 1, got 0",
     ),
     (
         [*IMAGES, "--batch-size", 0],
         noise(20, 8, 8),
-        "batch_size must be a whole number, at least 1, got 0",
+        "batch_size must be a whole number of at least 1, got 0",
     ),
 ]
 

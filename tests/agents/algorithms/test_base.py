@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
@@ -85,6 +86,25 @@ def test_actions_that_an_algorithm_cannot_take(algo, space, message):
     with pytest.raises(ValueError, match=pattern):
         check_actions(algo, space, "Mine-v0")
     check_actions("ppo", space, "Mine-v0")
+
+
+@pytest.mark.parametrize("algo", list(ALGORITHMS))
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (
+            spaces.Box(0, 2, (1,), np.int64),
+            "Mine-v0 takes whole numbers in a Box, Box.*: make",
+        ),
+        (
+            spaces.Box(0, np.inf, (1,)),
+            "actions without finite bounds, Box.*: give them bounds",
+        ),
+    ],
+)
+def test_boxes_that_no_agent_can_act_in(algo, space, message):
+    with pytest.raises(ValueError, match=message):
+        check_actions(algo, space, "Mine-v0")
 
 
 @pytest.mark.parametrize(("algo", "environment"), [("dqn", CONTINUOUS), ("sac", REACH)])

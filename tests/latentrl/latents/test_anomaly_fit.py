@@ -135,7 +135,7 @@ def test_wrong_calls_of_fit_are_refused_before_training(vectors: Any) -> None:
         lrl.AnomalyDetector().score(vectors)
     with pytest.raises(
         ValueError,
-        match=r"0\.01 needs at least 99 normal .* got 50, half of 100: give more of them, or raise fa",
+        match=r"0\.01 needs at least 99 normal .* got 50, half of 100: give more of them",
     ):
         lrl.AnomalyDetector().fit(vectors[:100])
     with pytest.raises(ValueError, match=r"needs at least 99 normal observations .* got 30"):

@@ -66,7 +66,7 @@ def test_the_row_in_an_error_is_that_of_the_array() -> None:
     found = detector(vectors)
     vectors[700, 1] = np.nan
     for call in (found.score, found.map, lrl.AnomalyDetector(found.model).calibrate):
-        with pytest.raises(ValueError, match="NaN or infinity, first in row 700$"):
+        with pytest.raises(ValueError, match=r"NaN or infinity, first in row 700$"):
             call(vectors)
     for model in (None, found.model):
         with pytest.raises(ValueError, match="NaN or infinity, first in observation 700;"):
