@@ -12,6 +12,7 @@ from agents.algorithms.hyperparameters import (
     check_episodic_training,
     override,
     read_defaults,
+    with_n_envs,
 )
 from agents.config import AgentConfig
 from agents.pixel_range import used_range
@@ -90,9 +91,11 @@ def _hyperparameters(config: TrainConfig, action_space: spaces.Space[Any]) -> di
     spec = find_algorithm(config.algo)
     env_id = "" if config.untuned else config.env
     defaults = read_defaults(spec, env_id, config.latent, action_space)
-    flags = {"timesteps": config.timesteps, "n_envs": config.n_envs}
-    given = {name: value for name, value in flags.items() if value is not None}
-    return {**override(defaults, config.hyperparams, spec, config.latent), **given}
+    if config.n_envs is not None:
+        defaults = with_n_envs(defaults, config.n_envs)
+    if config.timesteps is not None:
+        defaults = {**defaults, "timesteps": config.timesteps}
+    return override(defaults, config.hyperparams, spec, config.latent)
 
 
 def _environment(config: TrainConfig, encoder: Autoencoder | None) -> Environment:

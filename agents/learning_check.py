@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
 
 from latentrl.types import Array
 
@@ -14,6 +15,8 @@ FIRST = 20
 """Least number of first episodes, of a policy that has hardly learned."""
 LEAST = 100
 """Least number of later episodes for a verdict."""
+ENDLESS = 3_000
+"""Timesteps of each environment after which the lack of an end is mentioned."""
 GUIDE = "docs/guide/training.md#an-agent-that-does-not-learn"
 
 
@@ -27,9 +30,11 @@ class LearningCheck(BaseCallback):
         """Returns of the first episodes of each environment."""
         self.episodes = 0
         """Episodes that have ended."""
+        self._steps = 0
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
+        self._steps += 1
         self.returns = self.returns or [[] for _ in infos]
         # As many of each environment: of all environments the short episodes end first.
         wanted = math.ceil(FIRST / len(infos))
@@ -37,6 +42,11 @@ class LearningCheck(BaseCallback):
             self.episodes += 1
             if len(self.returns[i]) < wanted:
                 self.returns[i].append(float(infos[i]["episode"]["r"]))
+        if self._steps == ENDLESS and not self.episodes:
+            tqdm.write(
+                f"no episode has ended in {ENDLESS:,} timesteps of each environment, so that there "
+                "is no return yet; if episodes have no end, start again with --max-episode-steps"
+            )
         return True
 
     def warn(self) -> None:

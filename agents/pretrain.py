@@ -201,6 +201,12 @@ def _check_general_weights(config: PretrainConfig, space: spaces.Box, model: Aut
     preprocessing = _preprocessing(config, defaults_for(config.env))
     given = not config.from_scratch and can_warm_start(model)
     if not given and not starts_warm(config, space, preprocessing):
+        channels = model.preprocess.shape[0]
+        if is_image(space) and channels not in (1, 3):
+            raise ValueError(
+                "steps 0 keeps the general-purpose weights, and they are for images of 1 or 3 "
+                f"channels, not of {channels}: train the encoder"
+            )
         raise ValueError(
             "steps 0 keeps the general-purpose weights, and there are none for this encoder: train "
             "it, or let it be chosen from images of an environment: --untuned --size 64, without "

@@ -28,6 +28,8 @@ WIDTH = 96
 """Columns of text."""
 STATISTICS = ("validation", "mean", "sd", "min", "p10", "median", "max")
 """Columns on the returns; counts of episodes follow."""
+LIMIT = 1_000
+"""Timesteps after which the printed evaluation truncates episodes that may have no end."""
 Rows = Iterator[tuple[str, str]]
 
 
@@ -202,17 +204,19 @@ def next_commands(result: Trained) -> list[list[str]]:
     if result.best is not None:
         deterministic = result.best.policy == "deterministic"
         mode = ["--deterministic" if deterministic else "--no-deterministic"]
-    # Episodes without an end last until the evaluation cuts them.
-    episodes = "100" if result.best is None or not result.best.cut else "10"
+    episodes, limit = "100", []
+    if result.best is not None and result.best.cut:
+        # Episodes without an end would last until the evaluation cuts them.
+        episodes, limit = "10", ["--max-episode-steps", str(LIMIT)]
     named = named_module(env_id)
     evaluate = ["python", "scripts/evaluate_agent.py", "--agent", str(result.path)]
     commands = [
         tensorboard_command(result.path),
-        [*evaluate, "--episodes", episodes, "--backend", backend, *mode, *named],
+        [*evaluate, "--episodes", episodes, "--backend", backend, *mode, *limit, *named],
     ]
     if backend == "gymnasium":
         video = ["--video", str(result.path / "episode.mp4")]
-        commands.append([*evaluate, "--episodes", "1", *mode, *named, *video])
+        commands.append([*evaluate, "--episodes", "1", *mode, *limit, *named, *video])
     return commands
 
 

@@ -115,6 +115,18 @@ def override(
     return changed
 
 
+def with_n_envs(defaults: Mapping[str, Any], n_envs: int) -> Hyperparameters:
+    """Return ``defaults`` for another number of environments, with as many updates per transition.
+
+    SB3 counts ``train_freq`` in steps of all environments, and ``gradient_steps`` after each.
+    """
+    changed = {**defaults, "n_envs": n_envs}
+    steps = defaults.get("gradient_steps", -1)
+    if steps > 0:
+        changed["gradient_steps"] = max(1, round(steps * n_envs / defaults["n_envs"]))
+    return changed
+
+
 def _set(tree: Hyperparameters, path: Sequence[str], value: Any) -> None:
     """Set one value in place; mappings on the way are copied, because YAML anchors share them."""
     name, *rest = path

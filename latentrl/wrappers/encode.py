@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,18 @@ class LatentTransform:
         self._check_range(checked)
         return checked
 
+    def _encode(self, encode: Callable[[Array], Array], frames: Array) -> Array:
+        try:
+            return encode(frames)
+        except ValueError:
+            if self._check is not None:
+                self._check.compare(frames)  # the environment's fault, in words about it
+            raise
+
     def single(self, observation: Any) -> Any:
         """Encode one observation, without a batch dimension."""
         self.last_frames = self._checked(self._frames(observation)[None])
-        self.last_latents = self.encoder.encode(self.last_frames)
+        self.last_latents = self._encode(self.encoder.encode, self.last_frames)
         return self._replace(observation, self.last_latents[0])
 
     def batch(
@@ -110,7 +119,7 @@ class LatentTransform:
         all_frames = self._checked(np.concatenate([frames, *extra]) if extra else frames)
         frames = all_frames[:count]
         self._check_finals(self.last_frames[ended], all_frames[count:], frames[ended])
-        latents = self._cache.encode(self.encoder, all_frames)
+        latents = self._encode(functools.partial(self._cache.encode, self.encoder), all_frames)
         self.last_frames, self.last_latents = frames, latents[:count]
         self._finals = all_frames[count:], latents[count:]
         replaced = [self._replace(final, latents[count + i]) for i, final in enumerate(finals)]

@@ -75,3 +75,15 @@ def test_a_new_training_is_checked_and_a_resumed_one_is_not(encoder, monkeypatch
     with pytest.warns(UserWarning, match="the return has not risen"):
         run = tiny_train(encoder)
     tiny_train(encoder, out=run.path, resume=True, timesteps=256)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_training_without_the_end_of_an_episode_says_so_once(ended, monkeypatch, capsys):
+    monkeypatch.setattr(learning_check, "ENDLESS", 4)
+    check = started(2)
+    step(check, [1.0 if ended else None, None])
+    for _ in range(9):
+        step(check, [None, None])
+    found = capsys.readouterr().out
+    message = "no episode has ended in 4 timesteps of each environment"
+    assert found.count(message) == (0 if ended else 1)

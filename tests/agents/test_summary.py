@@ -62,6 +62,7 @@ def test_the_table_names_what_the_run_is_made_of():
         "observations": "(192,) float32: 3 stacked latents",
         "algorithm": "ppo, seed 0",
         "novelty bonus": "counts",
+        "self-imitation": "of episodes that are better than usual",
         "training": "1,000 timesteps (2,000 env frames), 50 are done, at most 2.5 minutes",
         "validation": "16 episodes every 50,000 timesteps",
         "folder": "runs/mine",
@@ -74,7 +75,7 @@ def test_the_table_names_the_bonus_of_the_default():
         "adaptive, weight 0.1, removed unless rewards are sparse"
     )
     for flags in ({"novelty": None}, {"shaping": True}):
-        assert "novelty bonus" not in table_of(encoder, **flags)
+        assert not {"novelty bonus", "self-imitation"} & table_of(encoder, **flags).keys()
 
 
 def test_the_table_of_an_agent_on_pixels_has_no_encoder():
@@ -144,8 +145,10 @@ def test_the_summary_has_time_rate_and_commands():
 @pytest.mark.parametrize(("cut", "episodes"), [(0, "100"), (1, "10")])
 def test_fewer_episodes_are_evaluated_where_some_have_no_end(cut, episodes):
     result = Evaluation([1.0, -1.0], [5, 7], "stochastic", cut=cut)
-    _, evaluate, _ = next_commands(trained(best=result))
+    _, evaluate, video = next_commands(trained(best=result))
     assert evaluate[evaluate.index("--episodes") + 1] == episodes
+    for words in (evaluate, video):
+        assert ("--max-episode-steps" in words) == bool(cut)
 
 
 @pytest.mark.parametrize("env_id", ["PixelReach-v0", "tests.helpers:continuous_reach"])

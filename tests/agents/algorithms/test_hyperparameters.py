@@ -18,9 +18,12 @@ from agents.algorithms.hyperparameters import (
     override,
     read_defaults,
     schedule,
+    with_n_envs,
 )
 from agents.checkpoint import build
+from agents.describe import describe_agent
 from agents.features import CellFeatures
+from agents.train_config import TrainConfig
 from latentrl.types import LatentLayout
 from tests.agents.small import make_venv, small_config
 
@@ -219,3 +222,18 @@ def test_only_latents_on_a_grid_have_features_of_cells():
     plain = constructor_arguments(hyperparameters, VECTOR, 2)
     assert plain == {"gamma": 0.9, "policy_kwargs": {"net_arch": [8]}}
     assert constructor_arguments({"gamma": 0.9}, GRID, 1) == {"gamma": 0.9, "policy_kwargs": {}}
+
+
+def test_fewer_environments_have_as_many_updates_per_transition():
+    for n_envs, steps in ((8, 8), (2, 2), (1, 1), (16, 16), (3, 3)):
+        changed = with_n_envs({"n_envs": 8, "train_freq": 4, "gradient_steps": 8}, n_envs)
+        assert changed == {"n_envs": n_envs, "train_freq": 4, "gradient_steps": steps}
+    assert with_n_envs({"n_envs": 8, "gradient_steps": 1}, 2)["gradient_steps"] == 1
+    assert with_n_envs({"n_envs": 8, "gradient_steps": -1}, 2)["gradient_steps"] == -1
+    assert with_n_envs({"n_envs": 8}, 2) == {"n_envs": 2}
+
+
+def test_a_value_of_the_command_line_stays_with_fewer_environments(encoder):
+    for words, steps in (((), 2), (("gradient_steps:5",), 5)):
+        config = TrainConfig("PixelReach-v0", algo="dqn", n_envs=2, hyperparams=words)
+        assert describe_agent(config, encoder).hyperparameters["gradient_steps"] == steps
