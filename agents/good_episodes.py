@@ -66,7 +66,7 @@ class GoodEpisodes:
         return observations, actions, returns
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all timesteps."""
         self._position = self._filled = 0
 
     def part(self) -> Part:
@@ -131,7 +131,7 @@ class OpenEpisodes:
         return (array[rows, env] for array in self._steps)
 
     def clear(self) -> None:
-        """Forget the timesteps so far; the episodes go on without them."""
+        """Remove the timesteps so far; the episodes continue without them."""
         self._lengths[:] = 0
 
 

@@ -69,7 +69,7 @@ class SelfImitation(BaseCallback):
         self._rng = np.random.default_rng(seed)
 
     def clear(self) -> None:
-        """Forget all timesteps, because a new encoder gives them other observations."""
+        """Remove all timesteps, because a new encoder gives them other observations."""
         self.episodes.clear()
         self._open.clear()
 
