@@ -142,6 +142,11 @@ def _import(module: str, name: str) -> Any:
 
 
 def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+    if not options and (error := _misfit(maker, options)) is not None:
+        raise ValueError(
+            f"{name} needs arguments ({error}): name a function that makes it with them, as "
+            "module:function"
+        ) from error
     if options and (error := _misfit(maker, options)) is not None:
         raise ValueError(
             f"{name} does not take the arguments {', '.join(options)} ({error}); rendering needs "

@@ -107,6 +107,16 @@ def test_a_constructor_without_the_option():
         make_by_name("fractions:Fraction", render_mode="rgb_array")
 
 
+def needs_a_level(level):
+    raise AssertionError("it is not called")
+
+
+def test_a_function_that_needs_arguments():
+    message = r"needs_a_level needs arguments \(missing a required argument: 'level'\): name a func"
+    with pytest.raises(ValueError, match=message):
+        make_by_name(f"{__name__}:needs_a_level")
+
+
 @pytest.mark.parametrize(
     ("name", "takes"),
     [
