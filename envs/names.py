@@ -160,4 +160,6 @@ def _misfit(maker: Callable[..., Any], options: dict[str, Any]) -> TypeError | N
         inspect.signature(maker).bind(**options)
     except TypeError as error:
         return error
+    except ValueError:  # some classes that are built in have no signature
+        return None
     return None
