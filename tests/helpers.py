@@ -125,3 +125,8 @@ class Dark(Clock):
 def continuous_reach(**options: Any) -> gym.Env[Any, Any]:
     """PixelReach with continuous actions, for ``module:function`` names."""
     return gym.wrappers.TimeLimit(PixelReach(continuous=True, **options), 20)
+
+
+def reach_in_tens(**options: Any) -> gym.Env[Any, Any]:
+    """``continuous_reach`` with actions from 0 to 10."""
+    return gym.wrappers.RescaleAction(continuous_reach(**options), np.float32(0), np.float32(10))

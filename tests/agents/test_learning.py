@@ -14,6 +14,7 @@ from envs import Environment, make_vector
 
 REACH = Environment("PixelReach-v0")
 CONTINUOUS = Environment("tests.helpers:continuous_reach")
+TENS = Environment("tests.helpers:reach_in_tens")
 EPISODES = 100
 GOOD = 0.85
 """Shortest paths have a mean return of 0.92, uniform random actions one of about -0.2."""
@@ -28,6 +29,13 @@ PPO = {
     "gamma": 0.95,
     "ent_coef": 0.01,
     "policy_kwargs": {"net_arch": [64, 64], "activation_fn": "tanh"},
+}
+GAUSSIAN = {
+    **PPO,
+    "timesteps": 60_000,
+    "learning_rate": "lin_1e-3",
+    "ent_coef": 0.0,
+    "policy_kwargs": {"net_arch": [64, 64], "activation_fn": "tanh", "log_std_init": -1.5},
 }
 DQN = {
     "n_envs": 8,
@@ -60,6 +68,7 @@ SAC = {
 }
 CASES = [
     ("ppo", PPO, REACH, GOOD),
+    pytest.param("ppo", GAUSSIAN, TENS, GOOD, marks=pytest.mark.slow, id="ppo-tens"),
     pytest.param("dqn", DQN, REACH, GOOD, marks=pytest.mark.slow),
     pytest.param("qrdqn", QRDQN, REACH, GOOD, marks=pytest.mark.slow),
     pytest.param("sac", SAC, CONTINUOUS, 0.5, marks=pytest.mark.slow),
@@ -80,7 +89,7 @@ def encoder(tmp_path_factory):
 
 
 def train_and_play(algo, hyperparameters, environment, encoder, seed):
-    config = AgentConfig(environment, algo, stack=1, hyperparameters=hyperparameters)
+    config = AgentConfig(environment, algo, 1, hyperparameters, scaled_actions=True)
     training = build_monitored(environment, n_envs=hyperparameters["n_envs"], seed=seed)
     venv = build_venv(config, encoder, training)
     agent = build(config, venv, seed)

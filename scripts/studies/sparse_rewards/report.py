@@ -34,7 +34,7 @@ COLUMNS = (
     *("task", "bonus", "agents", "frames", "success, deterministic", "success, stochastic"),
     *("return, deterministic", "return, stochastic", "goal", "reached"),
 )
-SHORT = "task", "frames", "with the bonus", "without", "others"
+SHORT = "task", "frames", "bonus", "with it", "without", "others"
 X_LABEL = "million env frames, pretraining included"
 VERDICTS = {
     (True, True): "yes",
@@ -118,11 +118,12 @@ def _reached(task: Task, values: Sequence[float]) -> bool:
 def summary() -> Iterator[list[str]]:
     """Yield the cells of the short table: success in both modes, with and without the bonus."""
     for name, task in TASKS.items():
-        found = [records(name, bonus) for bonus in task.bonuses if bonus != NO_BONUS]
-        bonus, none = next(filter(None, found), []), records(name, NO_BONUS)
-        if bonus:
+        found = [bonus for bonus in task.bonuses if bonus != NO_BONUS and records(name, bonus)]
+        for bonus in found[:1]:  # the first one that has results
+            with_it, none = records(name, bonus), records(name, NO_BONUS)
             without = _success(none) if none else ""
-            yield [name, _frames(bonus), f"**{_success(bonus)}**", without, task.known]
+            cells = name, _frames(with_it), bonus, f"**{_success(with_it)}**", without, task.known
+            yield list(cells)
 
 
 def _success(found: Sequence[Record]) -> str:
