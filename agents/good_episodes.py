@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,10 @@ SIZE = 10_000
 """Most timesteps that are kept."""
 LONGEST = 256
 """Most timesteps of one episode that are kept: the last ones."""
-ARRAYS = ("observations", "actions", "returns")
 
 
 class GoodEpisodes:
-    """A ring buffer of observations, actions and discounted returns; the newest ones stay."""
+    """A ring buffer of observations, actions and rewards of episodes; the newest ones stay."""
 
     def __init__(
         self,
@@ -38,11 +37,14 @@ class GoodEpisodes:
         assert observation_space.shape is not None
         assert action_space.shape is not None
         shape = (size, *observation_space.shape)
-        self._arrays: dict[str, Array] = {
+        self.arrays: dict[str, Array] = {
             "observations": np.empty(shape, observation_space.dtype),
             "actions": np.empty((size, *action_space.shape), np.float32),
-            "returns": np.empty(size, np.float32),
+            "rewards": np.empty(size, np.float32),
+            "values_after": np.empty(size, np.float32),
+            "ends": np.empty(size, bool),
         }
+        """Observations, actions, rewards, values of what follows the end, and whether it is one."""
         self.size = size
         self._position = self._filled = 0
 
@@ -50,20 +52,43 @@ class GoodEpisodes:
         """Return the number of timesteps."""
         return self._filled
 
-    def add(self, observations: Array, actions: Array, returns: Array) -> None:
-        """Add the timesteps of an episode, ``(T, ...)`` each, with ``T`` at most ``size``."""
-        rows = (self._position + np.arange(len(returns))) % self.size
-        given = (observations, actions, returns)
-        for array, values in zip(self._arrays.values(), given, strict=True):
-            array[rows] = values
-        self._position = (self._position + len(returns)) % self.size
-        self._filled = min(self.size, self._filled + len(returns))
+    @property
+    def rows(self) -> Array:
+        """Rows of the arrays that hold a timestep, the oldest one first."""
+        rows: Array = (self._position - self._filled + np.arange(self._filled)) % self.size
+        return rows
 
-    def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Draw observations, actions and returns of ``n`` timesteps, with replacement."""
-        rows = rng.integers(self._filled, size=n)
-        observations, actions, returns = (array[rows] for array in self._arrays.values())
-        return observations, actions, returns
+    def add(self, observations: Array, actions: Array, rewards: Array, value_after: float) -> None:
+        """Add the timesteps of an episode.
+
+        Args:
+            observations: ``(T, ...)``, with ``T`` at most ``size``.
+            actions: ``(T, ...)``.
+            rewards: ``(T,)``.
+            value_after: value of the observation after the last one, in units of the rewards; 0
+                where the episode was over.
+        """
+        ends = np.arange(len(rewards)) == len(rewards) - 1
+        given = (observations, actions, rewards, value_after * ends, ends)
+        self._write(dict(zip(self.arrays, given, strict=True)))
+
+    def returns(self, normalize: Callable[[Array], Array], unit: float, gamma: float) -> Array:
+        """Return the discounted sum of the rewards from each timestep on, ``(size,)``.
+
+        Args:
+            normalize: maps rewards to those that the algorithm learns from.
+            unit: standard deviation by which it divides them.
+            gamma: discount factor.
+        """
+        rows = self.rows[::-1]
+        rewards = normalize(self.arrays["rewards"][rows])
+        after = self.arrays["values_after"][rows] / unit
+        found, total = np.zeros(self.size, np.float32), 0.0
+        ends = self.arrays["ends"][rows]
+        for row, reward, value, end in zip(rows, rewards, after, ends, strict=True):
+            total = reward + gamma * (value if end else total)
+            found[row] = total
+        return found
 
     def clear(self) -> None:
         """Remove all timesteps."""
@@ -71,30 +96,39 @@ class GoodEpisodes:
 
     def part(self) -> Part:
         """Return the timesteps as a part of a checkpoint, the oldest one first."""
-        rows = (self._position - self._filled + np.arange(self._filled)) % self.size
-        return {name: torch.from_numpy(array[rows]) for name, array in self._arrays.items()}, {}
+        rows = self.rows
+        return {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}, {}
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Load what ``part`` returned.
 
         Raises:
-            ValueError: the arrays do not fit the agent, or a return is NaN or infinite.
+            ValueError: the arrays do not fit the agent, or a reward is NaN or infinite.
         """
-        if tensors.keys() != self._arrays.keys():
-            names = sorted(tensors)
-            raise ValueError(f"good episodes have {', '.join(ARRAYS)}, the file has {names}")
-        filled = min(self.size, len(tensors["returns"]))
-        for name, wanted in self._arrays.items():
+        if tensors.keys() != self.arrays.keys():
+            expected, found = (", ".join(sorted(each)) for each in (self.arrays, tensors))
+            raise ValueError(f"good episodes have {expected}, the file has {found}")
+        filled = min(self.size, len(tensors["rewards"]))
+        for name, wanted in self.arrays.items():
             array = tensors[name].numpy()
             if array.shape != (filled, *wanted.shape[1:]) or array.dtype != wanted.dtype:
                 raise ValueError(
                     f"{name} of the good episodes are {array.shape} {array.dtype}, the agent needs "
                     f"{(filled, *wanted.shape[1:])} {wanted.dtype}: resume it with its own flags"
                 )
-        if not tensors["returns"].isfinite().all():
-            raise ValueError("good episodes have returns that are NaN or infinite: train again")
+        for name in ("rewards", "values_after"):
+            if not tensors[name].isfinite().all():
+                raise ValueError(f"{name} of good episodes are NaN or infinite: train again")
         self.clear()
-        self.add(*(tensors[name].numpy() for name in ARRAYS))
+        self._write({name: tensor.numpy() for name, tensor in tensors.items()})
+
+    def _write(self, steps: Mapping[str, Array]) -> None:
+        count = len(steps["rewards"])
+        rows = (self._position + np.arange(count)) % self.size
+        for name, values in steps.items():
+            self.arrays[name][rows] = values
+        self._position = (self._position + count) % self.size
+        self._filled = min(self.size, self._filled + count)
 
 
 class OpenEpisodes:
@@ -133,17 +167,3 @@ class OpenEpisodes:
     def clear(self) -> None:
         """Remove the timesteps so far; the episodes continue without them."""
         self._lengths[:] = 0
-
-
-def discounted_returns(rewards: Array, gamma: float, last: float) -> Array:
-    """Return the discounted sum of the rewards from each timestep on, ``(T,)``.
-
-    Args:
-        rewards: of the successive timesteps, ``(T,)``.
-        gamma: discount factor.
-        last: value of the observation after the last timestep; 0 where the episode is over.
-    """
-    returns = np.empty(len(rewards), np.float32)
-    for t in range(len(rewards) - 1, -1, -1):
-        last = returns[t] = rewards[t] + gamma * last
-    return returns

@@ -13,15 +13,16 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch.nn.utils import clip_grad_norm_
 
 from agents.algorithms import find_algorithm
-from agents.good_episodes import GoodEpisodes, OpenEpisodes, discounted_returns
+from agents.good_episodes import GoodEpisodes, OpenEpisodes
 from agents.train_config import TrainConfig
+from latentrl.types import Array
 
 RECENT = 100
 """Episodes whose mean return a good one exceeds."""
 BATCHES, BATCH_SIZE = 4, 512
 """Gradient steps between two rollouts, and timesteps of each."""
-WEIGHT = 1.0
-"""Weight of the loss. The paper has 0.1; Adam divides gradients by the size of the policy's own."""
+WEIGHT = 0.1
+"""Weight of the loss, as in the paper's PPO."""
 VALUE_WEIGHT = 0.01
 """Weight of the values' term in the loss, as in the paper."""
 
@@ -90,8 +91,7 @@ class SelfImitation(BaseCallback):
         usual = np.mean(self._returns) if self._returns else np.inf
         self._returns.append(float(info["episode"]["r"]))
         if self._returns[-1] > usual:
-            returns = discounted_returns(rewards, self._model.gamma, self._value_after(info))
-            self.episodes.add(observations, actions, returns)
+            self.episodes.add(observations, actions, rewards, self._value_after(info))
 
     def _value_after(self, info: dict[str, Any]) -> float:
         if not info.get("TimeLimit.truncated", False):
@@ -99,26 +99,39 @@ class SelfImitation(BaseCallback):
         policy = self._model.policy
         with torch.no_grad():
             tensor, _ = policy.obs_to_tensor(info["terminal_observation"])
-            return float(policy.predict_values(tensor))
+            return float(policy.predict_values(tensor)) * self._unit
+
+    @property
+    def _unit(self) -> float:
+        """Standard deviation by which rewards are divided; it changes during the training."""
+        normalizer = self._model.get_vec_normalize_env()
+        return 1.0 if normalizer is None else float(normalizer.unnormalize_reward(np.ones(1))[0])
+
+    def _normalized(self, rewards: Array) -> Array:
+        normalizer = self._model.get_vec_normalize_env()
+        return rewards if normalizer is None else normalizer.normalize_reward(rewards)
 
     def _on_rollout_start(self) -> None:
         # After the update with the last rollout, so that PPO's ratios stay those of its rollout.
         if self.stopped or not len(self.episodes):
             return
         self._model.policy.set_training_mode(True)
-        advantages = [self._learn() for _ in range(BATCHES)]
+        # In the present units of the rewards, which are those of the values.
+        returns = self.episodes.returns(self._normalized, self._unit, self._model.gamma)
+        advantages = [self._learn(returns) for _ in range(BATCHES)]
         self.logger.record("self_imitation/advantage", float(np.mean(advantages)))
         self.logger.record("self_imitation/timesteps", len(self.episodes))
 
-    def _learn(self) -> float:
+    def _learn(self, returns: Array) -> float:
         """Do one gradient step; return the mean advantage of the batch, negative ones as 0."""
         model, policy = self._model, self._model.policy
-        observations, actions, returns = (
-            torch.from_numpy(array).to(model.device)
-            for array in self.episodes.sample(BATCH_SIZE, self._rng)
+        rows = self._rng.choice(self.episodes.rows, BATCH_SIZE)
+        arrays = (self.episodes.arrays["observations"], self.episodes.arrays["actions"], returns)
+        observations, actions, target = (
+            torch.from_numpy(array[rows]).to(model.device) for array in arrays
         )
         values, log_prob, _ = policy.evaluate_actions(observations, actions)
-        advantages = (returns - values.flatten()).clamp(min=0)
+        advantages = (target - values.flatten()).clamp(min=0)
         loss = imitation_loss(log_prob, advantages)
         policy.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
