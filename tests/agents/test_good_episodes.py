@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents.good_episodes import GoodEpisodes, OpenEpisodes, discounted_returns
+from agents.good_episodes import GoodEpisodes, OpenEpisodes
 
 SPACES = spaces.Box(-np.inf, np.inf, (3,), np.float32), spaces.Discrete(5)
 
@@ -19,40 +19,34 @@ def rng():
 
 def episode(length, rng):
     observations = rng.normal(size=(length, 3)).astype(np.float32)
-    return observations, rng.integers(5, size=length), rng.normal(size=length)
+    return observations, rng.integers(5, size=length), rng.normal(size=length), rng.normal()
 
 
 def rows(part):
-    """Observation, action and return of each timestep of a part."""
-    tensors = (np.atleast_2d(part[name].numpy().T).T for name in part)
-    return np.concatenate(list(tensors), axis=1)
+    """Observation, action, reward, value of what follows, and end of each timestep of a part."""
+    return np.concatenate([np.atleast_2d(values.numpy().T).T for values in part.values()], axis=1)
 
 
 def filled(*lengths, size=7, seed=0):
     """A buffer, and all rows that it was given, the newest one last."""
     rng = np.random.default_rng(seed)
-    buffer, given = GoodEpisodes(*SPACES, size), []
+    buffer, given = GoodEpisodes(*SPACES, size), np.empty((0, 7), np.float32)
     for length in lengths:
-        observations, actions, returns = episode(length, rng)
-        buffer.add(observations, actions, returns)
-        given += np.column_stack([observations, actions, returns]).tolist()
-    return buffer, np.array(given, np.float32)
+        observations, actions, rewards, after = episode(length, rng)
+        buffer.add(observations, actions, rewards, after)
+        ends = np.eye(length)[-1]
+        columns = [observations, actions, rewards, after * ends, ends]
+        given = np.concatenate([given, np.column_stack(columns).astype(np.float32)])
+    return buffer, given
 
 
 @pytest.mark.parametrize("lengths", [(), (3,), (3, 4), (3, 6), (7,), (5, 5, 5, 1)])
 def test_the_newest_timesteps_stay(lengths):
     buffer, given = filled(*lengths)
     part, notes = buffer.part()
-    assert len(buffer) == min(7, sum(lengths))
+    assert len(buffer) == len(buffer.rows) == min(7, sum(lengths))
     assert notes == {}
-    np.testing.assert_array_equal(rows(part), given[-7:].reshape(-1, 5))
-
-
-def test_samples_are_timesteps_that_are_kept():
-    buffer, given = filled(3, 6)
-    drawn = buffer.sample(200, np.random.default_rng(1))
-    drawn = np.column_stack(drawn)
-    assert {tuple(row) for row in drawn} == {tuple(row) for row in given[-7:]}
+    np.testing.assert_array_equal(rows(part), given[-7:])
 
 
 @pytest.mark.parametrize("lengths", [(), (4,), (3, 6)])
@@ -63,13 +57,27 @@ def test_a_part_is_loaded(lengths):
     assert rows(other.part()[0]).tolist() == rows(buffer.part()[0]).tolist()
 
 
+@pytest.mark.parametrize("lengths", [(3,), (3, 6), (5, 5, 5, 1)])
+@pytest.mark.parametrize("gamma", [0.9, 1.0])
+def test_returns_are_discounted_sums_of_normalised_rewards(lengths, gamma):
+    buffer, given = filled(*lengths)
+    found = buffer.returns(lambda rewards: np.clip(rewards / 2, -0.4, 0.4), 2, gamma)
+    _, _, _, _, rewards, after, ends = given[-7:].T
+    for t, row in enumerate(buffer.rows):
+        last = t + int(ends[t:].argmax())
+        sums = [gamma**k * np.clip(rewards[t + k] / 2, -0.4, 0.4) for k in range(last - t + 1)]
+        expected = sum(sums) + gamma ** (last - t + 1) * after[last] / 2
+        assert found[row] == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"returns": None}, r"have observations, actions, returns, the file has \['actions', 'obs"),
+        ({"rewards": None}, "have actions, ends, observations, rewards, values_after, the file"),
         ({"actions": torch.zeros(3, 2)}, r"actions of the good episodes are \(3, 2\) float32, the"),
         ({"observations": torch.zeros(3, 3).double()}, r"are \(3, 3\) float64, the agent needs"),
-        ({"returns": torch.full((3,), torch.nan)}, "returns that are NaN or infinite: train again"),
+        ({"rewards": torch.full((3,), torch.nan)}, "rewards of good episodes are NaN or infinite"),
+        ({"values_after": torch.full((3,), torch.inf)}, "values_after of good episodes are NaN or"),
     ],
 )
 def test_parts_that_do_not_fit(changes, message):
@@ -95,13 +103,3 @@ def test_open_episodes_beside_lists(rng):
     episodes.clear()
     episodes.add(*step)
     assert [len(values) for values in episodes.end(1)] == [1, 1, 1]
-
-
-@pytest.mark.parametrize(("last", "gamma"), [(0.0, 0.9), (2.5, 0.9), (2.5, 1.0)])
-def test_discounted_returns_are_sums(last, gamma, rng):
-    rewards = rng.normal(size=6)
-    expected = [
-        sum(gamma**k * reward for k, reward in enumerate(rewards[t:])) + gamma ** (6 - t) * last
-        for t in range(6)
-    ]
-    np.testing.assert_allclose(discounted_returns(rewards, gamma, last), expected, rtol=1e-6)

@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 from agents import sparse_rewards
 from agents.algorithms import ALGORITHMS
@@ -90,15 +90,15 @@ def test_another_algorithm_that_learns_from_rollouts():
 
 def test_only_episodes_better_than_usual_are_kept():
     part, _ = learned(n_envs=1, timesteps=256)[1].episodes.part()
-    times, returns = part["observations"][:, 0].numpy(), part["returns"].numpy()
+    times, rewards = part["observations"][:, 0].numpy(), part["rewards"].numpy()
     episodes = np.split(np.arange(len(times)), np.flatnonzero(times == 0)[1:])
     # Episode k lasts 4 + k timesteps, every third one has the reward, and even ones terminate.
     assert [len(rows) for rows in episodes] == [6, 9, 12, 15, 18, 21]
     for rows in episodes:
         np.testing.assert_array_equal(times[rows], np.arange(len(rows)))
-    for rows in episodes[::2]:
-        expected = 5 * 0.5 ** np.arange(len(rows) - 1, -1, -1.0)
-        np.testing.assert_allclose(returns[rows], expected, rtol=1e-5)
+        assert rewards[rows].tolist() == [*[0.0] * (len(rows) - 1), 5.0]
+        assert part["ends"][rows].tolist() == [*[False] * (len(rows) - 1), True]
+        assert bool(part["values_after"][rows[-1]]) == (len(rows) % 2 == 1), "of the truncated"
 
 
 def test_a_truncated_episode_has_the_value_of_what_follows():
@@ -118,8 +118,9 @@ def test_a_truncated_episode_has_the_value_of_what_follows():
             {"infos": [info], "rewards": [2.0], "actions": np.array([1]), "dones": [True]}
         )
         imitation.on_step()
-    returns = imitation.episodes.part()[0]["returns"]
-    np.testing.assert_allclose(returns, [2 + 0.5 * value, 2], rtol=1e-5)
+    part, _ = imitation.episodes.part()
+    assert part["rewards"].tolist() == [2, 2]
+    assert part["values_after"].tolist() == pytest.approx([value, 0])
 
 
 def test_rewards_without_the_bonus():
@@ -133,7 +134,7 @@ def test_rewards_without_the_bonus():
             {"infos": [info], "rewards": [9.0], "actions": np.array([1]), "dones": [True]}
         )
         imitation.on_step()
-    assert imitation.episodes.part()[0]["returns"].tolist() == [3.0]
+    assert imitation.episodes.part()[0]["rewards"].tolist() == [3.0]
 
 
 def ready(returns, action=1):
@@ -142,8 +143,9 @@ def ready(returns, action=1):
     model.set_logger(Logger(None, []))
     imitation = SelfImitation(model, 0)
     imitation.init_callback(model)
-    observations = np.ones((len(returns), 1), np.float32)
-    imitation.episodes.add(observations, np.full(len(returns), action), np.array(returns))
+    for number in returns:  # each one an episode of its own
+        observation = np.ones((1, 1), np.float32)
+        imitation.episodes.add(observation, np.array([action]), np.array([number]), 0.0)
     return model, imitation
 
 
@@ -158,6 +160,29 @@ def test_actions_with_high_returns_become_likely(action):
     before = log_prob(model, action)
     imitation.on_rollout_start()
     assert log_prob(model, action) > before
+
+
+class Rare(Numbers):
+    """The fiftieth of the reward, as a bonus makes it beside a rare goal."""
+
+    def __init__(self):
+        super().__init__(goal=0.1)
+
+
+def test_returns_are_in_the_units_of_the_values():
+    """Values predict normalised rewards: in raw ones no return of a small reward exceeds them."""
+    venv = VecNormalize(VecMonitor(DummyVecEnv([Rare] * 2)), gamma=0.5)
+    model = PPO("MlpPolicy", venv, n_steps=16, batch_size=16, seed=0, device="cpu", gamma=0.5)
+    imitation = SelfImitation(model, 0)
+    model.learn(256, callback=imitation)
+    unit = float(np.sqrt(venv.ret_rms.var + venv.epsilon))
+    assert imitation._unit == pytest.approx(unit)
+    returns = imitation.episodes.returns(imitation._normalized, imitation._unit, 0.5)
+    arrays, rows = imitation.episodes.arrays, imitation.episodes.rows
+    terminated = rows[arrays["ends"][rows] & (arrays["values_after"][rows] == 0)]
+    assert len(terminated)
+    assert returns[terminated] == pytest.approx(min(10, 0.1 / unit), rel=1e-5)
+    assert 0.1 / unit > 1
 
 
 def test_nothing_is_learned_from_returns_below_the_values():
@@ -218,7 +243,7 @@ def kept(run):
     notes = read_agent(last)[2]
     if not has_part(last, notes, "good_episodes"):
         return None
-    return read_part(last, notes, "good_episodes")[0]["returns"].tolist()
+    return read_part(last, notes, "good_episodes")[0]["rewards"].tolist()
 
 
 def test_a_resumed_training_has_the_episodes_of_before(encoder, capsys):
