@@ -77,8 +77,9 @@ class SelfImitation(BaseCallback):
     def _on_step(self) -> bool:
         if self.stopped:
             return True
-        infos = self.locals["infos"]
-        pairs = zip(infos, self.locals["rewards"], strict=True)
+        infos, normalizer = self.locals["infos"], self._model.get_vec_normalize_env()
+        raw = self.locals["rewards"] if normalizer is None else normalizer.get_original_reward()
+        pairs = zip(infos, raw, strict=True)
         rewards = [info.get("extrinsic_reward", reward) for info, reward in pairs]
         observations: Any = self.model._last_obs
         self._open.add(observations, self.locals["actions"], np.array(rewards, np.float32))
