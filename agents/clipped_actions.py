@@ -14,6 +14,8 @@ from torch import Tensor
 
 ROOT = math.sqrt(2 * math.pi)
 """Divisor of the standard normal density."""
+WIDEST = 1e6
+"""Half of the widest range whose bounds are a scale; wider ones stand for none."""
 
 
 class ClippedGaussian(DiagGaussianDistribution):
@@ -63,11 +65,12 @@ class ClippedGaussian(DiagGaussianDistribution):
 
 
 def _centre_and_unit(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    # A range from 0 to 1, or from -1 to less, has its units and its 0 for a reason.
+    # A range that contains 0 and whose largest magnitude is 1 keeps its units; so does one so wide
+    # that its bounds mean none.
     usual = (torch.maximum(-low, high) == 1) & (low <= 0) & (high >= 0)
-    other = ~usual & low.isfinite() & high.isfinite() & (high > low)
-    centre = torch.where(other, (low + high) / 2, 0.0)
-    return centre, torch.where(other, (high - low) / 2, 1.0)
+    half = high / 2 - low / 2
+    other = ~usual & (half > 0) & (half <= WIDEST)
+    return torch.where(other, low / 2 + high / 2, 0.0), torch.where(other, half, 1.0)
 
 
 def _finite(bound: Tensor) -> Tensor:

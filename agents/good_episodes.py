@@ -108,7 +108,7 @@ class GoodEpisodes:
         if tensors.keys() != self.arrays.keys():
             expected, found = (", ".join(sorted(each)) for each in (self.arrays, tensors))
             raise ValueError(f"good episodes have {expected}, the file has {found}")
-        filled = min(self.size, len(tensors["rewards"]))
+        filled = min(self.size, tensors["rewards"].numel())
         for name, wanted in self.arrays.items():
             array = tensors[name].numpy()
             if array.shape != (filled, *wanted.shape[1:]) or array.dtype != wanted.dtype:
@@ -116,8 +116,8 @@ class GoodEpisodes:
                     f"{name} of the good episodes are {array.shape} {array.dtype}, the agent needs "
                     f"{(filled, *wanted.shape[1:])} {wanted.dtype}: resume it with its own flags"
                 )
-        for name in ("rewards", "values_after"):
-            if not tensors[name].isfinite().all():
+        for name in self.arrays:
+            if not np.isfinite(tensors[name].numpy()).all():
                 raise ValueError(f"{name} of good episodes are NaN or infinite: train again")
         self.clear()
         self._write({name: tensor.numpy() for name, tensor in tensors.items()})

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -48,9 +49,10 @@ class SelfImitation(BaseCallback):
 
     An episode is good, and kept, if its extrinsic return exceeds the mean of the last ones. Between
     two rollouts the policy learns from kept timesteps, with the loss of Oh et al. 2018
-    (arXiv:1806.05635): ``-log pi(a|s) max(R - V(s), 0)`` and half the square of the same
-    difference. Where one episode in fifty reaches a goal, the updates between two of them would
-    unlearn it for the novelty bonus. The loss is 0 once the values predict the returns.
+    (arXiv:1806.05635): ``-log pi(a|s) max(R - V(s), 0)`` and a fraction of the square of the same
+    difference, both in units of the normalised rewards. Where one episode in fifty reaches a goal,
+    the updates between two of them would unlearn it for the novelty bonus. The loss is 0 once the
+    values predict the returns.
     """
 
     def __init__(self, model: BaseAlgorithm, seed: int) -> None:
@@ -120,6 +122,7 @@ class SelfImitation(BaseCallback):
         # In the present units of the rewards, which are those of the values.
         returns = self.episodes.returns(self._normalized, self._unit, self._model.gamma)
         advantages = [self._learn(returns) for _ in range(BATCHES)]
+        self._model.policy.set_training_mode(False)  # as SB3 does for a rollout
         self.logger.record("self_imitation/advantage", float(np.mean(advantages)))
         self.logger.record("self_imitation/timesteps", len(self.episodes))
 
@@ -131,12 +134,15 @@ class SelfImitation(BaseCallback):
         observations, actions, target = (
             torch.from_numpy(array[rows]).to(model.device) for array in arrays
         )
+        if isinstance(model.action_space, spaces.Box):
+            actions = actions.flatten(1) if actions.ndim > 1 else actions[:, None]
         values, log_prob, _ = policy.evaluate_actions(observations, actions)
         advantages = (target - values.flatten()).clamp(min=0)
         loss = imitation_loss(log_prob, advantages)
         policy.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        clip_grad_norm_(policy.parameters(), model.max_grad_norm)
+        if model.max_grad_norm > 0:
+            clip_grad_norm_(policy.parameters(), model.max_grad_norm)
         policy.optimizer.step()
         return float(advantages.detach().mean())
 

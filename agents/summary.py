@@ -141,7 +141,8 @@ def _training(config: TrainConfig, agent: AgentConfig, done: int) -> Rows:
         unless = ", removed unless rewards are sparse"
         yield "novelty bonus", config.bonus + weight + (unless if config.judges_rewards else "")
     if imitates_itself(config):
-        yield "self-imitation", "of episodes that are better than usual"
+        until = ", while there is a bonus" if config.self_imitation is None else ""
+        yield "self-imitation", f"of episodes that are better than usual{until}"
     after = f", {done:,} are done" if done else ""
     clock = "" if config.minutes is None else f", at most {config.minutes:g} minutes"
     yield "training", f"{total:,} timesteps ({frames:,} env frames){after}{clock}"
@@ -204,10 +205,10 @@ def next_commands(result: Trained) -> list[list[str]]:
     if result.best is not None:
         deterministic = result.best.policy == "deterministic"
         mode = ["--deterministic" if deterministic else "--no-deterministic"]
-    episodes, limit = "100", []
-    if result.best is not None and result.best.cut:
-        # Episodes without an end would last until the evaluation cuts them.
-        episodes, limit = "10", ["--max-episode-steps", str(LIMIT)]
+    # Episodes without an end would last until the evaluation cuts them.
+    cut = result.best is not None and result.best.cut > 0
+    episodes = "10" if cut else "100"
+    limit = ["--max-episode-steps", str(LIMIT)] if cut and _endless(result) else []
     named = named_module(env_id)
     evaluate = ["python", "scripts/evaluate_agent.py", "--agent", str(result.path)]
     commands = [
@@ -218,6 +219,13 @@ def next_commands(result: Trained) -> list[list[str]]:
         video = ["--video", str(result.path / "episode.mp4")]
         commands.append([*evaluate, "--episodes", "1", *mode, *limit, *named, *video])
     return commands
+
+
+def _endless(result: Trained) -> bool:
+    """Return whether no episode of the last validation has ended, and nothing limits them."""
+    limited = result.config.environment.max_episode_steps is not None
+    last = result.last
+    return not limited and last is not None and last.cut == len(last.returns)
 
 
 def resume_command(path: Path, config: TrainConfig, seconds: float) -> str:

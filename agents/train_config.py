@@ -184,7 +184,9 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
     """
     defaults = TrainConfig().to_json()
     # A run of an older version lacks the flags that are new; their defaults hold.
-    before: TrainConfig = decode(TrainConfig, saved, f"the flags of the run in {path}")
+    # Self-imitation is not for a run that began without it.
+    flags = {"self_imitation": False, **saved}
+    before: TrainConfig = decode(TrainConfig, flags, f"the flags of the run in {path}")
     known = before.to_json()
     # A flag that has its default value counts as not given: the saved one holds.
     given = {

@@ -63,7 +63,7 @@ def takes_render_mode(name: str) -> bool:
     """Return whether what ``name`` names takes a render mode: an id does, a class need not."""
     module, _, target = name.rpartition(":")
     maker = getattr(_import(module, name), target, None) if module else None
-    return not callable(maker) or _misfit(maker, {"render_mode": None}) is None
+    return not callable(maker) or _misfit(maker, {"render_mode": None}, partial=True) is None
 
 
 def registered_id(name: str) -> str:
@@ -142,24 +142,28 @@ def _import(module: str, name: str) -> Any:
 
 
 def _check_takes(maker: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
-    if not options and (error := _misfit(maker, options)) is not None:
-        raise ValueError(
-            f"{name} needs arguments ({error}): name a function that makes it with them, as "
-            "module:function"
-        ) from error
-    if options and (error := _misfit(maker, options)) is not None:
+    if (error := _misfit(maker, options, partial=True)) is not None:
         raise ValueError(
             f"{name} does not take the arguments {', '.join(options)} ({error}); rendering needs "
             "an argument render_mode"
         ) from error
+    if (error := _misfit(maker, options)) is not None:
+        raise ValueError(
+            f"{name} needs arguments ({error}): name a function that makes it with them, as "
+            "module:function"
+        ) from error
 
 
-def _misfit(maker: Callable[..., Any], options: dict[str, Any]) -> TypeError | None:
-    """Return the error of a call of ``maker`` with ``options``; None if it takes them."""
+def _misfit(
+    maker: Callable[..., Any], options: dict[str, Any], partial: bool = False
+) -> TypeError | None:
+    """Return the error of a call with all arguments, or a part of them; None if they fit."""
     try:
-        inspect.signature(maker).bind(**options)
+        signature = inspect.signature(maker)
+    except ValueError:  # some classes that are built in have none
+        return None
+    try:
+        signature.bind_partial(**options) if partial else signature.bind(**options)
     except TypeError as error:
         return error
-    except ValueError:  # some classes that are built in have no signature
-        return None
     return None

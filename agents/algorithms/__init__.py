@@ -1,12 +1,19 @@
 """The algorithms by name; a new one is one file here and its import below."""
 
 from agents.algorithms import dqn, ppo, qrdqn, sac
-from agents.algorithms.base import ALGORITHMS, AlgorithmSpec, check_actions, find_algorithm
+from agents.algorithms.base import (
+    ALGORITHMS,
+    AlgorithmSpec,
+    check_actions,
+    check_box,
+    find_algorithm,
+)
 
 __all__ = [
     "ALGORITHMS",
     "AlgorithmSpec",
     "check_actions",
+    "check_box",
     "dqn",
     "find_algorithm",
     "ppo",

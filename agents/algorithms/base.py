@@ -95,11 +95,9 @@ def check_actions(name: str, action_space: Space, env_id: str) -> None:
     """Refuse actions that an algorithm cannot take.
 
     Raises:
-        ValueError: the algorithm has no policy for ``action_space``, and the message lists those
-            that have one; or it is a Box of whole numbers, or one without finite bounds.
+        ValueError: the algorithm has no policy for ``action_space``; the message lists those that
+            have one.
     """
-    if isinstance(action_space, spaces.Box):
-        _check_box(action_space, env_id)
     if _accepts(name, action_space):
         return
     others = ", ".join(other for other in ALGORITHMS if _accepts(other, action_space))
@@ -112,7 +110,14 @@ def check_actions(name: str, action_space: Space, env_id: str) -> None:
     raise ValueError(f"{name} needs {_kinds(name)} actions, {env_id} has {action_space}; {remedy}")
 
 
-def _check_box(action_space: spaces.Box, env_id: str) -> None:
+def check_box(action_space: Space, env_id: str) -> None:
+    """Refuse a Box of actions that a new agent cannot learn in.
+
+    Raises:
+        ValueError: it holds whole numbers, or has no finite bounds.
+    """
+    if not isinstance(action_space, spaces.Box):
+        return
     if not np.issubdtype(action_space.dtype, np.floating):
         raise ValueError(
             f"{env_id} takes whole numbers in a Box, {action_space}, and an agent would send it "

@@ -122,7 +122,7 @@ def with_n_envs(defaults: Mapping[str, Any], n_envs: int) -> Hyperparameters:
     """
     changed = {**defaults, "n_envs": n_envs}
     steps = defaults.get("gradient_steps", -1)
-    if steps > 0:
+    if steps > 0 and isinstance(defaults.get("train_freq", 1), int):
         changed["gradient_steps"] = max(1, round(steps * n_envs / defaults["n_envs"]))
     return changed
 

@@ -28,7 +28,7 @@ from latentrl.types import Array, shorten
 
 CALIBRATION = 0.2
 """Fraction of the observations of ``fit`` that set the threshold, or more where it needs more."""
-COMPRESSION, OF_VECTORS, MAX_LATENTS = 8, 2, 32
+COMPRESSION, VECTOR_COMPRESSION, MAX_LATENTS = 8, 2, 32
 """Values per latent of the default model, those of vectors, and most latents."""
 STEPS = 2000
 """Gradient steps of the default training."""
@@ -64,6 +64,9 @@ class AnomalyDetector(OutlierEstimator):
 
     def __post_init__(self) -> None:
         """Raise ``TypeError`` where the model is none."""
+        self._check_model()
+
+    def _check_model(self) -> None:
         if not (self.model is None or isinstance(self.model, Autoencoder)):
             raise TypeError(
                 f"expected a model such as lrl.ae(space), got {shorten(self.model)}: read a "
@@ -111,6 +114,7 @@ class AnomalyDetector(OutlierEstimator):
         """
         needed = needed_for(self.false_alarm_rate)
         normal = as_frames(as_vectors(observations))
+        self._check_model()  # ``set_params`` may have set it
         if self.model is not None:
             check_space(self.model, normal)
         check_learnable(normal)  # before the split, after which rows have other numbers
@@ -295,7 +299,7 @@ def default_model(space: spaces.Box, seed: int = 0) -> Autoencoder:
     A latent stands for eight values of an image or sequence, and for two of a vector: where fewer
     latents than independent causes remain, normal observations are reconstructed badly, too.
     """
-    values = OF_VECTORS if len(space.shape) == 1 else COMPRESSION
+    values = VECTOR_COMPRESSION if len(space.shape) == 1 else COMPRESSION
     latents = min(MAX_LATENTS, max(1, math.prod(space.shape) // values))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)

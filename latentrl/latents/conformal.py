@@ -50,8 +50,8 @@ def conformal_threshold(scores: Array, rate: float) -> float:
     check_enough(len(scores), rate)
     if np.isnan(scores).any():
         raise ValueError(
-            f"the scores of {np.isnan(scores).sum()} of {len(scores)} normal observations are NaN, "
-            f"first in row {np.isnan(scores).argmax()}: drop them"
+            f"the scores of {np.isnan(scores).sum()} of {len(scores)} normal observations are NaN: "
+            "drop them"
         )
     # A new normal score falls into each of the n + 1 gaps between n scores with equal
     # probability. An alarm is a score in one of the highest ``above`` gaps.

@@ -25,7 +25,7 @@ class FitConfig:
     """Passes over the training frames; None is 8, or as many as make 1,500 gradient steps."""
     steps: int | None = None
     """Gradient steps; replaces ``epochs``. With 0 the weights stay as they are, and ``fit``
-    measures the statistics of the latents and, of a model without training, of preprocessing."""
+    measures the statistics of the latents, and those of preprocessing at the first time."""
     batch_size: int = 128
     """Frames per gradient step."""
     learning_rate: float = 1e-3

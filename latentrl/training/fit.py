@@ -58,9 +58,9 @@ def fit(
     """Train ``model`` in place; it ends with the weights that were best on the validation frames.
 
     A ``pca`` model is solved, and a ``random`` one keeps its weights, as every model does with
-    ``steps=0``; all get latent statistics. A model that was trained before keeps its preprocessing,
-    which its weights belong to. If a model needs another one, as ``dae_beta_vae`` does,
-    ``fit`` trains that one first, on the same split.
+    ``steps=0``; all get latent statistics. Any other model that was fitted before keeps its
+    preprocessing, which its weights belong to. If a model needs another one, as ``dae_beta_vae``
+    does, ``fit`` trains that one first, on the same split.
 
     Args:
         model: the model to train.

@@ -59,6 +59,8 @@ def test_a_policy_far_inside_is_as_in_sb3():
         (-0.5, 1, 0, 1),
         (3, 3, 0, 1),
         (0, np.inf, 0, 1),
+        (-3e38, 3e38, 0, 1),
+        (-3e6, 3e6, 0, 1),
     ],
 )
 def test_outputs_are_in_units_of_the_range(low, high, centre, unit):

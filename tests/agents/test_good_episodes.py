@@ -77,6 +77,8 @@ def test_returns_are_discounted_sums_of_normalised_rewards(lengths, gamma):
         ({"actions": torch.zeros(3, 2)}, r"actions of the good episodes are \(3, 2\) float32, the"),
         ({"observations": torch.zeros(3, 3).double()}, r"are \(3, 3\) float64, the agent needs"),
         ({"rewards": torch.full((3,), torch.nan)}, "rewards of good episodes are NaN or infinite"),
+        ({"rewards": torch.tensor(1.0)}, "of the good episodes are"),
+        ({"observations": torch.full((3, 3), torch.nan)}, "observations of good episodes are NaN"),
         ({"values_after": torch.full((3,), torch.inf)}, "values_after of good episodes are NaN or"),
     ],
 )

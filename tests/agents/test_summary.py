@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_the_table_names_what_the_run_is_made_of():
         "observations": "(192,) float32: 3 stacked latents",
         "algorithm": "ppo, seed 0",
         "novelty bonus": "counts",
-        "self-imitation": "of episodes that are better than usual",
+        "self-imitation": "of episodes that are better than usual, while there is a bonus",
         "training": "1,000 timesteps (2,000 env frames), 50 are done, at most 2.5 minutes",
         "validation": "16 episodes every 50,000 timesteps",
         "folder": "runs/mine",
@@ -145,10 +146,20 @@ def test_the_summary_has_time_rate_and_commands():
 @pytest.mark.parametrize(("cut", "episodes"), [(0, "100"), (1, "10")])
 def test_fewer_episodes_are_evaluated_where_some_have_no_end(cut, episodes):
     result = Evaluation([1.0, -1.0], [5, 7], "stochastic", cut=cut)
-    _, evaluate, video = next_commands(trained(best=result))
+    _, evaluate, _ = next_commands(trained(best=result))
     assert evaluate[evaluate.index("--episodes") + 1] == episodes
-    for words in (evaluate, video):
-        assert ("--max-episode-steps" in words) == bool(cut)
+
+
+@pytest.mark.parametrize(
+    ("cut", "limit", "expected"), [(2, None, True), (1, None, False), (2, 500, False)]
+)
+def test_the_evaluation_is_limited_where_nothing_else_limits_it(cut, limit, expected):
+    validation = Evaluation([1.0, -1.0], [5, 7], "stochastic", cut=cut)
+    result = trained(best=validation, last=validation)
+    environment = dataclasses.replace(result.config.environment, max_episode_steps=limit)
+    config = dataclasses.replace(result.config, environment=environment)
+    for words in next_commands(dataclasses.replace(result, config=config))[1:]:
+        assert ("--max-episode-steps" in words) == expected
 
 
 @pytest.mark.parametrize("env_id", ["PixelReach-v0", "tests.helpers:continuous_reach"])

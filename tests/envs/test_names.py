@@ -107,7 +107,7 @@ def test_a_constructor_without_the_option():
         make_by_name("fractions:Fraction", render_mode="rgb_array")
 
 
-def needs_a_level(level):
+def needs_a_level(level, render_mode=None):
     raise AssertionError("it is not called")
 
 
@@ -115,6 +115,8 @@ def test_a_function_that_needs_arguments():
     message = r"needs_a_level needs arguments \(missing a required argument: 'level'\): name a func"
     with pytest.raises(ValueError, match=message):
         make_by_name(f"{__name__}:needs_a_level")
+    with pytest.raises(ValueError, match=message):
+        make_by_name(f"{__name__}:needs_a_level", render_mode="rgb_array")
 
 
 @pytest.mark.parametrize(

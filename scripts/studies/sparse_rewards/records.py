@@ -22,8 +22,13 @@ OF_SEED = "seed", "out", "resume", "vae", "losses", "option"
 from the frames, and what else is an option of the pretraining is compared in the encoder."""
 OF_BONUS = "novelty", "novelty_weight", "self_imitation"
 """Flags in which the bonuses of a task may differ."""
-BEFORE = {"self_imitation": False}
-"""Flags that the trainings of older results did not have."""
+BEFORE = {
+    "training": {"self_imitation": False},
+    "agent": {"encoder": "encoder", "episodic_count": False, "pixel_range": None},
+}
+"""Settings that older results did not have."""
+OF_CONTINUOUS = ("scaled_actions",)
+"""Settings of an agent that change nothing, as all tasks have discrete actions."""
 COMPARED = "training", "pretraining", "agent", "encoder"
 Record = dict[str, Any]
 
@@ -62,7 +67,8 @@ def _check_pair(task: str, one: Record | None, other: Record, ignored: Sequence[
 def _settings(record: Record, key: str) -> dict[str, Any]:
     # Frames and seconds of the pretraining are measurements, its config is a setting.
     settings: dict[str, Any] = record[key]["config"] if key == "pretraining" else record[key]
-    return {**BEFORE, **settings} if key == "training" else settings
+    settings = {**BEFORE.get(key, {}), **settings}
+    return {name: value for name, value in settings.items() if name not in OF_CONTINUOUS}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
