@@ -28,11 +28,11 @@ VALUE_WEIGHT = 0.01
 """Weight of the values' term in the loss, as in the paper."""
 
 
-def imitates_itself(config: TrainConfig) -> bool:
-    """Return whether a training begins with self-imitation: by default, where it has a bonus.
+def check_imitates(config: TrainConfig) -> None:
+    """Check that an algorithm can imitate itself, where the flags want it.
 
     Raises:
-        ValueError: the flag wants it of an algorithm that does not learn from rollouts.
+        ValueError: it does not learn from rollouts.
     """
     on_policy = issubclass(find_algorithm(config.algo).cls, OnPolicyAlgorithm)
     if config.self_imitation and not on_policy:
@@ -40,8 +40,6 @@ def imitates_itself(config: TrainConfig) -> bool:
             f"self_imitation is for algorithms that learn from rollouts; {config.algo} has a "
             "replay buffer of past episodes: remove --self-imitation"
         )
-    wanted = config.bonus is not None if config.self_imitation is None else config.self_imitation
-    return on_policy and wanted
 
 
 class SelfImitation(BaseCallback):
@@ -65,8 +63,6 @@ class SelfImitation(BaseCallback):
         super().__init__()
         self.episodes = GoodEpisodes(model.observation_space, model.action_space)
         """Good episodes so far."""
-        self.stopped = False
-        """Whether nothing is kept or repeated any more."""
         self._open = OpenEpisodes(model.n_envs)
         self._returns: deque[float] = deque(maxlen=RECENT)
         self._rng = np.random.default_rng(seed)
@@ -77,8 +73,6 @@ class SelfImitation(BaseCallback):
         self._open.clear()
 
     def _on_step(self) -> bool:
-        if self.stopped:
-            return True
         infos, normalizer = self.locals["infos"], self._model.get_vec_normalize_env()
         raw = self.locals["rewards"] if normalizer is None else normalizer.get_original_reward()
         pairs = zip(infos, raw, strict=True)
@@ -116,7 +110,7 @@ class SelfImitation(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         # After the update with the last rollout, so that PPO's ratios stay those of its rollout.
-        if self.stopped or not len(self.episodes):
+        if not len(self.episodes):
             return
         self._model.policy.set_training_mode(True)
         # In the present units of the rewards, which are those of the values.

@@ -14,7 +14,6 @@ from agents.describe import describe_hyperparameters
 from agents.play import Evaluation
 from agents.quality import describe_explained
 from agents.runs import tensorboard_command
-from agents.self_imitation import imitates_itself
 from agents.train_config import TrainConfig
 from agents.venv import gymnasium_of
 from envs import family_of
@@ -140,9 +139,8 @@ def _training(config: TrainConfig, agent: AgentConfig, done: int) -> Rows:
         weight = "" if config.novelty_weight is None else f", weight {config.novelty_weight:g}"
         unless = ", removed unless rewards are sparse"
         yield "novelty bonus", config.bonus + weight + (unless if config.judges_rewards else "")
-    if imitates_itself(config):
-        until = ", while there is a bonus" if config.self_imitation is None else ""
-        yield "self-imitation", f"of episodes that are better than usual{until}"
+    if config.self_imitation:
+        yield "self-imitation", "of episodes that are better than usual"
     after = f", {done:,} are done" if done else ""
     clock = "" if config.minutes is None else f", at most {config.minutes:g} minutes"
     yield "training", f"{total:,} timesteps ({frames:,} env frames){after}{clock}"

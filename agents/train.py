@@ -29,7 +29,7 @@ from agents.pretrain import newest_encoder
 from agents.quality import warn_if_interrupted, warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
-from agents.self_imitation import SelfImitation, imitates_itself
+from agents.self_imitation import SelfImitation, check_imitates
 from agents.sparse_rewards import SparseRewards
 from agents.summary import Trained, describe_run, resume_command
 from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
@@ -102,7 +102,7 @@ class _Plan:
             warn_if_poor(encoder)
             warn_if_interrupted(encoder)
         agent = describe_agent(config, encoder)
-        imitates_itself(config)  # raises where it cannot
+        check_imitates(config)
         if config.judges_rewards and agent.hyperparameters["gamma"] == 1:
             # A bonus has the scale of its discounted returns.
             config = dataclasses.replace(config, novelty=None)
@@ -144,7 +144,7 @@ class _Run:
             if self.config.resume
             else build(self.agent, self.venv, seed, device)
         )
-        self.imitation = SelfImitation(self.model, seed) if imitates_itself(self.config) else None
+        self.imitation = SelfImitation(self.model, seed) if self.config.self_imitation else None
         self.validation = ValidationCallback(
             self.config.eval_every,
             self.config.eval_episodes,
@@ -197,7 +197,6 @@ class _Run:
         if not sparse:
             self.novelty = None
             remove_novelty(self.venv)
-            self._stop_imitation()
         verdict = (
             "stays; a new run with --novelty None has none"
             if sparse
@@ -205,12 +204,6 @@ class _Run:
         )
         timesteps = f"{self.model.num_timesteps:,} timesteps"
         tqdm.write(f"{timesteps}: {found}, so the novelty bonus {bonus} {verdict}")
-
-    def _stop_imitation(self) -> None:
-        """Stop what came with the bonus, and not by a flag."""
-        if self.imitation is not None and self.config.self_imitation is None:
-            self.imitation.stopped = True
-            self.imitation = None
 
     def _validation_venv(self, episodes: int) -> VecNormalize:
         """Make environments without the bonus, so that validation compares extrinsic returns."""

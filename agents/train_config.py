@@ -82,9 +82,9 @@ class TrainConfig:
     ] = AUTO
     novelty_weight: float | None = None
     """Weight of the bonus, in units of the standard deviation of its discounted return."""
-    self_imitation: tyro.conf.DisallowNone[bool | None] = None
-    """Learn from past episodes that were better than usual, too; if not given, while there is a
-    novelty bonus and where the algorithm has no replay buffer."""
+    self_imitation: bool = False
+    """Learn from past episodes that were better than usual, too, with an algorithm that learns from
+    rollouts."""
     shaping: bool = False
     """Learn from the rewards with the shaping of the environment's family, which may end episodes
     early; returns, validations and evaluations are without it."""
@@ -184,9 +184,7 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
     """
     defaults = TrainConfig().to_json()
     # A run of an older version lacks the flags that are new; their defaults hold.
-    # Self-imitation is not for a run that began without it.
-    flags = {"self_imitation": False, **saved}
-    before: TrainConfig = decode(TrainConfig, flags, f"the flags of the run in {path}")
+    before: TrainConfig = decode(TrainConfig, saved, f"the flags of the run in {path}")
     known = before.to_json()
     # A flag that has its default value counts as not given: the saved one holds.
     given = {

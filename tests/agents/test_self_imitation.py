@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
-from agents import sparse_rewards
 from agents.algorithms import ALGORITHMS
 from agents.checkpoint import read_agent
 from agents.parts import has_part, read_part
@@ -22,7 +20,7 @@ from agents.self_imitation import (
     VALUE_WEIGHT,
     WEIGHT,
     SelfImitation,
-    imitates_itself,
+    check_imitates,
     imitation_loss,
 )
 from agents.train import train
@@ -209,39 +207,17 @@ def test_the_loss_is_that_of_the_paper():
     np.testing.assert_allclose(advantages.grad, np.array([3, 1]) * WEIGHT * VALUE_WEIGHT / 2)
 
 
-def test_stopped_and_cleared():
-    model, imitation = ready([5.0] * 8)
-    imitation.stopped = True
-    imitation.locals = {}
-    before = log_prob(model)
-    imitation.on_rollout_start()
-    assert imitation.on_step()
-    assert log_prob(model) == before
+def test_cleared():
+    _, imitation = ready([5.0] * 8)
+    assert len(imitation.episodes) == 8
     imitation.clear()
     assert len(imitation.episodes) == 0
-
-
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [
-        ({}, True),
-        ({"novelty": None}, False),
-        ({"latent": False}, False),
-        ({"novelty": "rnd"}, True),
-        ({"novelty": None, "self_imitation": True}, True),
-        ({"latent": False, "self_imitation": True}, True),
-        ({"self_imitation": False}, False),
-        ({"algo": "dqn"}, False),
-    ],
-)
-def test_which_trainings_begin_with_it(flags, expected):
-    assert imitates_itself(TrainConfig(**flags)) == expected
 
 
 @pytest.mark.parametrize("algo", sorted({*ALGORITHMS} - {"ppo"}))
 def test_algorithms_with_a_replay_buffer_need_none(algo):
     with pytest.raises(ValueError, match=f"from rollouts; {algo} has a replay buffer of past"):
-        imitates_itself(SimpleNamespace(algo=algo, self_imitation=True))
+        check_imitates(TrainConfig(algo=algo, self_imitation=True))
 
 
 def kept(run):
@@ -254,7 +230,7 @@ def kept(run):
 
 
 def test_a_resumed_training_has_the_episodes_of_before(encoder, capsys):
-    run = tiny_train(encoder, timesteps=512, novelty="rnd").path
+    run = tiny_train(encoder, timesteps=512, novelty="rnd", self_imitation=True).path
     assert "self-imitation" in capsys.readouterr().out
     before = kept(run)
     assert before
@@ -264,22 +240,12 @@ def test_a_resumed_training_has_the_episodes_of_before(encoder, capsys):
 
 
 def test_a_run_of_before_continues_without(encoder):
-    run = tiny_train(encoder, timesteps=64, novelty="rnd", self_imitation=False).path
+    run = tiny_train(encoder, timesteps=64, novelty="rnd").path
     flags = json.loads((run / FLAGS_FILE).read_text())
     del flags["self_imitation"]
     write_json(run / FLAGS_FILE, flags)
     train(TrainConfig("PixelReach-v0", timesteps=512, novelty="rnd", resume=True))
     assert kept(run) is None
-
-
-@pytest.mark.parametrize("flag", [None, True])
-def test_it_ends_with_the_bonus_unless_a_flag_wants_it(flag, encoder, monkeypatch):
-    monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 64)
-    monkeypatch.setattr(sparse_rewards, "LEAST", 1)
-    monkeypatch.setattr(sparse_rewards, "MOST", 1.0)
-    flags = {} if flag is None else {"self_imitation": flag}
-    run = tiny_train(encoder, timesteps=512, **flags).path
-    assert bool(kept(run)) == (flag is True)
 
 
 def test_agents_on_pixels(encoder):

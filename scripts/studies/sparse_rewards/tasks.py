@@ -13,7 +13,7 @@ from scripts.studies.core import DOCS
 RESULTS = DOCS / "results" / "sparse_rewards"
 NO_BONUS = "none"
 IMITATION = "+self_imitation"
-"""End of the name of a bonus whose agents also imitate themselves, which is the default."""
+"""End of the name of a bonus whose agents also imitate themselves."""
 SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
 ON_A_GRID = ("token_counts" + IMITATION, "token_counts", "rnd", NO_BONUS)
