@@ -86,7 +86,7 @@ def test_readme_gets_the_short_table(page: Path) -> None:
     assert text.startswith("before\n")
     assert text.endswith(f"{report.END}\nafter\n")
     assert "old" not in text
-    assert "| Tiny | 328 | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |" in text
+    assert "| Tiny | 328 | token_counts | **1.00 / 1.00 (2)** | 0.00 / 0.00 (2) |  |" in text
 
 
 def test_incomparable_results_leave_page_and_plot_as_they_are(page: Path, tiny: Path) -> None:
@@ -96,6 +96,20 @@ def test_incomparable_results_leave_page_and_plot_as_they_are(page: Path, tiny: 
     with pytest.raises(ValueError, match="token_counts-0 of Tiny has algo=ppo"):
         report.write_page()
     assert (page.read_bytes(), report.PLOT.read_bytes()) == before
+
+
+def test_results_of_before_are_comparable_where_their_settings_are_the_defaults(
+    page: Path, tiny: Path
+) -> None:
+    agent = {"algo": "ppo", "environment": {"frame_skip": 2}, "encoder": "encoder"}
+    training = {"env": "Tiny", "seed": 2, "novelty": "token_counts", "self_imitation": False}
+    new = {"agent": {**agent, "scaled_actions": True}, "training": training}
+    write_result(tiny, "token_counts", 2, 1.0, **new)
+    report.write_page()
+    assert "| Tiny | token_counts | 3 | 328 |" in page.read_text()
+    write_result(tiny, "token_counts", 2, 1.0, training={**training, "self_imitation": True})
+    with pytest.raises(ValueError, match="token_counts-0 of Tiny has self_imitation=False"):
+        report.write_page()
 
 
 def test_published_page_is_generated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
