@@ -16,14 +16,14 @@ IMITATION = "+self_imitation"
 """End of the name of a bonus whose agents also imitate themselves."""
 SHIFTED = "MiniGridShifted-{}-v0"
 """View of 84 x 84 pixels, shifted by 3, so that no cell of a latent has a tile of its own."""
-ON_A_GRID = ("token_counts" + IMITATION, "token_counts", "rnd", NO_BONUS)
+ON_A_GRID = ("token_counts", "token_counts" + IMITATION, "rnd", NO_BONUS)
 """Bonuses of shifted tasks: the one that the default remains there, and controls."""
-IN_3D = ("adaptive" + IMITATION, "adaptive", "rnd", NO_BONUS)
+IN_3D = ("adaptive", "adaptive" + IMITATION, "rnd", NO_BONUS)
 """Bonuses of tasks in a 3D world: the default, which switches there, and controls."""
 RANDOM_ENCODER = (
     *("DoorKey-8x8-shifted", "MultiRoom-N6-shifted", "KeyCorridorS3R3-shifted", "MyWayHome"),
 )
-"""Tasks whose first two bonuses are also run on a random encoder, as tasks of their own."""
+"""Tasks whose first bonus is also run on a random encoder, as a task of its own."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
 
@@ -59,7 +59,7 @@ def _with_controls(tasks: dict[str, Task]) -> Iterator[tuple[str, Task]]:
     for name, task in tasks.items():
         yield name, task
         if name in RANDOM_ENCODER:
-            control = replace(task, seeds=1, bonuses=task.bonuses[:2], random_encoder=True)
+            control = replace(task, seeds=1, bonuses=task.bonuses[:1], random_encoder=True)
             yield f"{name}-random-encoder", control
 
 
@@ -114,7 +114,7 @@ _TASKS = {
         SHIFTED.format("DoorKey-8x8"),
         430_000,
         5,
-        bonuses=("token_counts" + IMITATION, "token_counts", "reconstruction", NO_BONUS),
+        bonuses=("token_counts", "token_counts" + IMITATION, "reconstruction", NO_BONUS),
         untuned=True,
     ),
     "MultiRoom-N6-shifted": Task(
