@@ -49,10 +49,8 @@ class AgentConfig:
     """Folder in the run of the encoder; each refinement of it has one of its own."""
     pixel_range: PixelRange | None = None
     """Values of each channel that become 0 and 255; None takes those that the space declares."""
-
     scaled_actions: bool = False
-    """Whether outputs of a Gaussian policy are in units of the action space, as those of new agents
-    are; agents of before lack it."""
+    """Whether outputs of a Gaussian policy are in units of the action space, as in new agents."""
 
     @property
     def latent(self) -> bool:

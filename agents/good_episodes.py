@@ -103,7 +103,7 @@ class GoodEpisodes:
         """Load what ``part`` returned.
 
         Raises:
-            ValueError: the arrays do not fit the agent, or a reward is NaN or infinite.
+            ValueError: the arrays do not fit the agent, or a value is NaN or infinite.
         """
         if tensors.keys() != self.arrays.keys():
             expected, found = (", ".join(sorted(each)) for each in (self.arrays, tensors))

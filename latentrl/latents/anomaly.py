@@ -23,7 +23,7 @@ from latentrl.models.batches import Observations
 from latentrl.models.deterministic import ae
 from latentrl.models.preprocessing import is_image
 from latentrl.training.config import FitConfig
-from latentrl.training.fit import check_space, fit
+from latentrl.training.fit import fit
 from latentrl.types import Array, shorten
 
 CALIBRATION = 0.2
@@ -63,7 +63,7 @@ class AnomalyDetector(OutlierEstimator):
     """The model that ``fit`` trained; None where a trained one was given."""
 
     def __post_init__(self) -> None:
-        """Raise ``TypeError`` where the model is none."""
+        """Raise ``TypeError`` where the model is not an ``Autoencoder``."""
         self._check_model()
 
     def _check_model(self) -> None:
@@ -116,7 +116,7 @@ class AnomalyDetector(OutlierEstimator):
         normal = as_frames(as_vectors(observations))
         self._check_model()  # ``set_params`` may have set it
         if self.model is not None:
-            check_space(self.model, normal)
+            self.model.check_observations(normal[:1])
         check_learnable(normal)  # before the split, after which rows have other numbers
         if calibration is None:
             check_enough(len(normal) // 2, self.false_alarm_rate, f"half of {len(normal)}")

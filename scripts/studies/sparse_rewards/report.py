@@ -69,9 +69,9 @@ environment there, and those of MiniGrid or KeyRooms in the other tasks. Agents 
 `+self_imitation` also learn from their good episodes (`--self-imitation`). It is no default: on
 KeyCorridor it does not help, by one agent, and on MyWayHome one agent with it was far behind when
 it was stopped. On DoorKey-8x8-shifted without it, which agents find the goal in time is a matter
-of luck: equal seeds on another machine had 0.99, 0.27 and 0.98. That task was also trained for
-430,000 timesteps, in which the learning rate decays more slowly: there the agent of seed 0, one of
-five, lost the rare reward for the bonus. `adaptive` is the default bonus; on MyWayHome it becomes
+of luck: equal seeds end otherwise on another machine. That task was also trained for 430,000
+timesteps, in which the learning rate decays more slowly: there the agent of seed 0, one of five,
+lost the rare reward for the bonus. `adaptive` is the default bonus; on MyWayHome it becomes
 `temporal_distance`. No bonus is needed there: one agent without it does as well and learns as
 fast, and one with `rnd` faster.
 """
