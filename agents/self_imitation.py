@@ -28,11 +28,13 @@ VALUE_WEIGHT = 0.01
 """Weight of the values' term in the loss, as in the paper."""
 
 
-def check_imitates(config: TrainConfig) -> None:
-    """Check that an algorithm can imitate itself, where the flags want it.
+def keeps_episodes(config: TrainConfig) -> bool:
+    """Return whether a training keeps its good episodes from the start.
+
+    It does if the flags want it to learn from them, or leave that to the verdict on the rewards.
 
     Raises:
-        ValueError: it does not learn from rollouts.
+        ValueError: the flags want it, and the algorithm does not learn from rollouts.
     """
     on_policy = issubclass(find_algorithm(config.algo).cls, OnPolicyAlgorithm)
     if config.self_imitation and not on_policy:
@@ -40,6 +42,9 @@ def check_imitates(config: TrainConfig) -> None:
             f"self_imitation is for algorithms that learn from rollouts; {config.algo} has a "
             "replay buffer of past episodes: remove --self-imitation"
         )
+    if config.self_imitation is None:
+        return on_policy and config.judges_rewards
+    return config.self_imitation
 
 
 class SelfImitation(BaseCallback):
@@ -53,19 +58,26 @@ class SelfImitation(BaseCallback):
     values predict the returns.
     """
 
-    def __init__(self, model: BaseAlgorithm, seed: int) -> None:
+    def __init__(self, model: BaseAlgorithm, seed: int, learns: bool = True) -> None:
         """Start without episodes.
 
         Args:
             model: algorithm that learns from rollouts.
             seed: of the batches.
+            learns: whether the policy learns from good episodes; if not, they are kept until
+                ``decide`` is called.
         """
         super().__init__()
+        self._keeps, self._learns = True, learns
         self.episodes = GoodEpisodes(model.observation_space, model.action_space)
         """Good episodes so far."""
         self._open = OpenEpisodes(model.n_envs)
         self._returns: deque[float] = deque(maxlen=RECENT)
         self._rng = np.random.default_rng(seed)
+
+    def decide(self, learns: bool) -> None:
+        """Learn from the episodes that were kept and from later ones, or keep none any more."""
+        self._keeps = self._learns = learns
 
     def clear(self) -> None:
         """Remove all timesteps, because a new encoder gives them other observations."""
@@ -73,6 +85,8 @@ class SelfImitation(BaseCallback):
         self._open.clear()
 
     def _on_step(self) -> bool:
+        if not self._keeps:
+            return True
         infos, normalizer = self.locals["infos"], self._model.get_vec_normalize_env()
         raw = self.locals["rewards"] if normalizer is None else normalizer.get_original_reward()
         pairs = zip(infos, raw, strict=True)
@@ -110,7 +124,7 @@ class SelfImitation(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         # After the update with the last rollout, so that PPO's ratios stay those of its rollout.
-        if not len(self.episodes):
+        if not self._learns or not len(self.episodes):
             return
         self._model.policy.set_training_mode(True)
         # In the present units of the rewards, which are those of the values.

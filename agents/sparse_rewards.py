@@ -10,6 +10,8 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
+from agents.bonuses import DEFAULT_NOVELTY
+
 TIMESTEPS = 20_000
 """Least number of timesteps before the verdict."""
 LEAST = 8
@@ -74,6 +76,21 @@ class SparseRewards(BaseCallback):
                 f"{TIMESTEPS:,} timesteps and {LEAST} episodes, of which it had {timesteps:,} and "
                 f"{len(self.ends)}"
             )
+
+
+def in_words(sparse: bool, imitates: bool) -> str:
+    """Return what follows from a verdict for the bonus, and how a new run avoids it.
+
+    Args:
+        sparse: whether rewards are sparse.
+        imitates: whether the agent begins to learn from its good episodes.
+    """
+    if not sparse:
+        return f"is removed; a new run with --novelty {DEFAULT_NOVELTY} keeps it"
+    without = "a new run with --novelty None has"
+    if imitates:
+        return f"stays, and the agent imitates its good episodes; {without} neither"
+    return f"stays; {without} none"
 
 
 def uninformative(ends: Sequence[End]) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from agents.describe import describe_hyperparameters
 from agents.play import Evaluation
 from agents.quality import describe_explained
 from agents.runs import tensorboard_command
+from agents.self_imitation import keeps_episodes
 from agents.train_config import TrainConfig
 from agents.venv import gymnasium_of
 from envs import family_of
@@ -139,8 +140,9 @@ def _training(config: TrainConfig, agent: AgentConfig, done: int) -> Rows:
         weight = "" if config.novelty_weight is None else f", weight {config.novelty_weight:g}"
         unless = ", removed unless rewards are sparse"
         yield "novelty bonus", config.bonus + weight + (unless if config.judges_rewards else "")
-    if config.self_imitation:
-        yield "self-imitation", "of episodes that are better than usual"
+    if keeps_episodes(config):
+        unless = "" if config.self_imitation else ", if the bonus stays and counts tokens"
+        yield "self-imitation", "of episodes that are better than usual" + unless
     after = f", {done:,} are done" if done else ""
     clock = "" if config.minutes is None else f", at most {config.minutes:g} minutes"
     yield "training", f"{total:,} timesteps ({frames:,} env frames){after}{clock}"

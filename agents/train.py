@@ -29,8 +29,8 @@ from agents.pretrain import newest_encoder
 from agents.quality import warn_if_interrupted, warn_if_poor
 from agents.refine import RefineEncoder, check_refine_at
 from agents.runs import env_folder, locked, make_run, newest_run
-from agents.self_imitation import SelfImitation, check_imitates
-from agents.sparse_rewards import SparseRewards
+from agents.self_imitation import SelfImitation, keeps_episodes
+from agents.sparse_rewards import SparseRewards, in_words
 from agents.summary import Trained, describe_run, resume_command
 from agents.train_config import FLAGS_FILE, REMEDY, TRAINING_SEEDS, TrainConfig, resumed_config
 from agents.validation import VALIDATION_SEED, ValidationCallback
@@ -102,7 +102,7 @@ class _Plan:
             warn_if_poor(encoder)
             warn_if_interrupted(encoder)
         agent = describe_agent(config, encoder)
-        check_imitates(config)
+        keeps_episodes(config)  # raises where the algorithm cannot learn from them
         if config.judges_rewards and agent.hyperparameters["gamma"] == 1:
             # A bonus has the scale of its discounted returns.
             config = dataclasses.replace(config, novelty=None)
@@ -144,7 +144,11 @@ class _Run:
             if self.config.resume
             else build(self.agent, self.venv, seed, device)
         )
-        self.imitation = SelfImitation(self.model, seed) if self.config.self_imitation else None
+        self.imitation = (
+            SelfImitation(self.model, seed, learns=bool(self.config.self_imitation))
+            if keeps_episodes(self.config)
+            else None
+        )
         self.validation = ValidationCallback(
             self.config.eval_every,
             self.config.eval_episodes,
@@ -191,19 +195,27 @@ class _Run:
     def _judge_rewards(self, sparse: bool, found: str) -> None:
         """Keep the bonus where rewards are sparse, and remove it elsewhere, for good."""
         bonus = DEFAULT_NOVELTY if self.novelty is None else self.novelty.bonus.name
+        imitates = self._decide_imitation(sparse)
         kept = {"novelty": DEFAULT_NOVELTY} if sparse else {"novelty": None, "novelty_weight": None}
+        flags = {**read_json(self.path / FLAGS_FILE), **kept, "self_imitation": imitates}
         # Before the next checkpoint: a bonus in a checkpoint that the flags do not name is ignored.
-        write_json(self.path / FLAGS_FILE, {**read_json(self.path / FLAGS_FILE), **kept})
+        write_json(self.path / FLAGS_FILE, flags)
         if not sparse:
             self.novelty = None
             remove_novelty(self.venv)
-        verdict = (
-            "stays; a new run with --novelty None has none"
-            if sparse
-            else f"is removed; a new run with --novelty {DEFAULT_NOVELTY} keeps it"
-        )
         timesteps = f"{self.model.num_timesteps:,} timesteps"
+        verdict = in_words(sparse, imitates and not self.config.self_imitation)
         tqdm.write(f"{timesteps}: {found}, so the novelty bonus {bonus} {verdict}")
+
+    def _decide_imitation(self, sparse: bool) -> bool:
+        """Imitate by default where rewards are sparse and what the bonus counts returns."""
+        if self.imitation is None or self.config.self_imitation is not None:
+            return bool(self.config.self_imitation)
+        imitates = sparse and self.novelty is not None and self.novelty.bonus.recurs
+        self.imitation.decide(imitates)
+        if not imitates:
+            self.imitation = None
+        return imitates
 
     def _validation_venv(self, episodes: int) -> VecNormalize:
         """Make environments without the bonus, so that validation compares extrinsic returns."""

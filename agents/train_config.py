@@ -82,9 +82,9 @@ class TrainConfig:
     ] = AUTO
     novelty_weight: float | None = None
     """Weight of the bonus, in units of the standard deviation of its discounted return."""
-    self_imitation: bool = False
+    self_imitation: tyro.conf.DisallowNone[bool | None] = None
     """Learn from past episodes that were better than usual, too, with an algorithm that learns from
-    rollouts."""
+    rollouts; if not given, where rewards are sparse and the bonus of auto counts tokens."""
     shaping: bool = False
     """Learn from the rewards with the shaping of the environment's family, which may end episodes
     early; returns, validations and evaluations are without it."""

@@ -36,6 +36,11 @@ class Adaptive(Bonus):
         return f"adaptive ({'temporal_distance' if self.switched else 'token_counts'})"
 
     @property
+    def recurs(self) -> bool:
+        """Whether it counts tokens, which it does where they return in other episodes."""
+        return not self.switched
+
+    @property
     def _used(self) -> Bonus:
         return self.distance if self.switched else self.counts
 

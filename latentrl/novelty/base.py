@@ -51,6 +51,11 @@ class Bonus(ABC):
         """Class name, for error messages and metrics."""
         return type(self).__name__
 
+    @property
+    def recurs(self) -> bool:
+        """Whether it counts something that returns in other episodes, as far as it can say."""
+        return False
+
     def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:  # noqa: B027
         """Start new episodes.
 

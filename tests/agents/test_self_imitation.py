@@ -20,8 +20,8 @@ from agents.self_imitation import (
     VALUE_WEIGHT,
     WEIGHT,
     SelfImitation,
-    check_imitates,
     imitation_loss,
+    keeps_episodes,
 )
 from agents.train import train
 from agents.train_config import FLAGS_FILE, TrainConfig
@@ -217,7 +217,43 @@ def test_cleared():
 @pytest.mark.parametrize("algo", sorted({*ALGORITHMS} - {"ppo"}))
 def test_algorithms_with_a_replay_buffer_need_none(algo):
     with pytest.raises(ValueError, match=f"from rollouts; {algo} has a replay buffer of past"):
-        check_imitates(TrainConfig(algo=algo, self_imitation=True))
+        keeps_episodes(TrainConfig(algo=algo, self_imitation=True))
+    assert not keeps_episodes(TrainConfig(algo=algo))
+
+
+@pytest.mark.parametrize(
+    ("flags", "keeps"),
+    [
+        ({}, True),
+        ({"self_imitation": False}, False),
+        *(({"novelty": name}, False) for name in (None, "token_counts")),
+        ({"latent": False}, False),
+        ({"novelty": None, "self_imitation": True}, True),
+    ],
+    ids=str,
+)
+def test_the_verdict_on_the_rewards_needs_the_episodes_of_before(flags, keeps):
+    assert keeps_episodes(TrainConfig(**flags)) == keeps
+
+
+def test_kept_episodes_wait_for_the_decision():
+    model, imitation = ready([5.0] * 8)
+    imitation._learns = False
+    before = log_prob(model)
+    imitation.on_rollout_start()
+    assert log_prob(model) == before
+    imitation.decide(True)
+    imitation.on_rollout_start()
+    assert log_prob(model) > before
+
+
+def test_nothing_is_kept_after_a_decision_against_it():
+    model = small()
+    imitation = SelfImitation(model, 0, learns=False)
+    imitation.init_callback(model)
+    imitation.decide(False)
+    model.learn(256, callback=imitation)
+    assert not len(imitation.episodes)
 
 
 def kept(run):

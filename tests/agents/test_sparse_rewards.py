@@ -15,10 +15,13 @@ from agents.episode import saved_novelty
 from agents.parts import has_part, read_part
 from agents.sparse_rewards import TIMESTEPS, SparseRewards
 from agents.train import TrainConfig, train
+from latentrl.novelty.adaptive import Adaptive
 from scripts.studies.agent_runs import logged_rows
 from tests.agents.small import CHANGES, as_words, make_venv, tiny_train
 
-KEPT = "so the novelty bonus adaptive (token_counts) stays; a new run with --novelty None has none"
+KEPT = "so the novelty bonus adaptive (token_counts) stays"
+IMITATES = ", and the agent imitates its good episodes; a new run with --novelty None has neither"
+NO_MORE = "; a new run with --novelty None has none"
 REMOVED = "so the novelty bonus adaptive (token_counts) is removed"
 
 
@@ -153,8 +156,12 @@ def scored(run):
     )
 
 
-def flag(run):
-    return json.loads((run / "training.json").read_text())["novelty"]
+def flag(run, name="novelty"):
+    return json.loads((run / "training.json").read_text())[name]
+
+
+def keeps_episodes(run):
+    return has_part(run / "last", read_agent(run / "last")[2], "good_episodes")
 
 
 def test_truncations_of_real_episodes_count(encoder, early, monkeypatch, capsys):
@@ -178,6 +185,35 @@ def test_the_bonus_stays_where_rewards_are_sparse(algo, encoder, sparse, capsys)
     assert saved_novelty(run, agent, encoder, space).count == 256
 
 
+@pytest.mark.parametrize(
+    ("given", "algo", "switched", "imitates"),
+    [
+        (None, "ppo", False, True),
+        (None, "ppo", True, False),
+        (None, "dqn", False, False),
+        (False, "ppo", False, False),
+        (True, "ppo", True, True),
+    ],
+)
+def test_agents_with_counts_that_return_imitate_themselves(
+    given, algo, switched, imitates, encoder, sparse, monkeypatch, capsys
+):
+    monkeypatch.setattr(Adaptive, "recurs", not switched)
+    run = tiny_train(encoder, algo=algo, self_imitation=given).path
+    by_default = imitates and given is None
+    assert KEPT + (IMITATES if by_default else NO_MORE) in capsys.readouterr().out
+    assert flag(run, "self_imitation") == imitates
+    assert keeps_episodes(run) == imitates
+    train(TrainConfig("PixelReach-v0", algo=algo, timesteps=256, resume=True))
+    assert keeps_episodes(run) == imitates
+
+
+def test_agents_without_the_bonus_do_not(encoder, dense):
+    run = tiny_train(encoder).path
+    assert flag(run, "self_imitation") is False
+    assert not keeps_episodes(run)
+
+
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])
 @pytest.mark.parametrize("weight", [None, 0.5])
 def test_it_is_removed_elsewhere(weight, algo, encoder, dense, capsys):
@@ -198,6 +234,8 @@ def test_a_run_that_is_resumed_before_the_verdict_is_judged(encoder, dense, monk
     monkeypatch.setattr(sparse_rewards, "TIMESTEPS", 256)
     run = tiny_train(encoder).path
     assert (flag(run), scored(run)) == ("auto", 192)
+    assert flag(run, "self_imitation") is None
+    assert keeps_episodes(run), "for a verdict that comes later"
     train(TrainConfig("PixelReach-v0", timesteps=512, resume=True))
     assert REMOVED in capsys.readouterr().out
     assert (flag(run), scored(run)) == (None, None)

@@ -79,9 +79,11 @@ def test_the_table_names_the_bonus_of_the_default():
 
 
 def test_the_table_names_self_imitation():
-    assert "self-imitation" not in table_of(lrl.random((32, 32, 3), latent_dim=6))
-    rows = table_of(lrl.random((32, 32, 3), latent_dim=6), self_imitation=True)
-    assert rows["self-imitation"] == "of episodes that are better than usual"
+    encoder, what = lrl.random((32, 32, 3), latent_dim=6), "of episodes that are better than usual"
+    assert "self-imitation" not in table_of(encoder, novelty="rnd")
+    assert table_of(encoder, self_imitation=True)["self-imitation"] == what
+    by_default = table_of(encoder)["self-imitation"]
+    assert by_default == f"{what}, if the bonus stays and counts tokens"
 
 
 def test_the_table_of_an_agent_on_pixels_has_no_encoder():
