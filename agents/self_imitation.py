@@ -54,8 +54,9 @@ class SelfImitation(BaseCallback):
     two rollouts the policy learns from kept timesteps, with the loss of Oh et al. 2018
     (arXiv:1806.05635): ``-log pi(a|s) max(R - V(s), 0)`` and a fraction of the square of the same
     difference, both in units of the normalised rewards. Where one episode in fifty reaches a goal,
-    the updates between two of them would unlearn it for the novelty bonus. The loss is 0 once the
-    values predict the returns.
+    the updates between two of them would unlearn it for the novelty bonus. A rollout in which a good
+    episode ends needs no help: the algorithm learns from that episode itself. The loss is 0 once
+    the values predict the returns.
     """
 
     def __init__(self, model: BaseAlgorithm, seed: int, learns: bool = True) -> None:
@@ -69,6 +70,7 @@ class SelfImitation(BaseCallback):
         """
         super().__init__()
         self._keeps, self._learns = True, learns
+        self._had_good_one = False  # the present rollout
         self.episodes = GoodEpisodes(model.observation_space, model.action_space)
         """Good episodes so far."""
         self._open = OpenEpisodes(model.n_envs)
@@ -102,6 +104,7 @@ class SelfImitation(BaseCallback):
         usual = np.mean(self._returns) if self._returns else np.inf
         self._returns.append(float(info["episode"]["r"]))
         if self._returns[-1] > usual:
+            self._had_good_one = True
             self.episodes.add(observations, actions, rewards, self._value_after(info))
 
     def _value_after(self, info: dict[str, Any]) -> float:
@@ -124,7 +127,8 @@ class SelfImitation(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         # After the update with the last rollout, so that PPO's ratios stay those of its rollout.
-        if not self._learns or not len(self.episodes):
+        needless, self._had_good_one = self._had_good_one, False
+        if needless or not self._learns or not len(self.episodes):
             return
         self._model.policy.set_training_mode(True)
         # In the present units of the rewards, which are those of the values.
