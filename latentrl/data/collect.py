@@ -21,7 +21,7 @@ from latentrl.data.distinct import Progress
 from latentrl.data.environment import check_inside, checked_maker
 from latentrl.data.factors import declared_factors, read_factors
 from latentrl.data.frames import Frames
-from latentrl.data.policies import EXPLORERS, Policy
+from latentrl.data.policies import EXPLORERS, Policy, checked_actions
 from latentrl.data.resize import FrameResize, StorePreprocessing
 from latentrl.data.reuse import check_drawing, check_origin, origin_of, progress_of, show_reused
 from latentrl.data.store import FrameWriter, check_same, has_store
@@ -63,7 +63,8 @@ def collect(
             autoreset mode, which stays open.
         frames: number of observations: one per step, and the terminal observation of each episode.
         path: folder of the store.
-        policy: ``"brownian"``, ``"random"``, or a function from batched observations to actions.
+        policy: ``"brownian"``, ``"random"``, or a function from batched observations to actions. A
+            store keeps the name of a function, and cannot say whether it is still the same one.
         most: collect until ``frames`` of them are distinct, and no more than ``most``; None counts
             equal observations, too.
         seed: seed of the environments and of the policy.
@@ -77,17 +78,15 @@ def collect(
         UserWarning: the environment draws another first frame than the store has.
 
     Raises:
-        ValueError: ``frames`` is not positive or exceeds ``most``, an observation does not belong
-            to its space, a reward is not finite, the actions are not one array, or the store there
-            is of another environment, policy, seed or key, or of an older format.
-        TypeError: the observations are not a Box, or ``env`` is one environment.
+        ValueError: a number is out of range, ``policy`` is unknown, an observation or an action of
+            the policy does not belong to its space, a reward is not finite, the actions are not one
+            array, or the store there is of another environment, policy, seed or key, or of an older
+            format.
+        TypeError: the observations are not a Box, ``env`` is one environment, or another argument
+            is of another type.
         WorkerError: a worker process died or did not answer.
     """
-    if frames < 1:
-        raise ValueError(f"frames is a number of observations, at least 1; got {frames}")
-    if most is not None and most < frames:
-        raise ValueError(f"most is at least frames={frames}, got {most}")
-    _check_makes(env)
+    _check_call(env, frames, path, policy, most, seed, n_envs)
     path = Path(path)
     envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
     check_inside(envs)
@@ -143,7 +142,30 @@ def collect(
     return collected
 
 
-def _check_makes(env: EnvironmentLike) -> None:
+def _check_call(
+    env: EnvironmentLike,
+    frames: int,
+    path: str | Path,
+    policy: str | Policy,
+    most: int | None,
+    seed: int,
+    n_envs: int | None,
+) -> None:
+    if not isinstance(path, str | Path):
+        raise TypeError(f"path is a folder, after the number of frames; got {path!r}")
+    least = {"frames": 1, "most": frames, "seed": 0, "n_envs": 1}
+    given = {"frames": frames, "most": most, "seed": seed, "n_envs": n_envs}
+    for name, value in given.items():
+        if value is None and name in ("most", "n_envs"):
+            continue
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise TypeError(f"{name} is a whole number, got {value!r}")
+        if value < least[name]:
+            raise ValueError(f"{name} is at least {least[name]}, got {value}")
+    if isinstance(policy, str):
+        EXPLORERS[policy]
+    elif not callable(policy):
+        raise TypeError(f"policy is a name or a function from observations to actions: {policy!r}")
     if not isinstance(env, str | VectorEnv) and not callable(env):
         raise TypeError(
             "collect makes as many environments as it steps: give it a Gymnasium id, the class of "
@@ -165,10 +187,14 @@ def _make_vector(
 
 
 def _first_frame(
-    envs: VectorEnv[Any, Any, Any], seed: int, key: str | None, resize: FrameResize | None
+    envs: VectorEnv[Any, Any, Any],
+    seed: int,
+    key: str | None,
+    resize: FrameResize | None,
+    number: int,
 ) -> Array:
-    """Return the first frame of a store that is collected with ``seed``, as it is stored."""
-    observations, _ = envs.reset(seed=_shard_seed(seed, 0))
+    """Return the first frame of shard ``number`` of a call with ``seed``, as it is stored."""
+    observations, _ = envs.reset(seed=_shard_seed(seed, number))
     frames: Array = (observations if key is None else observations[key])[:1]
     first: Array = (frames if resize is None else resize(frames))[0]
     return first
@@ -224,7 +250,7 @@ class _Collection:
             bar.update(self.done.count - before)
 
     def _step(self, observations: Any, resetting: Array) -> tuple[Any, Array]:
-        actions = self.policy(observations)
+        actions = checked_actions(self.policy(observations), self.envs.action_space)
         # An environment that only resets returns the first observation of an episode: no step.
         stepped = np.flatnonzero(~resetting)
         # A copy before the step: vector environments may write into the same array again.

@@ -18,6 +18,39 @@ class Policy(Protocol):
         """Return actions ``(n_envs, *action_shape)`` for the batched ``observations``."""
 
 
+def checked_actions(actions: Any, space: spaces.Space[Any]) -> Array:
+    """Return the actions of a policy as an array of ``space``.
+
+    Args:
+        actions: what the policy returned.
+        space: batched action space of the environments.
+
+    Raises:
+        ValueError: they are not one finite action for each environment, not whole numbers where
+            ``space`` has such, or those of no action of ``space``.
+    """
+    if isinstance(actions, tuple):
+        raise ValueError(
+            "the policy returned a tuple, where collect takes actions alone: of an SB3 agent, give "
+            "it lambda observations: agent.predict(observations)[0]"
+        )
+    array = np.asarray(actions)
+    whole = np.dtype(space.dtype).kind in "iub"
+    if array.shape != space.shape or array.dtype.kind not in ("iub" if whole else "iuf"):
+        raise ValueError(
+            f"the policy must return {space.dtype} actions of shape {space.shape}, one for each "
+            f"environment; it returned {array.dtype} of shape {array.shape}"
+        )
+    array = array.astype(space.dtype, copy=False)
+    # The environment clips or refuses finite values beyond a Box, as it does for an agent.
+    possible = np.isfinite(array).all() if isinstance(space, spaces.Box) and not whole else None
+    if possible is None:
+        possible = space.contains(array)
+    if not possible:
+        raise ValueError(f"the policy returned actions that are not in {space}: {array.tolist()}")
+    return array
+
+
 EXPLORERS: Registry[Policy] = Registry("policy")
 """Exploration policies, built with the batched ``action_space`` and a ``seed``."""
 

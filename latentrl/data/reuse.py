@@ -63,22 +63,23 @@ def check_origin(path: Path, origin: dict[str, Any]) -> None:
             )
 
 
-def check_drawing(path: Path, first: Callable[[], Array]) -> None:
+def check_drawing(path: Path, first: Callable[[int], Array]) -> None:
     """Warn where an environment, which can have been edited, no longer draws the stored frames.
 
     Args:
         path: folder of the store.
-        first: resets to the seed of the first stored frame, and returns the frame that is there
+        first: resets to the seed of the shard of this number, and returns the frame that is there
             now. Where it returns different ones of one seed, nothing is compared.
 
     Warns:
         UserWarning: the stored frame is another one.
     """
     frames = Frames.open(path)
-    if "call_seed" not in frames.metadata["shards"][0]:  # written by hand
+    shard = frames.metadata["shards"][0]
+    if "call_seed" not in shard:  # written by hand
         return
-    now = first()
-    if _differ(frames[0], now) and not _differ(now, first()):
+    now = first(int(shard["name"]))
+    if _differ(frames[0], now) and not _differ(now, first(int(shard["name"]))):
         warnings.warn(
             f"the first frame in {path} is not the one that the environment draws now with the same"
             " seed: it has changed since then, or the frames come from another backend. Remove the "

@@ -82,7 +82,10 @@ def _check_manifest(manifest: Mapping[str, Any], where: str) -> None:
 
 
 def open_store(path: Path) -> tuple[dict[str, Any], list[Shard]]:
-    """Return the manifest of a store, with names and origins of all shards, and the shards.
+    """Return the manifest of a store, and all its shards.
+
+    The manifest has the names and origins of the shards with frames. A call that failed before its
+    first frame leaves an empty one, whose origin says nothing of the frames.
 
     Raises:
         FileNotFoundError: there is no store, or a file of a shard is missing.
@@ -94,7 +97,7 @@ def open_store(path: Path) -> tuple[dict[str, Any], list[Shard]]:
     layout = Layout(path, space_from_json(manifest["observation"]), record)
     listed = manifest.get("shards", []) if manifest["format"] < EXTENDED else None
     shards = open_shards(layout, listed)
-    origins = [{"name": shard.name, **shard.description.origin} for shard in shards]
+    origins = [{"name": shard.name, **shard.description.origin} for shard in shards if shard.frames]
     return {**manifest, "shards": origins}, shards
 
 

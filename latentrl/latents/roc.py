@@ -21,7 +21,8 @@ def auroc(scores: Array, anomalous: Array) -> float:
         1 if all anomalies score highest, about 0.5 for random scores.
 
     Raises:
-        ValueError: the shapes differ, or there are no anomalies or no normal observations.
+        ValueError: the shapes differ, a score is NaN, or there are no anomalies or no normal
+            observations.
     """
     scores = np.asarray(scores)
     anomalous = np.asarray(anomalous, bool)
@@ -30,6 +31,8 @@ def auroc(scores: Array, anomalous: Array) -> float:
             f"expected one score and one label each, got shapes {scores.shape} and "
             f"{anomalous.shape}"
         )
+    if (nans := np.isnan(scores)).any():
+        raise ValueError(f"scores[{int(nans.argmax())}] is NaN, which has no rank")
     positives = int(anomalous.sum())
     negatives = len(anomalous) - positives
     if not positives or not negatives:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 
-from latentrl.data.frames import Frames
+from latentrl.data.frames import Frames, as_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor, Preprocessing
-from latentrl.types import Array, space_to_json
+from latentrl.types import Array, describe_space, same_kind, space_to_json
 from latentrl.utils.settings import check_same_settings
 
 
@@ -47,6 +48,29 @@ def stored_preprocessing(frames: Frames) -> Preprocessing:
     if frames.space.shape == frames.observation_space.shape:
         return Preprocessing()
     return Preprocessing(tuple(stored["crop"]), tuple(stored["size"]))
+
+
+def frames_of(model: Autoencoder, source: Frames | Array | str | Path) -> Frames:
+    """Return ``source``, anything that ``as_frames`` takes, as frames that the model takes.
+
+    Raises:
+        TypeError: ``model`` is no model.
+        ValueError: the frames are not of the model's observation space, or cropped otherwise.
+    """
+    if not isinstance(model, Autoencoder):
+        raise TypeError(
+            f"expected a model first and its frames second, got {type(model).__name__} and "
+            f"{type(source).__name__}"
+        )
+    expected = model.observation_space
+    frames = as_frames(source, space=expected)
+    if not same_kind(frames.observation_space, expected):
+        raise ValueError(
+            f"the model takes observations of {describe_space(expected)}, these frames are "
+            f"{describe_space(frames.observation_space)}: build the model with the frames' space"
+        )
+    check_stored(frames, model)
+    return frames
 
 
 def check_stored(frames: Frames, model: Autoencoder) -> None:

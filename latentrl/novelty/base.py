@@ -170,8 +170,13 @@ def as_bonus(novelty: Novelty) -> Bonus:
     """Return ``novelty`` as a ``Bonus``.
 
     Raises:
-        TypeError: it lacks ``score`` or ``update``, or a method of it is misspelt.
+        TypeError: it is a class, lacks ``score`` or ``update``, or a method of it is misspelt.
     """
+    if isinstance(novelty, type):
+        raise TypeError(
+            f"a novelty bonus is an object, not the class {novelty.__name__}: make one, "
+            f"{novelty.__name__}(...)"
+        )
     return novelty if isinstance(novelty, Bonus) else AdaptedBonus(novelty)
 
 

@@ -127,4 +127,9 @@ def icm(action_space: spaces.Space[Any] | None, seed: int) -> ICM:
         raise ValueError(
             f"novelty 'icm' needs discrete actions, and these are {action_space}; use 'rnd'"
         )
+    if action_space.start != 0:
+        raise ValueError(
+            f"novelty 'icm' counts actions from 0, and these are {action_space}: wrap the "
+            "environment with gymnasium.wrappers.TransformAction, or use 'rnd'"
+        )
     return ICM(int(action_space.n), seed=seed)

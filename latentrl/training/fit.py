@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from latentrl.data.frames import CHUNK, Frames, as_frames, check_learnable, evenly_spaced
+from latentrl.data.frames import CHUNK, Frames, check_learnable, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
-from latentrl.models.stored import check_stored
+from latentrl.models.stored import frames_of
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
@@ -20,7 +20,7 @@ from latentrl.training.health import ACTIVE_VARIANCE, latent_statistics
 from latentrl.training.pca import fit_pca
 from latentrl.training.resume import PREREQUISITE, RESUME_FILE
 from latentrl.training.trainer import Trainer
-from latentrl.types import Array, describe_space, same_kind
+from latentrl.types import Array
 from latentrl.utils.device import pick_device
 
 CONSTANT_VARIANCE = 1e-8
@@ -77,6 +77,7 @@ def fit(
         The history; its ``validation`` are the frames that the model was not trained on.
 
     Raises:
+        TypeError: ``model`` is no model, or ``config`` no ``FitConfig``.
         ValueError: the frames are not of the model's observation space, are too few or all the
             same, or there is nothing to resume.
         FloatingPointError: the loss is no longer finite.
@@ -85,9 +86,10 @@ def fit(
     Warns:
         UserWarning: the latents have collapsed: none varies with the observation.
     """
-    frames = as_frames(frames, space=model.observation_space)
-    check_space(model, frames)
+    frames = frames_of(model, frames)
     check_learnable(frames, model.observation_space if is_image(model.observation_space) else None)
+    if not isinstance(config, FitConfig | None):
+        raise TypeError(f"config is a FitConfig, such as FitConfig(steps=300), got {config!r}")
     if resume and path is None:
         raise ValueError("resume=True needs the path of the run to resume")
     folder = None if path is None else Path(path)
@@ -134,17 +136,6 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
         trainer.log_epoch()
     else:
         latent_statistics(model, trainer.described).store(model)
-
-
-def check_space(model: Autoencoder, frames: Frames) -> None:
-    """Raise ``ValueError`` where frames are not of the model's space, or cropped otherwise."""
-    expected, given = model.observation_space, frames.observation_space
-    if not same_kind(given, expected):
-        raise ValueError(
-            f"the model takes observations of {describe_space(expected)}, "
-            f"these frames are {describe_space(given)}: build the model with the frames' space"
-        )
-    check_stored(frames, model)
 
 
 def preprocessing_sample(frames: Frames) -> Array:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.data.frames import Frames, as_frames
+from latentrl.data.frames import Frames
 from latentrl.models.autoencoder import QUANTILES, Autoencoder
 from latentrl.models.batches import changed_since, scaled_batches
 from latentrl.models.heads import GaussianPosterior, Posterior
+from latentrl.models.stored import frames_of
 from latentrl.types import Array
 
 ACTIVE_VARIANCE = 0.01
@@ -95,7 +96,7 @@ def health(
         corrupted: whether to corrupt the inputs as training does, with a fixed seed: the metrics
             are then those of the restoration.
     """
-    frames = as_frames(frames, space=model.observation_space)
+    frames = frames_of(model, frames)
     return _measure(model, frames, step, _corrupting(model) if corrupted else _clean)[0]
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from latentrl.data.frames import Frames, as_frames, evenly_spaced
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.builder import Part, as_spec
 from latentrl.models.config import Spec
 from latentrl.models.corruptions import CORRUPTIONS, corrupt
+from latentrl.models.stored import frames_of
 from latentrl.training.config import FitConfig
-from latentrl.training.fit import check_space
 from latentrl.training.refine import LEAST_STD, check_refinable, refined
 from latentrl.types import Array
 
@@ -96,8 +96,7 @@ def invariant(
         UserWarning: the latents still depend on the corruptions, with R2 below 0.8.
     """
     model.check_fitted()
-    frames = as_frames(frames, space=model.observation_space)
-    check_space(model, frames)
+    frames = frames_of(model, frames)
     parts = [corruptions] if isinstance(corruptions, (str, Mapping)) else corruptions
     specs = [dict(as_spec(part)) for part in parts]
     check_corruptible(model, specs)

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.data.frames import Frames, as_frames, evenly_spaced
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.losses.change import changed_values
 from latentrl.models.preprocessing import is_image
+from latentrl.models.stored import frames_of
 from latentrl.training.details import lost_details
 from latentrl.training.health import psnr
 from latentrl.training.probe import linear_probe
@@ -94,7 +95,7 @@ def quality(model: Autoencoder, frames: Frames | Array, factors: Array | None = 
             "quality compares pixels of images; these observations are "
             f"{describe_space(model.observation_space)}: use latentrl.health"
         )
-    frames = as_frames(frames, space=model.observation_space)
+    frames = frames_of(model, frames)
     index = evenly_spaced(len(frames), SAMPLE)
     sample = frames.subset(index)
     measured = _measure(model, sample)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentrl.data.frames import Frames, as_frames, evenly_spaced
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.stored import frames_of
 from latentrl.training.quality import SAMPLE
 from latentrl.types import Array, describe_space
 
@@ -54,7 +55,7 @@ def vector_quality(model: Autoencoder, frames: Frames | Array) -> VectorQuality:
             "vector_quality compares the values of vectors (D,); these observations are "
             f"{describe_space(model.observation_space)}: use latentrl.quality for images"
         )
-    frames = as_frames(frames, space=model.observation_space)
+    frames = frames_of(model, frames)
     vectors = frames[evenly_spaced(len(frames), SAMPLE)]
     x = vectors.astype(np.float64)
     error, variance = np.square(model.reconstruct(vectors) - x).mean(0), x.var(0)

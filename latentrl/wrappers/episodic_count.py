@@ -72,9 +72,11 @@ class VecEpisodicCount(VecEnvWrapper):
     def _keys(self, latents: Array) -> Array:
         """Return the keys of the latents that a step reached, those of the bonus if it has them."""
         host = self.venv if isinstance(self.venv, LatentVecEnv) else None
-        if host is None or host.intrinsic is None or host.intrinsic.transitions is None:
+        of_bonus = None if host is None or host.intrinsic is None else host.intrinsic.transitions
+        # Those of a step that lost a terminal observation lack its environment.
+        if of_bonus is None or len(of_bonus) < len(latents):
             return self._hash(latents)
-        return self._hash.of(host.intrinsic.transitions)
+        return self._hash.of(of_bonus)
 
     def _start(self, env_ids: Array, latents: Array) -> Array:
         self._counter.reset(env_ids)

@@ -79,12 +79,19 @@ class GymnasiumVecEnv(VecEnv):
         infos = self._unbatch(batched)
         if dones.any():
             finals = self._finals(observations, batched, dones)
+            if self.same_step:
+                # The infos are those of the resets, beside which the step's own are, and of vector
+                # wrappers, such as the return of the episode.
+                first, last = infos, self._unbatch(batched.get("final_info", {}))
+            else:
+                observations, of_reset = self.envs.reset(options={"reset_mask": dones})
+                first, last = self._unbatch(of_reset), infos
             for i in map(int, np.flatnonzero(dones)):
+                self.reset_infos[i] = {**first[i]}
+                infos[i] = {**infos[i], **last[i]}
                 infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
                 if i in finals:
                     infos[i]["terminal_observation"] = finals[i]
-            if not self.same_step:
-                observations, _ = self.envs.reset(options={"reset_mask": dones})
         return observations, rewards, dones, infos
 
     def _finals(self, observations: Any, infos: dict[str, Any], dones: Array) -> dict[int, Any]:
@@ -94,14 +101,12 @@ class GymnasiumVecEnv(VecEnv):
 
     def _unbatch(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        final = infos.get("final_info", {})
-        for source in (infos, final if isinstance(final, dict) else {}):
-            for key, values in source.items():
-                mask = source.get(f"_{key}")
-                if mask is None or key in ("final_obs", "final_info"):
-                    continue
-                for i in map(int, np.flatnonzero(mask)):
-                    rows[i][key] = info_row(values, i)
+        for key, values in infos.items():
+            mask = infos.get(f"_{key}")
+            if mask is None or key in ("final_obs", "final_info"):
+                continue
+            for i in map(int, np.flatnonzero(mask)):
+                rows[i][key] = info_row(values, i)
         for row in rows:
             if "episode" in row and not _is_monitored(row["episode"]):
                 row["env_episode"] = row.pop("episode")

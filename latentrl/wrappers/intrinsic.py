@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from gymnasium import spaces
 from latentrl.novelty.base import as_bonus, checked
 from latentrl.types import Array, Novelty, Transitions
 from latentrl.wrappers.encode import LatentTransform
+
+_USERS: weakref.WeakValueDictionary[int, IntrinsicRewards] = weakref.WeakValueDictionary()
+"""By the ``id`` of each bonus, what has used it last."""
 
 
 class IntrinsicRewards:
@@ -36,7 +40,7 @@ class IntrinsicRewards:
         """The newest step, None before the first."""
         self._observations: Array = np.empty(0)
         self._latents: Array = np.empty(0)
-        self._warned = False
+        self._warned = self._used = False
 
     def reset(self, transform: LatentTransform, started: Array) -> None:
         """Start episodes.
@@ -83,12 +87,25 @@ class IntrinsicRewards:
         if stepped is not None and not stepped.all():
             transitions = transitions[stepped]
         self.transitions = transitions
+        self._check_user()
         rewards = np.zeros(self.num_envs, np.float32)
         if len(transitions):
             scores = self.bonus.step(transitions)
             rewards[transitions.env_ids] = checked(self.bonus, scores, len(transitions))
         self.store(transform)
         return rewards
+
+    def _check_user(self) -> None:
+        """Warn where another wrapped environment has used the bonus since the step before."""
+        if self._used and _USERS.get(id(self.bonus)) is not self:
+            warnings.warn(
+                f"two wrapped environments use one {self.bonus.name}, which mixes their episodes: "
+                "make a new bonus for each, and evaluate in an environment without a bonus",
+                UserWarning,
+                stacklevel=5,
+            )
+        _USERS[id(self.bonus)] = self
+        self._used = True
 
     def lost(self, done: Array, ended: Array) -> Array:
         """Return where an episode is done without a terminal observation, bool ``(num_envs,)``.

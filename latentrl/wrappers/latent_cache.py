@@ -51,7 +51,8 @@ class LatentCache:
 
     def _follow(self, encoder: Any) -> None:
         """Drop the latents of another encoder, or of other weights."""
-        version = sum(tensor._version for tensor in _tensors(encoder))
+        # A tensor that another one replaces, as ``vector_to_parameters`` does, has another address.
+        version = sum(tensor._version + tensor.data_ptr() for tensor in _tensors(encoder))
         if encoder is not self._encoder or version != self._version:
             self._encoder, self._version = encoder, version
             self._latents.clear()

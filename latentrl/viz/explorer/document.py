@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from latentrl.data.frames import Frames, as_frames
+from latentrl.data.frames import Frames
 from latentrl.data.readers import check_factor
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor
-from latentrl.models.stored import check_stored
-from latentrl.types import Array, describe_space, same_kind
+from latentrl.models.stored import frames_of
+from latentrl.types import Array, describe_space
 from latentrl.utils.io import write_text
 from latentrl.viz.explorer.encoding import to_json
 from latentrl.viz.explorer.latents import Sample, data_map, dimensions
@@ -82,15 +82,9 @@ def _check_model(model: Autoencoder) -> None:
 
 
 def _opened(model: Autoencoder, source: Frames | Array | str | Path) -> Frames:
-    frames = as_frames(source, space=model.observation_space)
+    frames = frames_of(model, source)
     if not len(frames):
         raise ValueError("the explorer needs at least one frame, got none")
-    if not same_kind(frames.observation_space, model.observation_space):
-        raise ValueError(
-            f"the model takes observations of {describe_space(model.observation_space)}, the "
-            f"frames are of {describe_space(frames.observation_space)}"
-        )
-    check_stored(frames, model)
     return frames
 
 

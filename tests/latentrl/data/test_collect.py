@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import batch_space
 
 import latentrl as lrl
 from latentrl.data.collect import collect, describe_environment
+from latentrl.data.policies import checked_actions
 
 QUIET: dict[str, Any] = {"progress": False}
 OTHER_ENVIRONMENT = (
@@ -244,8 +246,14 @@ def test_metadata_may_describe_the_environment() -> None:
             Counter,
             {"frames": 0},
             ValueError,
-            "frames is a number of observations, at least 1; got 0",
+            "frames is at least 1, got 0",
         ),
+        (Counter, {"seed": -1}, ValueError, "seed is at least 0, got -1"),
+        (Counter, {"n_envs": 0}, ValueError, "n_envs is at least 1, got 0"),
+        (Counter, {"frames": 9.5}, TypeError, r"frames is a whole number, got 9\.5"),
+        (Counter, {"seed": None}, TypeError, "seed is a whole number, got None"),
+        (Counter, {"path": 100}, TypeError, "path is a folder, after the number of .* got 100"),
+        (Counter, {"policy": 3}, TypeError, "a name or a function from observations to actions: 3"),
         (
             Counter,
             {"policy": "greedy"},
@@ -322,7 +330,7 @@ def test_repeats_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_the_bound_is_at_least_the_number_of_frames(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="most is at least frames=9, got 8"):
+    with pytest.raises(ValueError, match="most is at least 9, got 8"):
         collect(Board, 9, tmp_path, most=8, n_envs=1, **QUIET)
 
 
@@ -331,3 +339,41 @@ def test_one_environment_is_no_maker(env: Any, tmp_path: Path) -> None:
     message = rf"collect makes as many environments .* not one {type(env).__name__}"
     with pytest.raises(TypeError, match=message):
         collect(env, 10, tmp_path, **QUIET)
+
+
+DISCRETE = spaces.Discrete(3)
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        (np.array([7, 0]), r"not in MultiDiscrete\(\[3 3\]\): \[7, 0\]"),
+        (np.array([0.7, 0.2]), r"int64 actions of shape \(2,\), .* it returned float64 of shape"),
+        (np.array([1]), r"one for each environment; it returned int64 of shape \(1,\)"),
+        (1, r"it returned int64 of shape \(\)"),
+        (None, r"it returned object of shape \(\)"),
+        ((np.array([1, 2]), None), r"a tuple, .* agent\.predict\(observations\)\[0\]"),
+    ],
+)
+def test_actions_of_a_policy_are_checked(actions: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        checked_actions(actions, batch_space(DISCRETE, 2))
+
+
+def test_actions_may_be_lists_or_of_another_type() -> None:
+    assert checked_actions([1, 2], batch_space(DISCRETE, 2)).tolist() == [1, 2]
+    box = batch_space(spaces.Box(-1, 1, (2,), np.float32), 3)
+    beyond = checked_actions(np.full((3, 2), 1.5), box)
+    assert beyond.dtype == np.float32, "the environment clips"
+    with pytest.raises(ValueError, match="the policy returned actions that are not in Box"):
+        checked_actions(np.full((3, 2), np.nan), box)
+
+
+def test_a_call_that_failed_leaves_no_origin(tmp_path: Path) -> None:
+    def broken(observations: Any) -> Any:
+        raise RuntimeError("broken policy")
+
+    with pytest.raises(RuntimeError, match="broken policy"):
+        collect("CartPole-v1", 5, tmp_path, policy=broken, n_envs=1, **QUIET)
+    collect("CartPole-v1", 5, tmp_path, n_envs=1, **QUIET)
+    assert len(collect("CartPole-v1", 9, tmp_path, n_envs=1, **QUIET)) == 9

@@ -176,3 +176,5 @@ def test_auroc_needs_both_kinds_and_one_label_per_score() -> None:
         ValueError, match=r"one score and one label each, got shapes \(3,\) and \(2,\)"
     ):
         lrl.auroc([1, 2, 3], [0, 1])
+    with pytest.raises(ValueError, match=r"scores\[1\] is NaN, which has no rank"):
+        lrl.auroc([1, np.nan, 3], [0, 0, 1])

@@ -332,3 +332,9 @@ def test_wrong_scores_are_refused_by_the_name_of_the_class(scores, message):
 def test_icm_names_what_it_needs():
     with pytest.raises(ValueError, match=r"'icm' needs discrete actions, and these are None; use"):
         make_bonus("icm", tiny_model())
+
+
+@pytest.mark.parametrize("use", [as_bonus, NormalizedBonus])
+def test_a_class_is_no_bonus(use):
+    with pytest.raises(TypeError, match=r"an object, not the class HashCounts: make one, HashCoun"):
+        use(HashCounts)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
-from latentrl.novelty import ICM
+import latentrl as lrl
+from latentrl.novelty import ICM, make_bonus
 from tests.latentrl.novelty.cases import ACTIONS, B, between, states, transitions, visited
 
 
@@ -105,3 +107,8 @@ def test_other_actions_are_refused(actions):
 def test_values_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ICM(**options)
+
+
+def test_actions_that_do_not_count_from_0_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"counts actions from 0, and these are Discrete\(3"):
+        make_bonus("icm", lrl.random((8,), 2), spaces.Discrete(3, start=5))

@@ -266,6 +266,13 @@ def test_frames_that_are_not_finite_are_refused(position: int, value: float, vec
         run(make_vae(), vectors)
 
 
+def test_arguments_in_another_order_are_refused(vectors: Any) -> None:
+    with pytest.raises(TypeError, match="a model first and its frames second, got ndarray and A"):
+        lrl.fit(vectors, make_vae())
+    with pytest.raises(TypeError, match=r"config is a FitConfig, such as .*, got \{'steps': 3\}"):
+        lrl.fit(make_vae(), vectors, {"steps": 3})
+
+
 def test_other_observations_are_refused(images: Any, vectors: Any) -> None:
     with pytest.raises(
         ValueError, match=r"the model takes observations of \(8,\) float32, .* \(32, 32, 3\) uint8"

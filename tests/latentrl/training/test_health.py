@@ -161,3 +161,10 @@ def test_validation_equals_separate_passes(name: str, vectors: Any) -> None:
     statistics.store(model)
     for key, value in model.state_dict().items():
         torch.testing.assert_close(value, before[key])
+
+
+def test_frames_of_another_space_are_refused(vectors: Any) -> None:
+    model = lrl.pca((8, 8, 3), latent_dim=4)
+    for others in (np.zeros((9, 16, 16, 3), np.uint8), np.zeros((9, 8, 8, 3), np.float32), vectors):
+        with pytest.raises(ValueError, match=r"takes observations of \(8, 8, 3\) uint8, these"):
+            lrl.health(model, others)

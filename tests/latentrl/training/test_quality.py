@@ -155,6 +155,9 @@ def test_mistakes(fitted: lrl.Autoencoder, images: Any, vectors: Any) -> None:
         quality(lrl.ae((8,), 3), lrl.as_frames(vectors))
     with pytest.raises(ValueError, match=r"row for each of 200 frames, got shape \(199, 1\)"):
         quality(fitted, frames, np.zeros((199, 1)))
+    for others in (images / np.float32(255), np.zeros((9, 16, 16, 3), np.uint8), vectors):
+        with pytest.raises(ValueError, match=r"takes observations of \(32, 32, 3\) uint8, these"):
+            quality(fitted, others)
 
 
 @pytest.mark.slow

@@ -48,3 +48,5 @@ def test_mistakes(vectors: Any) -> None:
     model = lrl.pca((8, 8, 3), latent_dim=2)
     with pytest.raises(ValueError, match=r"use latentrl\.quality for images"):
         vector_quality(model, images)
+    with pytest.raises(ValueError, match=r"takes observations of \(8,\) float32, these frames are"):
+        vector_quality(lrl.pca((8,), 2), vectors[:, :5])

@@ -7,9 +7,12 @@ from collections import Counter
 import gymnasium as gym
 import numpy as np
 import pytest
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
+import latentrl as lrl
+from latentrl.novelty import HashCounts
 from latentrl.wrappers.episodic_count import VecEpisodicCount
+from tests.helpers import Clock, FakeEncoder
 
 ACTIONS, LENGTH = 3, 4
 
@@ -61,6 +64,34 @@ def test_a_reset_starts_the_counts_again():
     venv.reset()
     assert venv.step(np.array([1]))[0][0, 2] == pytest.approx(1 / np.sqrt(2))
     assert venv.reset()[0, 2] == 1
+
+
+class Losing(VecEnvWrapper):
+    """Loses the terminal observations of the first environment."""
+
+    def reset(self):
+        return self.venv.reset()
+
+    def step_wait(self):
+        observations, rewards, dones, infos = self.venv.step_wait()
+        infos[0].pop("terminal_observation", None)
+        return observations, rewards, dones, infos
+
+
+def test_a_bonus_without_a_terminal_observation():
+    """Its transitions lack an environment, and the counts do not."""
+
+    def counted(bonus):
+        venv = DummyVecEnv([lambda: Clock(0), lambda: Clock(1)])
+        venv.seed(0)
+        return VecEpisodicCount(lrl.wrap(Losing(venv), FakeEncoder(), novelty=bonus))
+
+    def play(venv):
+        return [venv.reset(), *(venv.step(np.zeros(2, int))[0] for _ in range(20))]
+
+    with pytest.warns(UserWarning, match="returns no terminal observation where an episode ends"):
+        scored = play(counted(HashCounts()))
+    np.testing.assert_array_equal(scored, play(counted(None)))
 
 
 def test_only_latents_are_counted():

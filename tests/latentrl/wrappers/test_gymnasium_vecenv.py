@@ -49,10 +49,17 @@ def test_seed_is_used_once_and_counts_up():
     assert venv.seed(None) == [None, None]
 
 
-def test_reset_infos_are_kept():
-    venv = GymnasiumVecEnv(SyncVectorEnv(makers()))
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_infos_of_automatic_resets_are_kept(mode):
+    venv = GymnasiumVecEnv(SyncVectorEnv(makers(), autoreset_mode=mode))
     venv.reset()
-    assert venv.reset_infos == [{"episode_number": 0}] * N
+    numbers = [0] * N
+    for _ in range(STEPS):
+        assert [info["episode_number"] for info in venv.reset_infos] == numbers
+        _, _, dones, infos = venv.step(np.zeros(N, int))
+        assert all(info["time"] > 0 for info in infos)
+        numbers = [number + int(done) for number, done in zip(numbers, dones, strict=True)]
+    assert min(numbers) > 1
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)

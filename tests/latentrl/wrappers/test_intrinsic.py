@@ -287,3 +287,27 @@ def test_each_environment_has_an_episode_of_its_own(play):
             assert log[step, 2] == pytest.approx(info["intrinsic_reward"], rel=1e-5)
             if terminated or truncated:
                 env.reset()
+
+
+def two_hosts(*bonuses):
+    hosts = [
+        LatentVecEnv(DummyVecEnv(makers(1)), FakeEncoder(), novelty=bonus) for bonus in bonuses
+    ]
+    for host in hosts:
+        host.reset()
+    return hosts
+
+
+def test_environments_that_share_a_bonus_are_a_warning():
+    bonus = HashCounts(episodic=True)
+    first, second = two_hosts(bonus, bonus)
+    for host in (first, first, second, second):  # one after the other, as a training after another
+        host.step(np.zeros(1, int))
+    with pytest.warns(UserWarning, match="two wrapped environments use one HashCounts, which mix"):
+        first.step(np.zeros(1, int))
+
+
+def test_a_bonus_each_is_none():
+    first, second = two_hosts(HashCounts(), HashCounts())
+    for host in (first, second) * 3:
+        host.step(np.zeros(1, int))

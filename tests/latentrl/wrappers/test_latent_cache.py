@@ -58,6 +58,9 @@ def test_other_weights_and_other_encoders_have_other_latents(counted):
     second = cache.encode(model, frames)
     assert not np.allclose(first, second)
     np.testing.assert_allclose(second, model.encode(frames), atol=1e-5)
+    zeros = torch.zeros(sum(weight.numel() for weight in model.parameters()))
+    torch.nn.utils.vector_to_parameters(zeros, model.parameters())
+    np.testing.assert_allclose(cache.encode(model, frames), model.encode(frames), atol=1e-5)
     other = lrl.beta_vae((16, 16, 3), latent_dim=4)
     np.testing.assert_allclose(cache.encode(other, frames), other.encode(frames), atol=1e-5)
 
