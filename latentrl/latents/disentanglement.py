@@ -33,7 +33,7 @@ def disentanglement_scores(
     latents: ArrayLike,
     factors: ArrayLike,
     seed: int = 0,
-    metrics: Sequence[str | Mapping[str, Any]] | None = None,
+    metrics: str | Sequence[str | Mapping[str, Any]] | None = None,
 ) -> dict[str, float]:
     """Compute several metrics at the sizes of the reference implementation.
 
@@ -43,8 +43,8 @@ def disentanglement_scores(
         latents: ``(N, latent_dim)`` finite numbers, at least 2 dimensions.
         factors: ``(N, F)`` whole numbers, at least 2 factors, at least 2 values in each.
         seed: seed of every random choice.
-        metrics: names, or specs with options such as ``{"name": "dci", "train": 1000}``; None is
-            all.
+        metrics: a name, or several names or specs with options, such as
+            ``{"name": "dci", "train": 1000}``; None is all.
 
     Returns:
         Scores by flat name, such as ``"mig"`` and ``"dci_completeness"``.
@@ -54,7 +54,7 @@ def disentanglement_scores(
         ImportError: a metric needs scikit-learn, which is missing.
     """
     latents, factors = check_labelled(latents, factors)
-    chosen = METRICS if metrics is None else metrics
+    chosen = METRICS if metrics is None else [metrics] if isinstance(metrics, str) else metrics
     specs = [{"name": item} if isinstance(item, str) else item for item in chosen]
     for spec in specs:
         METRICS[spec.get("name", "")]  # a wrong name raises before the metrics in front of it run

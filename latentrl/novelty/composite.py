@@ -24,8 +24,12 @@ class Combined(Bonus):
 
         Raises:
             ValueError: there is none.
-            TypeError: one of them is no novelty bonus.
+            TypeError: one of them is no novelty bonus, or they are no sequence.
         """
+        if not isinstance(bonuses, Sequence):
+            raise TypeError(
+                f"{type(self).__name__} takes a list of bonuses, got {type(bonuses).__name__}"
+            )
         if not bonuses:
             raise ValueError("a combination needs at least one bonus")
         self.bonuses = [as_bonus(bonus) for bonus in bonuses]

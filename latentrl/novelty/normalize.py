@@ -72,7 +72,8 @@ class NormalizedBonus(Bonus):
             ValueError: a value is out of range.
         """
         decay = 1 if decay_steps is None else decay_steps
-        if min(weight, warmup) < 0 or not 0 <= gamma < 1 or not clip > 0 or decay < 1:
+        valid = weight >= 0 and warmup >= 0 and 0 <= gamma < 1 and clip > 0 and decay >= 1
+        if not valid:  # a NaN is not
             raise ValueError(
                 "NormalizedBonus needs weight >= 0, 0 <= gamma < 1, clip > 0, warmup >= 0 and "
                 f"decay_steps >= 1 or None, got weight={weight}, gamma={gamma}, clip={clip}, "

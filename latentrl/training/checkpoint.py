@@ -58,9 +58,12 @@ def save(model: Autoencoder, path: str | Path) -> Path:
         The folder.
 
     Raises:
+        TypeError: ``model`` is no model.
         FloatingPointError: some weights are NaN or infinite; what is in the folder is unchanged.
         OSError: the disk is full or cannot be written.
     """
+    if not isinstance(model, Autoencoder):
+        raise TypeError(f"save takes a model, then a folder; got {type(model).__name__}")
     path = Path(path)
     weights = model.state_dict()
     broken = name_not_finite(weights)

@@ -16,11 +16,11 @@ from torch.nn.functional import adaptive_avg_pool2d, unfold
 from latentrl.data.frames import Frames, as_frames, evenly_spaced
 from latentrl.models.backbones.spatial import Spatial
 from latentrl.models.losses.change import changed_values
-from latentrl.models.preprocessing import Preprocessing, make_preprocessor
+from latentrl.models.preprocessing import Preprocessing, is_image, make_preprocessor
 from latentrl.models.stored import stored_preprocessing
 from latentrl.models.vectors import Preprocessor
 from latentrl.training.fit import preprocessing_sample
-from latentrl.types import Array
+from latentrl.types import Array, describe_space
 
 SAMPLE, CELL_SAMPLE = 2_048, 512
 """Most frames whose changes are measured, and whose cells are."""
@@ -62,8 +62,17 @@ def choose(frames: Frames | Array, preprocessing: Preprocessing | None = None) -
         frames: images; in an array no order is known, and so nothing that changes.
         preprocessing: crop and size of the images that the network takes; None is that with which
             the frames are stored, which is then among the arguments.
+
+    Raises:
+        ValueError: the observations are not images.
     """
     frames = as_frames(frames)
+    if not is_image(frames.observation_space):
+        raise ValueError(
+            "choose is for images; these observations are "
+            f"{describe_space(frames.observation_space)}: give a model their space, as "
+            "latentrl.beta_vae(frames.observation_space, latent_dim=4)"
+        )
     if preprocessing is None:
         stored = stored_preprocessing(frames)
         choice = choose(frames, stored)

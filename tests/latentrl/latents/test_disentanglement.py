@@ -275,6 +275,8 @@ def test_names_are_checked_before_any_metric_runs(monkeypatch: pytest.MonkeyPatc
         match=r"unknown metric 'mg'; known: beta_vae, dci, factor_vae, infomec, mig, .*, sap",
     ):
         disentanglement_scores(NOISY, FACTORS, metrics=["mig", "mg"])
+    with pytest.raises(ValueError, match="unknown metric 'mg'"):
+        disentanglement_scores(NOISY, FACTORS, metrics="mg")
 
 
 def test_an_unknown_option_is_named() -> None:

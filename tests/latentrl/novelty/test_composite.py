@@ -163,6 +163,8 @@ def test_scores_without_an_update_leave_the_means_alone():
 
 
 def test_a_combination_needs_bonuses_and_their_weights():
+    with pytest.raises(TypeError, match="Product takes a list of bonuses, got HashCounts"):
+        Product(HashCounts())
     with pytest.raises(ValueError, match="a combination needs at least one bonus"):
         Product([])
     with pytest.raises(ValueError, match="a sum of 2 bonuses needs as many weights, got 1"):

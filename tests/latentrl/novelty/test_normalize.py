@@ -139,6 +139,8 @@ def test_the_state_of_a_users_own_bonus_is_kept():
     "options",
     [
         {"weight": -1.0},
+        {"weight": float("nan")},
+        {"warmup": float("nan")},
         {"gamma": 1.0},
         {"gamma": -0.1},
         {"clip": 0.0},

@@ -280,3 +280,8 @@ def test_a_part_that_is_not_registered_names_the_remedy(tmp_path: Path, monkeypa
     monkeypatch.delitem(BACKBONES._parts, "mlp")
     with pytest.raises(ValueError, match=r"unknown backbone 'mlp'; .*, or add --plugin MODULE"):
         lrl.load(tmp_path)
+
+
+def test_a_folder_in_the_place_of_the_model(tmp_path):
+    with pytest.raises(TypeError, match="save takes a model, then a folder; got PosixPath"):
+        lrl.save(tmp_path, lrl.pca((8,), 2))

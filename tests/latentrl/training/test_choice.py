@@ -139,3 +139,10 @@ def test_only_fit_warns_of_a_range_of_the_data() -> None:
     images = np.random.default_rng(0).integers(0, 10, (20, 16, 16, 3), np.uint8)
     frames = Frames(spaces.Box(0, 255, (16, 16, 3), np.uint8), [images], np.zeros(20, int))
     assert change_fraction(frames, PLAIN) > 0.5
+
+
+def test_vectors_are_not_chosen_for() -> None:
+    with pytest.raises(
+        ValueError, match=r"choose is for images; these .* \(8,\) float32: give"
+    ):
+        choose(np.zeros((20, 8), np.float32))
