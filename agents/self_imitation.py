@@ -21,7 +21,10 @@ from latentrl.types import Array
 RECENT = 100
 """Episodes whose mean return a good one exceeds."""
 BATCHES, BATCH_SIZE = 4, 512
-"""Gradient steps between two rollouts, and timesteps of each."""
+"""Most gradient steps between two rollouts, and timesteps of each."""
+REPLAYS = 16
+"""Times that each kept timestep is learned from, on average: more of them would fit the policy to
+the first lucky episodes."""
 WEIGHT = 0.1
 """Weight of the loss, as in the paper's PPO."""
 VALUE_WEIGHT = 0.01
@@ -54,9 +57,9 @@ class SelfImitation(BaseCallback):
     two rollouts the policy learns from kept timesteps, with the loss of Oh et al. 2018
     (arXiv:1806.05635): ``-log pi(a|s) max(R - V(s), 0)`` and a fraction of the square of the same
     difference, both in units of the normalised rewards. Where one episode in fifty reaches a goal,
-    the updates between two of them would unlearn it for the novelty bonus. A rollout in which a good
-    episode ends needs no help: the algorithm learns from that episode itself. The loss is 0 once
-    the values predict the returns.
+    the updates between two of them would unlearn it for the novelty bonus. After a rollout in which
+    a good episode ends, the algorithm learns from that one itself. The loss is 0 once the values
+    predict the returns.
     """
 
     def __init__(self, model: BaseAlgorithm, seed: int, learns: bool = True) -> None:
@@ -71,6 +74,7 @@ class SelfImitation(BaseCallback):
         super().__init__()
         self._keeps, self._learns = True, learns
         self._had_good_one = False  # the present rollout
+        self._budget = 0  # timesteps that may still be replayed
         self.episodes = GoodEpisodes(model.observation_space, model.action_space)
         """Good episodes so far."""
         self._open = OpenEpisodes(model.n_envs)
@@ -85,6 +89,7 @@ class SelfImitation(BaseCallback):
         """Remove all timesteps, because a new encoder gives them other observations."""
         self.episodes.clear()
         self._open.clear()
+        self._budget = 0
 
     def _on_step(self) -> bool:
         if not self._keeps:
@@ -106,6 +111,7 @@ class SelfImitation(BaseCallback):
         if self._returns[-1] > usual:
             self._had_good_one = True
             self.episodes.add(observations, actions, rewards, self._value_after(info))
+            self._budget += REPLAYS * len(rewards)
 
     def _value_after(self, info: dict[str, Any]) -> float:
         if not info.get("TimeLimit.truncated", False):
@@ -128,12 +134,14 @@ class SelfImitation(BaseCallback):
     def _on_rollout_start(self) -> None:
         # After the update with the last rollout, so that PPO's ratios stay those of its rollout.
         needless, self._had_good_one = self._had_good_one, False
-        if needless or not self._learns or not len(self.episodes):
+        batches = min(BATCHES, self._budget // BATCH_SIZE)
+        if needless or not self._learns or not batches:
             return
+        self._budget -= batches * BATCH_SIZE
         self._model.policy.set_training_mode(True)
         # In the present units of the rewards, which are those of the values.
         returns = self.episodes.returns(self._normalized, self._unit, self._model.gamma)
-        advantages = [self._learn(returns) for _ in range(BATCHES)]
+        advantages = [self._learn(returns) for _ in range(batches)]
         self._model.policy.set_training_mode(False)  # as SB3 does for a rollout
         self.logger.record("self_imitation/advantage", float(np.mean(advantages)))
         self.logger.record("self_imitation/timesteps", len(self.episodes))

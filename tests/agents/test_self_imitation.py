@@ -17,6 +17,9 @@ from agents.checkpoint import read_agent
 from agents.parts import has_part, read_part
 from agents.runs import env_folder
 from agents.self_imitation import (
+    BATCH_SIZE,
+    BATCHES,
+    REPLAYS,
     VALUE_WEIGHT,
     WEIGHT,
     SelfImitation,
@@ -151,6 +154,7 @@ def ready(returns, action=1):
     for number in returns:  # each one an episode of its own
         observation = np.ones((1, 1), np.float32)
         imitation.episodes.add(observation, np.array([action]), np.array([number]), 0.0)
+    imitation._budget = 8 * BATCH_SIZE
     return model, imitation
 
 
@@ -205,6 +209,47 @@ def test_the_loss_is_that_of_the_paper():
     loss.backward()
     np.testing.assert_allclose(log_probs.grad, [-WEIGHT * 3 / 2, -WEIGHT / 2], rtol=1e-6)
     np.testing.assert_allclose(advantages.grad, np.array([3, 1]) * WEIGHT * VALUE_WEIGHT / 2)
+
+
+def ended(imitation, number, timesteps):
+    """End an episode of a return in the first environment."""
+    imitation._open.clear()
+    for _ in range(timesteps):
+        zeros = np.zeros((2, 1), np.float32)
+        imitation._open.add(zeros, np.zeros(2, int), np.full(2, number, np.float32))
+    imitation._end(0, {"episode": {"r": number}})
+
+
+def steps_after(imitation, monkeypatch, rollouts):
+    """Gradient steps between the next rollouts."""
+    batches = []
+    monkeypatch.setattr(imitation, "_learn", lambda returns: batches.append(1) or 0.0)
+    counts = []
+    for _ in range(rollouts):
+        imitation.on_rollout_start()
+        counts.append(len(batches) - sum(counts))
+    return counts
+
+
+def test_each_timestep_is_replayed_a_limited_number_of_times(monkeypatch):
+    _, imitation = ready([])
+    imitation._budget = 0
+    ended(imitation, 0.0, 9)
+    ended(imitation, 1.0, 200)
+    assert len(imitation.episodes) == 200
+    wanted = REPLAYS * 200 // BATCH_SIZE  # 6
+    counts = steps_after(imitation, monkeypatch, 5)
+    assert counts == [0, BATCHES, wanted - BATCHES, 0, 0]
+
+
+def test_a_rollout_with_a_good_episode_needs_none(monkeypatch):
+    _, imitation = ready([])
+    ended(imitation, 0.0, 9)
+    counts = []
+    for number in (1.0, 0.0, 2.0, 0.0):
+        ended(imitation, number, 50)
+        counts += steps_after(imitation, monkeypatch, 1)
+    assert counts == [0, BATCHES, 0, BATCHES]
 
 
 def test_cleared():
