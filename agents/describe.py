@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from gymnasium import spaces
 
-from agents.algorithms import check_actions, check_box, find_algorithm
+from agents.algorithms import check_actions, check_new_actions, find_algorithm
 from agents.algorithms.hyperparameters import (
     check_episodic_training,
     override,
@@ -47,7 +47,7 @@ def describe_agent(config: TrainConfig, encoder: Autoencoder | None) -> AgentCon
     environment = _environment(config, encoder)
     observation_space, action_space = probe(environment, config.backend)
     check_actions(config.algo, action_space, environment.id)
-    check_box(action_space, environment.id)
+    check_new_actions(action_space, environment.id)
     hyperparameters = _hyperparameters(config, action_space)
     check_episodic_training(hyperparameters)
     defaults = defaults_for(config.env)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
@@ -17,6 +18,8 @@ LEAST = 100
 """Least number of later episodes for a verdict."""
 ENDLESS = 3_000
 """Timesteps of each environment after which the lack of an end is mentioned."""
+SMALL = 1e-3
+"""Returns below this one are lost beside what SB3 adds to the variance of the returns, 1e-8."""
 GUIDE = "docs/guide/training.md#an-agent-that-does-not-learn"
 
 
@@ -31,6 +34,7 @@ class LearningCheck(BaseCallback):
         self.episodes = 0
         """Episodes that have ended."""
         self._steps = 0
+        self._largest, self._told = 0.0, False
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
@@ -42,6 +46,14 @@ class LearningCheck(BaseCallback):
             self.episodes += 1
             if len(self.returns[i]) < wanted:
                 self.returns[i].append(float(infos[i]["episode"]["r"]))
+                self._largest = max(self._largest, abs(self.returns[i][-1]))
+        if not self._told and self.episodes >= FIRST and 0 < self._largest < SMALL:
+            self._told = True
+            tqdm.write(
+                f"the returns so far are at most {self._largest:.1g}, too small for the "
+                "normalisation of rewards: multiply the rewards, for example with "
+                "gymnasium.wrappers.TransformReward"
+            )
         if self._steps == ENDLESS and not self.episodes:
             tqdm.write(
                 f"no episode has ended in {ENDLESS:,} timesteps of each environment, so that there "
@@ -49,14 +61,19 @@ class LearningCheck(BaseCallback):
             )
         return True
 
-    def warn(self) -> None:
-        """Warn if the newest episodes are not better than the first ones."""
+    def warn(self, validated: Sequence[float] = ()) -> None:
+        """Warn if neither the newest training episodes nor a validation is better than the first.
+
+        Args:
+            validated: returns of the last validation, whose policy may explore less.
+        """
         newest = np.array([episode["r"] for episode in self.model.ep_info_buffer or ()])
         first = np.array([number for returns in self.returns for number in returns])
         if not len(newest) or self.episodes < len(first) + LEAST:
             return
-        if newest.mean() - first.mean() > _error(newest, first):
-            return
+        for later in (newest, np.array(validated)):
+            if len(later) and later.mean() - first.mean() > _error(later, first):
+                return
         warnings.warn(
             f"the return has not risen: the last {len(newest)} training episodes have a mean of "
             f"{newest.mean():.4g}, the first {len(first)} had {first.mean():.4g}; {GUIDE} says "

@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
+from agents.algorithms import check_new_actions
 from agents.pretrain_choice import default_frames, starts_warm, with_choice, with_size
 from agents.pretrain_config import (
     FLAGS_FILE,
@@ -33,7 +35,15 @@ from agents.pretrain_config import (
 from agents.pretrain_images import write_images
 from agents.quality import check_quality
 from agents.room import check_room, store_name
-from agents.runs import LOCK_FILE, env_folder, locked, make_run, new_run, newest_run
+from agents.runs import (
+    LOCK_FILE,
+    env_folder,
+    locked,
+    make_run,
+    new_run,
+    newest_run,
+    python_script,
+)
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, collect, fit, save
@@ -106,19 +116,20 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         print(f"resumes the run in {path}", file=sys.stderr)
     if config.out is None and not config.resume:
         path = make_run("vae", config.env, config.model)  # of two at once each makes its own
-    with locked(path), _removed_if_nothing_was_trained(path):
-        write_json(path / FLAGS_FILE, as_json(config))
-        start = time.perf_counter()
-        config, frames = _with_frames(config) if data is None else (config, data)
-        collected = time.perf_counter()
-        space = frames.observation_space
-        config = with_encoder(config, frames)
-        write_json(path / FLAGS_FILE, as_json(config))
-        model = build_model(config, space, from_environment=_from_environment(data))
-        model, history = _fit(model, frames, config, path)
-    fitted = time.perf_counter()
-    images = write_images(model, history.validation, path)
-    quality = check_quality(model, history, path)
+    with locked(path):
+        with _removed_if_nothing_was_trained(path):
+            write_json(path / FLAGS_FILE, as_json(config))
+            start = time.perf_counter()
+            config, frames = _with_frames(config) if data is None else (config, data)
+            collected = time.perf_counter()
+            space = frames.observation_space
+            config = with_encoder(config, frames)
+            write_json(path / FLAGS_FILE, as_json(config))
+            model = build_model(config, space, from_environment=_from_environment(data))
+            model, history = _fit(model, frames, config, path)
+        fitted = time.perf_counter()
+        images = write_images(model, history.validation, path)
+        quality = check_quality(model, history, path)
     return Pretrained(
         config, model, path, history, frames, images, collected - start, fitted - collected, quality
     )
@@ -230,7 +241,12 @@ def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
 
 
 def _observation_space(config: PretrainConfig) -> spaces.Box:
-    space = _box(config, probe(describe(config), config.backend)[0])
+    observations, actions = probe(describe(config), config.backend)
+    try:
+        check_new_actions(actions, config.env)
+    except ValueError as error:
+        warnings.warn(f"train_agent.py will refuse this: {error}", UserWarning, stacklevel=2)
+    space = _box(config, observations)
     if len(space.shape) == 1 and space.shape[0] < (config.latent_dim or 1):
         raise ValueError(
             f"{config.env} has vectors of {space.shape[0]} values, fewer than "
@@ -413,6 +429,6 @@ def newest_encoder(env_id: str) -> Path:
     if path is None:
         raise FileNotFoundError(
             f"no pretrained encoder for {env_id} in {env_folder('vae', env_id)}; make one with\n"
-            f"  {shell_line(['python', 'scripts/pretrain_vae.py', '--env', env_id])}"
+            f"  {shell_line([*python_script('pretrain_vae.py'), '--env', env_id])}"
         )
     return path

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents.pretrain_config import DETAILED_SIZE, FLAGS_FILE
+from agents.runs import python_script
 from latentrl import History, save
 from latentrl.cli.plugins import shell_line
 from latentrl.latents.known_factors import score_frames
@@ -210,9 +211,7 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
         return
     wanted = read_json(folder / FLAGS_FILE).get("invariant_to")
     if wanted is not None:
-        command = shell_line(
-            ["python", "scripts/pretrain_vae.py", "--resume", "--out", str(folder)]
-        )
+        command = shell_line([*python_script("pretrain_vae.py"), "--resume", "--out", str(folder)])
         warnings.warn(
             f"the encoder is not yet invariant to {wanted}: its pretraining was interrupted; "
             f"{command} completes it",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RUNS = Path("runs")
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 LOCK_FILE = "run.lock"
 _HELD: set[int] = set()
 """Descriptors of the locked files of this process."""
@@ -36,6 +37,12 @@ def make_run(kind: str, env_id: str, name: str) -> Path:
         with contextlib.suppress(FileExistsError):
             path.mkdir()
             return path
+
+
+def python_script(name: str) -> list[str]:
+    """Return the command of a script, by a path that is right in the current folder."""
+    path, here = SCRIPTS / name, Path.cwd()
+    return ["python", str(path.relative_to(here) if path.is_relative_to(here) else path)]
 
 
 def tensorboard_command(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ from agents.config import AgentConfig
 from agents.describe import describe_hyperparameters
 from agents.play import Evaluation
 from agents.quality import describe_explained
-from agents.runs import tensorboard_command
+from agents.runs import python_script, tensorboard_command
 from agents.self_imitation import keeps_episodes
 from agents.train_config import TrainConfig
 from agents.venv import gymnasium_of
@@ -210,7 +210,7 @@ def next_commands(result: Trained) -> list[list[str]]:
     episodes = "10" if cut else "100"
     limit = ["--max-episode-steps", str(LIMIT)] if cut and _endless(result) else []
     named = named_module(env_id)
-    evaluate = ["python", "scripts/evaluate_agent.py", "--agent", str(result.path)]
+    evaluate = [*python_script("evaluate_agent.py"), "--agent", str(result.path)]
     commands = [
         tensorboard_command(result.path),
         [*evaluate, "--episodes", episodes, "--backend", backend, *mode, *limit, *named],
@@ -230,7 +230,7 @@ def _endless(result: Trained) -> bool:
 
 def resume_command(path: Path, config: TrainConfig, seconds: float) -> str:
     """Return the command that continues a run after ``seconds``, for the user to copy."""
-    words = ["python", "scripts/train_agent.py", "--resume", "--out", str(path)]
+    words = [*python_script("train_agent.py"), "--resume", "--out", str(path)]
     # A run does not keep these two: they belong to the machine and to the call.
     if config.minutes is not None:
         words += ["--minutes", f"{max(config.minutes - seconds / 60, 1):.0f}"]

@@ -262,7 +262,8 @@ class _Run:
         for step in self._ending():
             step()
         if not done:
-            self.check.warn()
+            last = self.validation.last
+            self.check.warn(() if last is None else last.returns)
         if self.encoder is not None and self.validation.sample is not None:
             warn_if_unfamiliar(self.encoder, self.validation.sample.frames, UNFAMILIAR)
         seconds = time.perf_counter() - start

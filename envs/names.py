@@ -92,6 +92,8 @@ def _remedy(env: Any) -> str:
     """Return what to do about an environment that is none of Gymnasium's, if it looks like one."""
     if not (hasattr(env, "reset") and hasattr(env, "step")):
         return ""
+    if hasattr(env, "possible_agents"):
+        return ", of several agents: make an environment of one of them, with the others inside"
     return (
         ": derive the class from it, or wrap an environment of the old package gym by shimmy, "
         "gymnasium.make('GymV21Environment-v0', env=env)"

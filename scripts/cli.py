@@ -25,11 +25,18 @@ def run(
 def resume_hint(flags: Any, interrupt: KeyboardInterrupt) -> str:
     """Return the command that resumes an interrupted run; empty without a flag ``--resume``.
 
-    It names the folder of the run, which is the argument of the interruption.
+    It names the folder of the run, which is the argument of the interruption. A run without one had
+    saved nothing, and the newest run is another one.
     """
     if not hasattr(flags, "resume"):
         return ""
+    if not interrupt.args:
+        return f" before this run had saved anything. Start it again with\n  {_python(sys.argv)}"
     words = [word for word in sys.argv if word != "--resume"]
-    folder = ["--out", *interrupt.args] if flags.out is None and interrupt.args else []
-    command = shlex.join(["python", *words, *folder, "--resume"])
+    folder = ["--out", *interrupt.args] if flags.out is None else []
+    command = _python([*words, *folder, "--resume"])
     return f"; what was done is saved. Continue with\n  {command}"
+
+
+def _python(words: Sequence[str]) -> str:
+    return shlex.join(["python", *words])

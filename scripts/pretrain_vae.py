@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from agents.pretrain import PretrainConfig, Pretrained, pretrain
 from agents.pretrain_config import environment_of, kind, may_be_grey, reading_flags
 from agents.quality import describe_factors, describe_invariance, describe_quality
-from agents.runs import newest_run, tensorboard_command
+from agents.runs import newest_run, python_script, tensorboard_command
 from latentrl import Autoencoder
 from latentrl.cli import suggestions
 from latentrl.cli.plugins import shell_line
@@ -67,11 +67,11 @@ def next_commands(result: Pretrained) -> list[list[str]]:
     if data is None:
         return []
     verbs = suggestions(result.model, result.path, data, reading_flags(result.config))
-    return [["python", "scripts/autoencode.py", *words] for words in verbs]
+    return [[*python_script("autoencode.py"), *words] for words in verbs]
 
 
 def _train_command(env: str, result: Pretrained) -> list[str]:
-    words = ["python", "scripts/train_agent.py", "--latent"]
+    words = [*python_script("train_agent.py"), "--latent"]
     if env != "CarRacing-v2":  # the default
         words += ["--env", env]
     if newest_run("vae", env, "model.safetensors") != result.path:

@@ -5,7 +5,7 @@ from agents.algorithms.base import (
     ALGORITHMS,
     AlgorithmSpec,
     check_actions,
-    check_box,
+    check_new_actions,
     find_algorithm,
 )
 
@@ -13,7 +13,7 @@ __all__ = [
     "ALGORITHMS",
     "AlgorithmSpec",
     "check_actions",
-    "check_box",
+    "check_new_actions",
     "dqn",
     "find_algorithm",
     "ppo",

@@ -110,12 +110,18 @@ def check_actions(name: str, action_space: Space, env_id: str) -> None:
     raise ValueError(f"{name} needs {_kinds(name)} actions, {env_id} has {action_space}; {remedy}")
 
 
-def check_box(action_space: Space, env_id: str) -> None:
-    """Refuse a Box of actions that a new agent cannot learn in.
+def check_new_actions(action_space: Space, env_id: str) -> None:
+    """Refuse actions that no new agent can learn in.
 
     Raises:
-        ValueError: it holds whole numbers, or has no finite bounds.
+        ValueError: a Box holds whole numbers, or has no finite bounds; discrete actions have rows.
     """
+    several = isinstance(action_space, spaces.MultiDiscrete | spaces.MultiBinary)
+    if several and len(action_space.shape or ()) > 1:
+        raise ValueError(
+            f"{env_id} takes actions of shape {action_space.shape}, {action_space}, and SB3 those "
+            "of one row: flatten them with gymnasium.wrappers.TransformAction"
+        )
     if not isinstance(action_space, spaces.Box):
         return
     if not np.issubdtype(action_space.dtype, np.floating):

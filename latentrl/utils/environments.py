@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
+
+FOUNDATIONS = ("cv2", "gymnasium", "numpy", "scipy", "torch")
+"""Packages that environments are built on."""
 
 
 def name_of(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
@@ -30,10 +34,23 @@ def described(env: gym.Env[Any, Any]) -> dict[str, Any]:
 
 
 def raised(error: BaseException) -> str:
-    """Return type, place and message of an exception in one line."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    """Return type, place and message of an exception in one line.
+
+    The place is the newest line outside Python's own modules and the packages that environments are
+    built on, which only raise what that line caused.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _is_foundation(Path(frame.filename))]
+    place = (own or frames)[-1]
     message = " ".join(str(error).split())
     return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {message}"
+
+
+def _is_foundation(file: Path) -> bool:
+    parts = file.parts
+    if "site-packages" in parts:
+        return parts[parts.index("site-packages") + 1] in FOUNDATIONS
+    return file.is_relative_to(sysconfig.get_path("stdlib")) or not file.is_absolute()
 
 
 def _kind(value: Any) -> str:

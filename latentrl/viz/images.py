@@ -40,6 +40,7 @@ def to_rgb(images: Array, low: float | Array = 0, high: float | Array = 255) -> 
     """
     if images.ndim not in (3, 4):
         raise ValueError(f"expected images (B, H, W) or (B, H, W, C), got shape {images.shape}")
+    low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
     levels = (images.astype(np.float32) - low) / (high - low) * 255
     pixels = np.clip(levels, 0, 255).round().astype(np.uint8)
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels

@@ -30,7 +30,7 @@ class GymnasiumVecEnv(VecEnv):
     mode, because they can reset the environments that ended and no others.
 
     ``info["episode"]`` belongs to SB3, which reads the return and length of an episode there.
-    Another value of an environment becomes ``info["env_episode"]``.
+    Another value of an environment, or one before the end, becomes ``info["env_episode"]``.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
@@ -92,6 +92,11 @@ class GymnasiumVecEnv(VecEnv):
                 infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
                 if i in finals:
                     infos[i]["terminal_observation"] = finals[i]
+                _check_success(infos[i])
+        for info, done in zip(infos, dones, strict=True):
+            # SB3 counts what any step has there.
+            if "episode" in info and not (done and _is_monitored(info["episode"])):
+                info["env_episode"] = info.pop("episode")
         return observations, rewards, dones, infos
 
     def _finals(self, observations: Any, infos: dict[str, Any], dones: Array) -> dict[int, Any]:
@@ -107,9 +112,6 @@ class GymnasiumVecEnv(VecEnv):
                 continue
             for i in map(int, np.flatnonzero(mask)):
                 rows[i][key] = info_row(values, i)
-        for row in rows:
-            if "episode" in row and not _is_monitored(row["episode"]):
-                row["env_episode"] = row.pop("episode")
         return rows
 
     def close(self) -> None:
@@ -168,6 +170,14 @@ class GymnasiumVecEnv(VecEnv):
         except NotImplementedError:  # of gymnasium.Env, which has no render of its own
             images = None
         return images or [None] * self.num_envs
+
+
+def _check_success(info: dict[str, Any]) -> None:
+    success = info.get("is_success")
+    if success is not None and np.asarray(success).dtype.kind not in "biuf":
+        raise ValueError(
+            f'info["is_success"] is True or False at the end of an episode, got {success!r}'
+        )
 
 
 def _is_monitored(value: Any) -> bool:

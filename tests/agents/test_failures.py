@@ -15,7 +15,7 @@ import latentrl as lrl
 from agents.algorithms import find_algorithm
 from agents.autosave import SaveByClock
 from agents.checkpoint import WEIGHTS, build, read_agent, save_agent
-from agents.runs import env_folder
+from agents.runs import env_folder, python_script
 from agents.train import TrainConfig, _Run, train
 from agents.validation import ValidationCallback
 from latentrl.data.environment import StepError
@@ -59,9 +59,9 @@ def test_state_is_saved_when_an_environment_fails(algo, name, n_envs, encoder, c
     with pytest.raises(FAILURES):
         failing_train(encoder, env, algo, n_envs=n_envs, minutes=30.0, device="cpu")
     assert read_agent(last_of(env, algo))[2]["timesteps"] == 40 * n_envs
+    script = " ".join(python_script("train_agent.py"))
     command = (
-        f"python scripts/train_agent.py --resume --out {last_of(env, algo).parent} --minutes 30 "
-        f"--device cpu --env {env}"
+        f"{script} --resume --out {last_of(env, algo).parent} --minutes 30 --device cpu --env {env}"
     )
     assert f"what was done is saved. Continue with\n  {command}\n" in capsys.readouterr().err
 

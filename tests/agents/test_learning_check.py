@@ -58,6 +58,19 @@ def test_others_are_not(returns):
     checked(returns).warn()
 
 
+def test_a_validation_that_is_better_is_a_success():
+    """A policy that explores may hide what its most probable actions reach."""
+    checked([0, 1, 1, 0] * 60).warn([1.0] * 16)
+    with pytest.warns(UserWarning, match=NOT_RISEN):
+        checked([0, 1, 1, 0] * 60).warn([1.0, 0.0] * 8)
+
+
+@pytest.mark.parametrize(("size", "told"), [(4e-7, 1), (0.0, 0), (0.1, 0)])
+def test_returns_that_are_too_small_are_named_once(size, told, capsys):
+    checked([size, 0.0] * 60)
+    assert capsys.readouterr().out.count(f"so far are at most {size:.1g}, too small") == told
+
+
 def test_short_episodes_count_no_more_than_long_ones():
     """Four environments end at once with 1, four others ten times later with 0."""
     check = started(n_envs=8)

@@ -13,7 +13,7 @@ import pytest
 
 import latentrl as lrl
 from agents.pretrain import newest_encoder
-from agents.runs import env_folder, locked, make_run, new_run, newest_run
+from agents.runs import SCRIPTS, env_folder, locked, make_run, new_run, newest_run, python_script
 from tests.helpers import ROOT
 
 
@@ -120,9 +120,17 @@ def test_the_newest_encoder(encoder):
     with pytest.raises(
         FileNotFoundError,
         match=r"no pretrained encoder for X-v0 in runs/vae/X-v0; make one with\n"
-        "  python scripts/pretrain_vae.py --env X-v0",
+        "  python /.*/scripts/pretrain_vae.py --env X-v0",
     ):
         newest_encoder("X-v0")
     for number in (1, 2):
         lrl.save(encoder, env_folder("vae", "X-v0") / f"pca-{number}")
     assert newest_encoder("X-v0").name == "pca-2"
+
+
+def test_commands_run_from_any_folder(monkeypatch, tmp_path):
+    assert (SCRIPTS / "train_agent.py").is_file()
+    monkeypatch.chdir(SCRIPTS.parent)
+    assert python_script("train_agent.py") == ["python", "scripts/train_agent.py"]
+    monkeypatch.chdir(tmp_path)
+    assert python_script("train_agent.py") == ["python", str(SCRIPTS / "train_agent.py")]

@@ -13,7 +13,7 @@ import pytest
 import latentrl as lrl
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.play import Evaluation
-from agents.runs import tensorboard_command
+from agents.runs import python_script, tensorboard_command
 from agents.summary import (
     WIDTH,
     aligned,
@@ -175,7 +175,7 @@ def test_commands_name_the_policy_and_the_module_of_a_user(env_id):
     assert board == ["tensorboard", "--logdir", "runs"]
     assert tensorboard_command(Path("else/mine")) == ["tensorboard", "--logdir", "else/mine"]
     for words in (evaluate, video):
-        assert words[:4] == ["python", "scripts/evaluate_agent.py", "--agent", "runs/mine"]
+        assert words[:4] == [*python_script("evaluate_agent.py"), "--agent", "runs/mine"]
         assert "--no-deterministic" in words
         assert (env_id in words) == (":" in env_id)
     assert video[-2:] == ["--video", "runs/mine/episode.mp4"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from envs import make_by_name
@@ -99,6 +100,36 @@ def test_an_environment_of_the_old_gym():
     )
     with pytest.raises(ValueError, match=message):
         make_by_name(f"{__name__}:NeverRegistered")
+
+
+class Parallel:
+    """Looks like PettingZoo's environments of several agents."""
+
+    possible_agents = ("left", "right")
+
+    def reset(self): ...
+
+    def step(self, actions): ...
+
+
+def test_an_environment_of_several_agents():
+    with pytest.raises(
+        ValueError, match="of several agents: make an environment of one of them, w"
+    ):
+        make_by_name(f"{__name__}:Parallel")
+
+
+class Lost:
+    """Needs a file that is not there."""
+
+    def __init__(self, render_mode=None):
+        np.load("levels/nowhere.npy")
+
+
+def test_the_place_is_that_of_the_users_own_code():
+    message = r"Lost cannot be made: FileNotFoundError in test_names\.py, line \d+: .*nowhere\.npy"
+    with pytest.raises(ValueError, match=message):
+        make_by_name(f"{__name__}:Lost")
 
 
 def test_a_constructor_without_the_option():

@@ -181,11 +181,20 @@ class WithResume:
 def test_the_hint_is_the_command_with_resume(monkeypatch):
     words = ["scripts/train_agent.py", "--plugin", "my plugin", "--resume", "--seed", "3"]
     monkeypatch.setattr(sys, "argv", words)
-    assert resume_hint(WithResume(), KeyboardInterrupt()) == (
+    assert resume_hint(WithResume(), KeyboardInterrupt("runs/a")) == (
         "; what was done is saved. Continue with\n"
-        "  python scripts/train_agent.py --plugin 'my plugin' --seed 3 --resume"
+        "  python scripts/train_agent.py --plugin 'my plugin' --seed 3 --out runs/a --resume"
     )
     assert resume_hint(object(), KeyboardInterrupt()) == ""
+
+
+def test_a_run_that_saved_nothing_is_started_again(monkeypatch):
+    """The newest run, which --resume alone continues, is another one."""
+    monkeypatch.setattr(sys, "argv", ["scripts/train_agent.py", "--seed", "3"])
+    assert resume_hint(WithResume(), KeyboardInterrupt()) == (
+        " before this run had saved anything. Start it again with\n"
+        "  python scripts/train_agent.py --seed 3"
+    )
 
 
 def test_the_hint_names_the_folder_of_the_run_unless_the_flags_do(monkeypatch):

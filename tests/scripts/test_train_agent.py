@@ -7,6 +7,7 @@ import pytest
 import latentrl as lrl
 from agents.algorithms import ALGORITHMS
 from agents.checkpoint import read_agent
+from agents.runs import SCRIPTS
 from tests.scripts.running import (
     CUSTOM,
     REACH,
@@ -63,7 +64,7 @@ def test_no_encoder_prints_the_command_that_makes_one(tmp_path):
     assert done.code == 2
     assert done.err == (
         "error: no pretrained encoder for PixelReach-v0 in runs/vae/PixelReach-v0; make one with\n"
-        "  python scripts/pretrain_vae.py --env PixelReach-v0\n"
+        f"  python {SCRIPTS / 'pretrain_vae.py'} --env PixelReach-v0\n"
     )
     assert not (tmp_path / "runs").exists()
 

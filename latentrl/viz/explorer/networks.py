@@ -95,7 +95,8 @@ def image_format(model: Autoencoder) -> dict[str, Any]:
     height, width, channels = (*space.shape, 1)[:3]
     picks = to_rgb(np.arange(channels, dtype=np.uint8).reshape(1, 1, 1, channels))[0, 0, 0]
     # Integers are rounded before they are drawn, which shows where a range has few levels.
-    levels = (space.high - space.low).reshape(height, width, channels)[0, 0, picks]
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    levels = (high - low).reshape(height, width, channels)[0, 0, picks]
     integral = np.issubdtype(space.dtype, np.integer)
     return {
         "height": height,

@@ -11,7 +11,13 @@ import torch
 from gymnasium import spaces
 
 import latentrl as lrl
-from agents.algorithms import ALGORITHMS, AlgorithmSpec, check_actions, check_box, find_algorithm
+from agents.algorithms import (
+    ALGORITHMS,
+    AlgorithmSpec,
+    check_actions,
+    check_new_actions,
+    find_algorithm,
+)
 from agents.algorithms.hyperparameters import check_names, read_defaults
 from agents.checkpoint import build
 from agents.train import TrainConfig, describe_agent
@@ -99,13 +105,18 @@ def test_actions_that_an_algorithm_cannot_take(algo, space, message):
             spaces.Box(0, np.inf, (1,)),
             "actions without finite bounds, Box.*: give them bounds",
         ),
+        (
+            spaces.MultiDiscrete([[3, 3]]),
+            r"actions of shape \(1, 2\), MultiDiscrete.* of one row: flatten them",
+        ),
+        (spaces.MultiBinary((2, 2)), r"actions of shape \(2, 2\), MultiBinary"),
     ],
 )
-def test_boxes_that_no_agent_can_act_in(space, message):
+def test_actions_that_no_agent_can_learn_in(space, message):
     with pytest.raises(ValueError, match=message):
-        check_box(space, "Mine-v0")
-    check_box(BOX, "Mine-v0")
-    check_box(DISCRETE, "Mine-v0")
+        check_new_actions(space, "Mine-v0")
+    check_new_actions(BOX, "Mine-v0")
+    check_new_actions(DISCRETE, "Mine-v0")
 
 
 @pytest.mark.parametrize(("algo", "environment"), [("dqn", CONTINUOUS), ("sac", REACH)])

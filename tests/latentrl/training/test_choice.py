@@ -142,7 +142,5 @@ def test_only_fit_warns_of_a_range_of_the_data() -> None:
 
 
 def test_vectors_are_not_chosen_for() -> None:
-    with pytest.raises(
-        ValueError, match=r"choose is for images; these .* \(8,\) float32: give"
-    ):
+    with pytest.raises(ValueError, match=r"choose is for images; these .* \(8,\) float32: give"):
         choose(np.zeros((20, 8), np.float32))

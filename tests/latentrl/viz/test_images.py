@@ -13,6 +13,7 @@ from PIL import Image
 
 import latentrl as lrl
 from latentrl.viz import images as viz_images
+from latentrl.viz.explorer.networks import image_format
 from latentrl.viz.images import GAP, TILE
 
 
@@ -182,3 +183,11 @@ def test_representative_latent_has_the_median_distance_from_the_mean(
     scores = (fitted.encode(images[:21]) - fitted.latent_mean.numpy()) / std
     distances = np.square(scores).sum(1)
     assert (distances < distances[chosen]).sum() == 10
+
+
+def test_boolean_images_are_black_and_white() -> None:
+    space = gym.spaces.Box(0, 1, (16, 16, 3), bool)
+    model = lrl.pca(space, latent_dim=2)
+    images = np.random.default_rng(0).random((6, 16, 16, 3)) < 0.5
+    np.testing.assert_array_equal(viz_images.model_images(model, images), images * np.uint8(255))
+    assert image_format(model)["levels"] == [0, 0, 0]

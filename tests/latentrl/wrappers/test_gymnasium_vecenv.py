@@ -165,13 +165,51 @@ class Numbered(Clock):
         return *super().step(action)[:4], {"episode": self.value}
 
 
-def test_an_info_in_the_place_of_a_return_gets_another_name():
-    own, monitored = 3, {"r": 2.5, "l": 4, "t": 0.1}
-    for value, name in (own, "env_episode"), ({"number": 1}, "env_episode"), (monitored, "episode"):
-        venv = GymnasiumVecEnv(SyncVectorEnv([functools.partial(Numbered, value)]))
-        venv.reset()
+@pytest.mark.parametrize(
+    ("value", "at_the_end"),
+    [
+        (3, "env_episode"),
+        ({"number": 1}, "env_episode"),
+        ({"r": 2.5, "l": 4, "t": 0.1}, "episode"),
+    ],
+)
+def test_an_info_in_the_place_of_a_return_gets_another_name(value, at_the_end):
+    venv = GymnasiumVecEnv(SyncVectorEnv([functools.partial(Numbered, value)]))
+    venv.reset()
+    for name in ("env_episode", "env_episode", at_the_end):
         *_, (info,) = venv.step(np.zeros(1, int))
-        assert info == {name: value}
+        assert info[name] == value
+        assert len({"episode", "env_episode"} & info.keys()) == 1
+
+
+class Successful(Clock):
+    """A clock with another kind of success."""
+
+    success: object = None
+
+    def step(self, action):
+        return *super().step(action)[:4], {"is_success": self.success}
+
+
+@pytest.mark.parametrize("success", [True, np.bool_(False), 1, 0.0, None])
+def test_successes_may_be_numbers(success, monkeypatch):
+    monkeypatch.setattr(Successful, "success", success)
+    venv = GymnasiumVecEnv(SyncVectorEnv([Successful]))
+    venv.reset()
+    for _ in range(3):
+        *_, (info,) = venv.step(np.zeros(1, int))
+    assert info["is_success"] == success
+
+
+def test_words_are_no_success(monkeypatch):
+    monkeypatch.setattr(Successful, "success", "no")
+    venv = GymnasiumVecEnv(SyncVectorEnv([Successful]))
+    venv.reset()
+    venv.step(np.zeros(1, int))
+    venv.step(np.zeros(1, int))
+    message = r'info\["is_success"\] is True or False at the end of an episode, got .*no'
+    with pytest.raises(ValueError, match=message):
+        venv.step(np.zeros(1, int))
 
 
 def test_environments_without_a_render_have_no_images():
