@@ -270,7 +270,7 @@ def restore(
     if replay and isinstance(model, OffPolicyAlgorithm) and has_part(folder, notes, "replay"):
         load_replay(model, *read_part(folder, notes, "replay"))
     if episodes is not None and has_part(folder, notes, "good_episodes"):
-        episodes.load(read_part(folder, notes, "good_episodes")[0])
+        episodes.load(*read_part(folder, notes, "good_episodes"))
     if novelty is not None:
         state = read_part(folder, notes, "novelty")[0]
         try:

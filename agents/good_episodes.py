@@ -11,11 +11,15 @@ from gymnasium import spaces
 
 from agents.parts import Part
 from latentrl.types import Array
+from latentrl.utils.decoding import decode
 
 SIZE = 10_000
 """Most timesteps that are kept."""
 LONGEST = 256
 """Most timesteps of one episode that are kept: the last ones."""
+REPLAYS = 16
+"""Times that each kept timestep is learned from, on average: more of them would fit the policy to
+the first lucky episodes."""
 
 
 class GoodEpisodes:
@@ -46,6 +50,8 @@ class GoodEpisodes:
         }
         """Observations, actions, rewards, values of what follows the end, and whether it is one."""
         self.size = size
+        self.budget = 0
+        """Timesteps that may still be learned from."""
         self._position = self._filled = 0
 
     def __len__(self) -> int:
@@ -71,6 +77,8 @@ class GoodEpisodes:
         ends = np.arange(len(rewards)) == len(rewards) - 1
         given = (observations, actions, rewards, value_after * ends, ends)
         self._write(dict(zip(self.arrays, given, strict=True)))
+        # What has been overwritten is not learned from any more.
+        self.budget = min(self.budget + REPLAYS * len(rewards), REPLAYS * len(self))
 
     def returns(self, normalize: Callable[[Array], Array], unit: float, gamma: float) -> Array:
         """Return the discounted sum of the rewards from each timestep on, ``(size,)``.
@@ -92,14 +100,15 @@ class GoodEpisodes:
 
     def clear(self) -> None:
         """Remove all timesteps."""
-        self._position = self._filled = 0
+        self._position = self._filled = self.budget = 0
 
     def part(self) -> Part:
         """Return the timesteps as a part of a checkpoint, the oldest one first."""
         rows = self.rows
-        return {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}, {}
+        tensors = {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}
+        return tensors, {"budget": self.budget}
 
-    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+    def load(self, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> None:
         """Load what ``part`` returned.
 
         Raises:
@@ -121,6 +130,8 @@ class GoodEpisodes:
                 raise ValueError(f"{name} of good episodes are NaN or infinite: train again")
         self.clear()
         self._write({name: tensor.numpy() for name, tensor in tensors.items()})
+        budget = decode(int, notes.get("budget", 0), "budget of the good episodes")
+        self.budget = min(max(0, budget), REPLAYS * filled)
 
     def _write(self, steps: Mapping[str, Array]) -> None:
         count = len(steps["rewards"])

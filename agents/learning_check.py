@@ -18,8 +18,9 @@ LEAST = 100
 """Least number of later episodes for a verdict."""
 ENDLESS = 3_000
 """Timesteps of each environment after which the lack of an end is mentioned."""
-SMALL = 1e-3
-"""Returns below this one are lost beside what SB3 adds to the variance of the returns, 1e-8."""
+ROUNDING, SMALL = 1e-12, 1e-3
+"""Returns between these two are mostly lost beside what SB3 adds to the variance of the discounted
+returns, 1e-8. Smaller ones may be sums that cancel."""
 GUIDE = "docs/guide/training.md#an-agent-that-does-not-learn"
 
 
@@ -47,10 +48,10 @@ class LearningCheck(BaseCallback):
             if len(self.returns[i]) < wanted:
                 self.returns[i].append(float(infos[i]["episode"]["r"]))
                 self._largest = max(self._largest, abs(self.returns[i][-1]))
-        if not self._told and self.episodes >= FIRST and 0 < self._largest < SMALL:
+        if not self._told and self.episodes >= FIRST and ROUNDING < self._largest < SMALL:
             self._told = True
             tqdm.write(
-                f"the returns so far are at most {self._largest:.1g}, too small for the "
+                f"the returns so far are at most {self._largest:.1g} in size, too small for the "
                 "normalisation of rewards: multiply the rewards, for example with "
                 "gymnasium.wrappers.TransformReward"
             )

@@ -42,7 +42,7 @@ def make_run(kind: str, env_id: str, name: str) -> Path:
 def python_script(name: str) -> list[str]:
     """Return the command of a script, by a path that is right in the current folder."""
     path, here = SCRIPTS / name, Path.cwd()
-    return ["python", str(path.relative_to(here) if path.is_relative_to(here) else path)]
+    return ["python", (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()]
 
 
 def tensorboard_command(path: Path) -> list[str]:

@@ -22,9 +22,6 @@ RECENT = 100
 """Episodes whose mean return a good one exceeds."""
 BATCHES, BATCH_SIZE = 4, 512
 """Most gradient steps between two rollouts, and timesteps of each."""
-REPLAYS = 16
-"""Times that each kept timestep is learned from, on average: more of them would fit the policy to
-the first lucky episodes."""
 WEIGHT = 0.1
 """Weight of the loss, as in the paper's PPO."""
 VALUE_WEIGHT = 0.01
@@ -74,7 +71,6 @@ class SelfImitation(BaseCallback):
         super().__init__()
         self._keeps, self._learns = True, learns
         self._had_good_one = False  # the present rollout
-        self._budget = 0  # timesteps that may still be replayed
         self.episodes = GoodEpisodes(model.observation_space, model.action_space)
         """Good episodes so far."""
         self._open = OpenEpisodes(model.n_envs)
@@ -84,12 +80,13 @@ class SelfImitation(BaseCallback):
     def decide(self, learns: bool) -> None:
         """Learn from the episodes that were kept and from later ones, or keep none any more."""
         self._keeps = self._learns = learns
+        if not learns:
+            self.clear()
 
     def clear(self) -> None:
         """Remove all timesteps, because a new encoder gives them other observations."""
         self.episodes.clear()
         self._open.clear()
-        self._budget = 0
 
     def _on_step(self) -> bool:
         if not self._keeps:
@@ -111,7 +108,6 @@ class SelfImitation(BaseCallback):
         if self._returns[-1] > usual:
             self._had_good_one = True
             self.episodes.add(observations, actions, rewards, self._value_after(info))
-            self._budget += REPLAYS * len(rewards)
 
     def _value_after(self, info: dict[str, Any]) -> float:
         if not info.get("TimeLimit.truncated", False):
@@ -134,10 +130,10 @@ class SelfImitation(BaseCallback):
     def _on_rollout_start(self) -> None:
         # After the update with the last rollout, so that PPO's ratios stay those of its rollout.
         needless, self._had_good_one = self._had_good_one, False
-        batches = min(BATCHES, self._budget // BATCH_SIZE)
+        batches = min(BATCHES, self.episodes.budget // BATCH_SIZE)
         if needless or not self._learns or not batches:
             return
-        self._budget -= batches * BATCH_SIZE
+        self.episodes.budget -= batches * BATCH_SIZE
         self._model.policy.set_training_mode(True)
         # In the present units of the rewards, which are those of the values.
         returns = self.episodes.returns(self._normalized, self._unit, self._model.gamma)

@@ -30,10 +30,10 @@ def resume_hint(flags: Any, interrupt: KeyboardInterrupt) -> str:
     """
     if not hasattr(flags, "resume"):
         return ""
-    if not interrupt.args:
+    if not interrupt.args and not flags.resume:
         return f" before this run had saved anything. Start it again with\n  {_python(sys.argv)}"
     words = [word for word in sys.argv if word != "--resume"]
-    folder = ["--out", *interrupt.args] if flags.out is None else []
+    folder = ["--out", *interrupt.args] if flags.out is None and interrupt.args else []
     command = _python([*words, *folder, "--resume"])
     return f"; what was done is saved. Continue with\n  {command}"
 

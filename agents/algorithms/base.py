@@ -114,13 +114,14 @@ def check_new_actions(action_space: Space, env_id: str) -> None:
     """Refuse actions that no new agent can learn in.
 
     Raises:
-        ValueError: a Box holds whole numbers, or has no finite bounds; discrete actions have rows.
+        ValueError: a Box holds whole numbers, or has no finite bounds, or several discrete actions
+            have more than one dimension.
     """
     several = isinstance(action_space, spaces.MultiDiscrete | spaces.MultiBinary)
     if several and len(action_space.shape or ()) > 1:
         raise ValueError(
-            f"{env_id} takes actions of shape {action_space.shape}, {action_space}, and SB3 those "
-            "of one row: flatten them with gymnasium.wrappers.TransformAction"
+            f"{env_id} takes discrete actions of shape {action_space.shape}, {action_space}, and "
+            "SB3 those of one dimension: flatten them with gymnasium.wrappers.TransformAction"
         )
     if not isinstance(action_space, spaces.Box):
         return

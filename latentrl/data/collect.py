@@ -87,7 +87,7 @@ def collect(
         WorkerError: a worker process died or did not answer.
     """
     _check_call(env, frames, path, policy, most, seed, n_envs)
-    path = Path(path)
+    path, seed = Path(path), int(seed)
     envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
     check_inside(envs)
     try:

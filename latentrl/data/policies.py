@@ -25,9 +25,12 @@ def checked_actions(actions: Any, space: spaces.Space[Any]) -> Array:
         actions: what the policy returned.
         space: batched action space of the environments.
 
+    Returns:
+        Actions ``(n_envs, *action_shape)`` of the type of ``space``.
+
     Raises:
-        ValueError: they are not one finite action for each environment, not whole numbers where
-            ``space`` has such, or those of no action of ``space``.
+        ValueError: they are not one finite action for each environment, or not in ``space``;
+            fractions may leave the bounds of a Box.
     """
     if isinstance(actions, tuple):
         raise ValueError(
@@ -41,13 +44,14 @@ def checked_actions(actions: Any, space: spaces.Space[Any]) -> Array:
             f"the policy must return {space.dtype} actions of shape {space.shape}, one for each "
             f"environment; it returned {array.dtype} of shape {array.shape}"
         )
-    array = array.astype(space.dtype, copy=False)
-    # The environment clips or refuses finite values beyond a Box, as it does for an agent.
-    possible = np.isfinite(array).all() if isinstance(space, spaces.Box) and not whole else None
-    if possible is None:
-        possible = space.contains(array)
+    given, array = array, array.astype(space.dtype, copy=False)
+    # The environment clips or refuses finite fractions beyond a Box, as it does for an agent. Whole
+    # numbers of another type may become others by the cast.
+    possible = (
+        (given == array).all() and space.contains(array) if whole else np.isfinite(array).all()
+    )
     if not possible:
-        raise ValueError(f"the policy returned actions that are not in {space}: {array.tolist()}")
+        raise ValueError(f"the policy returned actions that are not in {space}: {given.tolist()}")
     return array
 
 

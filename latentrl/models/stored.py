@@ -56,6 +56,7 @@ def frames_of(model: Autoencoder, source: Frames | Array | str | Path) -> Frames
     Raises:
         TypeError: ``model`` is no model.
         ValueError: the frames are not of the model's observation space, or cropped otherwise.
+        Exception: those of ``as_frames``.
     """
     if not isinstance(model, Autoencoder):
         raise TypeError(

@@ -53,7 +53,7 @@ class Bonus(ABC):
 
     @property
     def recurs(self) -> bool:
-        """Whether it counts something that returns in other episodes, as far as it can say."""
+        """Whether it has found that what it counts returns in other episodes; most do not look."""
         return False
 
     def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:  # noqa: B027

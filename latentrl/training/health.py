@@ -95,6 +95,10 @@ def health(
         step: gradient steps done, for losses with a schedule.
         corrupted: whether to corrupt the inputs as training does, with a fixed seed: the metrics
             are then those of the restoration.
+
+    Raises:
+        TypeError: the model has no decoder, or ``model`` is no model.
+        ValueError: the frames are not of the model's observation space.
     """
     frames = frames_of(model, frames)
     return _measure(model, frames, step, _corrupting(model) if corrupted else _clean)[0]

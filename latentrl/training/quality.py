@@ -87,7 +87,8 @@ def quality(model: Autoencoder, frames: Frames | Array, factors: Array | None = 
 
     Raises:
         TypeError: the model has no decoder.
-        ValueError: the observations are not images, or ``factors`` does not fit ``frames``.
+        ValueError: the observations are not images, the frames are of another space than the
+            model's, or ``factors`` does not fit ``frames``.
     """
     model.require_decoder()
     if not is_image(model.observation_space):

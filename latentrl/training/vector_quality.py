@@ -47,7 +47,7 @@ def vector_quality(model: Autoencoder, frames: Frames | Array) -> VectorQuality:
 
     Raises:
         TypeError: the model has no decoder.
-        ValueError: the observations are not vectors.
+        ValueError: the observations are not vectors, or of another space than the model's.
     """
     model.require_decoder()
     if len(model.observation_space.shape) != 1:

@@ -13,6 +13,11 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
+STDLIB, PACKAGE = Path(sysconfig.get_path("stdlib")), Path(__file__).resolve().parents[1]
+GYMNASIUM_ENVS = [
+    ["envs", group]
+    for group in ("box2d", "classic_control", "mujoco", "phys2d", "tabular", "toy_text")
+]
 FOUNDATIONS = ("cv2", "gymnasium", "numpy", "scipy", "torch")
 """Packages that environments are built on."""
 
@@ -36,8 +41,8 @@ def described(env: gym.Env[Any, Any]) -> dict[str, Any]:
 def raised(error: BaseException) -> str:
     """Return type, place and message of an exception in one line.
 
-    The place is the newest line outside Python's own modules and the packages that environments are
-    built on, which only raise what that line caused.
+    The place is the newest line outside Python's own modules, this package and the packages that
+    environments are built on, which only raise what that line caused.
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_foundation(Path(frame.filename))]
@@ -47,10 +52,13 @@ def raised(error: BaseException) -> str:
 
 
 def _is_foundation(file: Path) -> bool:
-    parts = file.parts
-    if "site-packages" in parts:
-        return parts[parts.index("site-packages") + 1] in FOUNDATIONS
-    return file.is_relative_to(sysconfig.get_path("stdlib")) or not file.is_absolute()
+    for folder in ("site-packages", "dist-packages"):
+        if folder in file.parts:
+            package, *inside = file.parts[file.parts.index(folder) + 1 :]
+            # Gymnasium's own environments are no foundation of theirs.
+            return package in FOUNDATIONS and inside[:2] not in GYMNASIUM_ENVS
+    frozen = str(file).startswith("<frozen")
+    return frozen or any(file.is_relative_to(root) for root in (STDLIB, PACKAGE))
 
 
 def _kind(value: Any) -> str:

@@ -70,7 +70,12 @@ class GymnasiumVecEnv(VecEnv):
         self._actions = actions if self._first_action is None else actions + self._first_action
 
     def step_wait(self) -> Any:
-        """Step, reset what ended, and put the terminal observations into the infos."""
+        """Step, reset what ended, and put the terminal observations into the infos.
+
+        Raises:
+            ValueError: a reward is not finite, or ``info["is_success"]`` is no number at the end of
+                an episode.
+        """
         observations, rewards, terminated, truncated, batched = self.envs.step(self._actions)
         self._steps += 1
         rewards = np.array(rewards, np.float32)
@@ -82,13 +87,13 @@ class GymnasiumVecEnv(VecEnv):
             if self.same_step:
                 # The infos are those of the resets, beside which the step's own are, and of vector
                 # wrappers, such as the return of the episode.
-                first, last = infos, self._unbatch(batched.get("final_info", {}))
+                of_reset, of_step = infos, self._unbatch(batched.get("final_info", {}))
             else:
-                observations, of_reset = self.envs.reset(options={"reset_mask": dones})
-                first, last = self._unbatch(of_reset), infos
+                observations, started = self.envs.reset(options={"reset_mask": dones})
+                of_reset, of_step = self._unbatch(started), infos
             for i in map(int, np.flatnonzero(dones)):
-                self.reset_infos[i] = {**first[i]}
-                infos[i] = {**infos[i], **last[i]}
+                self.reset_infos[i] = {**of_reset[i]}
+                infos[i] = {**infos[i], **of_step[i]}
                 infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
                 if i in finals:
                     infos[i]["terminal_observation"] = finals[i]
@@ -104,9 +109,9 @@ class GymnasiumVecEnv(VecEnv):
             return {int(i): infos["final_obs"][i] for i in final_indices(infos, dones)}
         return {i: _row(observations, i) for i in map(int, np.flatnonzero(dones))}
 
-    def _unbatch(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
+    def _unbatch(self, infos: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for key, values in infos.items():
+        for key, values in infos.items() if isinstance(infos, dict) else ():
             mask = infos.get(f"_{key}")
             if mask is None or key in ("final_obs", "final_info"):
                 continue

@@ -36,6 +36,7 @@ class IntrinsicRewards:
                 "gymnasium.wrappers.TransformAction before wrap"
             )
         self.bonus, self.num_envs = as_bonus(novelty), num_envs
+        self._given = novelty
         self.transitions: Transitions | None = None
         """The newest step, None before the first."""
         self._observations: Array = np.empty(0)
@@ -97,14 +98,14 @@ class IntrinsicRewards:
 
     def _check_user(self) -> None:
         """Warn where another wrapped environment has used the bonus since the step before."""
-        if self._used and _USERS.get(id(self.bonus)) is not self:
+        if self._used and _USERS.get(id(self._given), self) is not self:
             warnings.warn(
                 f"two wrapped environments use one {self.bonus.name}, which mixes their episodes: "
                 "make a new bonus for each, and evaluate in an environment without a bonus",
                 UserWarning,
                 stacklevel=5,
             )
-        _USERS[id(self.bonus)] = self
+        _USERS[id(self._given)] = self
         self._used = True
 
     def lost(self, done: Array, ended: Array) -> Array:

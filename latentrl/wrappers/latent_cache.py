@@ -33,7 +33,7 @@ class LatentCache:
         """Whether frames are looked up."""
         self._latents: dict[bytes, Array] = {}
         self._encoder: Encoder | None = None
-        self._version = 0
+        self._version: tuple[tuple[int, int], ...] = ()
         self._seen = self._found = 0
 
     def encode(self, encoder: Encoder, frames: Array) -> Array:
@@ -52,7 +52,7 @@ class LatentCache:
     def _follow(self, encoder: Any) -> None:
         """Drop the latents of another encoder, or of other weights."""
         # A tensor that another one replaces, as ``vector_to_parameters`` does, has another address.
-        version = sum(tensor._version + tensor.data_ptr() for tensor in _tensors(encoder))
+        version = tuple((tensor._version, tensor.data_ptr()) for tensor in _tensors(encoder))
         if encoder is not self._encoder or version != self._version:
             self._encoder, self._version = encoder, version
             self._latents.clear()

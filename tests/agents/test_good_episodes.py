@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents.good_episodes import GoodEpisodes, OpenEpisodes
+from agents.good_episodes import REPLAYS, GoodEpisodes, OpenEpisodes
 
 SPACES = spaces.Box(-np.inf, np.inf, (3,), np.float32), spaces.Discrete(5)
 
@@ -45,7 +45,7 @@ def test_the_newest_timesteps_stay(lengths):
     buffer, given = filled(*lengths)
     part, notes = buffer.part()
     assert len(buffer) == len(buffer.rows) == min(7, sum(lengths))
-    assert notes == {}
+    assert notes == {"budget": REPLAYS * len(buffer)}, "what is overwritten is not repeated"
     np.testing.assert_array_equal(rows(part), given[-7:])
 
 
@@ -53,7 +53,9 @@ def test_the_newest_timesteps_stay(lengths):
 def test_a_part_is_loaded(lengths):
     buffer, _ = filled(*lengths)
     other, _ = filled(2, seed=1)
-    other.load(buffer.part()[0])
+    buffer.budget //= 2
+    other.load(*buffer.part())
+    assert other.budget == buffer.budget
     assert rows(other.part()[0]).tolist() == rows(buffer.part()[0]).tolist()
 
 
@@ -86,7 +88,7 @@ def test_parts_that_do_not_fit(changes, message):
     buffer, _ = filled(3)
     tensors = {**buffer.part()[0], **changes}
     with pytest.raises(ValueError, match=message):
-        buffer.load({name: value for name, value in tensors.items() if value is not None})
+        buffer.load({name: value for name, value in tensors.items() if value is not None}, {})
 
 
 def test_open_episodes_beside_lists(rng):

@@ -65,10 +65,12 @@ def test_a_validation_that_is_better_is_a_success():
         checked([0, 1, 1, 0] * 60).warn([1.0, 0.0] * 8)
 
 
-@pytest.mark.parametrize(("size", "count"), [(4e-7, 1), (0.0, 0), (0.1, 0)])
+@pytest.mark.parametrize(("size", "count"), [(4e-7, 1), (0.0, 0), (1e-17, 0), (0.1, 0)])
 def test_returns_that_are_too_small_are_named_once(size, count, capsys):
     checked([size, 0.0] * 60)
-    assert capsys.readouterr().out.count(f"so far are at most {size:.1g}, too small") == count
+    assert (
+        capsys.readouterr().out.count(f"so far are at most {size:.1g} in size, too small") == count
+    )
 
 
 def test_short_episodes_count_no_more_than_long_ones():

@@ -14,12 +14,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 
 from agents.algorithms import ALGORITHMS
 from agents.checkpoint import read_agent
+from agents.good_episodes import REPLAYS
 from agents.parts import has_part, read_part
 from agents.runs import env_folder
 from agents.self_imitation import (
     BATCH_SIZE,
     BATCHES,
-    REPLAYS,
     VALUE_WEIGHT,
     WEIGHT,
     SelfImitation,
@@ -154,7 +154,7 @@ def ready(returns, action=1):
     for number in returns:  # each one an episode of its own
         observation = np.ones((1, 1), np.float32)
         imitation.episodes.add(observation, np.array([action]), np.array([number]), 0.0)
-    imitation._budget = 8 * BATCH_SIZE
+    imitation.episodes.budget = 8 * BATCH_SIZE
     return model, imitation
 
 
@@ -233,7 +233,7 @@ def steps_after(imitation, monkeypatch, rollouts):
 
 def test_each_timestep_is_replayed_a_limited_number_of_times(monkeypatch):
     _, imitation = ready([])
-    imitation._budget = 0
+    imitation.episodes.budget = 0
     ended(imitation, 0.0, 9)
     ended(imitation, 1.0, 200)
     assert len(imitation.episodes) == 200
@@ -247,7 +247,7 @@ def test_a_rollout_with_a_good_episode_needs_none(monkeypatch):
     ended(imitation, 0.0, 9)
     counts = []
     for number in (1.0, 0.0, 2.0, 0.0):
-        ended(imitation, number, 50)
+        ended(imitation, number, 200)
         counts += steps_after(imitation, monkeypatch, 1)
     assert counts == [0, BATCHES, 0, BATCHES]
 
@@ -317,6 +317,7 @@ def test_a_resumed_training_has_the_episodes_of_before(encoder, capsys):
     assert before
     train(TrainConfig("PixelReach-v0", timesteps=1024, novelty="rnd", resume=True))
     assert kept(run)[: len(before)] == before
+    assert read_part(run / "last", read_agent(run / "last")[2], "good_episodes")[1]["budget"] > 0
     assert len(kept(run)) > len(before)
 
 

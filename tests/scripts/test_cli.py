@@ -197,6 +197,14 @@ def test_a_run_that_saved_nothing_is_started_again(monkeypatch):
     )
 
 
+def test_an_interrupted_resume_is_repeated(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["scripts/train_agent.py", "--resume"])
+    flags = WithResume()
+    flags.resume = True
+    hint = resume_hint(flags, KeyboardInterrupt())
+    assert hint.endswith("Continue with\n  python scripts/train_agent.py --resume")
+
+
 def test_the_hint_names_the_folder_of_the_run_unless_the_flags_do(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["scripts/train_agent.py"])
     flags = WithResume()

@@ -107,7 +107,7 @@ def test_actions_that_an_algorithm_cannot_take(algo, space, message):
         ),
         (
             spaces.MultiDiscrete([[3, 3]]),
-            r"actions of shape \(1, 2\), MultiDiscrete.* of one row: flatten them",
+            r"actions of shape \(1, 2\), MultiDiscrete.* of one dimension: flatten them",
         ),
         (spaces.MultiBinary((2, 2)), r"actions of shape \(2, 2\), MultiBinary"),
     ],

@@ -360,6 +360,25 @@ def test_actions_of_a_policy_are_checked(actions: Any, message: str) -> None:
         checked_actions(actions, batch_space(DISCRETE, 2))
 
 
+@pytest.mark.parametrize(
+    ("actions", "space"),
+    [
+        (-1, spaces.Box(0, 255, (2,), np.uint8)),
+        (300, spaces.Box(-128, 127, (2,), np.int8)),
+        (256, spaces.MultiBinary(2)),
+    ],
+)
+def test_no_number_becomes_another_one(actions: int, space: Any) -> None:
+    batched = batch_space(space, 3)
+    with pytest.raises(ValueError, match=f"the policy returned actions .*{actions}"):
+        checked_actions(np.full(batched.shape, actions), batched)
+
+
+def test_numbers_of_numpy(tmp_path: Path) -> None:
+    numbers = {"seed": np.int64(3), "n_envs": np.int64(1)}
+    assert len(collect("CartPole-v1", np.int64(5), tmp_path, **numbers, **QUIET)) == 5
+
+
 def test_actions_may_be_lists_or_of_another_type() -> None:
     assert checked_actions([1, 2], batch_space(DISCRETE, 2)).tolist() == [1, 2]
     box = batch_space(spaces.Box(-1, 1, (2,), np.float32), 3)

@@ -194,18 +194,18 @@ def test_a_single_environment_agrees_with_a_row_of_a_vector():
 
 
 def test_of_a_dict_a_bonus_gets_the_encoded_key():
-    novelty = Recorder()
-    env = lrl.wrap(Clock(keyed=True), FakeEncoder(), key="image", novelty=novelty)
+    alone, several = Recorder(), Recorder()
+    env = lrl.wrap(Clock(keyed=True), FakeEncoder(), key="image", novelty=alone)
     vector = SyncVectorEnv([functools.partial(Clock, 0, keyed=True)] * 2, autoreset_mode=SAME_STEP)
-    venv = lrl.wrap(GymnasiumVecEnv(vector), FakeEncoder(), key="image", novelty=novelty)
+    venv = lrl.wrap(GymnasiumVecEnv(vector), FakeEncoder(), key="image", novelty=several)
     env.reset(seed=0)
     venv.reset()
     for _ in range(3):
         env.step(0)
         venv.step(np.zeros(2, int))
-    assert [batch[:, :2].tolist() for batch in novelty.scored] == [
-        [[0, t]] * n for t in (1, 2, 3) for n in (1, 2)
-    ]
+    for recorder, count in (alone, 1), (several, 2):
+        found = [batch[:, :2].tolist() for batch in recorder.scored]
+        assert found == [[[0, t]] * count for t in (1, 2, 3)]
 
 
 # Bonuses that learn.
@@ -298,12 +298,13 @@ def two_hosts(*bonuses):
     return hosts
 
 
-def test_environments_that_share_a_bonus_are_a_warning():
-    bonus = HashCounts(episodic=True)
+@pytest.mark.parametrize("make", [lambda: HashCounts(episodic=True), Recorder])
+def test_environments_that_share_a_bonus_are_a_warning(make):
+    bonus = make()
     first, second = two_hosts(bonus, bonus)
     for host in (first, first, second, second):  # one after the other, as a training after another
         host.step(np.zeros(1, int))
-    with pytest.warns(UserWarning, match="two wrapped environments use one HashCounts, which mix"):
+    with pytest.warns(UserWarning, match=r"two wrapped environments use one \w+, which mixes"):
         first.step(np.zeros(1, int))
 
 
