@@ -72,9 +72,9 @@ without it, which agents find the goal in time is a matter of luck: equal seeds 
 another machine. With it all agents do, in some episodes only if they sample. The two agents
 with it on KeyCorridor are from another machine than the three without. DoorKey-8x8-shifted was
 also trained for 430,000 timesteps, in which the learning rate decays more slowly: there the agent
-of seed 0, one of five, lost the rare reward for the bonus. `adaptive` is the default bonus; on MyWayHome it becomes
-`temporal_distance`. No bonus is needed there: one agent without it does as well and learns as
-fast, and one with `rnd` faster.
+of seed 0, one of five, lost the rare reward for the bonus. `adaptive` is the default bonus; on
+MyWayHome it becomes `temporal_distance`. No bonus is needed there: one agent without it does as
+well and learns as fast, and one with `rnd` faster.
 """
 
 
