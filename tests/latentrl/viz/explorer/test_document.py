@@ -250,7 +250,7 @@ def test_mistakes_are_refused(vector_page: Page, tmp_path: Path) -> None:
         explore(lrl.random((16, 16, 3)), images, file)
     with pytest.raises(ValueError, match=r"for models of images; .* \(5,\) float32"):
         explore(lrl.vae((5,), latent_dim=2), np.zeros((9, 5), np.float32), file)
-    with pytest.raises(ValueError, match=r"takes observations of \(16, 16, 3\) uint8, these frames"):
+    with pytest.raises(ValueError, match=r"takes observations of \(16, 16, 3\) uint8, these"):
         explore(vector_page.model, drawn(side=12), file)
     with pytest.raises(ValueError, match=r"the episode have shape \(12, 12, 3\)"):
         explore(vector_page.model, images, file, episode=Episode(drawn(side=12)))
