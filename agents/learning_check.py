@@ -35,7 +35,7 @@ class LearningCheck(BaseCallback):
         self.episodes = 0
         """Episodes that have ended."""
         self._steps = 0
-        self._largest, self._told = 0.0, False
+        self._largest, self._has_named = 0.0, False
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
@@ -48,8 +48,8 @@ class LearningCheck(BaseCallback):
             if len(self.returns[i]) < wanted:
                 self.returns[i].append(float(infos[i]["episode"]["r"]))
                 self._largest = max(self._largest, abs(self.returns[i][-1]))
-        if not self._told and self.episodes >= FIRST and ROUNDING < self._largest < SMALL:
-            self._told = True
+        if not self._has_named and self.episodes >= FIRST and ROUNDING < self._largest < SMALL:
+            self._has_named = True
             tqdm.write(
                 f"the returns so far are at most {self._largest:.1g} in size, too small for the "
                 "normalisation of rewards: multiply the rewards, for example with "

@@ -98,7 +98,10 @@ class IntrinsicRewards:
 
     def _check_user(self) -> None:
         """Warn where another wrapped environment has used the bonus since the step before."""
-        if self._used and _USERS.get(id(self._given), self) is not self:
+        user = _USERS.get(id(self._given))
+        if user is self:
+            return
+        if self._used and user is not None:
             warnings.warn(
                 f"two wrapped environments use one {self.bonus.name}, which mixes their episodes: "
                 "make a new bonus for each, and evaluate in an environment without a bonus",
