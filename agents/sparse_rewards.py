@@ -109,5 +109,5 @@ def uninformative(ends: Sequence[End]) -> tuple[int, str]:
     )
     ((cost, equal),) = costs.most_common(1) or [("0", 0)]
     if equal > zeros:
-        return equal, f"reach their time limit at a cost of {cost} per timestep"
+        return equal, f"are truncated, or as long as any, at a cost of {cost} per timestep"
     return zeros, "have the return 0"

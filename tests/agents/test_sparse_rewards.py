@@ -25,7 +25,7 @@ NO_MORE = "; a new run with --novelty None has none"
 REMOVED = "so the novelty bonus adaptive (token_counts) is removed"
 
 
-COSTLY = "episodes reach their time limit at a cost of"
+COSTLY = "episodes are truncated, or as long as any, at a cost of"
 
 
 def judged(returns, timesteps=TIMESTEPS, before=0, truncated=False, lengths=None):
