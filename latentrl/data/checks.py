@@ -23,7 +23,10 @@ EXPECTED = (
 )
 IMAGE_DTYPES = (np.uint8, np.uint16)
 """Types of images whose range is that of the type."""
-WHOLE_NUMBERS = "images in 0..255: array.astype(np.uint8), vectors: array.astype(np.float32)"
+WHOLE_NUMBERS = (
+    "images in 0..255: array.astype(np.uint8), images in 0..65535: array.astype(np.uint16), "
+    "vectors: array.astype(np.float32)"
+)
 REMEDIES = {
     "uint8": "reshape images to (N, H, W, C), turn vectors into floats by array.astype(np.float32)",
     "b": "images: array.astype(np.uint8) * 255, vectors: array.astype(np.float32)",
@@ -31,7 +34,7 @@ REMEDIES = {
     "u": WHOLE_NUMBERS,
     "f": "one observation needs an axis in front, array[None]; one long series is cut into windows "
     "by as_frames(array, window=LENGTH), on the command line by --window LENGTH",
-    "O": "stack observations of one shape by np.stack(list(array))",
+    "O": "stack observations of one shape by np.stack(list(array)), turn text into numbers",
 }
 """Advice by dtype, or by kind of dtype."""
 
@@ -79,6 +82,11 @@ def space_of(source: HasShape, where: str, expected: spaces.Box | None = None) -
     if dtype.kind == "f" and len(shape) == 3:
         _check_range(source, where)  # in floats of 0..255, 1 would pass for white
         return spaces.Box(0, 1, shape, np.float32)
+    if not dtype.isnative:
+        raise ValueError(
+            f"{where} holds {dtype.name} of the other byte order, {dtype.str}: convert it by "
+            f"array.astype(np.{dtype.name})"
+        )
     remedy = REMEDIES.get(dtype.name, REMEDIES.get(dtype.kind, "convert them to numbers"))
     raise ValueError(f"{where} holds {dtype} of shape {source.shape}: {EXPECTED}; {remedy}")
 
@@ -122,6 +130,12 @@ def _to_unit_range(low: float, high: float) -> str:
     if not (high > low and math.isfinite(high - low)):
         return ""
     return f"scale them by (images - {low:g}) / {high - low:g}; ".replace("- -", "+ ")
+
+
+def check_validation(fraction: float) -> None:
+    """Raise ``ValueError`` unless the fraction to hold out for validation is between 0 and 1."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation is a fraction between 0 and 1, got {fraction}")
 
 
 def check_observations(

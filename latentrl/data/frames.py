@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from latentrl.data.checks import check_observations, refuse_masked, space_of
+from latentrl.data.checks import check_observations, check_validation, refuse_masked, space_of
 from latentrl.data.distinct import first_of_equals
 from latentrl.data.images import ImageFolder
 from latentrl.data.readers import Source, minari_id, open_source, read_known_factors
@@ -213,8 +213,7 @@ class Frames:
         Raises:
             ValueError: there are fewer than two observations, or the fraction is out of range.
         """
-        if not 0 < validation < 1:
-            raise ValueError(f"validation is a fraction between 0 and 1, got {validation}")
+        check_validation(validation)
         if len(self) < 2:
             raise ValueError(f"training and validation need at least 2 frames, got {len(self)}")
         # By episode: consecutive frames are nearly equal, and a random split would put one of such

@@ -16,7 +16,7 @@ from latentrl.data.frames import Frames, as_frames, check_learnable
 from latentrl.latents import detector_files
 from latentrl.latents.batched import batched
 from latentrl.latents.conformal import check_enough, conformal_threshold, needed_for
-from latentrl.latents.estimator import OutlierEstimator, as_vectors
+from latentrl.latents.estimator import OutlierEstimator, as_vectors, column_names
 from latentrl.latents.neighbours import References
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import Observations
@@ -59,6 +59,7 @@ class AnomalyDetector(OutlierEstimator):
     """Seed of the splits, of the sample and of the weights of a new model."""
     references: References | None = field(default=None, init=False, repr=False)
     """Normal observations that others are compared with; None until ``fit``."""
+    columns: list[str] | None = field(default=None, init=False, repr=False)
     trained: Autoencoder | None = field(default=None, init=False, repr=False)
     """The model that ``fit`` trained; None where a trained one was given."""
 
@@ -127,6 +128,7 @@ class AnomalyDetector(OutlierEstimator):
         model, training, validation = self._model_and_split(normal)
         limit = self.max_references
         self.references = References.fit(model, training, validation, limit, self.seed)
+        self.columns = column_names(observations)
         return self.calibrate(held_out)
 
     def _model_and_split(self, normal: Frames) -> tuple[Autoencoder, Frames, Frames]:
@@ -224,8 +226,10 @@ class AnomalyDetector(OutlierEstimator):
                 windows or has other values per step.
         """
         shape = self.require_model().observation_space.shape
-        rows = series[:, None] if np.ndim(series) == 1 else series
-        if len(shape) != 2 or rows.ndim != 2 or rows.shape[1] != shape[1] or len(rows) < shape[0]:
+        rows = np.asarray(series)
+        rows = rows[:, None] if rows.ndim == 1 else rows
+        sequences = len(shape) == 2 and not is_image(self.require_model().observation_space)
+        if not sequences or rows.ndim != 2 or rows.shape[1] != shape[1] or len(rows) < shape[0]:
             raise ValueError(
                 f"expected a series (N, D) of at least T steps for a model of sequences (T, D), "
                 f"got shape {np.shape(series)} for a model of {shape}"
@@ -265,14 +269,15 @@ class AnomalyDetector(OutlierEstimator):
             ValueError: the file is damaged, foreign or of another format.
         """
         model, references, notes = detector_files.read(path, device)
+        columns = notes.pop("columns")
         detector = cls(model, **notes)
-        detector.references = references
+        detector.references, detector.columns = references, columns
         return detector
 
     def _notes(self) -> dict[str, Any]:
         return {
             name: getattr(self, name)
-            for name in ("threshold", "false_alarm_rate", "max_references", "seed")
+            for name in ("threshold", "false_alarm_rate", "max_references", "seed", "columns")
         }
 
     def _map(self, batch: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from latentrl.training.checkpoint import load, save
 from latentrl.types import Array
 from latentrl.utils.io import read_tensors, write_tensors
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file."""
 DETECTOR = "detector.safetensors"
 NOTE = "latentrl_anomaly_detector"
@@ -36,7 +37,7 @@ def write(
     if references is not None:
         tensors = {name: torch.from_numpy(getattr(references, name)) for name in ARRAYS}
         tiny = references.tiny
-    note = {"format": FORMAT, "settings": settings, "tiny": tiny}
+    note = {"format": FORMAT, "model": _digest(model), "settings": settings, "tiny": tiny}
     write_tensors(folder / DETECTOR, tensors, {NOTE: note})
     return folder
 
@@ -57,6 +58,11 @@ def read(
     if not isinstance(note, dict) or note.get("format") != FORMAT:
         raise ValueError(f"{file} is not of format {FORMAT}: fit and save the detector again")
     model = load(path, device)
+    if note.get("model") != _digest(model):
+        raise ValueError(
+            f"{path} holds another model than its detector belongs to: fit the detector again, and "
+            "save it in a folder of its own"
+        )
     if not tensors:
         return model, None, _settings(file, note)
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -64,9 +70,18 @@ def read(
     return model, References(tiny=float(note["tiny"]), **arrays), _settings(file, note)
 
 
+def _digest(model: Autoencoder) -> str:
+    """Digest of weights and statistics: scores of another model have other thresholds."""
+    content = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        content.update(name.encode())
+        content.update(tensor.cpu().numpy().tobytes())
+    return content.hexdigest()
+
+
 def _settings(file: Path, note: dict[str, Any]) -> dict[str, Any]:
     settings = note.get("settings")
-    expected = {"threshold", "false_alarm_rate", "max_references", "seed"}
+    expected = {"threshold", "false_alarm_rate", "max_references", "seed", "columns"}
     if not isinstance(settings, dict) or set(settings) != expected:
         raise ValueError(f"{file} is damaged: expected the settings {', '.join(sorted(expected))}")
     return settings

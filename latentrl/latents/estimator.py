@@ -30,12 +30,20 @@ def as_vectors(source: Any) -> Observations:
     return observations.astype(np.float64) if whole else observations
 
 
+def column_names(source: Any) -> list[str] | None:
+    """Return the names of the columns of a data frame, None of all else."""
+    names = getattr(source, "columns", None)
+    return None if names is None else [str(name) for name in names]
+
+
 class OutlierEstimator:
     """The methods of scikit-learn's outlier detectors, by ``fit``, ``score`` and ``threshold``."""
 
     parameters: ClassVar[Sequence[str]]
     """Names of the attributes that ``get_params`` returns."""
     threshold: float | None
+    columns: list[str] | None
+    """Names of the columns of the data frame that ``fit`` was given; None of an array."""
 
     def fit(self: Self, observations: Any, y: Any = None) -> Self:
         """Fit the detector to normal observations and return it; ``y`` is ignored."""
@@ -61,8 +69,15 @@ class OutlierEstimator:
         """Negative ``score``, float64 ``(B,)``: high for normal observations, as in scikit-learn.
 
         Raises:
-            ValueError: shape, dtype or values do not belong to the observation space.
+            ValueError: shape, dtype or values do not belong to the observation space, or the
+                columns of a data frame are not those of ``fit``.
         """
+        names = column_names(observations)
+        if None not in (names, self.columns) and names != self.columns:
+            raise ValueError(
+                f"expected the columns of fit, {', '.join(self.columns or ())}, in this order, got "
+                f"{', '.join(names or ())}"
+            )
         return np.asarray(-self.score(as_observations(observations)))
 
     def decision_function(self, observations: Any) -> Array:

@@ -29,9 +29,10 @@ def sample(model: Autoencoder, count: int, temperature: float = 1.0, seed: int =
 
     Raises:
         TypeError: the model has no prior over its latents.
-        ValueError: ``count`` or ``temperature`` is not positive.
+        ValueError: ``count`` or ``temperature`` is not positive, or the model has not been fitted.
     """
     _check_variational(model)
+    model.check_fitted()
     if count < 1:
         raise ValueError(f"count is a number of samples, at least 1; got {count}")
     if not temperature > 0:

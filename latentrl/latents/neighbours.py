@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentrl.data.distinct import first_of_equals
-from latentrl.data.frames import Frames
+from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.arrays import map_chunks
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import batches
@@ -27,6 +30,11 @@ MAX_VALUES = 10_000_000
 """Most values of all references together, 40 MB."""
 ROWS = 256
 """Vectors whose distances from all references are computed at once."""
+LOOKED_AT = 1_000
+"""Most references that are searched for small groups."""
+GROUP, FAR, TWICE = 0.02, 6.0, math.log(2)
+"""Fraction of the references that a small group has at most, and how far its nearest references
+outside are at least: in standard deviations of the logarithm of this distance, and in itself."""
 TINY = 1e-3
 """Distance that is added to all, in units of the median distance between references."""
 LATENTS = 0.5
@@ -117,6 +125,9 @@ class References:
 
         Raises:
             ValueError: fewer than 3 observations differ.
+
+        Warns:
+            UserWarning: a few of them form a group of their own, far from all others.
         """
         limit = min(limit, MAX_VALUES // _width(model, held_out))
         held_out = _sample(held_out, max(1, limit // 2), seed)
@@ -141,6 +152,8 @@ class References:
         terms = [own, own - own[surrounding].mean(1)] + ([] if held[2] is None else [held[2]])
         low, centre, high = np.array([np.quantile(term, LEVELS) for term in terms]).T
         width = np.where(high > low, (high - low) / BETWEEN, 1.0)
+        # Without latents, which a small model cuts where the data have no gap.
+        _warn_of_groups(vectors[:, : inputs.shape[1]], own, high[0])
         return cls(vectors, scales, own, tiny, centre, width)
 
     def terms(self, inputs: Array, latents: Array, nll: Array | None) -> Array:
@@ -178,22 +191,47 @@ def nearest(vectors: Array, references: Array, itself: bool = False) -> tuple[Ar
         Mean distance of the ``NEAREST`` ones, float64 ``(B,)``, and positions of the
         ``SURROUNDING`` ones, int64 ``(B, SURROUNDING)``; of all where there are fewer.
     """
-    # float64: near vectors would cancel to noise in a^2 - 2ab + b^2, which is one matrix product.
-    rows = references.astype(np.float64)
-    squares = np.square(rows).sum(1)
-    found = min(SURROUNDING, len(rows) - itself)
+    found = min(SURROUNDING, len(references) - itself)
     means = np.empty(len(vectors))
     positions = np.empty((len(vectors), found), np.int64)
-    for start in range(0, len(vectors), ROWS):
-        block = vectors[start : start + ROWS].astype(np.float64)
-        squared = np.square(block).sum(1)[:, None] - 2 * block @ rows.T + squares
+    for start, squared in _squared_distances(vectors, references):
         if itself:
-            squared[np.arange(len(block)), start + np.arange(len(block))] = np.inf
+            squared[np.arange(len(squared)), start + np.arange(len(squared))] = np.inf
         at = np.argpartition(squared, found - 1, axis=1)[:, :found]
         distances = np.sqrt(np.maximum(np.take_along_axis(squared, at, 1), 0))
         means[start : start + ROWS] = np.sort(distances, axis=1)[:, :NEAREST].mean(1)
         positions[start : start + ROWS] = at
     return means, positions
+
+
+def _squared_distances(vectors: Array, references: Array) -> Iterator[tuple[int, Array]]:
+    """Yield blocks ``(rows, N)`` of squared distances with the position of their first row."""
+    # float64: near vectors would cancel to noise in a^2 - 2ab + b^2, which is one matrix product.
+    columns = references.astype(np.float64)
+    squares = np.square(columns).sum(1)
+    for start in range(0, len(vectors), ROWS):
+        block = vectors[start : start + ROWS].astype(np.float64)
+        yield start, np.square(block).sum(1)[:, None] - 2 * block @ columns.T + squares
+
+
+def _warn_of_groups(vectors: Array, own: Array, usual: float) -> None:
+    """Warn of references whose nearest ones are as near as usual, and those after them far."""
+    reach = math.ceil(GROUP * len(vectors))
+    if reach <= SURROUNDING:
+        return
+    some = evenly_spaced(len(vectors), LOOKED_AT)
+    blocks = _squared_distances(vectors[some], vectors)
+    beyond = [np.partition(squared, reach, axis=1)[:, reach] for _, squared in blocks]
+    outside = np.log(np.maximum(np.concatenate(beyond), np.finfo(float).tiny)) / 2
+    low, centre, high = np.quantile(outside, LEVELS)
+    far = outside - centre > max(FAR * (high - low) / BETWEEN, TWICE)
+    alone = far & (own[some] <= usual)
+    if alone.sum() >= NEAREST:
+        warnings.warn(
+            f"{alone.mean():.1%} of the normal observations form small groups far from all others, "
+            "and what is like them will count as normal: if they are anomalies, drop them",
+            stacklevel=4,
+        )
 
 
 def _width(model: Autoencoder, frames: Frames) -> int:

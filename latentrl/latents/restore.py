@@ -30,17 +30,23 @@ def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
             observations, or with ``B`` in front.
 
     Returns:
-        Observations of the same shape and dtype.
+        Observations of the same shape and dtype; of the model's where it takes floats and gets
+        whole numbers.
 
     Raises:
         TypeError: the model has no decoder, or the mask is not boolean.
-        ValueError: the mask has another shape, or holes in the region that the model crops.
+        ValueError: the model has not been fitted, the mask has another shape, or holes in the
+            region that the model crops.
     """
     observations, holes = np.asarray(observations), np.asarray(holes)
     if is_single(model, observations):
         filled: Array = inpaint(model, observations[None], holes)[0]
         return filled
+    model.check_fitted()
     model.check_observations(observations[:0])  # shape and dtype alone: missing values may be NaN
+    if model.observation_space.dtype.kind == "f" and observations.dtype.kind in "iub":
+        # Reconstructions between two whole numbers would be cut off.
+        observations = observations.astype(model.observation_space.dtype)
     holes = _check_holes(model, holes, len(observations))
     return np.concatenate(
         [_fill(model, observations[rows], holes[rows]) for rows in chunks(len(observations))]

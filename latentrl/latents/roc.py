@@ -21,11 +21,17 @@ def auroc(scores: Array, anomalous: Array) -> float:
         1 if all anomalies score highest, about 0.5 for random scores.
 
     Raises:
-        ValueError: the shapes differ, a score is NaN, or there are no anomalies or no normal
-            observations.
+        ValueError: the shapes differ, a label is neither 0 nor 1, a score is NaN, or there are no
+            anomalies or no normal observations.
     """
     scores = np.asarray(scores)
-    anomalous = np.asarray(anomalous, bool)
+    labels = np.asarray(anomalous)
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            "expected labels of 0 and 1 or bool as the second argument, after the scores, got "
+            f"{labels[~np.isin(labels, (0, 1))][0]!s}"
+        )
+    anomalous = labels.astype(bool)
     if scores.ndim != 1 or scores.shape != anomalous.shape:
         raise ValueError(
             f"expected one score and one label each, got shapes {scores.shape} and "

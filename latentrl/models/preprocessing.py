@@ -19,7 +19,10 @@ from latentrl.types import Array, describe_space
 if TYPE_CHECKING:
     from latentrl.models.stored import StoredSize
 
-MAX_CHANNELS = 12
+MAX_CHANNELS = 256
+"""Most channels of an image: bands of a spectrum, or colours of stacked frames."""
+MAX_FIRST = 12
+"""Most rows of an array that may be the channels of an image, (C, H, W), and not its height."""
 MIN_SIDE, MAX_SIDE = 8, 256
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -246,6 +249,6 @@ def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> 
 
 def _is_channels_first(shape: tuple[int, ...]) -> bool:
     """Whether ``shape`` is no ``(H, W, C)`` that a network takes, but is one as ``(C, H, W)``."""
-    if len(shape) != 3 or shape[0] > MAX_CHANNELS or min(shape[1:]) < MIN_SIDE:
+    if len(shape) != 3 or shape[0] > MAX_FIRST or min(shape[1:]) < MIN_SIDE:
         return False
-    return shape[0] < MIN_SIDE or shape[2] > MAX_CHANNELS
+    return shape[0] < MIN_SIDE or shape[2] > MAX_FIRST

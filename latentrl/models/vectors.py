@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -11,8 +13,12 @@ from latentrl.types import Array
 
 CONSTANT_SCALE, CONSTANT_LIMIT = 1e-3, 10.0
 """Scale of a constant value as a fraction of its magnitude, and its largest standard score."""
+MIDDLE, BLINDED = (0.005, 0.995), 0.1
+"""Quantiles between which nearly all values lie, and their distance in standard deviations below
+which a few others set the scale; it is 5.2 for a normal distribution."""
 LIMIT = 1e6
 """Largest standard score of any value: squares and sums of it are still finite in float32."""
+REMEDY = "drop such observations, or replace what stands for no reading"
 
 
 class Preprocessor(nn.Module):
@@ -78,6 +84,9 @@ class VectorPreprocessor(Preprocessor):
 
         Raises:
             ValueError: the variance of a value overflows.
+
+        Warns:
+            UserWarning: a few extreme numbers set the scale of a value.
         """
         rows = sample.reshape(-1, sample.shape[-1]).astype(np.float64)
         # Differences from the first row are exact, where sums of large values would be rounded.
@@ -85,6 +94,7 @@ class VectorPreprocessor(Preprocessor):
             differences = rows - rows[0]
             mean, std = rows[0] + differences.mean(0), differences.std(0)
         _check_finite(rows, std)
+        _warn_of_extremes(rows, std)
         precision = np.finfo(sample.dtype).eps if sample.dtype.kind == "f" else 0
         constant = std <= precision * np.abs(rows).max(0)
         others = np.median(std[~constant]) if not constant.all() else 1.0
@@ -112,8 +122,24 @@ class VectorPreprocessor(Preprocessor):
 def _check_finite(rows: Array, std: Array) -> None:
     if not np.isfinite(std).all():
         column = int(np.isfinite(std).argmin())
-        largest = rows[np.abs(rows[:, column]).argmax(), column]
-        raise ValueError(
-            f"value {column} of the observations has {largest:.3g} among others, and a variance "
-            "that is not finite: drop such observations, or replace what stands for no reading"
+        raise ValueError(f"{_extreme(rows, column)}, and a variance that is not finite: {REMEDY}")
+
+
+def _warn_of_extremes(rows: Array, std: Array) -> None:
+    low, high = np.quantile(rows, MIDDLE, axis=0, method="nearest")
+    # A value that is nearly always the same, such as a rare flag, has no other scale.
+    blinded = (high > low) & (high - low < BLINDED * std)
+    if blinded.any():
+        column = int(blinded.argmax())
+        warnings.warn(
+            f"{_extreme(rows, column)}, so that 99% of them differ by less than "
+            f"{BLINDED:g} standard deviations, and hardly count: {REMEDY}",
+            stacklevel=5,
         )
+
+
+def _extreme(rows: Array, column: int) -> str:
+    """Words that name the number of a column that is farthest from the others."""
+    values = rows[:, column]
+    farthest = values[np.abs(values - np.median(values)).argmax()]
+    return f"value {column} of the observations has {farthest:.3g} among others"

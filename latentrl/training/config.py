@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, get_args
 
+from latentrl.data.checks import check_validation
+
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "bfloat16", "float32"]
 SCHEDULES, PRECISIONS = get_args(Schedule), get_args(Precision)
@@ -55,6 +57,7 @@ class FitConfig:
         self._check_counts(*(pair for pair in given if getattr(self, pair[0]) is not None))
         if not self.learning_rate > 0:  # also refuses NaN
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        check_validation(self.validation)
         if self.gradient_clip is not None and not self.gradient_clip > 0:
             raise ValueError(f"gradient_clip must be positive or None, got {self.gradient_clip}")
         for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,19 +78,26 @@ def fit(
         The history; its ``validation`` are the frames that the model was not trained on.
 
     Raises:
-        TypeError: ``model`` is no model, or ``config`` no ``FitConfig``.
+        TypeError: ``model`` is no model, ``config`` no ``FitConfig``, or a callback none.
         ValueError: the frames are not of the model's observation space, are too few or all the
             same, or there is nothing to resume.
         FloatingPointError: the loss is no longer finite.
         KeyboardInterrupt: an interruption, once the state is saved.
 
     Warns:
-        UserWarning: the latents have collapsed: none varies with the observation.
+        UserWarning: the latents have collapsed: none varies with the observation; or a denoiser
+            restores observations worse than leaving the noise in them.
     """
     frames = frames_of(model, frames)
     check_learnable(frames, model.observation_space if is_image(model.observation_space) else None)
     if not isinstance(config, FitConfig | None):
         raise TypeError(f"config is a FitConfig, such as FitConfig(steps=300), got {config!r}")
+    for callback in callbacks:
+        if not callable(getattr(callback, "on_epoch_end", None)):
+            raise TypeError(
+                "a callback is an object with on_epoch_end(model, validation, row, health), got "
+                f"{callback!r}"
+            )
     if resume and path is None:
         raise ValueError("resume=True needs the path of the run to resume")
     folder = None if path is None else Path(path)
@@ -131,6 +139,7 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
     if model.config.training == "gradient" and config.steps != 0:
         trainer.train(resume, progress)
         _warn_of_collapse(model)
+        _warn_of_poor_restoration(trainer.progress.rows)
     elif model.config.training == "pca":
         fit_pca(model, trainer.training, config.seed)
         trainer.log_epoch()
@@ -159,5 +168,16 @@ def _warn_of_collapse(model: Autoencoder) -> None:
         warnings.warn(
             "the latents have collapsed: none varies with the observation; lower beta, or the "
             "likelihood's sigma, train longer, or check that the frames differ",
+            stacklevel=5,
+        )
+
+
+def _warn_of_poor_restoration(rows: Sequence[Mapping[str, float]]) -> None:
+    best = min(rows, key=lambda row: row["validation/loss"])
+    if best["psnr"] < best.get("input_psnr", -math.inf):
+        warnings.warn(
+            f"the restored observations are farther from the clean ones (PSNR {best['psnr']:.1f} "
+            f"dB) than the corrupted inputs are ({best['input_psnr']:.1f} dB): train longer, or "
+            "increase latent_dim; weak noise is better left in",
             stacklevel=5,
         )

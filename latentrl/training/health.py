@@ -36,6 +36,8 @@ class Health:
     """-log p(x | z) at the posterior mean, in nats per frame."""
     psnr: float
     """Peak signal-to-noise ratio of the reconstruction in dB, for a peak of 1."""
+    input_psnr: float | None
+    """That of the corrupted inputs; None where they are clean, or have holes."""
     ssim: float | None
     """Mean structural similarity of the reconstruction, at most 1; None without images."""
     kl: Array
@@ -127,7 +129,8 @@ def _measure(
     model: Autoencoder, frames: Frames, step: int, inputs_of: Inputs
 ) -> tuple[Health, LatentStatistics]:
     model.eval()
-    sums = torch.zeros(4, dtype=torch.float64)
+    sums = torch.zeros(5, dtype=torch.float64)
+    noisy = False
     of_inputs, of_clean = LatentStatistics(), LatentStatistics()
     done = 0
     for x in scaled_batches(model, frames):
@@ -136,15 +139,18 @@ def _measure(
         terms, batch = model.losses(x, inputs, mask, None, step, changed)
         done += len(x)
         loss = torch.stack(list(terms.values())).sum()
-        fidelity = _fidelity(model.likelihood.mean(batch.outputs), x)
+        noisy = inputs is not x and mask is None
+        noise = (inputs - x).square().mean()
+        fidelity = [noise, *_fidelity(model.likelihood.mean(batch.outputs), x)]
         sums += len(x) * torch.stack([loss, terms["reconstruction"], *fidelity]).double().cpu()
         of_inputs.add(batch.posterior)
         of_clean.add(batch.posterior if inputs is x else model.head(model.encoder(x)))
-    loss, reconstruction, squared_error, similarity = (sums / len(frames)).tolist()
+    loss, reconstruction, noise_power, squared_error, similarity = (sums / len(frames)).tolist()
     state = Health(
         loss=loss,
         reconstruction=reconstruction,
         psnr=psnr(squared_error),
+        input_psnr=psnr(noise_power) if noisy else None,
         ssim=similarity if len(model.preprocess.shape) == 3 else None,
         kl=of_inputs.kl().cpu().numpy(),
         variance=of_inputs.variance(),

@@ -210,7 +210,13 @@ class Trainer:
         row |= {"step": self.progress.step, "validation/loss": state.loss}
         row |= {"validation/reconstruction": state.reconstruction, "psnr": state.psnr}
         row |= {"kl": float(state.kl.sum()), "active_units": state.active_units}
-        row |= _known({"ssim": state.ssim, "train/beta_norm": self.model.beta_norm})
+        row |= _known(
+            {
+                "ssim": state.ssim,
+                "input_psnr": state.input_psnr,
+                "train/beta_norm": self.model.beta_norm,
+            }
+        )
         self._check_finite(row.values())
         return row
 

@@ -29,7 +29,7 @@ WRONG = [
         np.zeros((20, 5, 5), np.uint8),
         "images go through the network at 8 to 256 pixels a side, not 5x5",
     ),
-    (IMAGES, noise(20, 16, 16, 13), "images have 1 to 12 channels, got shape (16, 16, 13)"),
+    (IMAGES, noise(20, 16, 16, 257), "images have 1 to 256 channels, got shape (16, 16, 257)"),
     (IMAGES, noise(20, 3, 16, 16), "images of shape (3, 16, 16) look channels-first"),
     (IMAGES, noise(20, 64), "images.npy holds uint8 of shape (20, 64)"),
     (IMAGES, noise(20, 8, 8).astype(np.int64), "images in 0..255: array.astype(np.uint8)"),

@@ -78,7 +78,7 @@ EXPECTED = (
         ),
         (
             np.zeros((2, 16, 16, 3), int),
-            rf"int64 of shape \(2, 16, 16, 3\): {EXPECTED} .*: array.astype\(np.uint8\), vect",
+            rf"int64 of shape \(2, 16, 16, 3\): {EXPECTED} .*: array.astype\(np.uint8\), .* vect",
         ),
         (
             np.zeros((2, 16), np.uint32),
@@ -95,6 +95,10 @@ EXPECTED = (
         (
             np.array([{}, {}]),
             r"object of shape \(2,\): .*; stack observations .* by np.stack\(list\(array\)\)",
+        ),
+        (
+            np.zeros((2, 16, 16), np.dtype(np.uint16).newbyteorder()),
+            r"uint16 of the other byte order, >u2: convert it by array.astype\(np.uint16\)",
         ),
         (np.zeros((2, 8), complex), r"complex128 of shape \(2, 8\): .*; convert them to numbers"),
     ],

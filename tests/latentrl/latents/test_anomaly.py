@@ -168,6 +168,8 @@ def test_auroc_equals_scikit_learn(decimals: int) -> None:
 
 def test_auroc_needs_both_kinds_and_one_label_per_score() -> None:
     assert lrl.auroc([1, 2, 3], [0, 0, 1]) == 1
+    with pytest.raises(ValueError, match=r"of 0 and 1 or bool as the second .*, after .* got 2"):
+        lrl.auroc([0, 0, 1, 1], [0, 1, 2, 3])
     with pytest.raises(
         ValueError, match="needs both kinds, got 0 anomalies and 3 normal observations"
     ):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from gymnasium import spaces
@@ -169,14 +171,49 @@ def test_a_detector_without_references_is_saved_too(
     np.testing.assert_array_equal(loaded.is_anomaly(vectors), detector.is_anomaly(vectors))
 
 
+def test_a_detector_beside_another_model_is_refused(
+    detector: lrl.AnomalyDetector, vectors: Any, tmp_path: Any
+) -> None:
+    lrl.save(lrl.load(detector.save(tmp_path)), tmp_path)
+    assert lrl.AnomalyDetector.load(tmp_path).threshold == detector.threshold
+    lrl.fit(lrl.pca((8,), 3), vectors + 1, path=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="another model than its detector belongs to: fit the"):
+        lrl.AnomalyDetector.load(tmp_path)
+
+
+def test_columns_in_another_order_are_refused(
+    linear: lrl.Autoencoder, vectors: Any, tmp_path: Any
+) -> None:
+    table = pd.DataFrame(vectors, columns=list("abcdefgh"))
+    detector = lrl.AnomalyDetector(linear, false_alarm_rate=0.05).fit(table)
+    loaded = lrl.AnomalyDetector.load(detector.save(tmp_path))
+    for each in (detector, loaded):
+        np.testing.assert_array_equal(each.predict(table), detector.predict(vectors))
+        with pytest.raises(ValueError, match=r"the columns of fit, a, b, c, d, .* got h, g"):
+            each.predict(table[list("hgfedcba")])
+
+
+@pytest.mark.parametrize(
+    ("scale", "warned"), [(0.1, True), (1.0, False)], ids=["a group", "scattered"]
+)
+def test_small_groups_among_normal_observations_are_a_warning(scale: float, warned: bool) -> None:
+    rng = np.random.default_rng(0)
+    group = 6 * (scale < 1) + scale * rng.normal(size=(20, 8))
+    rows = np.concatenate([rng.normal(size=(1_500, 8)), group]).astype(np.float32)
+    config = lrl.FitConfig(steps=5)
+    message = "of the normal observations form small groups far from all others, and what is"
+    with pytest.warns(match=message) if warned else contextlib.nullcontext():
+        lrl.AnomalyDetector(config=config).fit(rows)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"vectors": torch.full((5, 11), torch.nan)}, "damaged: expected finite arrays vectors"),
         ({"own": torch.zeros(2)}, "damaged: its arrays do not fit one another"),
         ({"width": None}, "damaged: expected finite arrays"),
-        ({"format": 9}, "is not of format 1: fit and save the detector again"),
-        ({"settings": {"threshold": 1}}, "damaged: expected the settings false_alarm_rate, max"),
+        ({"format": 9}, "is not of format 2: fit and save the detector again"),
+        ({"settings": {"threshold": 1}}, "damaged: expected the settings columns, false_alarm"),
         ({"tiny": -1.0}, "damaged: expected finite arrays"),
     ],
 )

@@ -22,6 +22,7 @@ def exact(model: lrl.Autoencoder) -> lrl.Autoencoder:
         layer.weight.data.zero_()
         layer.weight.data[: layer.in_features, : layer.out_features].fill_diagonal_(1)
         layer.bias.data.zero_()
+    model.latent_quantiles.fill_(1)
     return model
 
 
@@ -262,5 +263,8 @@ def test_arithmetic_checks_the_direction(identity: lrl.Autoencoder) -> None:
 def test_sequences_are_generated() -> None:
     space = spaces.Box(-np.inf, np.inf, (7, 2), np.float32)
     model = lrl.vae(space, 3, backbone={"name": "recurrent", "hidden": 8})
+    with pytest.raises(ValueError, match="this model has not been fitted: fit it, or load one"):
+        lrl.sample(model, 4)
+    model.latent_quantiles.fill_(1)
     assert lrl.sample(model, 4).shape == (4, 7, 2)
     assert lrl.manifold(model, 3, (0, 1)).shape == (3, 3, 7, 2)

@@ -36,6 +36,12 @@ def middle(height: int, width: int, side: int) -> Any:
     return hole
 
 
+def as_fitted(model: lrl.Autoencoder) -> lrl.Autoencoder:
+    """Let a model with fresh weights pass for one that was trained."""
+    model.latent_quantiles.fill_(1)
+    return model
+
+
 def test_inpainting_of_structure_is_better_than_mean_colour_and_opencv() -> None:
     torch.manual_seed(0)
     model = lrl.inpainting_ae((16, 16), 8, backbone=MLP)
@@ -83,7 +89,7 @@ def test_one_observation_and_one_mask_for_all(fitted: lrl.Autoencoder, images: A
 @pytest.mark.parametrize("size", [(16, 16), (64, 64)])
 def test_reconstructions_are_resized_to_the_observation(shape: Any, size: Any) -> None:
     preprocessing = lrl.Preprocessing(crop=(8, 0, 0, 4), size=size)
-    model = lrl.ae(shape, 4, backbone={"name": "mlp", "hidden": (8,)}, preprocessing=preprocessing)
+    model = as_fitted(lrl.ae(shape, 4, backbone=MLP, preprocessing=preprocessing))
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     hole = np.zeros((40, 36), bool)
     hole[10:20, 5:20] = True
@@ -100,7 +106,7 @@ def test_reconstructions_are_resized_to_the_observation(shape: Any, size: Any) -
 
 
 def test_greyscale_models_fill_with_grey() -> None:
-    model = lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(greyscale=True))
+    model = as_fitted(lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(greyscale=True)))
     image, hole = (
         np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8),
         middle(32, 32, 8),
@@ -111,7 +117,7 @@ def test_greyscale_models_fill_with_grey() -> None:
 
 def test_holes_of_images_are_encoded_as_the_lowest_value() -> None:
     space = spaces.Box(-1, 1, (16, 16, 1), np.float32)
-    model, hole = lrl.ae(space, 4, backbone=MLP), middle(16, 16, 4)
+    model, hole = as_fitted(lrl.ae(space, 4, backbone=MLP)), middle(16, 16, 4)
     image = np.random.default_rng(0).uniform(-1, 1, (16, 16, 1)).astype(np.float32)
     expected = model.reconstruct(np.where(hole[..., None], -1, image).astype(np.float32))
     np.testing.assert_allclose(lrl.inpaint(model, image, hole)[hole], expected[hole], atol=1e-6)
@@ -131,7 +137,7 @@ def test_missing_values_of_vectors_are_filled(vectors: Any) -> None:
 @pytest.mark.parametrize("batched", [False, True])
 def test_holes_of_sequences(batched: bool) -> None:
     space = spaces.Box(-np.inf, np.inf, (6, 2), np.float32)
-    model = lrl.ae(space, 3, backbone={"name": "recurrent", "hidden": 8})
+    model = as_fitted(lrl.ae(space, 3, backbone={"name": "recurrent", "hidden": 8}))
     rows = np.random.default_rng(0).standard_normal((4, 6, 2)).astype(np.float32)
     holes = np.zeros((6, 2), bool)
     holes[2:4, 1] = True
@@ -142,12 +148,21 @@ def test_holes_of_sequences(batched: bool) -> None:
 
 
 def test_integer_observations_stay_integers() -> None:
-    model = lrl.ae(spaces.Box(0, 9, (4,), np.int64), 2, backbone=MLP)
+    model = as_fitted(lrl.ae(spaces.Box(0, 9, (4,), np.int64), 2, backbone=MLP))
     model.preprocess.mean.fill_(2.6)
     rows = np.array([[1, 2, 3, 4]])
     filled = lrl.inpaint(model, rows, np.array([True, False, False, False]))
     assert filled.dtype == np.int64
     assert filled[0, 0] == model.reconstruct(np.array([[3, 2, 3, 4]]))[0, 0]
+
+
+def test_whole_numbers_are_filled_as_floats_are(vectors: Any) -> None:
+    rows = (10 * vectors).round().astype(np.float32)
+    model = lrl.pca((8,), 3)
+    lrl.fit(model, rows, progress=False)
+    holes = np.arange(8) == 5
+    filled = lrl.inpaint(model, rows.astype(np.int64), holes)
+    np.testing.assert_array_equal(filled, lrl.inpaint(model, rows, holes))
 
 
 def test_wrong_masks_are_refused(fitted: lrl.Autoencoder, images: Any) -> None:
@@ -162,14 +177,16 @@ def test_wrong_masks_are_refused(fitted: lrl.Autoencoder, images: Any) -> None:
         lrl.inpaint(fitted, images[:3], np.zeros((32, 32, 3), bool))
     with pytest.raises(ValueError, match=r"expected observations of shape \(B, 32, 32, 3\)"):
         lrl.inpaint(fitted, images[:3, :16], np.zeros((32, 32), bool))
-    model = lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(crop=(8, 0, 0, 0)))
+    model = as_fitted(lrl.ae((32, 32, 3), 4, preprocessing=lrl.Preprocessing(crop=(8, 0, 0, 0))))
     with pytest.raises(
         ValueError,
         match="some holes lie in the region that the model crops, where it reconstructs nothing",
     ):
         lrl.inpaint(model, images, middle(32, 32, 20))
+    with pytest.raises(ValueError, match="this model has not been fitted: fit it, or load one"):
+        lrl.inpaint(lrl.ae((8,), 3), np.zeros((1, 8), np.float32), np.zeros(8, bool))
     with pytest.raises(TypeError, match="'random' model has no decoder"):
-        lrl.inpaint(lrl.random((8,), 3), np.zeros((1, 8), np.float32), np.zeros(8, bool))
+        lrl.inpaint(as_fitted(lrl.random((8,), 3)), np.zeros((1, 8), np.float32), np.zeros(8, bool))
 
 
 MEANS = np.array([[-2.0, 0], [2, 3], [0, -9]])

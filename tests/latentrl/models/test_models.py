@@ -24,6 +24,9 @@ SEQUENCE = spaces.Box(-np.inf, np.inf, (12, 4), np.float32)
 KINDS = [as_space((17, 31, 3)), SEQUENCE, as_space((8,))]
 MODEL = pytest.mark.parametrize("name", list(MODELS))
 GRADIENT = [name for name in MODELS if make(name, (8,), latent_dim=2).config.training == "gradient"]
+TOO_SHORT = pytest.mark.filterwarnings(
+    "ignore:the (latents have collapsed|restored observations are farther)"
+)
 
 
 def by_shape(space: spaces.Box) -> str:
@@ -125,6 +128,7 @@ def test_a_copy_shares_no_weights(name: str, vectors: Any) -> None:
     assert not np.array_equal(copied.encode(vectors[:16]), latents)
 
 
+@TOO_SHORT
 @pytest.mark.parametrize("kind", ["vectors", "waves"])
 @MODEL
 def test_one_fit_trains_every_model(name: str, kind: str, request: pytest.FixtureRequest) -> None:
@@ -173,7 +177,7 @@ def fit_few(
     return model, lrl.fit(model, data, config, path=path, progress=False, **options)
 
 
-@pytest.mark.filterwarnings("ignore:the latents have collapsed")  # too short to learn
+@TOO_SHORT
 @pytest.mark.parametrize("step", [2, 5])
 @pytest.mark.parametrize("name", GRADIENT)
 def test_interrupted_and_resumed_is_uninterrupted(

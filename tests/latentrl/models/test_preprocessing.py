@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,25 @@ def test_noise_of_rounding_is_constant(dtype: Any) -> None:
     assert preprocess.constant.tolist() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("extreme", "warned"), [(-1e7, True), (50.0, False)], ids=["no reading", "an outlier"]
+)
+def test_a_number_that_hides_all_others_is_a_warning(extreme: float, warned: bool) -> None:
+    rows = np.random.default_rng(0).normal(size=(1_500, 3)).astype(np.float32)
+    rows[7, 2] = extreme
+    message = r"value 2 of the observations has -1e\+07 among others, so that 99% of them differ by"
+    with pytest.warns(match=message) if warned else contextlib.nullcontext():
+        make_preprocessor(spaces.Box(-np.inf, np.inf, (3,)), Preprocessing()).fit(rows)
+
+
+def test_a_rare_flag_is_no_extreme_number() -> None:
+    rows = np.zeros((1_000, 2), np.float32)
+    rows[:, 0] = np.arange(1_000)
+    for flagged in (1, 4, 6):
+        rows[:flagged, 1] = 1
+        make_preprocessor(spaces.Box(-np.inf, np.inf, (2,)), Preprocessing()).fit(rows)
+
+
 def test_vectors_that_are_all_constant_have_a_scale() -> None:
     _, preprocess = vectors_in(np.float32, np.zeros(5), np.zeros(5))
     assert preprocess.std.tolist() == [1e-3, 1e-3]
@@ -228,9 +248,9 @@ def test_channels_first_images_are_recognised(shape: tuple[int, ...]) -> None:
             make_preprocessor(box(*shape), Preprocessing(size=size))
 
 
-@pytest.mark.parametrize("shape", [(84, 84, 16), (5, 20, 3), (2, 2, 2), (64, 64, 64)])
+@pytest.mark.parametrize("shape", [(84, 84, 257), (5, 20, 3), (2, 2, 2), (64, 64, 300)])
 def test_other_shapes_do_not_look_channels_first(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"pixels a side|images have 1 to 12 channels"):
+    with pytest.raises(ValueError, match=r"pixels a side|images have 1 to 256 channels"):
         make_preprocessor(box(*shape), Preprocessing())
 
 
@@ -277,7 +297,7 @@ def test_config_is_checked(options: dict[str, Any], message: str) -> None:
         ),
         (box(300, 300, 3), {}, "8 to 256 pixels a side, not 300x300"),
         (box(3, 64, 64), {}, r"\(3, 64, 64\) look channels-first; latentrl takes \(H, W, C\)"),
-        (box(64, 64, 13), {}, r"images have 1 to 12 channels, got shape \(64, 64, 13\)"),
+        (box(64, 64, 257), {}, r"images have 1 to 256 channels, got shape \(64, 64, 257\)"),
         (
             box(64, 64, 1),
             {"greyscale": True},

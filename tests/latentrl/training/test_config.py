@@ -24,6 +24,7 @@ import latentrl as lrl
         ({"learning_rate": 0.0}, r"learning_rate must be positive, got 0\.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive, got nan"),
         ({"gradient_clip": 0.0}, r"gradient_clip must be positive or None, got 0\.0"),
+        ({"validation": 1.5}, r"validation is a fraction between 0 and 1, got 1\.5"),
         ({"schedule": "linear"}, "unknown schedule 'linear'; known: cosine, constant"),
         ({"precision": "bf16"}, "unknown precision 'bf16'; known: auto, bfloat16, float32"),
     ],

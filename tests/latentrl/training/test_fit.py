@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,15 @@ def test_a_constant_latent_raises_the_alarm(vectors: Any) -> None:
         run(model, vectors, config=settings(learning_rate=1e-9))
 
 
+@pytest.mark.parametrize(("std", "warned"), [(0.01, True), (2.0, False)])
+def test_a_denoiser_that_adds_more_than_it_removes(std: float, warned: bool, vectors: Any) -> None:
+    model = lrl.denoising_ae((8,), 3, std=std, backbone={"name": "linear"})
+    message = "restored observations are farther from the clean ones .* than the corrupted inputs"
+    with pytest.warns(match=message) if warned else contextlib.nullcontext():
+        history = run(model, vectors, config=settings(epochs=20, learning_rate=0.01))
+    assert history.epochs[-1]["input_psnr"] == pytest.approx(-20 * np.log10(std), abs=0.3)
+
+
 def test_the_scale_of_a_deterministic_latent_is_free(vectors: Any) -> None:
     torch.manual_seed(0)
     model = lrl.contractive_ae((8,), 3, weight=1e4, backbone=BACKBONE)
@@ -271,6 +281,8 @@ def test_arguments_in_another_order_are_refused(vectors: Any) -> None:
         lrl.fit(vectors, make_vae())
     with pytest.raises(TypeError, match=r"config is a FitConfig, such as .*, got \{'steps': 3\}"):
         lrl.fit(make_vae(), vectors, {"steps": 3})
+    with pytest.raises(TypeError, match=r"callback is an object with on_epoch_end.*got <built-in"):
+        lrl.fit(make_vae(), vectors, callbacks=[print])
 
 
 def test_other_observations_are_refused(images: Any, vectors: Any) -> None:

@@ -93,7 +93,7 @@ def test_r2_counts_all_dimensions_alike(model, images) -> None:
     assert r2(other, model, as_frames(images), []) == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:the latents")
+@pytest.mark.filterwarnings("ignore:the latents", "ignore:the restored observations")
 @pytest.mark.parametrize("name", ["fsq_ae", "denoising_ae", "dae_beta_vae", "inpainting_ae"])
 def test_other_models_are_trained_further(name, images) -> None:
     torch.manual_seed(0)
