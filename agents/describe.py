@@ -111,5 +111,5 @@ def _environment(config: TrainConfig, encoder: Autoencoder | None) -> Environmen
         discrete=defaults.has_discrete_variant and not continuous,
         render_size=pretrained.get("render_size") or rendered,
         key=config.key or pretrained.get("key"),
-        max_episode_steps=config.max_episode_steps,
+        max_episode_steps=config.max_episode_steps or pretrained.get("max_episode_steps"),
     )

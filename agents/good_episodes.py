@@ -17,7 +17,7 @@ SIZE = 10_000
 """Most timesteps that are kept."""
 LONGEST = 256
 """Most timesteps of one episode that are kept: the last ones."""
-REPLAYS = 16
+REPLAYS = 48
 """Times that each kept timestep is learned from, on average: more of them would fit the policy to
 the first lucky episodes."""
 

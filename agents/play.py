@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -129,14 +130,14 @@ def play(
     played = [_Played(len(range(i, episodes, n))) for i in range(n)]
     bar = progress_bar(episodes, 0, "", "", show=False) if bar is None else bar
     steps = itertools.count(1) if budget is None else range(1, 1 + max(1, budget // n))
-    observations = venv.reset()
-    for step in steps:
-        if not any(env.left for env in played):
-            break
-        observations, rewards, dones, infos = venv.step(act(observations))
-        bar.set_postfix_str(f"{step * n:,} timesteps", refresh=False)
-        for env, reward, done, info in zip(played, rewards, dones, infos, strict=True):
-            bar.update(env.add(float(reward), info if done else None, limit))
+    try:
+        _step_all(venv, act, played, bar, limit, steps)
+    except BaseException:
+        ended = [episode.total for env in played for episode in env.episodes]
+        if ended:
+            words = f"{len(ended)} of {episodes} episodes had ended, the short ones first"
+            tqdm.write(f"{words}, with a mean return of {np.mean(ended):.4g}", file=sys.stderr)
+        raise
     bar.update(sum(env.left for env in played))
     counted = _counted(played, episodes)
     return Evaluation(
@@ -146,6 +147,24 @@ def play(
         sum(episode.cut for episode in counted),
         _sum([episode.success for episode in counted if not episode.cut]),
     )
+
+
+def _step_all(
+    venv: VecEnv,
+    act: Act,
+    played: Sequence[_Played],
+    bar: tqdm[Any],
+    limit: int,
+    steps: Iterable[int],
+) -> None:
+    observations = venv.reset()
+    for step in steps:
+        if not any(env.left for env in played):
+            return
+        observations, rewards, dones, infos = venv.step(act(observations))
+        bar.set_postfix_str(f"{step * len(played):,} timesteps", refresh=False)
+        for env, reward, done, info in zip(played, rewards, dones, infos, strict=True):
+            bar.update(env.add(float(reward), info if done else None, limit))
 
 
 def actor(model: BaseAlgorithm, deterministic: bool) -> Act:

@@ -54,13 +54,14 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import check_stored, stored_preprocessing
 from latentrl.models.warm_start import can_warm_start, warm_start
+from latentrl.training.checkpoint import WEIGHTS
 from latentrl.training.invariance import CONFIG as INVARIANCE_CONFIG
 from latentrl.training.invariance import check_corruptible, invariant
 from latentrl.training.quality import Quality
 from latentrl.training.resume import has_progress
 from latentrl.training.vector_quality import VectorQuality
 from latentrl.utils.device import pick_device
-from latentrl.utils.io import write_json
+from latentrl.utils.io import read_json, write_json
 from latentrl.viz.tensorboard import TensorBoardCallback
 from latentrl.wrappers.gymnasium_vecenv import CLOSE_TIMEOUT
 
@@ -420,15 +421,26 @@ def _path_to_resume(config: PretrainConfig) -> Path:
 
 
 def newest_encoder(env_id: str) -> Path:
-    """Return the newest encoder pretrained for an environment.
+    """Return the newest encoder pretrained for an environment; an untrained one if there is none.
 
     Raises:
-        FileNotFoundError: there is none; the message has the command that makes one.
+        FileNotFoundError: there is neither; the message has the command that makes one.
     """
-    path = newest_run("vae", env_id, "model.safetensors")
+    path = newest_run("vae", env_id, WEIGHTS, accept=_is_trained)
+    path = path or newest_run("vae", env_id, WEIGHTS)
     if path is None:
+        begun = newest_run("vae", env_id, FLAGS_FILE)
+        flags = ["--env", env_id] if begun is None else ["--resume", "--out", str(begun)]
+        verb = "make one with" if begun is None else "continue the interrupted pretraining with"
         raise FileNotFoundError(
-            f"no pretrained encoder for {env_id} in {env_folder('vae', env_id)}; make one with\n"
-            f"  {shell_line([*python_script('pretrain_vae.py'), '--env', env_id])}"
+            f"no pretrained encoder for {env_id} in {env_folder('vae', env_id)}; {verb}\n"
+            f"  {shell_line([*python_script('pretrain_vae.py'), *flags])}"
         )
     return path
+
+
+def _is_trained(path: Path) -> bool:
+    """Whether the weights of the model in a folder were learned: no random ones, for comparison."""
+    file = path / "config.json"  # for people; a folder without it holds a model, too
+    saved = read_json(file).get("config", {}) if file.is_file() else {}
+    return bool(saved.get("training") != "none")

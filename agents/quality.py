@@ -29,6 +29,7 @@ from latentrl.share.card import (
     card_vector_quality,
 )
 from latentrl.training.choice import BETA, CHANNELS
+from latentrl.training.fit import COMPLETE
 from latentrl.training.quality import Quality, quality
 from latentrl.training.vector_quality import VectorQuality, vector_quality
 from latentrl.utils.io import read_json, write_bytes
@@ -67,7 +68,10 @@ def check_quality(
         save(model, path)
     space = model.observation_space
     vectors = len(space.shape) == 1
-    if model.decoder is None or not (vectors or is_image(space)):
+    if model.decoder is None:
+        return None
+    if not (vectors or is_image(space)):
+        tqdm.write("what the latents keep of sequences is not checked", file=sys.stderr)
         return None
     if len(history.validation) < LEAST_FRAMES:
         tqdm.write(
@@ -133,7 +137,7 @@ def describe_explained(measured: Quality | VectorQuality) -> str:
         kept = np.clip(measured.explained, 0, 1)
         return (
             f"explained variance: {kept.mean():.0%} in the mean over values, {kept.min():.0%} of "
-            f"value {kept.argmin()}, the least"
+            f"value {np.argmin(measured.explained)}, the least"
         )
     changing = "" if measured.changing is None else f", {measured.changing:.0%} of changing pixels"
     return f"explained variance: {measured.explained:.0%} of all pixels{changing}"
@@ -201,22 +205,25 @@ def _is_chosen(model: Autoencoder) -> bool:
 
 
 def warn_if_interrupted(encoder: Autoencoder) -> None:
-    """Warn of an encoder in whose folder the flags say ``invariant_to``, and which is not that yet.
+    """Warn of an encoder that is not trained to the end, or not yet invariant to what flags say.
 
     Warns:
-        UserWarning: the pretraining was interrupted after its first part.
+        UserWarning: the pretraining was interrupted.
     """
     folder = Path(encoder.source or "")
-    if not (folder / FLAGS_FILE).is_file() or card_invariance(encoder) is not None:
+    flags = read_json(folder / FLAGS_FILE) if (folder / FLAGS_FILE).is_file() else {}
+    wanted = flags.get("invariant_to")
+    if encoder.metadata.get(COMPLETE) is False:
+        lacks = "trained to the end, and what it keeps is not checked"
+    elif wanted is not None and card_invariance(encoder) is None:
+        lacks = f"invariant to {wanted}"
+    else:
         return
-    wanted = read_json(folder / FLAGS_FILE).get("invariant_to")
-    if wanted is not None:
-        command = shell_line([*python_script("pretrain_vae.py"), "--resume", "--out", str(folder)])
-        warnings.warn(
-            f"the encoder is not yet invariant to {wanted}: its pretraining was interrupted; "
-            f"{command} completes it",
-            stacklevel=3,
-        )
+    command = shell_line([*python_script("pretrain_vae.py"), "--resume", "--out", str(folder)])
+    remedy = f"{command} completes it" if flags else "fit it with resume=True"
+    warnings.warn(
+        f"the encoder is not yet {lacks}: its training was interrupted; {remedy}", stacklevel=3
+    )
 
 
 def describe_invariance(model: Autoencoder) -> list[str]:

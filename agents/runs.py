@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 RUNS = Path("runs")
@@ -51,7 +51,13 @@ def tensorboard_command(path: Path) -> list[str]:
     return ["tensorboard", "--logdir", str(RUNS if beside_others else path)]
 
 
-def newest_run(kind: str, env_id: str, marker: str, name: str = "*") -> Path | None:
+def newest_run(
+    kind: str,
+    env_id: str,
+    marker: str,
+    name: str = "*",
+    accept: Callable[[Path], bool] = lambda _: True,
+) -> Path | None:
     """Return the newest run that has a file ``marker``, None where there is none.
 
     Of runs with the same name, the one with the highest number is the newest: a copy of a folder
@@ -62,10 +68,13 @@ def newest_run(kind: str, env_id: str, marker: str, name: str = "*") -> Path | N
         env_id: environment of the runs.
         marker: path of a file inside the run's folder.
         name: glob pattern of the folder's name.
+        accept: whether to count the run in a folder.
     """
     newest: dict[str, tuple[int, Path]] = {}
     for file in env_folder(kind, env_id).glob(f"{name}/{marker}"):
         path = file.parents[marker.count("/")]
+        if not accept(path):
+            continue
         stem, number = _numbered(path.name)
         newest[stem] = max(newest.get(stem, (-1, path)), (number, path))
     paths = [path for _, path in newest.values()]

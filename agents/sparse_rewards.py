@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,8 @@ TIMESTEPS = 20_000
 """Least number of timesteps before the verdict."""
 LEAST = 8
 """Least number of episodes before the verdict."""
+SAME = 0.05
+"""Largest difference from the usual cost per timestep, as a fraction of it."""
 MOST = 0.5
 """Fraction of episodes that say nothing, up to which rewards are not sparse."""
 
@@ -96,18 +97,19 @@ def in_words(sparse: bool, imitates: bool) -> str:
 def uninformative(ends: Sequence[End]) -> tuple[int, str]:
     """Return how many episodes say nothing of their actions, and words that say why.
 
-    Their return is 0, or they reach their time limit at one and the same cost per timestep: a cost
-    until a goal that they do not reach. Some environments report a time limit as a termination, so
-    that episodes as long as the longest one count as truncated.
+    Their return is 0, or they reach their time limit at the usual cost per timestep: a cost of time
+    or of actions until a goal that they do not reach. Some environments report a time limit as a
+    termination, so that episodes as long as the longest one count as truncated.
     """
     zeros = sum(end.extrinsic_return == 0 for end in ends)
     longest = max((end.timesteps for end in ends), default=0)
-    costs = Counter(
-        f"{-end.extrinsic_return / end.timesteps:.4g}"  # as far as sums of float32 agree
+    costs = [
+        -end.extrinsic_return / end.timesteps
         for end in ends
         if end.extrinsic_return < 0 and (end.truncated or end.timesteps == longest)
-    )
-    ((cost, equal),) = costs.most_common(1) or [("0", 0)]
-    if equal > zeros:
-        return equal, f"are truncated, or as long as any, at a cost of {cost} per timestep"
+    ]
+    usual = float(np.median(costs)) if costs else 0.0
+    equal = sum(abs(cost - usual) <= SAME * usual for cost in costs)
+    if equal > max(zeros, MOST * len(ends)):
+        return equal, f"are truncated, or as long as any, at a cost of {usual:.3g} per timestep"
     return zeros, "have the return 0"

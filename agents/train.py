@@ -95,10 +95,11 @@ class _Plan:
         """Plan a new run, in a folder that no other run gets."""
         if config.out is not None:
             _check_no_run(config.out)
-        encoder = (
-            load(config.vae or newest_encoder(config.env), config.device) if config.latent else None
-        )
-        if encoder is not None:
+        encoder = None
+        if config.latent:
+            source = config.vae or newest_encoder(config.env)
+            config = dataclasses.replace(config, vae=source)
+            encoder = load(source, config.device)
             warn_if_poor(encoder)
             warn_if_interrupted(encoder)
         agent = describe_agent(config, encoder)
@@ -117,10 +118,10 @@ class _Plan:
     def resumed(cls, config: TrainConfig) -> _Plan:
         """Plan to continue an interrupted run."""
         path = _run_to_resume(config)
-        agent, _, _ = read_agent(path / "last")
+        agent, _, notes = read_agent(path / "last")
         flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
         check_trusted(agent, path, config.trust or config.env == agent.environment.id)
-        agent = _resumed_agent(agent, config, path)
+        agent = _resumed_agent(agent, config, path, int(notes["timesteps"]))
         encoder = load(path / agent.encoder, config.device) if agent.latent else None
         return cls(flags, agent, path, encoder)
 
@@ -355,8 +356,8 @@ def _run_to_resume(config: TrainConfig) -> Path:
     return path
 
 
-def _resumed_agent(agent: AgentConfig, config: TrainConfig, path: Path) -> AgentConfig:
-    """Return the saved agent, to be trained for the call's timesteps.
+def _resumed_agent(agent: AgentConfig, config: TrainConfig, path: Path, done: int) -> AgentConfig:
+    """Return the saved agent with ``done`` timesteps, to be trained for the call's timesteps.
 
     The saved hyperparameters hold even where the tuned defaults have changed since.
     """
@@ -364,6 +365,11 @@ def _resumed_agent(agent: AgentConfig, config: TrainConfig, path: Path) -> Agent
     given = override(saved, config.hyperparams, find_algorithm(agent.algo), agent.latent)
     check_same_settings(saved, given, f"the run in {path}", REMEDY)
     timesteps = config.timesteps or saved["timesteps"]
+    if timesteps < done:
+        raise ValueError(
+            f"the run in {path} has {done:,} timesteps already: --timesteps is their total, got "
+            f"{timesteps:,}"
+        )
     return dataclasses.replace(agent, hyperparameters={**saved, "timesteps": timesteps})
 
 

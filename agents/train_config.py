@@ -197,7 +197,6 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
     check_same_settings(known, given, f"the run in {path}", REMEDY, ignored=ignored)
     return dataclasses.replace(
         before,
-        vae=None,
         out=path,
         device=config.device,
         save_minutes=given["save_minutes"],

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,12 @@ class _Collection:
     def run(self, seed: int, bar: tqdm[Any]) -> None:
         """Write observations until there are enough."""
         observations, infos = self.envs.reset(seed=seed)
+        if "factors" in infos and not declared_factors(self.envs):
+            warnings.warn(
+                'info["factors"] is not stored: the environment\'s metadata["factors"] has to name '
+                "the numbers in it",
+                stacklevel=3,
+            )
         self.factors = self._read_factors(infos)
         resetting = np.zeros(self.envs.num_envs, bool)
         while self.done.room:

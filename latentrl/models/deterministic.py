@@ -92,6 +92,9 @@ def inpainting_ae(
 ) -> Autoencoder:
     """Autoencoder that fills a cut-out region (Pathak et al. 2016, arXiv:1604.07379).
 
+    The region of a vector is a run of neighbouring values. For values that are missing at random,
+    as in tables, train ``denoising_ae`` with the corruption ``masking``.
+
     Args:
         space: observation space or shape, as in ``ae``.
         latent_dim: size of the latent.

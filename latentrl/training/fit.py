@@ -24,6 +24,8 @@ from latentrl.training.trainer import Trainer
 from latentrl.types import Array
 from latentrl.utils.device import pick_device
 
+COMPLETE = "complete"
+"""Whether the training reached its end, in a model's metadata; older models have no word of it."""
 CONSTANT_VARIANCE = 1e-8
 """A deterministic latent that varies less is constant; unlike a posterior's its scale is free."""
 PREPROCESSING_SAMPLE = 50_000
@@ -127,8 +129,10 @@ def _fit(
         # An interruption of this stage leaves nothing of the next one to resume.
         resume = resume and path is not None and (path / RESUME_FILE).exists()
     model.metadata.update(frames=len(frames), fingerprint=frames.fingerprint, data=frames.metadata)
+    model.metadata[COMPLETE] = False
     trainer = Trainer(model, training, validation, config, path, callbacks)
     _find_weights(trainer, resume, progress)
+    model.metadata[COMPLETE] = True
     if path is not None:
         save(model, path)
     return History(training, validation, trainer.progress.rows, trainer.progress.best_step)

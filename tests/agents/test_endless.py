@@ -51,6 +51,14 @@ def clocks(n):
     )
 
 
+def test_an_error_says_what_was_played_before(capsys):
+    actions = iter([np.zeros(2, int)] * 4)
+    with pytest.raises(StopIteration):
+        play(clocks(2), lambda _: next(actions), episodes=5)
+    words = "2 of 5 episodes had ended, the short ones first, with a mean return of "
+    assert words in capsys.readouterr().err
+
+
 def test_an_episode_without_an_end_is_cut_and_its_environment_plays_no_more():
     with pytest.warns(UserWarning, match=WARNING):
         result = play(clocks(3), lambda _: np.zeros(3, int), episodes=9, limit=12)
@@ -146,3 +154,7 @@ def test_the_limit_of_training_is_that_of_validation_and_evaluation(encoder):
 def test_the_limit_of_the_flags(encoder):
     flags = TrainConfig("PixelReach-v0", max_episode_steps=9)
     assert describe_agent(flags, encoder).environment.max_episode_steps == 9
+    encoder.metadata["data"] = {"environment": {"max_episode_steps": 7}}
+    assert describe_agent(flags, encoder).environment.max_episode_steps == 9
+    flags = TrainConfig("PixelReach-v0")
+    assert describe_agent(flags, encoder).environment.max_episode_steps == 7

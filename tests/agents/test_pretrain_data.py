@@ -16,6 +16,8 @@ from agents.pretrain import pretrain
 from agents.pretrain_config import PretrainConfig, read_data, reading_flags, run_name
 from agents.quality import describe_invariance, warn_if_interrupted
 from latentrl.data.store import FrameWriter
+from latentrl.models.autoencoder import Autoencoder
+from tests.latentrl.training.helpers import InterruptAt
 
 SPACE = spaces.Box(0, 255, (16, 16, 3), np.uint8)
 
@@ -104,7 +106,26 @@ def test_a_finished_encoder_can_become_invariant(tmp_path: Path, short: None) ->
     assert saved.metadata["invariance"]["corruptions"] == [{"name": "hue_shift"}]
     # As if it had been interrupted in between.
     lrl.save(plain, tmp_path / "run")
-    with pytest.warns(UserWarning, match="not yet invariant to hue_shift: its pretraining was"):
+    with pytest.warns(UserWarning, match="not yet invariant to hue_shift: its training was"):
+        warn_if_interrupted(lrl.load(tmp_path / "run", "cpu"))
+
+
+def test_an_encoder_of_an_interrupted_training_is_a_warning(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype(np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    network = {"latent_dim": 3, "option": ("backbone={name: linear}",), "steps": 20}
+    config = PretrainConfig(data=tmp_path / "images.npy", out=tmp_path / "run", **network)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt = InterruptAt(12)
+        patch.setattr(Autoencoder, "losses", lambda *arguments: interrupt(*arguments))
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config)
+    message = r"not yet trained to the end, and .* not checked: .*--resume --out .*run completes it"
+    with pytest.warns(UserWarning, match=message):
+        warn_if_interrupted(lrl.load(tmp_path / "run", "cpu"))
+    pretrain(dataclasses.replace(config, resume=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         warn_if_interrupted(lrl.load(tmp_path / "run", "cpu"))
 
 

@@ -85,6 +85,7 @@ def test_what_cannot_be_checked_has_no_metrics(tmp_path, vectors, capsys):
     sequences = lrl.pca(series.space, 3)
     history = lrl.fit(sequences, series, progress=False)
     assert check_quality(sequences, history, tmp_path) is None
+    assert "what the latents keep of sequences is not checked" in capsys.readouterr().err
     few = lrl.pca((32, 32, 3), 2)
     history = lrl.fit(few, ball_frames(80).frames.subset(np.arange(43, 57)), progress=False)
     assert len(history.validation) < 10

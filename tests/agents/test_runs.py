@@ -14,6 +14,7 @@ import pytest
 import latentrl as lrl
 from agents.pretrain import newest_encoder
 from agents.runs import SCRIPTS, env_folder, locked, make_run, new_run, newest_run, python_script
+from latentrl.utils.io import write_json
 from tests.helpers import ROOT
 
 
@@ -126,6 +127,23 @@ def test_the_newest_encoder(encoder):
     for number in (1, 2):
         lrl.save(encoder, env_folder("vae", "X-v0") / f"pca-{number}")
     assert newest_encoder("X-v0").name == "pca-2"
+
+
+def test_a_random_encoder_is_the_newest_where_there_is_no_other(encoder):
+    lrl.save(lrl.random((8,), 2), env_folder("vae", "X-v0") / "random-1")
+    assert newest_encoder("X-v0").name == "random-1"
+    lrl.save(lrl.pca((8,), 2), env_folder("vae", "X-v0") / "pca-1")
+    lrl.save(lrl.random((8,), 2), env_folder("vae", "X-v0") / "random-2")
+    assert newest_encoder("X-v0").name == "pca-1"
+
+
+def test_a_pretraining_that_saved_nothing_yet_can_be_resumed():
+    write_json(env_folder("vae", "X-v0") / "beta_vae-1" / "pretraining.json", {})
+    message = (
+        r"continue the interrupted pretraining with\n.* --resume --out runs/vae/X-v0/beta_vae-1"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        newest_encoder("X-v0")
 
 
 def test_commands_run_from_any_folder(monkeypatch, tmp_path):

@@ -20,6 +20,7 @@ from agents.train_config import TrainConfig
 from envs import Environment
 from envs.pixel_reach import PixelReach
 from latentrl.novelty import BONUSES
+from latentrl.utils.io import read_json
 from tests.agents.small import CASES, REACH, action_space, small_config, tiny_train
 from tests.helpers import Clock
 
@@ -207,6 +208,13 @@ def test_a_run_with_a_bonus_is_not_resumed_as_one_without(encoder):
         assert again.path == first.path
     with pytest.raises(ValueError, match=r"has novelty_weight=None, the call has novelty_weight="):
         train(TrainConfig(env="PixelReach-v0", novelty="counts", novelty_weight=0.5, resume=True))
+
+
+def test_a_run_is_not_resumed_to_fewer_timesteps(encoder):
+    path = tiny_train(encoder, timesteps=128).path
+    with pytest.raises(ValueError, match=r"128 timesteps already: .* total, got 64"):
+        train(TrainConfig("PixelReach-v0", timesteps=64, resume=True))
+    assert read_json(path / "training.json")["vae"] == "runs/vae/PixelReach-v0/random-1"
 
 
 def test_hyperparameters_are_saved_and_compared_on_resume(encoder):
