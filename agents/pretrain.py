@@ -429,9 +429,9 @@ def newest_encoder(env_id: str) -> Path:
     path = newest_run("vae", env_id, WEIGHTS, accept=_is_trained)
     path = path or newest_run("vae", env_id, WEIGHTS)
     if path is None:
-        begun = newest_run("vae", env_id, FLAGS_FILE)
-        flags = ["--env", env_id] if begun is None else ["--resume", "--out", str(begun)]
-        verb = "make one with" if begun is None else "continue the interrupted pretraining with"
+        started = newest_run("vae", env_id, FLAGS_FILE)
+        flags = ["--env", env_id] if started is None else ["--resume", "--out", str(started)]
+        verb = "make one with" if started is None else "continue the interrupted pretraining with"
         raise FileNotFoundError(
             f"no pretrained encoder for {env_id} in {env_folder('vae', env_id)}; {verb}\n"
             f"  {shell_line([*python_script('pretrain_vae.py'), *flags])}"
