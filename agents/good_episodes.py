@@ -18,7 +18,7 @@ SIZE = 10_000
 LONGEST = 256
 """Most timesteps of one episode that are kept: the last ones."""
 REPLAYS = 48
-"""Times that each kept timestep is learned from, on average: more of them would fit the policy to
+"""Times that each kept timestep is learned from, on average: without a limit the policy may fit
 the first lucky episodes."""
 
 

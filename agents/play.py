@@ -133,10 +133,7 @@ def play(
     try:
         _step_all(venv, act, played, bar, limit, steps)
     except BaseException:
-        ended = [episode.total for env in played for episode in env.episodes]
-        if ended:
-            words = f"{len(ended)} of {episodes} episodes had ended, the short ones first"
-            tqdm.write(f"{words}, with a mean return of {np.mean(ended):.4g}", file=sys.stderr)
+        _say_what_ended(played, episodes)
         raise
     bar.update(sum(env.left for env in played))
     counted = _counted(played, episodes)
@@ -149,6 +146,13 @@ def play(
     )
 
 
+def _say_what_ended(played: Sequence[_Played], episodes: int) -> None:
+    ended = [episode.total for env in played for episode in env.episodes]
+    if ended:
+        words = f"{len(ended)} of {episodes} episodes had ended, the short ones first"
+        tqdm.write(f"{words}, with a mean return of {np.mean(ended):.4g}", file=sys.stderr)
+
+
 def _step_all(
     venv: VecEnv,
     act: Act,
@@ -157,6 +161,7 @@ def _step_all(
     limit: int,
     steps: Iterable[int],
 ) -> None:
+    """Step all environments until none has an episode left, or there are no more ``steps``."""
     observations = venv.reset()
     for step in steps:
         if not any(env.left for env in played):

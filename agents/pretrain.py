@@ -420,14 +420,19 @@ def _path_to_resume(config: PretrainConfig) -> Path:
     return path
 
 
+def find_encoder(env_id: str) -> Path | None:
+    """Return what ``newest_encoder`` returns, or None."""
+    trained = newest_run("vae", env_id, WEIGHTS, accept=_is_trained)
+    return trained or newest_run("vae", env_id, WEIGHTS)
+
+
 def newest_encoder(env_id: str) -> Path:
     """Return the newest encoder pretrained for an environment; an untrained one if there is none.
 
     Raises:
         FileNotFoundError: there is neither; the message has the command that makes one.
     """
-    path = newest_run("vae", env_id, WEIGHTS, accept=_is_trained)
-    path = path or newest_run("vae", env_id, WEIGHTS)
+    path = find_encoder(env_id)
     if path is None:
         started = newest_run("vae", env_id, FLAGS_FILE)
         flags = ["--env", env_id] if started is None else ["--resume", "--out", str(started)]
@@ -440,7 +445,7 @@ def newest_encoder(env_id: str) -> Path:
 
 
 def _is_trained(path: Path) -> bool:
-    """Whether the weights of the model in a folder were learned: no random ones, for comparison."""
-    file = path / "config.json"  # for people; a folder without it holds a model, too
-    saved = read_json(file).get("config", {}) if file.is_file() else {}
-    return bool(saved.get("training") != "none")
+    """Whether the weights of the model in a folder were learned, or its config cannot be read."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return bool(read_json(path / "config.json")["config"]["training"] != "none")
+    return True

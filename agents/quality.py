@@ -29,8 +29,8 @@ from latentrl.share.card import (
     card_vector_quality,
 )
 from latentrl.training.choice import BETA, CHANNELS
-from latentrl.training.fit import COMPLETE
 from latentrl.training.quality import Quality, quality
+from latentrl.training.trainer import COMPLETE
 from latentrl.training.vector_quality import VectorQuality, vector_quality
 from latentrl.utils.io import read_json, write_bytes
 from latentrl.viz.images import png
@@ -220,7 +220,7 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
     else:
         return
     command = shell_line([*python_script("pretrain_vae.py"), "--resume", "--out", str(folder)])
-    remedy = f"{command} completes it" if flags else "fit it with resume=True"
+    remedy = f"{command} completes it" if flags else "train it to the end"
     warnings.warn(
         f"the encoder is not yet {lacks}: its training was interrupted; {remedy}", stacklevel=3
     )

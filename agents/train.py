@@ -365,7 +365,8 @@ def _resumed_agent(agent: AgentConfig, config: TrainConfig, path: Path, done: in
     given = override(saved, config.hyperparams, find_algorithm(agent.algo), agent.latent)
     check_same_settings(saved, given, f"the run in {path}", REMEDY)
     timesteps = config.timesteps or saved["timesteps"]
-    if timesteps < done:
+    # Rollouts are whole: a finished run may have more timesteps than it was to have.
+    if timesteps < min(done, saved["timesteps"]):
         raise ValueError(
             f"the run in {path} has {done:,} timesteps already: --timesteps is their total, got "
             f"{timesteps:,}"

@@ -76,8 +76,8 @@ class TrainConfig:
         tyro.conf.arg(
             help=f"Novelty bonus, one of: {', '.join(BONUSES)}; {DEFAULT_NOVELTY} without a name. "
             f"{AUTO} is {DEFAULT_NOVELTY} on latents and without --shaping, and removes it unless "
-            "most of the first episodes have the return 0, or reach their time limit at one cost "
-            "per timestep; None is no bonus."
+            "most of the first episodes have the return 0, or reach their time limit at the usual "
+            "cost per timestep; None is no bonus."
         ),
     ] = AUTO
     novelty_weight: float | None = None

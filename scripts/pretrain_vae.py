@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.pretrain import PretrainConfig, Pretrained, newest_encoder, pretrain
+from agents.pretrain import PretrainConfig, Pretrained, find_encoder, pretrain
 from agents.pretrain_config import environment_of, kind, may_be_grey, reading_flags
 from agents.quality import describe_factors, describe_invariance, describe_quality
 from agents.runs import python_script, tensorboard_command
@@ -74,7 +74,7 @@ def _train_command(env: str, result: Pretrained) -> list[str]:
     words = [*python_script("train_agent.py"), "--latent"]
     if env != "CarRacing-v2":  # the default
         words += ["--env", env]
-    if newest_encoder(env) != result.path:
+    if find_encoder(env) != result.path:
         words += ["--vae", str(result.path)]
     if result.config.max_episode_steps:
         words += ["--max-episode-steps", str(result.config.max_episode_steps)]

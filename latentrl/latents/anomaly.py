@@ -60,6 +60,7 @@ class AnomalyDetector(OutlierEstimator):
     references: References | None = field(default=None, init=False, repr=False)
     """Normal observations that others are compared with; None until ``fit``."""
     columns: list[str] | None = field(default=None, init=False, repr=False)
+    """Names of the columns of the data frame that ``fit`` was given; None of an array."""
     trained: Autoencoder | None = field(default=None, init=False, repr=False)
     """The model that ``fit`` trained; None where a trained one was given."""
 
@@ -112,6 +113,9 @@ class AnomalyDetector(OutlierEstimator):
         Raises:
             ValueError: there are too few observations for the false-alarm rate or to learn from,
                 or they do not belong to the model's observation space.
+
+        Warns:
+            UserWarning: a few observations form a group of their own, far from all others.
         """
         needed = needed_for(self.false_alarm_rate)
         normal = as_frames(as_vectors(observations))

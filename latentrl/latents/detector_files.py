@@ -75,7 +75,9 @@ def _digest(model: Autoencoder) -> str:
     content = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         content.update(name.encode())
-        content.update(tensor.cpu().numpy().tobytes())
+        # ``load`` reads weights of half precision as float32.
+        number = tensor.float() if tensor.is_floating_point() else tensor
+        content.update(number.cpu().numpy().tobytes())
     return content.hexdigest()
 
 

@@ -31,9 +31,9 @@ def as_vectors(source: Any) -> Observations:
 
 
 def column_names(source: Any) -> list[str] | None:
-    """Return the names of the columns of a data frame, None of all else."""
-    names = getattr(source, "columns", None)
-    return None if names is None else [str(name) for name in names]
+    """Return the names of the columns of a data frame, None where not all of them are strings."""
+    names = list(getattr(source, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 class OutlierEstimator:
@@ -72,13 +72,16 @@ class OutlierEstimator:
             ValueError: shape, dtype or values do not belong to the observation space, or the
                 columns of a data frame are not those of ``fit``.
         """
-        names = column_names(observations)
-        if None not in (names, self.columns) and names != self.columns:
-            raise ValueError(
-                f"expected the columns of fit, {', '.join(self.columns or ())}, in this order, got "
-                f"{', '.join(names or ())}"
-            )
+        self._check_columns(column_names(observations))
         return np.asarray(-self.score(as_observations(observations)))
+
+    def _check_columns(self, names: list[str] | None) -> None:
+        expected = self.columns
+        if expected is not None and names is not None and names != expected:
+            raise ValueError(
+                f"expected the columns of fit, {', '.join(expected)}, in this order, got "
+                f"{', '.join(names)}"
+            )
 
     def decision_function(self, observations: Any) -> Array:
         """Return ``threshold - score``, float64 ``(B,)``: negative for anomalies.

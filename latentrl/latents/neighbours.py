@@ -228,8 +228,8 @@ def _warn_of_groups(vectors: Array, own: Array, usual: float) -> None:
     alone = far & (own[some] <= usual)
     if alone.sum() >= NEAREST:
         warnings.warn(
-            f"{alone.mean():.1%} of the normal observations form small groups far from all others, "
-            "and what is like them will count as normal: if they are anomalies, drop them",
+            "a few of the normal observations form small groups far from all others, and what is "
+            "like them will count as normal: if they are anomalies, drop them",
             stacklevel=4,
         )
 

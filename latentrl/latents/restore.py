@@ -30,8 +30,8 @@ def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
             observations, or with ``B`` in front.
 
     Returns:
-        Observations of the same shape and dtype; of the model's where it takes floats and gets
-        whole numbers.
+        Observations of the same shape and dtype; floats that hold them where the model takes
+        floats and gets whole numbers.
 
     Raises:
         TypeError: the model has no decoder, or the mask is not boolean.
@@ -44,9 +44,9 @@ def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
         return filled
     model.check_fitted()
     model.check_observations(observations[:0])  # shape and dtype alone: missing values may be NaN
-    if model.observation_space.dtype.kind == "f" and observations.dtype.kind in "iub":
+    if model.observation_space.dtype.kind == "f":
         # Reconstructions between two whole numbers would be cut off.
-        observations = observations.astype(model.observation_space.dtype)
+        observations = observations.astype(np.result_type(observations, np.float32))
     holes = _check_holes(model, holes, len(observations))
     return np.concatenate(
         [_fill(model, observations[rows], holes[rows]) for rows in chunks(len(observations))]

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import AutoencoderConfig, Spec
 from latentrl.models.preprocessing import Preprocessing, is_image
-from latentrl.types import as_space, space_to_json
+from latentrl.types import as_space, shorten, space_to_json
 from latentrl.utils.registry import Registry
 
 Space = spaces.Space[Any] | Sequence[int]
@@ -35,9 +35,9 @@ class ModelOptions(TypedDict, total=False):
     """Networks, for example ``{"name": "conv", "channels": (32, 64)}``; None chooses by shape."""
     preprocessing: Preprocessing
     """Crop, size and greyscale of images."""
-    losses: Sequence[Part]
+    losses: Part | Sequence[Part]
     """Further terms of the loss, after the model's own."""
-    corruptions: Sequence[Part]
+    corruptions: Part | Sequence[Part]
     """Further corruptions of training inputs, after the model's own."""
 
 
@@ -55,12 +55,16 @@ def build(
             corruptions come before those in ``options``, its backbone is a default.
 
     Raises:
+        TypeError: an option is of another type.
         ValueError: an option is unknown, or components do not fit one another.
     """
     check_options(model, options)
+    preprocessing = options.get("preprocessing")
+    if not isinstance(preprocessing, Preprocessing | None):
+        raise TypeError(f"preprocessing is a Preprocessing, got {shorten(preprocessing)}")
     given: dict[str, Any] = dict(options)
     for field in ("losses", "corruptions"):
-        given[field] = [as_spec(part) for part in (*own.pop(field, ()), *given.get(field, ()))]
+        given[field] = [*map(as_spec, own.pop(field, ())), *as_specs(given.get(field, ()))]
     for field in ("likelihood", "backbone"):
         if given.get(field) is not None:
             given[field] = as_spec(given[field])
@@ -75,8 +79,24 @@ def build(
 
 
 def as_spec(part: Part) -> Spec:
-    """Return the spec that ``part`` abbreviates."""
-    return {"name": part} if isinstance(part, str) else part
+    """Return the spec that ``part`` abbreviates.
+
+    Raises:
+        TypeError: it is neither a name nor a spec, but perhaps the object itself.
+    """
+    if isinstance(part, str):
+        return {"name": part}
+    if not isinstance(part, Mapping):
+        raise TypeError(
+            "expected the name of a part or a dict such as {'name': 'mlp'}, got "
+            f"{shorten(part)}: register your own parts, and give their names"
+        )
+    return part
+
+
+def as_specs(parts: Part | Sequence[Part]) -> list[Spec]:
+    """Return the specs of one part or of several."""
+    return [as_spec(part) for part in ([parts] if isinstance(parts, str | Mapping) else parts)]
 
 
 def check_options(model: str, options: Mapping[str, Any]) -> None:

@@ -54,7 +54,7 @@ class AutoencoderConfig:
         """Raise ``ValueError`` for a value that is invalid for every observation shape."""
         if self.training not in TRAINING:
             raise ValueError(f"unknown training {self.training!r}; known: {', '.join(TRAINING)}")
-        if not isinstance(self.latent_dim, Integral):
+        if not isinstance(self.latent_dim, Integral) or isinstance(self.latent_dim, bool):
             raise TypeError(f"latent_dim is a whole number, got {self.latent_dim!r}")
         if self.latent_dim < 1:
             raise ValueError(f"latent_dim is a number of values, at least 1; got {self.latent_dim}")

@@ -15,7 +15,7 @@ from latentrl.models.builder import (
     ModelOptions,
     Part,
     Space,
-    as_spec,
+    as_specs,
     build,
 )
 from latentrl.models.config import Spec
@@ -74,8 +74,7 @@ def _corruptions(corruption: Part | Sequence[Part], parameters: Mapping[str, Any
             f"{next(iter(parameters))!r} goes into the specs in corruption, not beside them"
         )
     else:
-        parts = [corruption] if isinstance(corruption, Mapping) else corruption
-        specs = [as_spec(part) for part in parts]
+        specs = as_specs(corruption)
     for spec in specs:
         CORRUPTIONS.build(spec)  # raises before networks are built, and names the corruption
     return specs

@@ -248,7 +248,9 @@ def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> 
 
 
 def _is_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether ``shape`` is no ``(H, W, C)`` that a network takes, but is one as ``(C, H, W)``."""
-    if len(shape) != 3 or shape[0] > MAX_FIRST or min(shape[1:]) < MIN_SIDE:
+    """Whether ``shape`` has few rows for an ``(H, W, C)``, or a square behind the first axis."""
+    if len(shape) != 3 or min(shape[1:]) < MIN_SIDE:
         return False
-    return shape[0] < MIN_SIDE or shape[2] > MAX_FIRST
+    few = shape[0] < MIN_SIDE or shape[0] <= MAX_FIRST < shape[2]
+    square = shape[0] != shape[1] == shape[2] > MAX_FIRST
+    return few or square

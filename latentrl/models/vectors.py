@@ -18,7 +18,7 @@ MIDDLE, BLINDED = (0.005, 0.995), 0.1
 which a few others set the scale; it is 5.2 for a normal distribution."""
 LIMIT = 1e6
 """Largest standard score of any value: squares and sums of it are still finite in float32."""
-REMEDY = "drop such observations, or replace what stands for no reading"
+REMEDY = "if it stands for no reading, replace it or drop such observations"
 
 
 class Preprocessor(nn.Module):
@@ -127,14 +127,16 @@ def _check_finite(rows: Array, std: Array) -> None:
 
 def _warn_of_extremes(rows: Array, std: Array) -> None:
     low, high = np.quantile(rows, MIDDLE, axis=0, method="nearest")
-    # A value that is nearly always the same, such as a rare flag, has no other scale.
-    blinded = (high > low) & (high - low < BLINDED * std)
+    # A value that is nearly always the same but for rounding, such as a rare flag, has no other
+    # scale.
+    rounding = np.finfo(np.float32).eps * np.abs(rows).max(0)
+    blinded = (high - low > rounding) & (high - low < BLINDED * std)
     if blinded.any():
         column = int(blinded.argmax())
         warnings.warn(
             f"{_extreme(rows, column)}, so that 99% of them differ by less than "
             f"{BLINDED:g} standard deviations, and hardly count: {REMEDY}",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +24,6 @@ from latentrl.training.trainer import Trainer
 from latentrl.types import Array
 from latentrl.utils.device import pick_device
 
-COMPLETE = "complete"
-"""Whether the training reached its end, in a model's metadata; older models have no word of it."""
 CONSTANT_VARIANCE = 1e-8
 """A deterministic latent that varies less is constant; unlike a posterior's its scale is free."""
 PREPROCESSING_SAMPLE = 50_000
@@ -80,7 +78,8 @@ def fit(
         The history; its ``validation`` are the frames that the model was not trained on.
 
     Raises:
-        TypeError: ``model`` is no model, ``config`` no ``FitConfig``, or a callback none.
+        TypeError: ``model`` is no model, ``config`` no ``FitConfig``, or a callback has no
+            ``on_epoch_end``.
         ValueError: the frames are not of the model's observation space, are too few or all the
             same, or there is nothing to resume.
         FloatingPointError: the loss is no longer finite.
@@ -94,6 +93,7 @@ def fit(
     check_learnable(frames, model.observation_space if is_image(model.observation_space) else None)
     if not isinstance(config, FitConfig | None):
         raise TypeError(f"config is a FitConfig, such as FitConfig(steps=300), got {config!r}")
+    callbacks = tuple(callbacks)
     for callback in callbacks:
         if not callable(getattr(callback, "on_epoch_end", None)):
             raise TypeError(
@@ -129,10 +129,8 @@ def _fit(
         # An interruption of this stage leaves nothing of the next one to resume.
         resume = resume and path is not None and (path / RESUME_FILE).exists()
     model.metadata.update(frames=len(frames), fingerprint=frames.fingerprint, data=frames.metadata)
-    model.metadata[COMPLETE] = False
     trainer = Trainer(model, training, validation, config, path, callbacks)
     _find_weights(trainer, resume, progress)
-    model.metadata[COMPLETE] = True
     if path is not None:
         save(model, path)
     return History(training, validation, trainer.progress.rows, trainer.progress.best_step)
@@ -143,7 +141,7 @@ def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:
     if model.config.training == "gradient" and config.steps != 0:
         trainer.train(resume, progress)
         _warn_of_collapse(model)
-        _warn_of_poor_restoration(trainer.progress.rows)
+        _warn_of_poor_restoration(trainer)
     elif model.config.training == "pca":
         fit_pca(model, trainer.training, config.seed)
         trainer.log_epoch()
@@ -176,8 +174,9 @@ def _warn_of_collapse(model: Autoencoder) -> None:
         )
 
 
-def _warn_of_poor_restoration(rows: Sequence[Mapping[str, float]]) -> None:
-    best = min(rows, key=lambda row: row["validation/loss"])
+def _warn_of_poor_restoration(trainer: Trainer) -> None:
+    progress = trainer.progress
+    best = next(row for row in progress.rows if row["step"] == progress.best_step)
     if best["psnr"] < best.get("input_psnr", -math.inf):
         warnings.warn(
             f"the restored observations are farther from the clean ones (PSNR {best['psnr']:.1f} "

@@ -37,7 +37,7 @@ class Health:
     psnr: float
     """Peak signal-to-noise ratio of the reconstruction in dB, for a peak of 1."""
     input_psnr: float | None
-    """That of the corrupted inputs; None where they are clean, or have holes."""
+    """PSNR of the corrupted inputs in dB; None where they are clean, or have holes."""
     ssim: float | None
     """Mean structural similarity of the reconstruction, at most 1; None without images."""
     kl: Array
@@ -130,7 +130,6 @@ def _measure(
 ) -> tuple[Health, LatentStatistics]:
     model.eval()
     sums = torch.zeros(5, dtype=torch.float64)
-    noisy = False
     of_inputs, of_clean = LatentStatistics(), LatentStatistics()
     done = 0
     for x in scaled_batches(model, frames):
@@ -139,8 +138,7 @@ def _measure(
         terms, batch = model.losses(x, inputs, mask, None, step, changed)
         done += len(x)
         loss = torch.stack(list(terms.values())).sum()
-        noisy = inputs is not x and mask is None
-        noise = (inputs - x).square().mean()
+        noise = (inputs - x).square().mean() if mask is None else x.new_zeros(())
         fidelity = [noise, *_fidelity(model.likelihood.mean(batch.outputs), x)]
         sums += len(x) * torch.stack([loss, terms["reconstruction"], *fidelity]).double().cpu()
         of_inputs.add(batch.posterior)
@@ -150,7 +148,7 @@ def _measure(
         loss=loss,
         reconstruction=reconstruction,
         psnr=psnr(squared_error),
-        input_psnr=psnr(noise_power) if noisy else None,
+        input_psnr=psnr(noise_power) if noise_power else None,
         ssim=similarity if len(model.preprocess.shape) == 3 else None,
         kl=of_inputs.kl().cpu().numpy(),
         variance=of_inputs.variance(),

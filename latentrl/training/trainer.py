@@ -27,6 +27,8 @@ from latentrl.types import Array
 from latentrl.utils.progress import progress_bar
 from latentrl.utils.signals import held_interrupts
 
+COMPLETE = "complete"
+"""Whether the training has reached its end, in a model's metadata; older models lack it."""
 LAST = "last"
 """Subfolder of the newest model, beside the best one."""
 FINITE_INTERVAL = 50
@@ -80,6 +82,7 @@ class Trainer:
             show: whether to show a progress bar.
         """
         self._prepare()
+        self.model.metadata[COMPLETE] = False
         if resume:
             self._restore()
         bar = progress_bar(self.total, self.progress.step, "training", "step", show)
@@ -89,6 +92,7 @@ class Trainer:
         except FloatingPointError:
             self.model.load_state_dict(self.best)
             raise
+        self.model.metadata[COMPLETE] = True
         self.model.load_state_dict(self.best)
 
     def _loop_or_save(self, bar: Any, raise_held: Callable[[], None]) -> None:
@@ -114,7 +118,7 @@ class Trainer:
         self.terms = torch.compile(self._terms) if self.config.compile else self._terms
 
     def _loop(self, bar: Any, raise_held: Callable[[], None]) -> None:
-        while self.progress.step < self.total and not self._out_of_patience():
+        while not self._is_over():
             for indices in self._until_validation():
                 raise_held()  # here, where the last step and the last validation are complete
                 self._step(indices)
@@ -238,14 +242,17 @@ class Trainer:
             if self.path is not None:
                 save(self.model, self.path)
 
-    def _out_of_patience(self) -> bool:
-        return self.config.patience is not None and self.progress.bad_epochs >= self.config.patience
+    def _is_over(self) -> bool:
+        patience = self.config.patience
+        impatient = patience is not None and self.progress.bad_epochs >= patience
+        return impatient or self.progress.step >= self.total
 
     def _save_progress(self) -> None:
         if self.path is not None:
             write_progress(
                 self.path, self.progress, self.model, self.optimizer, self.best, self.sums
             )
+            self.model.metadata[COMPLETE] = self._is_over()
             save(self.model, self.path / LAST)
 
     def _restore(self) -> None:

@@ -52,10 +52,10 @@ def clocks(n):
 
 
 def test_an_error_says_what_was_played_before(capsys):
-    actions = iter([np.zeros(2, int)] * 4)
+    actions = iter([np.zeros(2, int)] * 3)
     with pytest.raises(StopIteration):
         play(clocks(2), lambda _: next(actions), episodes=5)
-    words = "2 of 5 episodes had ended, the short ones first, with a mean return of "
+    words = "1 of 5 episodes had ended, the short ones first, with a mean return of 6\n"
     assert words in capsys.readouterr().err
 
 
@@ -151,10 +151,11 @@ def test_the_limit_of_training_is_that_of_validation_and_evaluation(encoder):
     assert max(longer.lengths) <= 20, "the environment's own limit"
 
 
-def test_the_limit_of_the_flags(encoder):
+def test_the_limit_of_the_flags(encoder, monkeypatch):
     flags = TrainConfig("PixelReach-v0", max_episode_steps=9)
     assert describe_agent(flags, encoder).environment.max_episode_steps == 9
-    encoder.metadata["data"] = {"environment": {"max_episode_steps": 7}}
+    pretrained = {"environment": {"max_episode_steps": 7}}
+    monkeypatch.setitem(encoder.metadata, "data", pretrained)
     assert describe_agent(flags, encoder).environment.max_episode_steps == 9
     flags = TrainConfig("PixelReach-v0")
     assert describe_agent(flags, encoder).environment.max_episode_steps == 7

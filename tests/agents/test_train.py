@@ -214,7 +214,15 @@ def test_a_run_is_not_resumed_to_fewer_timesteps(encoder):
     path = tiny_train(encoder, timesteps=128).path
     with pytest.raises(ValueError, match=r"128 timesteps already: .* total, got 64"):
         train(TrainConfig("PixelReach-v0", timesteps=64, resume=True))
+    with pytest.raises(ValueError, match="128 timesteps already"):
+        train(TrainConfig("PixelReach-v0", timesteps=100, resume=True))
     assert read_json(path / "training.json")["vae"] == "runs/vae/PixelReach-v0/random-1"
+
+
+def test_a_run_with_more_timesteps_than_it_was_to_have_is_resumed(encoder):
+    assert tiny_train(encoder, timesteps=100).timesteps == 128
+    assert train(TrainConfig("PixelReach-v0", resume=True)).timesteps == 128
+    assert train(TrainConfig("PixelReach-v0", timesteps=100, resume=True)).timesteps == 128
 
 
 def test_hyperparameters_are_saved_and_compared_on_resume(encoder):

@@ -23,7 +23,9 @@ from tests.scripts.running import (
 )
 
 # On so few frames the posterior may well collapse.
-pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(collapsed|agent may miss|farther from the clean)"
+)
 
 
 QUICK = ("beta_vae", "dae_beta_vae", "pca", "qlae")
@@ -38,6 +40,12 @@ def test_every_model_can_be_pretrained_and_learned_from(name, tmp_path):
     done = succeed(tmp_path, "pretrain_vae", *REACH, "--model", name, *short)
     assert f"{name} with 4 latents" in done.out
     succeed(tmp_path, "train_agent", *REACH, *small(), "--timesteps", 64, "--eval-episodes", 1)
+
+
+def test_an_encoder_in_another_folder_is_named_in_the_next_command(tmp_path):
+    short = ["--frames", "80", "--model", "pca", "--latent-dim", "4", "--out", tmp_path / "mine"]
+    done = succeed(tmp_path, "pretrain_vae", *REACH, *short)
+    assert f"train_agent.py --latent --env PixelReach-v0 --vae {tmp_path / 'mine'}" in done.out
 
 
 def write_npz(folder):

@@ -181,6 +181,20 @@ def test_a_detector_beside_another_model_is_refused(
         lrl.AnomalyDetector.load(tmp_path)
 
 
+def test_a_detector_of_half_precision_is_read(vectors: Any, tmp_path: Any) -> None:
+    model = lrl.ae((8,), 3)
+    lrl.fit(model, vectors, lrl.FitConfig(steps=3), progress=False)
+    for half in (model.half(), model.bfloat16()):
+        detector = lrl.AnomalyDetector(half, threshold=1.0)
+        assert lrl.AnomalyDetector.load(detector.save(tmp_path)).threshold == 1
+
+
+def test_columns_without_names_are_no_columns(linear: lrl.Autoencoder, vectors: Any) -> None:
+    detector = lrl.AnomalyDetector(linear, false_alarm_rate=0.05).fit(pd.DataFrame(vectors))
+    assert detector.columns is None
+    detector.predict(pd.DataFrame(vectors, columns=list("abcdefgh")))
+
+
 def test_columns_in_another_order_are_refused(
     linear: lrl.Autoencoder, vectors: Any, tmp_path: Any
 ) -> None:
@@ -201,7 +215,7 @@ def test_small_groups_among_normal_observations_are_a_warning(scale: float, warn
     group = 6 * (scale < 1) + scale * rng.normal(size=(20, 8))
     rows = np.concatenate([rng.normal(size=(1_500, 8)), group]).astype(np.float32)
     config = lrl.FitConfig(steps=5)
-    message = "of the normal observations form small groups far from all others, and what is"
+    message = "a few of the normal observations form small groups far from all others, and what"
     with pytest.warns(match=message) if warned else contextlib.nullcontext():
         lrl.AnomalyDetector(config=config).fit(rows)
 

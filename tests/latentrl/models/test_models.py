@@ -257,6 +257,25 @@ def test_features_of_darla_fit_the_grid(shape, options, features) -> None:
     assert model.config.reconstruction["model"]["latent_dim"] == features
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": torch.nn.Linear(3, 3)}, "the name of a part or a dict .*, got Linear"),
+        ({"losses": [3]}, "the name of a part or a dict .*, got 3: register your own parts"),
+        ({"preprocessing": {"size": (8, 8)}}, "preprocessing is a Preprocessing, got {'size': "),
+        ({"latent_dim": True}, "latent_dim is a whole number, got True"),
+    ],
+)
+def test_options_of_another_type_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        lrl.ae((16, 16, 3), **options)
+
+
+def test_one_loss_or_corruption_needs_no_list() -> None:
+    alone = lrl.ae((8,), 3, losses="hole", corruptions={"name": "masking"})
+    assert alone.config == lrl.ae((8,), 3, losses=["hole"], corruptions=["masking"]).config
+
+
 def test_options_are_checked() -> None:
     with pytest.raises(
         ValueError, match="tied=True chooses the networks itself; give either it or backbone"

@@ -261,6 +261,7 @@ def test_the_model_records_its_data(vectors: Any) -> None:
     run(model, vectors)
     frames = lrl.as_frames(vectors)
     assert model.metadata == {
+        "complete": True,
         "frames": 1000,
         "fingerprint": frames.fingerprint,
         "data": frames.metadata,
