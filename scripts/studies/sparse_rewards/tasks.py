@@ -23,7 +23,7 @@ IN_3D = ("adaptive", "adaptive" + IMITATION, "rnd", NO_BONUS)
 RANDOM_ENCODER = (
     *("DoorKey-8x8-shifted", "MultiRoom-N6-shifted", "KeyCorridorS3R3-shifted", "MyWayHome"),
 )
-"""Tasks whose first bonus is also run on a random encoder, as a task of its own."""
+"""Tasks whose first two bonuses are also run on a random encoder, as a task of its own."""
 RL_ZOO = "RL Zoo's PPO, from symbols: return 0.000 after 10M"
 
 
@@ -59,7 +59,7 @@ def _with_controls(tasks: dict[str, Task]) -> Iterator[tuple[str, Task]]:
     for name, task in tasks.items():
         yield name, task
         if name in RANDOM_ENCODER:
-            control = replace(task, seeds=1, bonuses=task.bonuses[:1], random_encoder=True)
+            control = replace(task, seeds=1, bonuses=task.bonuses[:2], random_encoder=True)
             yield f"{name}-random-encoder", control
 
 

@@ -277,6 +277,20 @@ def test_frames_that_are_not_finite_are_refused(position: int, value: float, vec
         run(make_vae(), vectors)
 
 
+def test_a_warning_of_the_data_names_the_callers_line(vectors: Any) -> None:
+    vectors = vectors.copy()
+    vectors[7, 2] = -1e7
+    with pytest.warns(match="value 2 of the observations has -1e") as caught:
+        lrl.fit(lrl.ae((8,), 3), vectors, settings(steps=1), progress=False)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_callbacks_may_be_a_generator(vectors: Any) -> None:
+    recorder = Recorder()
+    run(make_vae(), vectors, callbacks=(each for each in [recorder]))
+    assert recorder.steps
+
+
 def test_arguments_in_another_order_are_refused(vectors: Any) -> None:
     with pytest.raises(TypeError, match="a model first and its frames second, got ndarray and A"):
         lrl.fit(vectors, make_vae())
