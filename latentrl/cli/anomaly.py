@@ -36,13 +36,15 @@ class Anomaly(DataVerb):
     """Find observations that the model does not expect, at a given false-alarm rate."""
 
     normal: Path | None = None
-    """Held-out normal observations, which set the threshold. Default: a random fifth of --data,
-    which is then not scored."""
+    """Held-out normal observations, which set the threshold. Default: the threshold of a detector
+    saved in MODEL; without one, or with another --false-alarm-rate, a random fifth of --data sets
+    it, which is then not scored."""
     training: Path | None = None
     """Normal observations that the model was trained on, to compare new ones with. Default: the
     references of a detector saved in MODEL; without any, the reconstruction alone is scored."""
-    false_alarm_rate: float = 0.01
-    """Fraction of normal observations that may raise an alarm."""
+    false_alarm_rate: float | None = None
+    """Fraction of normal observations that may raise an alarm. Default: that of a detector saved in
+    MODEL, or 0.01."""
     labels: Path | None = None
     """File of labels, to measure the detection. Default: the labels in --data."""
     anomalous_label: int | None = None
@@ -57,11 +59,16 @@ class Anomaly(DataVerb):
         at_least(1, count=self.count)
         frames = self.read(self.data, model)
         anomalous = self._anomalous(frames)
-        normal, scored = self._split(frames, anomalous, model)
-        if self.normal is None:
-            output.notes.append(_calibration_note(len(normal), anomalous))
-        self._check_rate(len(normal))
-        detector = self._detector(model, normal)
+        detector = self._detector(model)
+        if self._keeps_threshold(detector):
+            scored, calibration = np.arange(len(frames)), {}
+            output.notes.append("the threshold is that of the saved detector")
+        else:
+            normal, scored = self._split(frames, anomalous, model)
+            if self.normal is None:
+                output.notes.append(_calibration_note(len(normal), anomalous))
+            self._calibrate(detector, normal)
+            calibration = {"observations for calibration": len(normal)}
         threshold = detector.require_threshold()
         scores, steps = _score(detector, frames.subset(scored), output)
         alarms = scores > threshold
@@ -71,32 +78,38 @@ class Anomaly(DataVerb):
         output.figure("anomalies.png", figure)
         metrics: Metrics = {
             f"threshold, {detector.unit}": threshold,
-            "observations for calibration": len(normal),
+            **calibration,
             "observations scored": len(scored),
             "alarms": int(alarms.sum()),
         }
         truth = None if anomalous is None else anomalous[scored]
         return metrics | ({} if truth is None else _detection(scores, alarms, truth))
 
-    def _check_rate(self, count: int) -> None:
-        needed = needed_for(self.false_alarm_rate)
-        if count < needed:
-            raise ValueError(
-                f"--false-alarm-rate {self.false_alarm_rate:g} needs at least {needed} normal "
-                f"observations to set the threshold, got {count}: give more by --normal, or raise "
-                "--false-alarm-rate"
-            )
-
-    def _detector(self, model: Autoencoder, normal: Frames) -> AnomalyDetector:
-        if self.training is not None:
-            detector = AnomalyDetector(
-                model, false_alarm_rate=self.false_alarm_rate, seed=self.seed
-            )
-            return detector.fit(self.read(self.training, model), calibration=normal)
-        detector = AnomalyDetector(model)
-        if has_detector(self.model):
+    def _detector(self, model: Autoencoder) -> AnomalyDetector:
+        if self.training is None and has_detector(self.model):
             detector = AnomalyDetector.load(self.model, self.device)
-        return detector.calibrate(normal, self.false_alarm_rate)
+        else:
+            detector = AnomalyDetector(model, seed=self.seed)
+        if self.false_alarm_rate is not None:
+            detector.false_alarm_rate = self.false_alarm_rate
+        return detector
+
+    def _keeps_threshold(self, detector: AnomalyDetector) -> bool:
+        others = self.normal is not None or self.false_alarm_rate is not None
+        return detector.threshold is not None and not others
+
+    def _calibrate(self, detector: AnomalyDetector, normal: Frames) -> None:
+        rate, count = detector.false_alarm_rate, len(normal)
+        if count < (needed := needed_for(rate)):
+            raise ValueError(
+                f"--false-alarm-rate {rate:g} needs at least {needed} normal observations to set "
+                f"the threshold, got {count}: give more by --normal, or raise --false-alarm-rate"
+            )
+        if self.training is None:
+            detector.calibrate(normal)
+        else:
+            training = self.read(self.training, detector.require_model())
+            detector.fit(training, calibration=normal)
 
     def _anomalous(self, frames: Frames) -> Array | None:
         if self.labels is None and self.anomalous_label is None:

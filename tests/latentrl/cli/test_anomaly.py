@@ -110,6 +110,20 @@ def test_references_of_a_saved_detector(models, detector, mixed, tmp_path, use):
     assert np.allclose(scores, detector.score(mixed[0]), rtol=1e-3, atol=1e-4)
 
 
+def test_the_threshold_of_a_saved_detector(models, detector, mixed, tmp_path, use):
+    detector.save(tmp_path / "saved")
+    files = ["--data", tmp_path / "mixed.npz", "--out", tmp_path]
+    output = use("anomaly", tmp_path / "saved", *files)
+    assert "the threshold is that of the saved detector" in output
+    alarms = [row["is_anomaly"] == "1" for row in read_rows(tmp_path / "scores.csv")]
+    assert alarms == detector.is_anomaly(mixed[0]).tolist()
+    output = use("anomaly", tmp_path / "saved", *files, "--false-alarm-rate", 0.1)
+    assert "60 observations of --data set the threshold" in output
+    use("anomaly", tmp_path / "saved", *files, "--normal", models / "digits.npz")
+    metrics = read_metrics(tmp_path)
+    assert metrics["threshold, standard deviations"] == pytest.approx(detector.threshold)
+
+
 def test_worst_step_of_sequences(others, tmp_path, use):
     waves = np.load(others / "sequences.npz")["observations"]
     spikes, steps = waves.copy(), np.arange(200) % 10
