@@ -237,9 +237,9 @@ def test_each_timestep_is_replayed_a_limited_number_of_times(monkeypatch):
     ended(imitation, 0.0, 9)
     ended(imitation, 1.0, 200)
     assert len(imitation.episodes) == 200
-    wanted = REPLAYS * 200 // BATCH_SIZE  # 6
-    counts = steps_after(imitation, monkeypatch, 5)
-    assert counts == [0, BATCHES, wanted - BATCHES, 0, 0]
+    full, rest = divmod(REPLAYS * 200 // BATCH_SIZE, BATCHES)
+    counts = steps_after(imitation, monkeypatch, full + 4)
+    assert counts == [0, *[BATCHES] * full, rest, 0, 0]
 
 
 def test_a_rollout_with_a_good_episode_needs_none(monkeypatch):

@@ -64,6 +64,7 @@ def test_a_model_that_learned_no_restoration_gives_a_warning(models, tmp_path, u
         use("denoise", models / "vae", "--data", models / "digits.npz", "--out", tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:the restored observations are farther")  # from noise
 def test_greyscale_corruption_of_colour_images(tmp_path, use):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     np.save(tmp_path / "colour.npy", images)
