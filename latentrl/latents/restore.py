@@ -44,7 +44,7 @@ def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
         return filled
     model.check_fitted()
     model.check_observations(observations[:0])  # shape and dtype alone: missing values may be NaN
-    if model.observation_space.dtype.kind == "f":
+    if model.observation_space.dtype.kind == "f" and observations.dtype.kind in "iub":
         # Reconstructions between two whole numbers would be cut off.
         observations = observations.astype(np.result_type(observations, np.float32))
     holes = _check_holes(model, holes, len(observations))

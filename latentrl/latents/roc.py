@@ -26,10 +26,11 @@ def auroc(scores: Array, anomalous: Array) -> float:
     """
     scores = np.asarray(scores)
     labels = np.asarray(anomalous)
-    if not np.isin(labels, (0, 1)).all():
+    others = labels[~np.isin(labels, (0, 1))]
+    if others.size:
         raise ValueError(
             "expected labels of 0 and 1 or bool as the second argument, after the scores, got "
-            f"{labels[~np.isin(labels, (0, 1))][0]!s}"
+            f"{others[0]!s}"
         )
     anomalous = labels.astype(bool)
     if scores.ndim != 1 or scores.shape != anomalous.shape:
