@@ -15,7 +15,8 @@ from envs import envpool
 from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
 from envs.names import make_by_name, registered_id, takes_render_mode
 from envs.shaping import Shaping
-from envs.wrappers import EpisodeSeeds, FrameSkip, PickObservation
+from envs.wrappers import ChannelsLast, EpisodeSeeds, FrameSkip, PickObservation
+from latentrl.data.channels_first import is_channels_first
 from latentrl.data.environment import checked, checked_maker
 from latentrl.utils.environments import raised
 from latentrl.utils.processes import usable_cores
@@ -171,7 +172,11 @@ def _observe(
         env = _observe_render(environment.id, env, environment.render_size)
     elif family.observe is not None:
         env = family.observe(env)
-    return env if environment.key is None else PickObservation(env, environment.key)
+    if environment.key is not None:
+        env = PickObservation(env, environment.key)
+    space = env.observation_space
+    first = isinstance(space, gym.spaces.Box) and is_channels_first(space.shape)
+    return ChannelsLast(env) if first else env
 
 
 def _observe_render(env_id: str, env: gym.Env[Any, Any], size: int) -> gym.Env[Any, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
+import numpy as np
 
 from latentrl.types import Array
 
@@ -58,6 +59,22 @@ class PickObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordCon
     def observation(self, observation: Any) -> Any:
         """Return the observation under the key."""
         return observation[self.key]
+
+
+class ChannelsLast(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Images ``(H, W, C)`` of an environment that returns ``(C, H, W)``."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        """Wrap ``env``, whose observations are a Box ``(C, H, W)``."""
+        gym.utils.RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        space = cast("gym.spaces.Box", env.observation_space)
+        low, high = np.moveaxis(space.low, 0, -1), np.moveaxis(space.high, 0, -1)
+        self.observation_space = gym.spaces.Box(low, high, dtype=space.dtype.type)
+
+    def observation(self, observation: Any) -> Array:
+        """Return the observation with its channels last."""
+        return np.moveaxis(np.asarray(observation), 0, -1)
 
 
 class EpisodeSeeds(gym.Wrapper[Any, Any, Any, Any]):

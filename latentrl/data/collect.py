@@ -15,8 +15,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import FilterObservation
 from tqdm import tqdm
 
+from latentrl.data.channels_first import refuse_channels_first
 from latentrl.data.contract import FinalCheck, ObservationCheck, check_rewards
 from latentrl.data.distinct import Progress
 from latentrl.data.environment import check_inside, checked_maker
@@ -81,7 +83,7 @@ def collect(
     Raises:
         ValueError: a number is out of range, ``policy`` is unknown, an observation or an action of
             the policy does not belong to its space, a reward is not finite, the actions are not one
-            array, or the store there is of another environment, policy, seed or key, or of an older
+            array, images are channels-first, or the store there is of another environment, policy, seed or key, or of an older
             format.
         TypeError: the observations are not a Box, ``env`` is one environment, or another argument
             is of another type.
@@ -89,7 +91,11 @@ def collect(
     """
     _check_call(env, frames, path, policy, most, seed, n_envs)
     path, seed = Path(path), int(seed)
-    envs = env if isinstance(env, VectorEnv) else _make_vector(env, n_envs or os.cpu_count() or 1)
+    envs = env
+    if not isinstance(envs, VectorEnv):
+        # A function may act on any key; the others need not reach this process.
+        kept = key if isinstance(policy, str) else None
+        envs = _make_vector(envs, n_envs or os.cpu_count() or 1, kept)
     check_inside(envs)
     try:
         space = _frame_space(envs.single_observation_space, key)
@@ -176,15 +182,23 @@ def _check_call(
 
 
 def _make_vector(
-    env: str | Callable[[], gym.Env[Any, Any]], n_envs: int
+    env: str | Callable[[], gym.Env[Any, Any]], n_envs: int, key: str | None
 ) -> VectorEnv[Any, Any, Any]:
     factory = functools.partial(gym.make, env) if isinstance(env, str) else env
+    if key is not None:
+        factory = functools.partial(_with_key_alone, factory, key)
     makers = [functools.partial(checked_maker, factory, i) for i in range(n_envs)]
     if n_envs > 1:
         return in_workers(makers)
     envs = SyncVectorEnv(makers)
     envs.metadata = {**envs.metadata, **described(envs.envs[0])}
     return envs
+
+
+def _with_key_alone(factory: Callable[[], gym.Env[Any, Any]], key: str) -> gym.Env[Any, Any]:
+    env = factory()
+    known = isinstance(env.observation_space, spaces.Dict) and key in env.observation_space.spaces
+    return FilterObservation(env, [key]) if known else env
 
 
 def _first_frame(
@@ -365,4 +379,5 @@ def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:
             f"expected Box observations, got {describe_space(space)}; collect rendered images "
             "instead, with gymnasium.wrappers.AddRenderObservation"
         )
+    refuse_channels_first(space.shape)
     return space

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional as F
 
+from latentrl.data.channels_first import MIN_SIDE, refuse_channels_first
 from latentrl.models.channels import declared_range, finite_range, range_of, resized_space
 from latentrl.models.vectors import Preprocessor, VectorPreprocessor
 from latentrl.types import Array, describe_space
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
 MAX_CHANNELS = 256
 """Most channels of an image: bands of a spectrum, or colours of stacked frames."""
-MAX_FIRST = 12
-"""Most rows of an array that may be the channels of an image, (C, H, W), and not its height."""
-MIN_SIDE, MAX_SIDE = 8, 256
+MAX_SIDE = 256
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -232,12 +231,7 @@ class ImagePreprocessor(Preprocessor):
 
 
 def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> None:
-    if _is_channels_first(space.shape):
-        raise ValueError(
-            f"images of shape {space.shape} look channels-first; latentrl takes (H, W, C): "
-            "transpose the observations, by gymnasium.wrappers.TransformObservation and "
-            "numpy.moveaxis(x, 0, -1)"
-        )
+    refuse_channels_first(space.shape)
     if channels > MAX_CHANNELS:
         raise ValueError(
             f"images have 1 to {MAX_CHANNELS} channels, got shape {space.shape}; stack fewer "
@@ -245,12 +239,3 @@ def _check_channels(space: spaces.Box, channels: int, config: Preprocessing) -> 
         )
     if config.greyscale and channels != 3:
         raise ValueError(f"greyscale needs 3 colour channels, these images have {channels}")
-
-
-def _is_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether ``shape`` has few rows for an ``(H, W, C)``, or a square behind the first axis."""
-    if len(shape) != 3 or min(shape[1:]) < MIN_SIDE:
-        return False
-    few = shape[0] < MIN_SIDE or shape[0] <= MAX_FIRST < shape[2]
-    square = shape[0] != shape[1] == shape[2] > MAX_FIRST
-    return few or square

@@ -69,3 +69,34 @@ def test_key_selects_one_observation_of_a_dict():
         make_env(Environment(f"{__name__}:Pair", key="pixels"))
     with pytest.raises(ValueError, match="no observation 'image'; the environment has no keys"):
         make_env(Environment("PixelReach-v0", key="image"))
+
+
+class Planes(gym.Env):
+    """Images (3, 12, 16), each value of which says where it is; also under the key of a Dict."""
+
+    action_space = gym.spaces.Discrete(2)
+    image = np.arange(3 * 12 * 16).reshape(3, 12, 16).astype(np.int16)
+
+    def __init__(self, keyed=False):
+        box = gym.spaces.Box(self.image, self.image + 1, dtype=np.int16)
+        self.keyed = keyed
+        self.observation_space = gym.spaces.Dict(image=box) if keyed else box
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"image": self.image} if self.keyed else self.image, {}
+
+
+class KeyedPlanes(Planes):
+    def __init__(self):
+        super().__init__(keyed=True)
+
+
+@pytest.mark.parametrize(("name", "key"), [("Planes", None), ("KeyedPlanes", "image")])
+def test_channels_go_last(name, key):
+    env = make_env(Environment(f"{__name__}:{name}", key=key))
+    expected = np.stack(list(Planes.image), axis=-1)
+    assert same(env.reset()[0], expected)
+    assert same(env.observation_space.low, expected)
+    assert same(env.observation_space.high, expected + 1)
+    assert env.observation_space.dtype == np.int16

@@ -221,3 +221,43 @@ class Shared(Clock):
 def test_workers_do_not_inherit_what_a_first_environment_opens(tmp_path):
     assert len(collect(Shared, 20, tmp_path, n_envs=2, **QUIET)) == 20
     assert Shared.owner is None
+
+
+class Speaking(Clock):
+    """Says, under another key, what its space of texts does not hold."""
+
+    def __init__(self):
+        super().__init__(keyed=True, side=8)
+        text = spaces.Text(9, charset="ab")
+        self.observation_space = spaces.Dict({**self.observation_space.spaces, "text": text})
+
+    def _observe(self):
+        return {**super()._observe(), "text": "\u00e9 ?"}
+
+
+def test_other_keys_of_a_dict_may_hold_anything(tmp_path):
+    frames = collect(Speaking, 30, tmp_path, n_envs=2, key="image", **QUIET)
+    assert frames.metadata["environment"] == {"id": "Speaking"}
+    assert frames[:].shape == (30, 8, 8, 3)
+
+
+def test_a_policy_gets_all_keys(tmp_path):
+    def even(observations):
+        return observations["speed"][:, 0].astype(int) % 2
+
+    frames = collect(Speaking, 30, tmp_path, n_envs=1, key="image", policy=even, **QUIET)
+    acted = ~frames.steps["final"]
+    assert (frames.steps["action"][acted] == frames[acted][:, 0, 0, 1] % 2).all()
+
+
+def test_channels_first_images_are_refused_before_the_first_step(tmp_path):
+    space = spaces.Box(0, 255, (3, 8, 8), np.uint8)
+
+    def planes():
+        clock = Clock(side=8)
+        return gym.wrappers.TransformObservation(clock, lambda x: np.moveaxis(x, -1, 0), space)
+
+    message = r"images of shape \(3, 8, 8\) look channels-first; latentrl takes \(H, W, C\)"
+    with pytest.raises(ValueError, match=message):
+        collect(planes, 30, tmp_path / "new", n_envs=1, **QUIET)
+    assert not (tmp_path / "new").exists()
