@@ -13,9 +13,9 @@ from latentrl.types import Array
 
 CONSTANT_SCALE, CONSTANT_LIMIT = 1e-3, 10.0
 """Scale of a constant value as a fraction of its magnitude, and its largest standard score."""
-MIDDLE, BLINDED = (0.005, 0.995), 0.1
+MIDDLE, BLINDED = (0.025, 0.975), 0.1
 """Quantiles between which nearly all values lie, and their distance in standard deviations below
-which a few others set the scale; it is 5.2 for a normal distribution."""
+which a few others set the scale; it is 3.9 for a normal distribution."""
 LIMIT = 1e6
 """Largest standard score of any value: squares and sums of it are still finite in float32."""
 REMEDY = "if it stands for no reading, replace it or drop such observations"
@@ -134,8 +134,9 @@ def _warn_of_extremes(rows: Array, std: Array) -> None:
     if blinded.any():
         column = int(blinded.argmax())
         warnings.warn(
-            f"{_extreme(rows, column)}, so that 99% of them differ by less than "
-            f"{BLINDED:g} standard deviations, and hardly count: {REMEDY}",
+            f"{_extreme(rows, column)}, so that 95% of them differ by less than "
+            f"{BLINDED:g} standard deviations, and hardly count: {REMEDY}; otherwise use a scale on "
+            "which it is less extreme, such as a logarithm",
             stacklevel=6,
         )
 

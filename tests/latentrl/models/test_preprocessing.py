@@ -184,12 +184,16 @@ def test_noise_of_rounding_is_constant(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extreme", "warned"), [(-1e7, True), (50.0, False)], ids=["no reading", "an outlier"]
+    ("count", "extreme", "warned"),
+    [(1, -1e7, True), (30, -1e7, True), (1, 50.0, False), (30, 50.0, False), (100, -1e7, False)],
+    ids=["no reading", "2% of no readings", "an outlier", "2% of outliers", "7%, a mode"],
 )
-def test_a_number_that_hides_all_others_is_a_warning(extreme: float, warned: bool) -> None:
+def test_numbers_that_hide_all_others_are_a_warning(
+    count: int, extreme: float, warned: bool
+) -> None:
     rows = np.random.default_rng(0).normal(size=(1_500, 3)).astype(np.float32)
-    rows[7, 2] = extreme
-    message = r"value 2 of the observations has -1e\+07 among others, so that 99% of them differ by"
+    rows[7 : 7 + count, 2] = extreme
+    message = r"value 2 of the observations has -1e\+07 among others, so that 95% of them differ by"
     with pytest.warns(match=message) if warned else contextlib.nullcontext():
         make_preprocessor(spaces.Box(-np.inf, np.inf, (3,)), Preprocessing()).fit(rows)
 
