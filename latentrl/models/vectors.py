@@ -135,8 +135,8 @@ def _warn_of_extremes(rows: Array, std: Array) -> None:
         column = int(blinded.argmax())
         warnings.warn(
             f"{_extreme(rows, column)}, so that 95% of them differ by less than "
-            f"{BLINDED:g} standard deviations, and hardly count: {REMEDY}; otherwise use a scale on "
-            "which it is less extreme, such as a logarithm",
+            f"{BLINDED:g} standard deviations, and hardly count: {REMEDY}; otherwise use a "
+            "scale on which it is less extreme, such as a logarithm",
             stacklevel=6,
         )
 
