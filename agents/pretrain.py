@@ -101,7 +101,7 @@ class Pretrained:
     fit_seconds: float
     """Wall time of the training."""
     quality: Quality | VectorQuality | None
-    """What the latents keep of held-out frames; None without a decoder, and of sequences."""
+    """What the latents keep of held-out frames; None without a decoder, or of few frames."""
 
 
 def pretrain(config: PretrainConfig) -> Pretrained:

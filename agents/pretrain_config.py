@@ -15,11 +15,12 @@ from gymnasium import spaces
 from envs import defaults_for
 from latentrl import FitConfig, Frames, as_frames
 from latentrl.cli.options import default_latent_dim, has_argument, parse_options
+from latentrl.data.channels_first import MIN_SIDE
 from latentrl.data.images import IMAGE_SUFFIXES
 from latentrl.data.tables import TABLE_SUFFIXES
 from latentrl.models import MODELS
 from latentrl.models.likelihoods import LIKELIHOODS
-from latentrl.models.preprocessing import MIN_SIDE, is_image
+from latentrl.models.preprocessing import is_image
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json
 from latentrl.utils.settings import check_same_settings

@@ -8,7 +8,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from agents.pretrain_config import DETAILED_SIZE, FLAGS_FILE
@@ -56,8 +55,7 @@ def check_quality(
         path: folder of the model.
 
     Returns:
-        The metrics; None for sequences, for models without a decoder, and for fewer than 10
-        held-out frames.
+        The metrics; None for models without a decoder, and for fewer than 10 held-out frames.
 
     Warns:
         UserWarning: the latents lack something that an agent may need.
@@ -66,12 +64,7 @@ def check_quality(
     if scores is not None:
         model.metadata[FACTORS] = dataclasses.asdict(scores)
         save(model, path)
-    space = model.observation_space
-    vectors = len(space.shape) == 1
     if model.decoder is None:
-        return None
-    if not (vectors or is_image(space)):
-        tqdm.write("what the latents keep of sequences is not checked", file=sys.stderr)
         return None
     if len(history.validation) < LEAST_FRAMES:
         tqdm.write(
@@ -80,23 +73,25 @@ def check_quality(
             file=sys.stderr,
         )
         return None
-    if vectors:
-        return _check_vectors(model, history, path)
-    measured = quality(model, history.validation)
-    model.metadata[QUALITY] = dataclasses.asdict(measured)
+    images = is_image(model.observation_space)
+    measured = _check_images(model, history, path) if images else _check_vectors(model, history)
     save(model, path)
-    image = png(lost_details(model, history.validation))
-    write_bytes(path / IMAGE, image)
-    log_quality(path, measured, image, history.best_step)
     warn_if_poor(model, path)
     return measured
 
 
-def _check_vectors(model: Autoencoder, history: History, path: Path) -> VectorQuality:
+def _check_images(model: Autoencoder, history: History, path: Path) -> Quality:
+    measured = quality(model, history.validation)
+    model.metadata[QUALITY] = dataclasses.asdict(measured)
+    image = png(lost_details(model, history.validation))
+    write_bytes(path / IMAGE, image)
+    log_quality(path, measured, image, history.best_step)
+    return measured
+
+
+def _check_vectors(model: Autoencoder, history: History) -> VectorQuality:
     measured = vector_quality(model, history.validation)
     model.metadata[VECTOR_QUALITY] = dataclasses.asdict(measured)
-    save(model, path)
-    warn_if_poor(model, path)
     return measured
 
 
@@ -131,30 +126,6 @@ def _is_bare(model: Autoencoder, measured: Quality | VectorQuality) -> bool:
     return isinstance(measured, VectorQuality) and environment is None
 
 
-def describe_explained(measured: Quality | VectorQuality) -> str:
-    """Return the explained variance in words."""
-    if isinstance(measured, VectorQuality):
-        kept = np.clip(measured.explained, 0, 1)
-        return (
-            f"explained variance: {kept.mean():.0%} in the mean over values, {kept.min():.0%} of "
-            f"value {np.argmin(measured.explained)}, the least"
-        )
-    changing = "" if measured.changing is None else f", {measured.changing:.0%} of changing pixels"
-    return f"explained variance: {measured.explained:.0%} of all pixels{changing}"
-
-
-def describe_quality(measured: Quality | VectorQuality) -> list[str]:
-    """Return the metrics in a few lines of text."""
-    if isinstance(measured, VectorQuality):
-        return [describe_explained(measured)]
-    return [
-        describe_explained(measured),
-        f"PSNR {measured.psnr:.1f} dB; the mean image has {measured.mean_psnr:.1f} dB",
-        f"the decoder uses {measured.used_dimensions} of {measured.latent_dim} dimensions; "
-        f"lost detail {measured.lost_detail:.0%}",
-    ]
-
-
 def describe_factors(model: Autoencoder) -> list[str]:
     """Return the scores by known factors in the data card as lines of text, if it has some.
 
@@ -171,7 +142,7 @@ def describe_factors(model: Autoencoder) -> list[str]:
 
 def _remedy(model: Autoencoder, measured: Quality | VectorQuality) -> str:
     if isinstance(measured, VectorQuality):
-        latent_dim = min(2 * model.latent_dim, len(measured.explained))
+        latent_dim = min(2 * model.latent_dim, math.prod(model.observation_space.shape))
         more = f" with --latent-dim {latent_dim}, or" if latent_dim > model.latent_dim else ""
         return f"Pretrain again{more} longer with --steps"
     if model.config.training != "gradient":

@@ -12,7 +12,6 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.config import AgentConfig
 from agents.describe import describe_hyperparameters
 from agents.play import Evaluation
-from agents.quality import describe_explained
 from agents.runs import python_script, tensorboard_command
 from agents.self_imitation import keeps_episodes
 from agents.train_config import TrainConfig
@@ -112,7 +111,7 @@ def _observations(agent: AgentConfig, encoder: Autoencoder | None, venv: VecEnv)
         yield "encoder", f"{_network(encoder)}, {encoder.source or 'not saved'}"
         measured = card_quality(encoder) or card_vector_quality(encoder)
         if measured is not None:
-            yield "", describe_explained(measured)
+            yield "", measured.summary()[0]
     count = " and an episodic count" if agent.episodic_count else ""
     what = "latent" if agent.latent else "image"
     stacked = what if agent.stack == 1 else f"{agent.stack} stacked {what}s"

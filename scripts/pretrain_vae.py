@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.pretrain import PretrainConfig, Pretrained, find_encoder, pretrain
 from agents.pretrain_config import environment_of, kind, may_be_grey, reading_flags
-from agents.quality import describe_factors, describe_invariance, describe_quality
+from agents.quality import describe_factors, describe_invariance
 from agents.runs import python_script, tensorboard_command
 from latentrl import Autoencoder
 from latentrl.cli import suggestions
@@ -38,7 +38,7 @@ def report(result: Pretrained) -> None:
         best, last = min(epochs, key=lambda row: row["validation/loss"]), epochs[-1]["step"]
         steps = f" after {best['step']:,.0f} of {last:,.0f} gradient steps" if last else ""
         print(f"validation{steps}: {', '.join(_metrics(model, best))}")
-    for line in [] if result.quality is None else describe_quality(result.quality):
+    for line in [] if result.quality is None else result.quality.summary():
         print(line)
     for line in [*describe_factors(model), *describe_invariance(model)]:
         print(line)

@@ -59,6 +59,16 @@ class Quality:
     probe: Sequence[float] = ()
     """R2 of a linear probe of each known factor."""
 
+    def summary(self) -> list[str]:
+        """Return the metrics in a few lines of text; the first one has the explained variance."""
+        changing = "" if self.changing is None else f", {self.changing:.0%} of changing pixels"
+        return [
+            f"explained variance: {self.explained:.0%} of all pixels{changing}",
+            f"PSNR {self.psnr:.1f} dB; the mean image has {self.mean_psnr:.1f} dB",
+            f"the decoder uses {self.used_dimensions} of {self.latent_dim} dimensions; "
+            f"lost detail {self.lost_detail:.0%}",
+        ]
+
     def problems(self) -> list[str]:
         """Return what is lost, one clause each; empty for a good encoder."""
         if self.used_dimensions == 0:

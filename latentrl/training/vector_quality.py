@@ -1,4 +1,4 @@
-"""What the latents of a model keep of each value of held-out vectors."""
+"""What the latents of a model keep of each value of held-out vectors or sequences."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import frames_of
 from latentrl.training.quality import SAMPLE
 from latentrl.types import Array, describe_space
@@ -22,10 +23,18 @@ CONSTANT = 1e-6
 
 @dataclass(frozen=True)
 class VectorQuality:
-    """How much of each value of a vector the latents keep."""
+    """How much of each value of a vector, or of the steps of a sequence, the latents keep."""
 
     explained: Sequence[float]
     """Explained variance of each value: R2 about its mean, at most 1; 1 where it is constant."""
+
+    def summary(self) -> list[str]:
+        """Return the metrics in one line of text."""
+        kept = np.clip(self.explained, 0, 1)
+        return [
+            f"explained variance: {kept.mean():.0%} in the mean over values, {kept.min():.0%} of "
+            f"value {np.argmin(self.explained)}, the least"
+        ]
 
     def problems(self) -> list[str]:
         """Return which value is lost most, as one clause; empty for a good encoder."""
@@ -39,26 +48,30 @@ class VectorQuality:
 
 
 def vector_quality(model: Autoencoder, frames: Frames | Array) -> VectorQuality:
-    """Return how much of each value of held-out vectors a model's latents keep.
+    """Return how much of each value of held-out vectors or sequences a model's latents keep.
 
     Args:
-        model: a fitted model of vectors with a decoder.
-        frames: held-out vectors ``(D,)``; at most 1,000 evenly spaced ones are used.
+        model: a fitted model of vectors or sequences with a decoder.
+        frames: held-out vectors ``(D,)`` or sequences ``(T, D)``; at most 1,000 evenly spaced ones
+            are used.
 
     Raises:
         TypeError: the model has no decoder.
-        ValueError: the observations are not vectors, or of another space than the model's.
+        ValueError: the observations are images, or of another space than the model's.
     """
     model.require_decoder()
-    if len(model.observation_space.shape) != 1:
+    if is_image(model.observation_space):
         raise ValueError(
-            "vector_quality compares the values of vectors (D,); these observations are "
-            f"{describe_space(model.observation_space)}: use latentrl.quality for images"
+            "vector_quality compares the values of vectors (D,) or sequences (T, D); these "
+            f"observations are {describe_space(model.observation_space)}: use latentrl.quality for "
+            "images"
         )
     frames = frames_of(model, frames)
-    vectors = frames[evenly_spaced(len(frames), SAMPLE)]
-    x = vectors.astype(np.float64)
-    error, variance = np.square(model.reconstruct(vectors) - x).mean(0), x.var(0)
+    sample = frames[evenly_spaced(len(frames), SAMPLE)]
+    width = sample.shape[-1]
+    x = sample.astype(np.float64).reshape(-1, width)
+    error = np.square(model.reconstruct(sample).reshape(-1, width) - x).mean(0)
+    variance = x.var(0)
     # The variance of a constant is not 0 where its mean is rounded.
     varies = np.sqrt(variance) > CONSTANT * np.abs(x.mean(0))
     lost = np.divide(error, variance, out=np.zeros_like(error), where=varies)

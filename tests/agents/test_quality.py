@@ -12,7 +12,7 @@ import torch
 import latentrl as lrl
 from agents.pretrain_choice import LEARNING_RATE, STEPS
 from agents.pretrain_config import IMAGE_BATCH_SIZE
-from agents.quality import check_quality, describe_factors, describe_quality, warn_if_poor
+from agents.quality import check_quality, describe_factors, warn_if_poor
 from latentrl.data.factors import with_factors
 from latentrl.latents.known_factors import score_frames
 from latentrl.share.card import card_vector_quality
@@ -66,7 +66,7 @@ def test_the_check_of_vectors(tmp_path, data, recwarn):
     measured = check_quality(model, history, tmp_path)
     assert tuple(card_vector_quality(lrl.load(tmp_path)).explained) == measured.explained
     worst = int(np.argmin(measured.explained))
-    (line,) = describe_quality(measured)
+    (line,) = measured.summary()
     assert line.endswith(f"of value {worst}, the least")
     # No agent observes an array, whose latents may be meant to lose values.
     words = [str(warning.message) for warning in recwarn]
@@ -76,16 +76,20 @@ def test_the_check_of_vectors(tmp_path, data, recwarn):
     assert all("--latent-dim 4, or longer with --steps" in word for word in words)
 
 
-def test_what_cannot_be_checked_has_no_metrics(tmp_path, vectors, capsys):
+def test_the_check_of_sequences_names_a_remedy(tmp_path):
+    x = np.random.default_rng(0).normal(size=(300, 6, 2)).astype(np.float32)
+    model = lrl.pca(lrl.as_frames(x).space, 4)
+    history = lrl.fit(model, x, path=tmp_path, progress=False)
+    model.metadata["data"] = {"environment": {"id": "X-v0"}}
+    with pytest.warns(UserWarning, match=r"value . is kept .* with --latent-dim 8, or longer"):
+        check_quality(model, history, tmp_path)
+
+
+def test_what_cannot_be_checked_has_no_metrics(tmp_path, capsys):
     never_trained = lrl.random((32, 32, 3), 4)
     frames = lrl.as_frames(ball_frames(60).observations)
     history = lrl.fit(never_trained, frames, progress=False)
     assert check_quality(never_trained, history, tmp_path) is None
-    series = lrl.as_frames(vectors.reshape(-1, 4, 2))
-    sequences = lrl.pca(series.space, 3)
-    history = lrl.fit(sequences, series, progress=False)
-    assert check_quality(sequences, history, tmp_path) is None
-    assert "what the latents keep of sequences is not checked" in capsys.readouterr().err
     few = lrl.pca((32, 32, 3), 2)
     history = lrl.fit(few, ball_frames(80).frames.subset(np.arange(43, 57)), progress=False)
     assert len(history.validation) < 10
@@ -169,10 +173,10 @@ def test_the_warning_names_the_image_where_there_is_one(tmp_path):
 
 
 def test_description_has_every_metric():
-    lines = "\n".join(describe_quality(Quality(**POOR)))
+    lines = "\n".join(Quality(**POOR).summary())
     for text in ("90% of all pixels, 40% of changing pixels", "30.0 dB", "20.0 dB", "3 of 4"):
         assert text in lines
-    unordered = describe_quality(Quality(**{**POOR, "changing": None}))
+    unordered = Quality(**{**POOR, "changing": None}).summary()
     assert unordered[0] == "explained variance: 90% of all pixels"
 
 

@@ -32,6 +32,15 @@ def test_explained_variance_is_r2(vectors: Any) -> None:
     assert problem.startswith(f"{100 * max(expected[worst], 0):.0f} % of the variance of value")
 
 
+def test_steps_of_sequences_count_as_vectors() -> None:
+    x = np.random.default_rng(0).normal(size=(80, 6, 2)).astype(np.float32)
+    model = lrl.pca(lrl.as_frames(x).space, latent_dim=4)
+    lrl.fit(model, x, progress=False)
+    rows, restored = x.reshape(-1, 2), model.reconstruct(x).reshape(-1, 2)
+    expected = r2_score(rows, restored, multioutput="raw_values")
+    assert vector_quality(model, x).explained == pytest.approx(expected.tolist(), abs=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_constant_value_is_kept(dtype: Any) -> None:
     x = np.random.default_rng(0).normal(size=(50, 2)).astype(dtype)
