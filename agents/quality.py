@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from agents.pretrain_config import DETAILED_SIZE, FLAGS_FILE
 from agents.runs import python_script
-from latentrl import History, save
+from latentrl import Frames, History, save
 from latentrl.cli.plugins import shell_line
+from latentrl.data.joined import joined
 from latentrl.latents.known_factors import score_frames
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones.spatial import Spatial
@@ -38,7 +39,9 @@ from latentrl.viz.tensorboard import log_quality
 
 IMAGE = "lost_details.png"
 LEAST_FRAMES = 10
-"""Least number of held-out frames for a check."""
+"""Least number of frames for a check."""
+NOT_CHECKED = "not_checked"
+"""Entry of the metadata of a model for which there is no check; without it one is missing."""
 GUIDE = "docs/guide/will_it_work.md"
 
 
@@ -55,7 +58,7 @@ def check_quality(
         path: folder of the model.
 
     Returns:
-        The metrics; None for models without a decoder, and for fewer than 10 held-out frames.
+        The metrics; None for models without a decoder, and for fewer than 10 frames in all.
 
     Warns:
         UserWarning: the latents lack something that an agent may need.
@@ -64,33 +67,48 @@ def check_quality(
     if scores is not None:
         model.metadata[FACTORS] = dataclasses.asdict(scores)
         save(model, path)
-    if model.decoder is None:
+    frames = None if model.decoder is None else _frames_to_check(history)
+    if frames is None:
+        model.metadata[NOT_CHECKED] = True
+        save(model, path)
         return None
-    if len(history.validation) < LEAST_FRAMES:
-        tqdm.write(
-            f"what the latents keep is not checked: {len(history.validation)} distinct frames are "
-            f"held out, at least {LEAST_FRAMES} are needed; train on more frames that differ",
-            file=sys.stderr,
-        )
-        return None
-    images = is_image(model.observation_space)
-    measured = _check_images(model, history, path) if images else _check_vectors(model, history)
+    if is_image(model.observation_space):
+        measured: Quality | VectorQuality = _check_images(model, frames, history.best_step, path)
+    else:
+        measured = _check_vectors(model, frames)
     save(model, path)
     warn_if_poor(model, path)
     return measured
 
 
-def _check_images(model: Autoencoder, history: History, path: Path) -> Quality:
-    measured = quality(model, history.validation)
+def _frames_to_check(history: History) -> Frames | None:
+    """Return held-out frames, or all where they are too few, as those of a world of few images."""
+    held_out = len(history.validation)
+    if held_out >= LEAST_FRAMES:
+        return history.validation
+    everything = joined(history.training, history.validation)
+    enough = len(everything) >= LEAST_FRAMES
+    outcome = (
+        f"the check is on all {len(everything)}, which the encoder was trained on"
+        if enough
+        else "what the latents keep is not checked; train on more frames that differ"
+    )
+    found = f"{held_out} distinct frames are held out, fewer than {LEAST_FRAMES}"
+    tqdm.write(f"{found}: {outcome}", file=sys.stderr)
+    return everything if enough else None
+
+
+def _check_images(model: Autoencoder, frames: Frames, step: int, path: Path) -> Quality:
+    measured = quality(model, frames)
     model.metadata[QUALITY] = dataclasses.asdict(measured)
-    image = png(lost_details(model, history.validation))
+    image = png(lost_details(model, frames))
     write_bytes(path / IMAGE, image)
-    log_quality(path, measured, image, history.best_step)
+    log_quality(path, measured, image, step)
     return measured
 
 
-def _check_vectors(model: Autoencoder, history: History) -> VectorQuality:
-    measured = vector_quality(model, history.validation)
+def _check_vectors(model: Autoencoder, frames: Frames) -> VectorQuality:
+    measured = vector_quality(model, frames)
     model.metadata[VECTOR_QUALITY] = dataclasses.asdict(measured)
     return measured
 
@@ -152,16 +170,16 @@ def _remedy(model: Autoencoder, measured: Quality | VectorQuality) -> str:
         few = cells < min(Spatial().grid((1, DETAILED_SIZE, DETAILED_SIZE)))
         larger = f"with --size {DETAILED_SIZE}, for more cells, or " if few else ""
         return f"Pretrain again {larger}longer with --steps"
-    if measured.used_dimensions == 0:
+    from_environment = "environment" in model.metadata.get("data", {})
+    if measured.used_dimensions == 0 and not from_environment:
         return "Pretrain again with a lower --beta, or longer with --steps"
     if model.latent_layout.grid is None:
-        return _remedy_of_vector(model)
+        return _remedy_of_vector(model, from_environment)
     return f"Pretrain again with --latent-dim {2 * model.latent_dim}, or longer with --steps"
 
 
-def _remedy_of_vector(model: Autoencoder) -> str:
-    env_id = model.metadata.get("data", {}).get("environment", {}).get("id")
-    if env_id is None:  # the encoder of a user's own images is not chosen from them
+def _remedy_of_vector(model: Autoencoder, from_environment: bool) -> str:
+    if not from_environment:  # the encoder of a user's own images is not chosen from them
         latent_dim = CHANNELS * math.prod(Spatial().grid(model.preprocess.shape))
         flags = f"--option 'backbone={{name: spatial}}' --latent-dim {latent_dim}"
         return f"Pretrain again with {flags}"
@@ -176,7 +194,7 @@ def _is_chosen(model: Autoencoder) -> bool:
 
 
 def warn_if_interrupted(encoder: Autoencoder) -> None:
-    """Warn of an encoder that is not trained to the end, or not yet invariant to what flags say.
+    """Warn of an encoder that is not trained to the end, checked, and invariant to what flags say.
 
     Warns:
         UserWarning: the pretraining was interrupted.
@@ -186,6 +204,8 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
     wanted = flags.get("invariant_to")
     if encoder.metadata.get(COMPLETE) is False:
         lacks = "trained to the end, and what it keeps is not checked"
+    elif flags and encoder.decoder is not None and not _check_is_done(encoder):
+        lacks = "checked"
     elif wanted is not None and card_invariance(encoder) is None:
         lacks = f"invariant to {wanted}"
     else:
@@ -195,6 +215,10 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
     warnings.warn(
         f"the encoder is not yet {lacks}: its training was interrupted; {remedy}", stacklevel=3
     )
+
+
+def _check_is_done(encoder: Autoencoder) -> bool:
+    return any(key in encoder.metadata for key in (QUALITY, VECTOR_QUALITY, NOT_CHECKED))
 
 
 def describe_invariance(model: Autoencoder) -> list[str]:

@@ -61,9 +61,11 @@ class Quality:
 
     def summary(self) -> list[str]:
         """Return the metrics in a few lines of text; the first one has the explained variance."""
-        changing = "" if self.changing is None else f", {self.changing:.0%} of changing pixels"
+        parts = [f"{max(self.explained, 0):.0%} of all pixels"]
+        if self.changing is not None:
+            parts.append(f"{max(self.changing, 0):.0%} of changing pixels")
         return [
-            f"explained variance: {self.explained:.0%} of all pixels{changing}",
+            f"explained variance: {', '.join(parts)}",
             f"PSNR {self.psnr:.1f} dB; the mean image has {self.mean_psnr:.1f} dB",
             f"the decoder uses {self.used_dimensions} of {self.latent_dim} dimensions; "
             f"lost detail {self.lost_detail:.0%}",
@@ -135,11 +137,11 @@ class _Measured:
     lost: list[Tensor] = field(default_factory=list)
 
     def add(self, x: Tensor, restored: Tensor, mean: Tensor, changes: Tensor) -> None:
+        """Add a batch, of which ``mean`` is the mean image of all."""
         error = (restored - x).square().sum(1, keepdim=True)
         deviation = (x - mean).square().sum(1, keepdim=True)
         parts = [error, deviation, error * changes, deviation * changes]
         self.sums += torch.stack([part.double().sum() for part in parts]).cpu()
-        self.lost.append(lost_details(x, restored).fraction)
 
 
 @torch.no_grad()
@@ -147,12 +149,21 @@ def _measure(model: Autoencoder, frames: Frames) -> _Measured:
     batches = [slice(start, start + BATCH) for start in range(0, len(frames), BATCH)]
     mean = sum(_scaled(model, frames[rows]).double().sum(0) for rows in batches)
     mean = (torch.as_tensor(mean) / len(frames)).float()
+    static = _static(model, frames)
     measured = _Measured()
     for rows in batches:
         latents, x, restored = reconstruct_scaled(model, frames[rows])
         measured.latents.append(latents)
+        measured.lost.append(lost_details(x - static[0], restored - static[1]).fraction)
         measured.add(x, restored, mean, changed_values(x, _scaled(model, frames.previous(rows))))
     return measured
+
+
+def _static(model: Autoencoder, frames: Frames) -> tuple[Tensor, Tensor]:
+    """Return the mean of a few images and of their reconstructions, ``(C, h, w)`` each."""
+    few = frames[evenly_spaced(len(frames), BATCH)]
+    _, x, restored = reconstruct_scaled(model, few)
+    return x.mean(0), restored.mean(0)
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ def lost_details(model: Autoencoder, frames: Frames, count: int = SHOWN) -> Arra
     """
     observations = _candidates(frames)
     latents, x, restored = reconstruct_scaled(model, observations)
-    details = find_lost_details(x, restored)
+    details = find_lost_details(x - x.mean(0), restored - restored.mean(0))
     chosen = varied_index(latents.cpu().numpy(), details.error.cpu().numpy(), count)
     return _outlined(model, observations[chosen], details, chosen)
 

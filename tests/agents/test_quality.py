@@ -11,8 +11,8 @@ import torch
 
 import latentrl as lrl
 from agents.pretrain_choice import LEARNING_RATE, STEPS
-from agents.pretrain_config import IMAGE_BATCH_SIZE
-from agents.quality import check_quality, describe_factors, warn_if_poor
+from agents.pretrain_config import FLAGS_FILE, IMAGE_BATCH_SIZE
+from agents.quality import check_quality, describe_factors, warn_if_interrupted, warn_if_poor
 from latentrl.data.factors import with_factors
 from latentrl.latents.known_factors import score_frames
 from latentrl.share.card import card_vector_quality
@@ -85,21 +85,50 @@ def test_the_check_of_sequences_names_a_remedy(tmp_path):
         check_quality(model, history, tmp_path)
 
 
+def fitted(model, frames, path):
+    return lrl.fit(model, frames, path=path, progress=False)
+
+
 def test_what_cannot_be_checked_has_no_metrics(tmp_path, capsys):
     never_trained = lrl.random((32, 32, 3), 4)
     frames = lrl.as_frames(ball_frames(60).observations)
-    history = lrl.fit(never_trained, frames, progress=False)
-    assert check_quality(never_trained, history, tmp_path) is None
+    history = fitted(never_trained, frames, tmp_path / "random")
+    assert check_quality(never_trained, history, tmp_path / "random") is None
     few = lrl.pca((32, 32, 3), 2)
-    history = lrl.fit(few, ball_frames(80).frames.subset(np.arange(43, 57)), progress=False)
-    assert len(history.validation) < 10
-    assert check_quality(few, history, tmp_path) is None
-    expected = f"is not checked: {len(history.validation)} distinct frames are held out"
+    history = fitted(few, ball_frames(80).frames.subset(np.arange(46, 54)), tmp_path / "few")
+    assert check_quality(few, history, tmp_path / "few") is None
+    expected = f"{len(history.validation)} distinct frames are held out, fewer than 10: what the"
     assert expected in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    for name in ("random", "few"):
+        assert not (tmp_path / name / "lost_details.png").exists()
+        assert "quality" not in lrl.load(tmp_path / name).metadata
     warn_if_poor(never_trained)
     warn_if_poor(carded({**POOR, "changing": 0.8}))
     warn_if_poor(carded({**POOR, "changing": None}))
+
+
+def test_a_world_of_few_images_is_checked_on_all_of_them(tmp_path, capsys):
+    model = lrl.pca((32, 32, 3), 2)
+    frames = ball_frames(80).frames.subset(np.arange(43, 57))
+    history = fitted(model, frames, tmp_path)
+    with pytest.warns(UserWarning, match="of a detail"):
+        measured = check_quality(model, history, tmp_path)
+    assert "10: the check is on all 14, which the encoder was trained on" in capsys.readouterr().err
+    assert measured.explained == pytest.approx(lrl.quality(model, frames).explained)
+    assert (tmp_path / "lost_details.png").exists()
+
+
+def test_a_pretraining_that_ended_before_the_check_is_interrupted(tmp_path):
+    model = lrl.pca((32, 32, 3), 2)
+    history = fitted(model, ball_frames(150).frames, tmp_path)
+    (tmp_path / FLAGS_FILE).write_text("{}")
+    warn_if_interrupted(lrl.load(tmp_path))  # nothing in the file that a run has
+    (tmp_path / FLAGS_FILE).write_text('{"env": "X-v0"}')
+    with pytest.warns(UserWarning, match="not yet checked: its training was interrupted; .*--resu"):
+        warn_if_interrupted(lrl.load(tmp_path))
+    with pytest.warns(UserWarning, match="of a detail"):
+        check_quality(model, history, tmp_path)
+    warn_if_interrupted(lrl.load(tmp_path))
 
 
 def test_a_damaged_card_is_refused():
@@ -132,6 +161,13 @@ def test_the_remedy_of_a_vector_is_the_chosen_encoder():
     model.metadata["data"] = {"environment": {"id": "PixelReach-v0"}}
     remedy = "Pretrain again without --latent-dim, --beta, --likelihood and --option"
     with pytest.warns(UserWarning, match=f"{remedy}, for a grid of cells that is chosen"):
+        warn_if_poor(model)
+
+
+def test_a_collapsed_vector_of_an_environment_has_the_same_remedy():
+    model = carded({**POOR, "used_dimensions": 0})
+    model.metadata["data"] = {"environment": {"id": "PixelReach-v0"}}
+    with pytest.warns(UserWarning, match="collapsed.*Pretrain again without --latent-dim, --beta"):
         warn_if_poor(model)
 
 
@@ -178,6 +214,8 @@ def test_description_has_every_metric():
         assert text in lines
     unordered = Quality(**{**POOR, "changing": None}).summary()
     assert unordered[0] == "explained variance: 90% of all pixels"
+    worse = Quality(**{**POOR, "explained": -968.0, "changing": -9.0}).summary()
+    assert worse[0] == "explained variance: 0% of all pixels, 0% of changing pixels"
 
 
 @pytest.mark.slow

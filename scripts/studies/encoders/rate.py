@@ -30,7 +30,8 @@ class Rate(Comparison):
     divergence, which is the rate: a larger beta gives a lower rate. With a learned sigma, the noise
     of the likelihood sets the balance (Rybkin et al. 2021, arXiv:2006.13202). Here are encoders of
     six environments of the suite, each trained on 2,000 frames, which differ in these two alone.
-    All values are of held-out frames and of one seed; the processor time shows noise alone.
+    All values are of held-out frames and of one seed; the processor time shows noise alone. Lost
+    detail is that of the version that ran the study, which did not leave out what never changes.
     """
 
     name = "rate"

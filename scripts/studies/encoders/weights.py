@@ -29,7 +29,8 @@ class WarmStart(Comparison):
     arXiv:2106.05963), without any environment: `python scripts/study.py warm_start --learn` learns
     them. Here are encoders of six environments of the suite, each trained on 2,000 frames from
     these weights and from fresh ones. All values are of held-out frames and of one seed; the same
-    frames, losses, learning rate and batch size serve all columns.
+    frames, losses, learning rate and batch size serve all columns. Lost detail is that
+    of the version that ran the study, which did not leave out what never changes.
     """
 
     name = "warm_start"

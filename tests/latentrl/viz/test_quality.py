@@ -33,9 +33,9 @@ def test_no_frame_is_chosen_twice(latents: Any) -> None:
 
 
 def test_the_outline_is_around_the_detail_that_is_lost(fitted: lrl.Autoencoder) -> None:
-    images = np.zeros((2, 32, 32, 3), np.uint8)
+    images = np.zeros((9, 32, 32, 3), np.uint8)
     images[1, 20:23, 8:11] = 255  # too small for a model of squares of 10 pixels
-    drawn = lost_details(fitted, lrl.as_frames(images))
+    drawn = lost_details(fitted, lrl.as_frames(images), count=2)
     above = drawn.shape[0] - (3 * TILE + 4 * GAP)
     text, image = drawn[:above], drawn[above:]
     assert (text == BACKGROUND).all(-1).mean() > 0.5, "two lines of text"
