@@ -19,7 +19,7 @@ from agents.algorithms import find_algorithm
 from agents.algorithms.hyperparameters import override
 from agents.autosave import OrderlyLogger, SaveByClock, StopByClock, attempt, check_weights
 from agents.bonuses import DEFAULT_NOVELTY, make_novelty
-from agents.checkpoint import build, build_saved, read_agent, restore, save_agent
+from agents.checkpoint import WEIGHTS, build, build_saved, read_agent, restore, save_agent
 from agents.config import AgentConfig, check_trusted
 from agents.describe import describe_agent, describe_hyperparameters
 from agents.encoder_swap import replace_encoder, swap_encoder
@@ -254,11 +254,11 @@ class _Run:
             saved, *_ = [attempt(step) for step in self._ending()]
             # What a library raises of NaN names neither the cause nor a remedy.
             check_weights(self.model, self.path / "last", cause=error)
-            if saved and isinstance(error, Exception):
+            if isinstance(error, Exception) and (self.path / "last" / WEIGHTS).is_file():
                 seconds = time.perf_counter() - start
                 command = resume_command(self.path, self.config, seconds)
-                words = f"\nwhat was done is saved. Continue with\n  {command}"
-                tqdm.write(words, file=sys.stderr)
+                what = "what was done is saved" if saved else "an earlier state is saved"
+                tqdm.write(f"\n{what}. Continue with\n  {command}", file=sys.stderr)
             raise
         for step in self._ending():
             step()
@@ -288,10 +288,14 @@ class _Run:
         """Return what follows training, however that ended; saving needs no environment."""
         return [
             lambda: self.save("last"),
-            lambda: self.model.logger.close(),
+            self._close_logger,
             self.venv.close,
             self.validation.close,
         ]
+
+    def _close_logger(self) -> None:
+        if hasattr(self.model, "_logger"):  # it has none if the training failed before its start
+            self.model.logger.close()
 
     def _logger(self) -> OrderlyLogger:
         suffix = f"-{self.model.num_timesteps:09d}"  # a resumed run writes a table of its own

@@ -66,6 +66,24 @@ def test_state_is_saved_when_an_environment_fails(algo, name, n_envs, encoder, c
     assert f"what was done is saved. Continue with\n  {command}\n" in capsys.readouterr().err
 
 
+def test_a_failed_save_names_the_earlier_one(encoder, monkeypatch, capsys):
+    saves = []
+
+    def full_disk(*arguments, **options):
+        if saves:
+            raise OSError("No space left on device")
+        saves.append(save_agent(*arguments, **options))
+
+    monkeypatch.setattr("agents.train.save_agent", full_disk)
+    with (
+        pytest.warns(UserWarning, match="after the training ended by an error: No space left"),
+        pytest.raises(OSError, match="No space left on device"),
+    ):
+        tiny_train(encoder, timesteps=256, save_minutes=1e-9, eval_every=10_000)
+    assert "an earlier state is saved. Continue with\n" in capsys.readouterr().err
+    assert read_agent(last_of("PixelReach-v0", "ppo"))[2]["timesteps"] == 0
+
+
 @pytest.mark.filterwarnings("ignore:after the training ended by an error")
 @pytest.mark.parametrize("algo", ["ppo", "dqn", "qrdqn"])
 def test_weights_that_diverge_end_training_by_one_line(algo, encoder, monkeypatch):
