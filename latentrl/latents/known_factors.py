@@ -56,7 +56,7 @@ def score_latents(
 
     Factors that are never known, or take one value alone, are left out; so are frames in which one
     of the others is unknown. For the disentanglement scores, a factor of more than 10 values is cut
-    into 10 bins at its quantiles.
+    into up to 10 bins at its quantiles.
 
     Args:
         latents: ``(N, latent_dim)``.
@@ -102,10 +102,13 @@ def binned(values: Array) -> Array:
 
     Args:
         values: numbers ``(N,)``; up to 10 different ones have a bin each, more are cut at their
-            quantiles into 10 bins of about as many values.
+            quantiles into 10 bins of about as many values. Equal quantiles are one cut, so that
+            there are from 2 to 10 bins.
     """
     different, numbers = np.unique(values, return_inverse=True)
     if len(different) > BINS:
-        numbers = np.digitize(values, np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+        edges = np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1])
+        # No value lies below an edge that equals the smallest one, which gets a bin of its own.
+        numbers = np.digitize(values, np.unique(np.maximum(edges, different[1])))
     bins: Array = numbers
     return bins

@@ -56,6 +56,33 @@ def test_few_values_have_a_bin_each_and_many_are_cut_at_quantiles() -> None:
     assert counts.tolist() == [100] * 10
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("kept", [2, 12, 30, 160])
+def test_a_value_that_most_rows_have_is_a_bin(kept: int, sign: int) -> None:
+    rare = sign * np.maximum(0.0, np.arange(400) - (399 - kept))  # 0, but for the last rows
+    bins = binned(rare)
+    assert len(np.unique(bins)) >= 2
+    if kept > 10:
+        assert not set(bins[rare == 0]) & set(bins[rare != 0])
+    scores = score_latents(LATENTS, {"rare": RNG.permutation(rare), "a": LATENTS[:, 0]}, EPISODES)
+    assert scores is not None
+    assert scores.probe["a"] > 0.99
+    assert "mig" in scores.disentanglement or kept == 2
+
+
+def test_a_value_in_the_middle_that_most_rows_have() -> None:
+    middle = np.concatenate([np.arange(-15, 0), np.zeros(370), np.arange(1, 16)])
+    assert np.bincount(binned(middle)).tolist() == [15, 385]
+
+
+def test_a_factor_that_is_constant_in_the_held_out_rows_has_no_scores() -> None:
+    once = np.where(EPISODES % 2 == 0, np.arange(400.0), 0.0)
+    scores = score_latents(LATENTS, {"once": once, "a": LATENTS[:, 0]}, EPISODES)
+    assert scores is not None
+    assert list(scores.probe) == ["a"]
+    assert scores.disentanglement == {}
+
+
 def test_many_dimensions_are_regularised() -> None:
     wide = RNG.normal(size=(400, 300))
     factors = {"line": wide[:, :50].sum(1) + RNG.normal(size=400), "noise": RNG.normal(size=400)}
