@@ -21,7 +21,7 @@ from latentrl.data.tables import TABLE_SUFFIXES
 from latentrl.models import MODELS
 from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import is_image
-from latentrl.utils.decoding import decode
+from latentrl.utils.decoding import check_names, decode
 from latentrl.utils.io import read_json
 from latentrl.utils.settings import check_same_settings
 
@@ -181,6 +181,9 @@ def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainC
     if config.untuned or config.size or config.crop or config.from_render:
         return config
     defaults = dict(defaults_for(env_id).pretraining)
+    # Families are registered where PretrainConfig is not imported.
+    fields = {field.name: field for field in dataclasses.fields(PretrainConfig)}
+    check_names(defaults, fields, f"pretraining of the family of {env_id}")
     if config.epochs is not None:
         defaults.pop("steps", None)
     given = parse_options(config.model, config.option)

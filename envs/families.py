@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from envs.names import registered_id
 from envs.shaping import Shaping
+from latentrl.utils.decoding import Between, decode
 from latentrl.utils.modules import import_named
 
 EnvMaker = Callable[[], gym.Env[Any, Any]]
 """Function that makes one environment."""
 VectorFactory = Callable[[Sequence[EnvMaker]], VectorEnv[Any, Any, Any]]
 """Function that steps several environments together, with SAME_STEP autoreset."""
+Count = Annotated[int, Between(1, 2**20)]
+"""A number of pixels, frames or latents."""
+COUNTS = {"size": Count | None, "frame_skip": Count, "stack": Count}
+"""Kinds of the defaults that are numbers."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,17 @@ def register_family(family: EnvFamily) -> EnvFamily:
     """Add ``family`` to ``FAMILIES`` and return it.
 
     Raises:
-        ValueError: it has no prefix, or its name or one of its prefixes is registered already.
+        TypeError: its prefixes are one string.
+        ValueError: it has no prefix, its name or one of its prefixes is registered already, or a
+            default is out of range.
     """
+    if isinstance(family.prefixes, str):
+        raise TypeError(
+            f"prefixes of family {family.name!r} is a tuple of strings, got the string "
+            f"{family.prefixes!r}: write ({family.prefixes!r},), with the comma"
+        )
+    for name, kind in COUNTS.items():
+        decode(kind, getattr(family.defaults, name), f"{name} of family {family.name!r}")
     if not family.prefixes:
         raise ValueError(f"family {family.name!r} needs at least one id prefix")
     if family.name in FAMILIES:

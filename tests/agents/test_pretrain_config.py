@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.pretrain_config import PretrainConfig, as_json, read_config
+from agents.pretrain_config import PretrainConfig, as_json, completed, read_config
+from envs import EnvDefaults, EnvFamily
 
 FLAGS = PretrainConfig(
     env="A-v0", option=("weight=0.5",), crop=(1, 2, 3, 4), data=Path("data.npy"), beta=0.5
@@ -50,3 +51,11 @@ def test_other_types_are_refused(changes, message, tmp_path):
     write(tmp_path, **changes)
     with pytest.raises(ValueError, match=message):
         read_config(tmp_path)
+
+
+def test_unknown_defaults_of_a_family_are_named(monkeypatch):
+    family = EnvFamily("mine", ("Mine-",), EnvDefaults(pretraining={"steps": 9, "latentdim": 3}))
+    monkeypatch.setattr("envs.families.FAMILIES", {"mine": family})
+    message = "unknown field 'latentdim' in pretraining of the family of Mine-v0"
+    with pytest.raises(ValueError, match=message):
+        completed(PretrainConfig("Mine-v0"), None)

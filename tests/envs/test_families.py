@@ -107,6 +107,32 @@ def test_families_that_cannot_be_registered(family, message, registry):
     assert registry == FAMILIES
 
 
+def test_a_string_of_prefixes_is_refused(registry):
+    message = (
+        r"prefixes of family 'mine' .* got the string 'Cart': write \('Cart',\), with the comma"
+    )
+    with pytest.raises(TypeError, match=message):
+        register_family(EnvFamily("mine", prefixes=("Cart")))
+    assert family_of("Carts-v0") is GENERAL
+
+
+@pytest.mark.parametrize(
+    ("defaults", "message"),
+    [
+        ({"size": "48"}, "size of family 'mine' is a whole number, got '48'"),
+        ({"size": 0}, "size of family 'mine' lies between 1 and 1,048,576, got 0"),
+        ({"stack": -2}, "stack of family 'mine' lies between 1 and .*, got -2"),
+        ({"stack": None}, "stack of family 'mine' is a whole number, got None"),
+        ({"frame_skip": 2.5}, "frame_skip of family 'mine' is a whole number, got 2.5"),
+        ({"frame_skip": True}, "frame_skip of family 'mine' is a whole number, got True"),
+    ],
+)
+def test_defaults_are_whole_numbers_of_at_least_one(defaults, message, registry):
+    with pytest.raises(ValueError, match=message):
+        register_family(EnvFamily("mine", prefixes=("Mine-",), defaults=EnvDefaults(**defaults)))
+    assert registry == FAMILIES
+
+
 # Packages
 
 
