@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from latentrl.training.checkpoint import check_observation_space, load_shared
 from latentrl.types import Array, Encoder
 from latentrl.utils.processes import is_worker, use_one_thread
 from latentrl.wrappers.latent_cache import LatentCache
+from latentrl.wrappers.latent_check import check_encoder, checked_latents
 from latentrl.wrappers.range_check import RangeCheck
 
 WHERE = "the environment"
@@ -31,11 +31,7 @@ class LatentTransform:
     ) -> None:
         """Load ``encoder`` if it is a path, and check that it takes observations of ``space``."""
         self.encoder = load_shared(encoder) if isinstance(encoder, str | Path) else encoder
-        if not isinstance(self.encoder, Encoder):
-            raise TypeError(
-                "an encoder has latent_space and encode(observations); "
-                f"{type(self.encoder).__name__} lacks one"
-            )
+        check_encoder(self.encoder)
         self.key = key
         self.last_frames: Array = np.empty(0)
         """Encoded observations of the newest batch, ``(B, *observation_shape)``."""
@@ -86,9 +82,9 @@ class LatentTransform:
         self._check_range(checked)
         return checked
 
-    def _encode(self, encode: Callable[[Array], Array], frames: Array) -> Array:
+    def _encode(self, encode: Callable[[Encoder, Array], Array], frames: Array) -> Array:
         try:
-            return encode(frames)
+            return encode(self.encoder, frames)
         except ValueError:
             if self._check is not None:
                 self._check.compare(frames)  # the environment's fault, in words about it
@@ -97,7 +93,7 @@ class LatentTransform:
     def single(self, observation: Any) -> Any:
         """Encode one observation, without a batch dimension."""
         self.last_frames = self._checked(self._frames(observation)[None])
-        self.last_latents = self._encode(self.encoder.encode, self.last_frames)
+        self.last_latents = self._encode(checked_latents, self.last_frames)
         return self._replace(observation, self.last_latents[0])
 
     def batch(
@@ -111,7 +107,8 @@ class LatentTransform:
             ended: environments of ``finals``.
 
         Raises:
-            ValueError: observations do not belong to their space.
+            ValueError: observations do not belong to their space, or the encoder returned latents
+                of another shape, NaN or infinity.
         """
         frames = self._frames(observations)
         count = len(frames)
@@ -119,7 +116,7 @@ class LatentTransform:
         all_frames = self._checked(np.concatenate([frames, *extra]) if extra else frames)
         frames = all_frames[:count]
         self._check_finals(self.last_frames[ended], all_frames[count:], frames[ended])
-        latents = self._encode(functools.partial(self._cache.encode, self.encoder), all_frames)
+        latents = self._encode(self._cache.encode, all_frames)
         self.last_frames, self.last_latents = frames, latents[:count]
         self._finals = all_frames[count:], latents[count:]
         replaced = [self._replace(final, latents[count + i]) for i, final in enumerate(finals)]
@@ -139,5 +136,5 @@ class LatentTransform:
 
     def encode_again(self) -> Array:
         """Return the latents of ``last_frames`` under an encoder that was exchanged."""
-        self.last_latents = self.encoder.encode(self.last_frames)
+        self.last_latents = checked_latents(self.encoder, self.last_frames)
         return self.last_latents

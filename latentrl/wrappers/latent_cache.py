@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from latentrl.data.distinct import digest
 from latentrl.types import Array, Encoder
+from latentrl.wrappers.latent_check import checked_latents
 
 WINDOW = 4_096
 """Frames after which the cache looks at how many of them it had."""
@@ -37,14 +38,15 @@ class LatentCache:
         self._seen = self._found = 0
 
     def encode(self, encoder: Encoder, frames: Array) -> Array:
-        """Return what ``encoder.encode(frames)`` returns, up to rounding by the size of batches."""
+        """Return what ``checked_latents`` returns, up to rounding by the size of batches."""
         if not (self.active and frames.ndim > 2 and _on_cpu(encoder)):
-            return encoder.encode(frames)
+            return checked_latents(encoder, frames)
         self._follow(encoder)
         keys = [digest(frame) for frame in frames]
         new = {key: i for i, key in enumerate(keys) if key not in self._latents}
         if new:
-            self._latents.update(zip(new, encoder.encode(frames[[*new.values()]]), strict=True))
+            encoded = checked_latents(encoder, frames[[*new.values()]])
+            self._latents.update(zip(new, encoded, strict=True))
         latents = np.stack([self._latents[key] for key in keys])
         self._judge(len(keys), len(keys) - len(new), latents[0].nbytes)
         return latents

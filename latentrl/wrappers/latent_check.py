@@ -1,0 +1,44 @@
+"""Whether an encoder returns what a wrapper needs: one finite latent for each frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from latentrl.types import Array, Encoder
+
+
+def check_encoder(encoder: Any) -> None:
+    """Raise ``TypeError`` where ``encoder`` is a class, or lacks what the protocol names."""
+    if isinstance(encoder, type):
+        raise TypeError(
+            f"an encoder is an object, not the class {encoder.__name__}: make one, "
+            f"{encoder.__name__}(...)"
+        )
+    name = type(encoder).__name__
+    if not isinstance(encoder, Encoder):
+        raise TypeError(f"an encoder has latent_space and encode(observations); {name} lacks one")
+    if not isinstance(encoder.latent_space, spaces.Box):
+        raise TypeError(f"{name}.latent_space must be a gymnasium Box, got {encoder.latent_space}")
+
+
+def checked_latents(encoder: Encoder, frames: Array) -> Array:
+    """Return ``encoder.encode(frames)`` in the dtype of its ``latent_space``.
+
+    Raises:
+        ValueError: latents have another shape, or hold NaN or infinity; the message names the
+            encoder's class.
+    """
+    space = encoder.latent_space
+    latents = np.asarray(encoder.encode(frames), space.dtype)
+    expected = (len(frames), *space.shape)
+    if latents.shape != expected:
+        raise ValueError(
+            f"{type(encoder).__name__}.encode must return latents of shape {expected} for "
+            f"{len(frames)} frames, one of shape {space.shape} each, got shape {latents.shape}"
+        )
+    if not np.isfinite(latents).all():
+        raise ValueError(f"{type(encoder).__name__}.encode returned NaN or infinity")
+    return latents
