@@ -17,7 +17,7 @@ from latentrl.cli.options import parse_specs
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.config import Spec
-from latentrl.models.corruptions import CORRUPTIONS, Corruption
+from latentrl.models.corruptions import CORRUPTIONS, Corruption, corrupt
 from latentrl.models.preprocessing import ImagePreprocessor, is_image
 from latentrl.types import Array, describe_space
 from latentrl.viz.decoded import pair_sheet
@@ -138,9 +138,7 @@ def corrupt_observations(
 
     Corruptions act in the network's units, as in training, so that their strength is the same.
     """
-    x = _scaled(model, torch.from_numpy(observations))
-    for corruption in corruptions:
-        x, _ = corruption(x, generator)
+    x, _ = corrupt(corruptions, _scaled(model, torch.from_numpy(observations)), generator)
     corrupted = model.preprocess.inverse(x.to(model.device)).cpu().numpy()
     return corrupted.reshape(observations.shape).astype(observations.dtype)
 

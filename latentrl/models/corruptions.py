@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -27,7 +27,7 @@ class Corruption(ABC):
         """Return a corrupted copy of ``x`` and the mask of the values that it removed.
 
         Args:
-            x: scaled observations ``(B, *shape)``, which stay as they are.
+            x: scaled observations ``(B, *shape)``; a copy, which may be changed in place.
             generator: source of all randomness.
 
         Returns:
@@ -43,13 +43,57 @@ CORRUPTIONS: Registry[Corruption] = Registry("corruption")
 def corrupt(
     corruptions: Iterable[Corruption], x: Tensor, generator: Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Apply ``corruptions`` in order; a value is masked where any of them removed it."""
+    """Apply ``corruptions`` in order; a value is masked where any of them removed it.
+
+    Raises:
+        TypeError: one returns no pair, or a mask that is no bool tensor.
+        ValueError: one returns another shape, or a mask that does not broadcast to it.
+    """
     mask: Tensor | None = None
-    for corruption in corruptions:
-        x, removed = corruption(x, generator)
+    for i, corruption in enumerate(corruptions):
+        # A copy, because ``x`` is the target: to change it in place would make the model learn that
+        # noise. A corruption may do so by NumPy or ``x.data``, which no version counter notices.
+        x, removed = _checked(corruption, x.clone() if i == 0 else x, generator)
         if removed is not None:
             mask = removed if mask is None else mask | removed
     return x, mask
+
+
+def _checked(
+    corruption: Corruption, x: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor | None]:
+    name, shape = f"corruption {type(corruption).__name__}", x.shape
+    returned: Any = corruption(x, generator)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise TypeError(
+            f"{name} must return a pair, the corrupted batch and its mask or None, got "
+            f"{type(returned).__name__}"
+        )
+    corrupted, mask = returned
+    if not isinstance(corrupted, Tensor) or corrupted.shape != shape:
+        raise ValueError(
+            f"{name} must return a batch of shape {tuple(shape)}, got {_kind(corrupted)}"
+        )
+    if mask is None:
+        return corrupted, None
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise TypeError(f"{name} must return a bool tensor as its mask, or None, got {_kind(mask)}")
+    if not _broadcasts(mask.shape, shape):
+        raise ValueError(
+            f"{name} must return a mask that broadcasts to {tuple(shape)}, got {tuple(mask.shape)}"
+        )
+    return corrupted, mask
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    return type(value).__name__
+
+
+def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
+    last = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(size in (1, wanted) for size, wanted in last)
 
 
 def _uniform(shape: torch.Size | tuple[int, ...], x: Tensor, generator: Generator) -> Tensor:

@@ -16,7 +16,7 @@ from latentrl.cli.options import parse_options
 from latentrl.models import make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.backbones import BACKBONES, Backbone, Shape
-from latentrl.models.corruptions import CORRUPTIONS, Corruption
+from latentrl.models.corruptions import CORRUPTIONS, Corruption, corrupt
 from latentrl.models.heads import GaussianPosterior
 from latentrl.models.losses import LOSSES, Batch, Loss
 from latentrl.utils.registry import Registry
@@ -158,3 +158,54 @@ def test_mistakes_are_named_by_the_users_own_names() -> None:
         lrl.vae((8,), 3, losses=[{"name": "kl", "beta": 2.0}])
     with pytest.raises(ValueError, match=r"unknown loss 'smothness'; known: .*smoothness"):
         lrl.vae((8,), 3, losses=["smothness"])
+
+
+# Corruptions that do not keep to the protocol
+
+
+def own(function: Any) -> Corruption:
+    """A user's corruption, whose ``__call__`` is ``function``."""
+    return type("Own", (Corruption,), {"__call__": lambda self, *args: function(*args)})()
+
+
+def in_place(x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+    x += torch.randn(x.shape, generator=generator)
+    return x, None
+
+
+def by_numpy(x: Tensor, generator: Generator) -> tuple[Tensor, None]:
+    x.numpy()[:, 0] = 7
+    return x, None
+
+
+@pytest.mark.parametrize("function", [in_place, by_numpy])
+def test_a_corruption_in_place_leaves_the_target_clean(function: Any) -> None:
+    x = torch.rand(6, 8)
+    kept = x.clone()
+    corrupted, _ = corrupt([own(function), own(function)], x, Generator().manual_seed(0))
+    assert torch.equal(x, kept)
+    assert not torch.equal(corrupted, kept)
+    assert corrupt([], x, Generator())[0] is x
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (lambda x: x, TypeError, "a pair, .* got Tensor"),
+        (lambda x: (x, None, None), TypeError, "a pair, .* got tuple"),
+        (
+            lambda x: (x[:, 1:], None),
+            ValueError,
+            r"a batch of shape \(6, 8\), got float32 \(6, 7\)",
+        ),
+        (lambda x: (None, None), ValueError, r"a batch of shape \(6, 8\), got NoneType"),
+        (lambda x: (x, x), TypeError, r"a bool tensor as its mask, .*, got float32 \(6, 8\)"),
+        (lambda x: (x, x.numpy() > 0), TypeError, "a bool tensor as its mask, .*, got ndarray"),
+        (lambda x: (x, x[:4] > 0), ValueError, r"broadcasts to \(6, 8\), got \(4, 8\)"),
+        (lambda x: (x, x[:, :6] > 0), ValueError, r"broadcasts to \(6, 8\), got \(6, 6\)"),
+        (lambda x: (x, x[None] > 0), ValueError, r"broadcasts to \(6, 8\), got \(1, 6, 8\)"),
+    ],
+)
+def test_what_a_corruption_returns_is_checked(returned: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=f"corruption Own must return .*{message}"):
+        corrupt([own(lambda x, generator: returned(x))], torch.rand(6, 8), Generator())
