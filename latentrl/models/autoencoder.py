@@ -20,6 +20,7 @@ from latentrl.models.heads import HEADS, GaussianPosterior, Posterior
 from latentrl.models.inference import INFERENCES
 from latentrl.models.likelihoods import LIKELIHOODS, channel_axis
 from latentrl.models.losses import LOSSES, RECONSTRUCTIONS, Batch
+from latentrl.models.losses.base import check_term
 from latentrl.models.losses.kl import KL
 from latentrl.models.preprocessing import make_preprocessor
 from latentrl.types import LatentLayout, space_from_json
@@ -217,6 +218,10 @@ class Autoencoder(ArrayModel):
 
         Returns:
             The terms, the reconstruction first, and the batch that they were computed from.
+
+        Raises:
+            TypeError: a term is no tensor.
+            ValueError: a term is no scalar.
         """
         posterior = self.head(self.encoder(inputs))
         z = posterior.mean if noise is None else self._training_latents(posterior, x, noise[0])
@@ -227,7 +232,7 @@ class Autoencoder(ArrayModel):
         batch = Batch(x, inputs, mask, posterior, z, outputs, nll, *networks, extra, step, changed)
         terms = {"reconstruction": nll.flatten(1).sum(1).mean()}
         for spec, loss in zip(self.config.losses, self.loss_terms, strict=True):
-            terms[spec["name"]] = loss(batch)
+            terms[spec["name"]] = check_term(spec["name"], loss(batch))
         return terms, batch
 
     def _training_latents(self, posterior: Posterior, x: Tensor, noise: Tensor) -> Tensor:

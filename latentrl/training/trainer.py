@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,9 @@ class Trainer:
         self.progress = Progress(self._recipe())
         self.best = _copy_state(model)
         self.sums: dict[str, Tensor] = {}
+        self.term_names: list[str] = []
+        self.finite_steps: Tensor | None = None
+        """Steps since the last validation at which each term of the loss was finite."""
 
     def _recipe(self) -> dict[str, Any]:
         # Device and compilation change the speed of a run, not what it computes.
@@ -156,12 +159,16 @@ class Trainer:
         inputs, mask, noise = model.sample_noise(x, self.generator)
         with self.autocast():
             terms = self.terms(x, inputs, mask, noise, step, changed)
-        loss = torch.stack(list(terms.values())).sum()
+        values = torch.stack(list(terms.values()))
+        loss = values.sum()
         self._set_learning_rate(step)
         gradient_step(loss, self.optimizer, self.config.gradient_clip)
         # Sums stay on the device: reading a loss each step would wait for the GPU.
         for name, term in {"loss": loss, **terms}.items():
             self.sums[name] = self.sums.get(name, term.new_zeros(())) + term.detach().float()
+        self.term_names = list(terms)  # ``sums`` of a resumed run has another order
+        finite = values.detach().isfinite().int()
+        self.finite_steps = finite if self.finite_steps is None else self.finite_steps + finite
         self.progress.step += 1
         self.progress.summed += 1
 
@@ -199,7 +206,7 @@ class Trainer:
             state = dataclasses.replace(state, variance=statistics.variance())
         row = self._row(state)
         self.progress.rows.append(row)
-        self.sums, self.progress.summed = {}, 0
+        self.sums, self.finite_steps, self.progress.summed = {}, None, 0
         statistics.store(self.model)
         self._keep_best(state.loss)
         for callback in self.callbacks:
@@ -221,17 +228,27 @@ class Trainer:
                 "train/beta_norm": self.model.beta_norm,
             }
         )
-        self._check_finite(row.values())
+        self._check_finite(row)
         return row
 
-    def _check_finite(self, metrics: Iterable[float] | None = None) -> None:
+    def _check_finite(self, metrics: Mapping[str, float | Tensor] | None = None) -> None:
         """Check metrics, by default the losses since the last validation, which waits for a GPU."""
-        given = [float(total) for total in self.sums.values()] if metrics is None else metrics
-        if not all(math.isfinite(value) for value in given):
+        given = self.sums if metrics is None else metrics
+        wrong = [name for name, value in given.items() if not math.isfinite(float(value))]
+        if wrong:
             raise FloatingPointError(
-                f"the loss is not finite at step {self.progress.step}; lower learning_rate "
+                f"the loss is not finite at step {self.progress.step}, at first in "
+                f"{', '.join(self._first_wrong_terms() or wrong)}; lower learning_rate "
                 f"(now {self.config.learning_rate:g}) or set gradient_clip"
             )
+
+    def _first_wrong_terms(self) -> list[str]:
+        """Return the terms of the loss that were NaN or infinite first; those after them follow."""
+        if self.finite_steps is None:
+            return []
+        steps = zip(self.term_names, self.finite_steps.tolist(), strict=True)
+        wrong = {name: n for name, n in steps if not math.isfinite(float(self.sums[name]))}
+        return [name for name, n in wrong.items() if n == min(wrong.values())]
 
     def _keep_best(self, loss: float) -> None:
         self.progress.bad_epochs += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -76,3 +76,20 @@ def check_weight(name: str, weight: float) -> None:
     """Raise ``ValueError`` where a weight is negative."""
     if weight < 0:
         raise ValueError(f"{name} cannot be negative, got {weight}")
+
+
+def check_term(name: str, term: Any) -> Tensor:
+    """Return what the loss ``name`` returned.
+
+    Raises:
+        TypeError: it is no tensor.
+        ValueError: it is no scalar.
+    """
+    if not isinstance(term, Tensor):
+        raise TypeError(f"loss {name!r} must return a scalar tensor, got {type(term).__name__}")
+    if term.ndim:
+        raise ValueError(
+            f"loss {name!r} must return a scalar, the mean over the batch, got shape "
+            f"{tuple(term.shape)}"
+        )
+    return term

@@ -209,3 +209,60 @@ def test_a_corruption_in_place_leaves_the_target_clean(function: Any) -> None:
 def test_what_a_corruption_returns_is_checked(returned: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=f"corruption Own must return .*{message}"):
         corrupt([own(lambda x, generator: returned(x))], torch.rand(6, 8), Generator())
+
+
+# Losses that do not keep to the protocol
+
+
+@pytest.fixture
+def own_loss() -> Iterator[Any]:
+    """Train with a user's loss of the batch and the step for 6 steps."""
+
+    def train(function: Any, vectors: Any) -> None:
+        @LOSSES.register("own")
+        class Own(Loss):
+            def __call__(self, batch: Batch) -> Any:
+                return function(batch)
+
+        model = seeded(lrl.beta_vae, (8,), 3, losses=["smoothness", "own"])
+        config = lrl.FitConfig(steps=6, batch_size=16)
+        lrl.fit(model, vectors[:64], config, progress=False)
+
+    yield train
+    LOSSES._parts.pop("own", None)
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        (lambda batch: batch.z.sum(1), ValueError, r"a scalar, the mean over .* shape \(16,\)"),
+        (lambda batch: batch.z, ValueError, r"a scalar, the mean over .* shape \(16, 3\)"),
+        (lambda batch: None, TypeError, "a scalar tensor, got NoneType"),
+        (lambda batch: 0.5, TypeError, "a scalar tensor, got float"),
+    ],
+)
+def test_what_a_loss_returns_is_checked(
+    function: Any, error: Any, message: str, own_loss: Any, vectors: Any
+) -> None:
+    with pytest.raises(error, match=f"loss 'own' must return {message}"):
+        own_loss(function, vectors)
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_the_term_that_was_not_finite_first_is_named(
+    first: int, own_loss: Any, vectors: Any
+) -> None:
+    def function(batch: Batch) -> Tensor:
+        return batch.z.mean() * (float("nan") if batch.step >= first else 1.0)
+
+    message = "the loss is not finite at step 4, at first in own; lower learning_rate"
+    with pytest.raises(FloatingPointError, match=message):
+        own_loss(function, vectors)
+
+
+def test_a_metric_that_is_not_finite_in_a_validation_is_named(own_loss: Any, vectors: Any) -> None:
+    def function(batch: Batch) -> Tensor:
+        return batch.z.mean() * (1.0 if batch.z.requires_grad else float("inf"))
+
+    with pytest.raises(FloatingPointError, match="at first in validation/loss; lower"):
+        own_loss(function, vectors)
