@@ -24,8 +24,14 @@ class Registry(Generic[Part]):
         """Return a decorator that registers a class or a function as ``name``.
 
         Raises:
+            TypeError: the name is no string, as where the decorator has no parentheses.
             ValueError: the name is taken.
         """
+        if not isinstance(name, str):
+            raise TypeError(
+                f"a {self.kind} is registered under a name, got {shorten(name)}: write "
+                '@....register("name"), with parentheses'
+            )
 
         def decorate(part: Callable[..., Part]) -> Callable[..., Part]:
             if name in self._parts:

@@ -82,6 +82,13 @@ def test_a_name_can_be_registered_once() -> None:
         make_registry().register("round")(Wheel)
 
 
+@pytest.mark.parametrize("name", [Wheel, 3, None])
+def test_a_name_is_a_string(name: Any) -> None:
+    message = r'a wheel is registered under a name, got .*: write @.*register\("name"\), with paren'
+    with pytest.raises(TypeError, match=message):
+        make_registry().register(name)
+
+
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
 def test_names_are_sorted_and_documented(registry: Registry[Any]) -> None:
     names = list(registry)
