@@ -85,7 +85,7 @@ class NormalizedBonus(Bonus):
         """Transitions so far, over all environments."""
         self.variance = RunningVariance()
         self._returns = np.zeros(0)
-        self._mean = 0.0
+        self._raw_sum, self._raw_count, self._was_read = 0.0, 0, False
 
     def reset(self, env_ids: Array, observations: Array, latents: Array) -> None:
         """Start new episodes of the bonus; the discounted returns continue."""
@@ -120,8 +120,14 @@ class NormalizedBonus(Bonus):
         self._returns = grown(self._returns, env_ids)
         self._returns[env_ids] = self.gamma * self._returns[env_ids] + raw
         self.variance.update(self._returns[env_ids])
-        self._mean = float(raw.mean())
+        self._add_raw(raw)
         self.count += len(raw)
+
+    def _add_raw(self, raw: Array) -> None:
+        if self._was_read:
+            self._raw_sum, self._raw_count, self._was_read = 0.0, 0, False
+        self._raw_sum += float(raw.sum(dtype=np.float64))
+        self._raw_count += len(raw)
 
     @property
     def current_weight(self) -> float:
@@ -149,6 +155,11 @@ class NormalizedBonus(Bonus):
         self.bonus.load_state_dict(substate("bonus.", state))
 
     def metrics(self) -> dict[str, float]:
-        """Return the mean raw bonus, the unit, the weight, and the bonus's metrics."""
-        own = {"raw_bonus": self._mean, "return_std": self.variance.std}
+        """Return the mean raw bonus, the unit, the weight, and the bonus's metrics.
+
+        The mean is that of the steps since the last call; without any it stays as it was.
+        """
+        self._was_read = True
+        mean = self._raw_sum / max(1, self._raw_count)
+        own = {"raw_bonus": mean, "return_std": self.variance.std}
         return {**own, "weight": self.current_weight, **self.bonus.metrics()}

@@ -183,7 +183,11 @@ class NoveltyCurves(BaseCallback):
         self.logger.record("novelty/intrinsic_reward", total / max(1, steps))
         self.logger.record("novelty/fraction", fraction)
         for name, value in self.novelty.metrics().items():
-            self.logger.record(f"novelty/{name}", value)
+            # The one metric of ``NormalizedBonus`` that is a mean over the steps since the last
+            # call; while values are pending, it covers their rollouts, too.
+            mean = name == "raw_bonus"
+            record = self.logger.record_mean if mean else self.logger.record
+            record(f"novelty/{name}", value)
 
 
 class NoveltyMap(BaseCallback):

@@ -52,8 +52,22 @@ def test_the_unit_is_the_standard_deviation_of_all_discounted_returns():
         stream.extend(returns)
     assert bonus.variance.std == pytest.approx(np.std(stream))
     assert bonus.metrics() == pytest.approx(
-        {"raw_bonus": raw[-1].mean(), "return_std": np.std(stream), "weight": 0.1}
+        {"raw_bonus": raw.mean(), "return_std": np.std(stream), "weight": 0.1}
     )
+
+
+def test_the_raw_bonus_is_the_mean_of_the_steps_since_it_was_read():
+    bonus = NormalizedBonus(Fixed([1.0, 3.0], [8.0], [2.0, 4.0], [0.5, 0.7]), warmup=9)
+    assert bonus.metrics()["raw_bonus"] == 0
+    bonus.step(transitions(0, 2))
+    bonus.step(transitions(0, 1))
+    assert bonus.metrics()["raw_bonus"] == 4
+    assert bonus.metrics()["raw_bonus"] == 4
+    bonus.step(transitions(0, 2))
+    assert bonus.metrics()["raw_bonus"] == 3
+    bonus.load_state_dict(bonus.state_dict())
+    bonus.step(transitions(0, 2))
+    assert bonus.metrics()["raw_bonus"] == pytest.approx(0.6)
 
 
 def test_each_environment_keeps_its_return_while_others_reset():
