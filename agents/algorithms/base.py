@@ -56,11 +56,16 @@ class AlgorithmSpec:
         """The algorithm's class.
 
         Raises:
-            ValueError: its package is not installed.
+            ValueError: the source has no colon, its package is not installed, or the module has no
+                such algorithm.
         """
         module, _, name = self.source.partition(":")
+        if not (module and name):
+            raise ValueError(f"the source of an algorithm is module:Class, got {self.source!r}")
         remedy = f"{name} needs the package {module}: pip install '{self.requirement}'"
-        algorithm: type[BaseAlgorithm] = getattr(import_named(module, remedy), name)
+        algorithm = getattr(import_named(module, remedy), name, None)
+        if not (isinstance(algorithm, type) and issubclass(algorithm, BaseAlgorithm)):
+            raise ValueError(f"source={self.source!r}: {module} has no algorithm {name!r} of SB3")
         return algorithm
 
     def accepts(self, action_space: Space) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -68,20 +69,48 @@ def read_defaults(
     """Return the tuned defaults of an algorithm for an environment, the longest prefix's.
 
     Those under ``continuous`` replace the others where actions are continuous.
+
+    Raises:
+        ValueError: the file is missing, is not YAML, or has other levels than the two above.
     """
     if spec.hyperparams is None:
         return dict(UNTUNED)
-    tuned = yaml.safe_load(spec.hyperparams.read_text(encoding="utf-8"))
-    section: Mapping[str, Hyperparameters] = tuned["latents" if latent else "pixels"]
+    section = _read_section(spec.hyperparams, "latents" if latent else "pixels")
     # As for families: a prefix matches the whole name, or the id after a package's name.
     names = (env_id, registered_id(env_id))
     prefixes = [prefix for prefix in section if any(name.startswith(prefix) for name in names)]
-    found = {**UNTUNED, **section[max(prefixes, key=len, default="default")]}
+    prefix = max(prefixes, key=len, default="default")
+    found = {
+        **UNTUNED,
+        **_mapping_at(section, prefix, f"the hyperparameters in {spec.hyperparams}"),
+    }
     own = found.pop(CONTINUOUS, {})
     if not own or not isinstance(action_space, spaces.Box):
         return found
     policy = {**found.get("policy_kwargs", {}), **own.get("policy_kwargs", {})}
     return {**found, **own, "policy_kwargs": policy}
+
+
+def _read_section(path: Path, name: str) -> Mapping[str, Any]:
+    """Return one of the sections ``latents`` and ``pixels`` of a file of tuned defaults."""
+    where = f"the hyperparameters in {path}"
+    try:
+        tuned = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no file of hyperparameters {path}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} are not YAML: {' '.join(str(error).split())}") from error
+    return _mapping_at(tuned, name, where)
+
+
+def _mapping_at(tree: Any, name: str, where: str) -> Mapping[str, Any]:
+    if not isinstance(tree, Mapping) or not isinstance(tree.get(name), Mapping):
+        raise ValueError(
+            f"{where} lack a mapping {name!r}: the file has the sections latents and pixels, each "
+            "with default, and with prefixes of ids, of which each has hyperparameters"
+        )
+    found: Mapping[str, Any] = tree[name]
+    return found
 
 
 def override(

@@ -63,6 +63,31 @@ def test_a_file_may_leave_out_what_training_needs(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n_steps: 8\n", "lack a mapping 'latents': the file has the sections latents and pixels"),
+        ("", "lack a mapping 'latents'"),
+        ("- latents\n", "lack a mapping 'latents'"),
+        ("latents: {Other-: {}}\n", "lack a mapping 'default'"),
+        ("latents: {Mine-: 3, default: {}}\n", "lack a mapping 'Mine-'"),
+        ("latents: {default: [\n", "are not YAML: while parsing"),
+    ],
+)
+def test_a_file_of_another_form_is_named(text, message, tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_text(text)
+    spec = dataclasses.replace(PPO, hyperparams=path)
+    with pytest.raises(ValueError, match=rf"the hyperparameters in .*mine\.yml {message}"):
+        read_defaults(spec, "Mine-v0", True, DISCRETE)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    spec = dataclasses.replace(PPO, hyperparams=tmp_path / "mine.yml")
+    with pytest.raises(ValueError, match=r"there is no file of hyperparameters .*mine\.yml"):
+        read_defaults(spec, "Mine-v0", True, DISCRETE)
+
+
 def test_a_short_horizon_for_rooms_with_a_key():
     rooms = read_defaults(DQN, "KeyRooms-v0", True, DISCRETE)
     assert (rooms["gamma"], rooms["n_steps"], rooms["normalize_latents"]) == (0.95, 5, False)
