@@ -1,7 +1,7 @@
 """Terms of the loss, in nats per observation: the reconstruction, and penalties added to it."""
 
 from latentrl.models.losses import change, disentanglement, kl, latent
-from latentrl.models.losses.base import LOSSES, Batch, Loss
+from latentrl.models.losses.base import LOSSES, Batch, Loss, check_weight
 from latentrl.models.losses.reconstruction import RECONSTRUCTIONS, Reconstruction
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Loss",
     "Reconstruction",
     "change",
+    "check_weight",
     "disentanglement",
     "kl",
     "latent",

@@ -22,7 +22,9 @@ def q_of_action(model, observations, actions):
     return q.gather(1, torch.as_tensor(actions)[:, None]).T
 
 
-@pytest.mark.parametrize(("algo", "environment"), CASES)
+@pytest.mark.parametrize(
+    ("algo", "environment"), [case for case in CASES if find_algorithm(case[0]).value is not None]
+)
 def test_values_are_those_of_the_action_that_the_policy_takes(algo, environment, encoder):
     config = small_config(algo, environment)
     venv = make_venv(config, encoder)

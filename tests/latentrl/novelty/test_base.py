@@ -154,6 +154,7 @@ def test_a_state_is_a_snapshot(make):
     other = make()
     other.load_state_dict(state)
     for each in (bonus, other):
+        start(each)
         each.step(transitions(1))
     assert same_state(state, kept)
 
