@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from latentrl.novelty.base import BONUSES, Bonus, prefixed, substate
+from latentrl.novelty.base import BONUSES, Bonus, check_state, prefixed, substate
 from latentrl.novelty.temporal_distance import TemporalDistance
 from latentrl.novelty.token_counts import CHECKED, MOST_UNKNOWN, TokenCounts
 from latentrl.types import Array, Encoder, LatentLayout, Transitions
@@ -71,6 +71,7 @@ class Adaptive(Bonus):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned."""
+        check_state(self.name, state, "decided", "switched")
         self._decided, self.switched = bool(state["decided"]), bool(state["switched"])
         self._used.load_state_dict(substate("used.", state))
 

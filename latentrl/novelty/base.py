@@ -83,8 +83,14 @@ class Bonus(ABC):
         """Return copies of the tensors that a resumed run needs."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Restore what ``state_dict`` returned."""
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what ``state_dict`` returned; the next call is ``reset``, which starts episodes.
+
+        Raises:
+            ValueError: the state is that of another kind of bonus.
+        """
+        if state:
+            raise ValueError(f"{self.name} keeps no state, got {describe(state)} of another bonus")
 
     def metrics(self) -> dict[str, float]:
         """Return named numbers for curves."""
@@ -192,6 +198,21 @@ def checked(bonus: Bonus, scores: Array, count: int) -> Array:
     if not np.isfinite(array).all():
         raise ValueError(f"{bonus.name}.score returned NaN or infinity")
     return array
+
+
+def describe(state: Mapping[str, Tensor]) -> str:
+    """Return the names and shapes in a state, at most five, for messages about it."""
+    shown = [f"{name} {list(value.shape)}" for name, value in list(state.items())[:5]]
+    return ", ".join(shown + ["..."] * (len(state) > len(shown))) or "an empty state"
+
+
+def check_state(name: str, state: Mapping[str, Tensor], *needed: str) -> None:
+    """Raise ``ValueError`` where the state of the bonus ``name`` lacks a ``needed`` tensor."""
+    if any(key not in state for key in needed):
+        raise ValueError(
+            f"{name} expected a state with {', '.join(needed)}, got {describe(state)}: it is that "
+            "of another bonus"
+        )
 
 
 def substate(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

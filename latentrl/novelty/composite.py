@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from latentrl.novelty.base import Bonus, as_bonus, checked, prefixed, substate
+from latentrl.novelty.base import Bonus, as_bonus, checked, describe, prefixed, substate
 from latentrl.types import Array, Novelty, Transitions
 
 HORIZON = 1_000
@@ -75,7 +75,17 @@ class Combined(Bonus):
         return {name: value for state in states for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the components."""
+        """Restore the components.
+
+        Raises:
+            ValueError: the state is that of another bonus, or of more components.
+        """
+        known = {str(i) for i in range(len(self.bonuses))}
+        if not all(name.partition(".")[0] in known for name in state):
+            raise ValueError(
+                f"{self.name} expected states of {len(self.bonuses)} components, got "
+                f"{describe(state)}: it is that of another bonus"
+            )
         for i, bonus in enumerate(self.bonuses):
             bonus.load_state_dict(substate(f"{i}.", state))
 

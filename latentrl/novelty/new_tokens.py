@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentrl.novelty.base import check_state, describe
 from latentrl.novelty.counters import EpisodicSet, LatentHash, LifelongCounter
 from latentrl.types import Array, LatentLayout
 
@@ -99,6 +100,12 @@ class NewTokens:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned."""
+        check_state("a bonus of tokens", state, "keys", "counts", "totals")
+        if state["totals"].shape != (2, len(self.new)):
+            raise ValueError(
+                f"a bonus of {len(self.new)} tokens per latent expected totals "
+                f"{[2, len(self.new)]}, got {describe(state)}: it is that of other latents"
+            )
         self.counter.load_state_dict(state)
         self.new, self._unknown = state["totals"].numpy().copy()
 

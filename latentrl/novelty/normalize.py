@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.novelty.base import Bonus, as_bonus, checked, grown, prefixed, substate
+from latentrl.novelty.base import Bonus, as_bonus, check_state, checked, grown, prefixed, substate
 from latentrl.types import Array, Novelty, Transitions
 
 
@@ -148,6 +148,7 @@ class NormalizedBonus(Bonus):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned."""
+        check_state(self.name, state, "count", "returns", "variance")
         self.count = int(state["count"])
         self._returns = state["returns"].numpy().copy()
         unit = self.variance

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentrl.novelty.base import Bonus, prefixed, substate
+from latentrl.novelty.base import Bonus, check_state, describe, prefixed, substate
 from latentrl.training.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from latentrl.types import Array
 
@@ -127,7 +127,14 @@ class PredictionBonus(Bonus):
 
     def _restore(self, networks: nn.ModuleDict) -> None:
         if self._loaded:
-            networks.load_state_dict(substate(NETWORKS, self._loaded))
+            weights = substate(NETWORKS, self._loaded)
+            shapes = {name: value.shape for name, value in networks.state_dict().items()}
+            if shapes != {name: value.shape for name, value in weights.items()}:
+                raise ValueError(
+                    f"{self.name} expected {describe(networks.state_dict())}, got "
+                    f"{describe(weights)}: the state is that of other latents or another bonus"
+                )
+            networks.load_state_dict(weights)
             load_optimizer_tensors(self.optimizer, self._loaded)
             self.generator.set_state(self._loaded[GENERATOR])
 
@@ -143,7 +150,15 @@ class PredictionBonus(Bonus):
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what ``state_dict`` returned, once the networks are built again."""
+        """Restore what ``state_dict`` returned, once the networks are built again.
+
+        Raises:
+            ValueError: it is the state of another kind of bonus.
+        """
+        if state and not substate(NETWORKS, state):
+            raise ValueError(f"{self.name} expected {NETWORKS}*, got {describe(state)}")
+        if state:
+            check_state(self.name, state, GENERATOR)
         self._loaded = {name: value.clone() for name, value in state.items()}
         self._networks, self._updated = None, False
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentrl.novelty.base import BONUSES, Bonus
+from latentrl.novelty.base import BONUSES, Bonus, check_state, describe
 from latentrl.novelty.new_tokens import Found, NewTokens
 from latentrl.types import Array, Encoder, LatentLayout, Transitions
 
@@ -82,6 +82,14 @@ class ReconstructionGain(Bonus):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state_dict`` returned."""
+        check_state(self.name, state, "sums", "squares")
+        if any(
+            state[name].shape != getattr(self, f"_{name}").shape for name in ("sums", "squares")
+        ):
+            raise ValueError(
+                f"{self.name} expected sums {list(self._sums.shape)} and squares "
+                f"{list(self._squares.shape)}, got {describe(state)}: it is that of other latents"
+            )
         self.tokens.load_state_dict(state)
         self._sums, self._squares = (state[name].numpy().copy() for name in ("sums", "squares"))
         self._update_posterior()
