@@ -73,6 +73,8 @@ def evaluate_agent(
 ) -> Evaluation:
     """Evaluate a saved agent, and write the results to ``report_file`` in the run's folder.
 
+    Where they cannot be written, as on a full disk, they are returned all the same.
+
     Args:
         run: folder of a training run.
         episodes: number of episodes; episode i has the seed ``seed + i`` on Gymnasium.
@@ -95,7 +97,8 @@ def evaluate_agent(
             neither trusted nor named by ``env``.
 
     Warns:
-        UserWarning: the encoder loses much of these frames, and little of those of its pretraining.
+        UserWarning: the encoder loses much of these frames, and little of those of its pretraining,
+            or the results cannot be written.
     """
     folder = agent_folder(run, checkpoint)
     config, timesteps = config_in(
@@ -121,11 +124,24 @@ def evaluate_agent(
         "env": environment.id,
         "backend": backend,
         "seed": seed,
+        "max_episode_steps": max_episode_steps,
         "checkpoint": checkpoint,
         "timesteps": timesteps,
     }
-    write_json(report_file(run, backend, episodes, result.policy, checkpoint, env), report)
+    file = report_file(
+        run, backend, episodes, result.policy, checkpoint, env, seed, max_episode_steps
+    )
+    _write_report(file, report)
     return result
+
+
+def _write_report(file: Path, report: Mapping[str, Any]) -> None:
+    try:
+        write_json(file, report)
+    except OSError as error:  # the episodes took long, and the caller still gets their returns
+        warnings.warn(
+            f"this evaluation has no report: {error.strerror or error}", UserWarning, stacklevel=3
+        )
 
 
 def policy_of(run: Path, deterministic: bool | None = None) -> Policy:
@@ -197,12 +213,19 @@ def report_file(
     policy: Policy = "deterministic",
     checkpoint: Checkpoint = "best",
     env: str | None = None,
+    seed: int = TEST_SEED,
+    max_episode_steps: int | None = None,
 ) -> Path:
-    """Path of the report of an evaluation; arguments as in ``evaluate_agent``."""
+    """Path of the report of an evaluation; arguments as in ``evaluate_agent``.
+
+    What is as by default is not in its name, and evaluations that differ have files of their own.
+    """
     words = [
         "" if policy == "deterministic" else policy,
         "" if checkpoint == "best" else checkpoint,
         env or "",
+        "" if seed == TEST_SEED else f"seed{seed}",
+        "" if max_episode_steps is None else f"steps{max_episode_steps}",
     ]
     name = "-".join(["evaluation", backend, str(episodes), *filter(None, words)])
     return run / f"{name.replace('/', '_').replace(':', '.')}.json"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from agents.checkpoint import WEIGHTS, read_agent
 from agents.config import AgentConfig
-from agents.evaluate import STATISTICS, agent_folder
+from agents.evaluate import STATISTICS, TEST_SEED, agent_folder
 from agents.runs import RUNS
 from agents.validation import best_result
 from latentrl.share.card import EXPLORER, Card, encoder_table, explorer_link, table
@@ -23,7 +23,7 @@ REPORTS = "evaluation-*.json"
 VIDEOS = (".gif", ".mp4")
 HUB_WEIGHTS = f"best/{WEIGHTS}"
 """The agent in a repository."""
-SHOWN = ("policy", *STATISTICS, "episodes", "env", "backend", "seed")
+SHOWN = ("policy", *STATISTICS, "episodes", "env", "backend", "seed", "max_episode_steps")
 """Columns of the table of returns."""
 
 
@@ -155,11 +155,21 @@ def _report(file: Path) -> dict[str, Any]:
 
 
 def _metrics(reports: list[dict[str, Any]], env_id: str) -> dict[str, float]:
-    """Return the statistics of the largest evaluation of the agent in its own environment."""
+    """Return the statistics of the largest evaluation of the agent in its own environment.
+
+    An evaluation with another time limit is the last choice.
+    """
     own = [r for r in reports if r.get("env") == env_id and r.get("policy") != "random"]
     if not own:
         return {}
-    largest = max(own, key=lambda report: report["episodes"])
+    largest = max(
+        own,
+        key=lambda report: (
+            report.get("max_episode_steps") is None,
+            report["episodes"],
+            report.get("seed") == TEST_SEED,
+        ),
+    )
     names = {
         "mean": "mean_reward",
         "std": "std_reward",
@@ -181,7 +191,10 @@ def _summary(config: AgentConfig, notes: Mapping[str, Any]) -> str:
 def _returns(reports: list[dict[str, Any]]) -> str:
     if not reports:
         return "There is no evaluation on test episodes yet."
-    rows = [[report.get(name, "") for name in SHOWN] for report in reports]
+    # None is a time limit as in training.
+    rows = [
+        ["" if report.get(name) is None else report[name] for name in SHOWN] for report in reports
+    ]
     return f"Extrinsic returns of test episodes:\n\n{table(SHOWN, rows)}"
 
 

@@ -140,12 +140,36 @@ def test_a_saved_agent_plays_the_same_episodes_on_any_number_of_cores(
     assert conditions == ("gymnasium", TEST_SEED, 123, "deterministic")
 
 
+def test_returns_outlive_a_report_that_cannot_be_written(encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    expected = evaluate_agent(run, 3, progress=False)
+    report = run / "evaluation-gymnasium-3.json"
+    report.unlink()
+    report.mkdir()  # no file can take its place, whoever runs this test
+    message = "this evaluation has no report: .*evaluation-gymnasium-3.json cannot be written"
+    with pytest.warns(UserWarning, match=message):
+        assert evaluate_agent(run, 3, progress=False) == expected
+
+
+def test_evaluations_that_differ_have_files_of_their_own(encoder, tmp_path):
+    run = save_run(tmp_path / "run", encoder)
+    options = [{}, {"seed": 9}, {"max_episode_steps": 4}, {"seed": 9, "max_episode_steps": 4}]
+    results = [evaluate_agent(run, 3, progress=False, **option) for option in options]
+    for words, option, result in zip(
+        ["", "-seed9", "-steps4", "-seed9-steps4"], options, results, strict=True
+    ):
+        report = json.loads((run / f"evaluation-gymnasium-3{words}.json").read_text())
+        assert report["lengths"] == result.lengths
+        assert report["seed"] == option.get("seed", TEST_SEED)
+        assert report["max_episode_steps"] == option.get("max_episode_steps")
+
+
 def test_random_actions_beside_an_agent(encoder, tmp_path):
     run = save_run(tmp_path / "run", encoder)
     result = evaluate_agent(run, 5, seed=77, random=True, progress=False)
     assert result == evaluate_random(REACH, 5, seed=77, progress=False)
     assert str(result).split(" (")[0].endswith("over 5 episodes of the random policy")
-    report = json.loads((run / "evaluation-gymnasium-5-random.json").read_text())
+    report = json.loads((run / "evaluation-gymnasium-5-random-seed77.json").read_text())
     assert (report["policy"], report["returns"]) == ("random", result.returns)
 
 

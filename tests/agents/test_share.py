@@ -48,7 +48,7 @@ def test_the_numbers_of_the_card_are_those_of_the_reports(run):
     assert read["library_name"] == "latentrl"
     assert read["license"] == "mit"
     assert {"stable-baselines3", "ppo", "PixelReach-v0"} <= {*read["tags"]}
-    report = json.loads((run / "evaluation-gymnasium-3-stochastic.json").read_text())
+    report = json.loads((run / "evaluation-gymnasium-3-stochastic-steps20.json").read_text())
     (result,) = read["model-index"][0]["results"]
     numbers = {metric["type"]: metric["value"] for metric in result["metrics"]}
     for name, key in [("mean", "mean"), ("std", "std"), ("min", "minimum"), ("p10", "p10")]:
@@ -67,12 +67,29 @@ def test_the_numbers_of_the_card_are_those_of_the_reports(run):
 
 def test_reports_of_another_agent_are_left_out(run):
     evaluate(run, 2)
-    file = run / "evaluation-gymnasium-2.json"
+    file = run / "evaluation-gymnasium-2-steps20.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "timesteps": 99}))
     card = agent_card(run)
     assert "model-index" not in header(card)
     assert "license" not in header(card)
     assert "There is no evaluation on test episodes yet." in card
+
+
+def test_every_evaluation_is_in_the_card_and_the_whole_test_episodes_are_its_metrics(run):
+    evaluate_agent(run, 4, max_episode_steps=3, progress=False)
+    evaluate_agent(run, 2, seed=77, progress=False)
+    expected = evaluate_agent(run, 2, progress=False)
+    card = agent_card(run)
+    (result,) = header(card)["model-index"][0]["results"]
+    numbers = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert numbers["mean_reward"] == round(expected.mean, 4)
+    assert numbers["episodes"] == 2
+    rows = [line.split(" | ") for line in card.splitlines() if line.startswith("| ")][2:]
+    assert sorted((row[6], row[9], row[10].strip(" |")) for row in rows) == [
+        ("2", "1000000", ""),
+        ("2", "77", ""),
+        ("4", "1000000", "3"),
+    ]
 
 
 def test_the_validation_is_no_test_result(run):
@@ -84,8 +101,8 @@ def test_the_validation_is_no_test_result(run):
 
 def test_a_damaged_report_is_refused(run):
     evaluate(run, 2)
-    (run / "evaluation-gymnasium-2.json").write_text('{"returns": [1, "two"]}')
-    with pytest.raises(ValueError, match=r"returns in .*evaluation-gymnasium-2.json"):
+    (run / "evaluation-gymnasium-2-steps20.json").write_text('{"returns": [1, "two"]}')
+    with pytest.raises(ValueError, match=r"returns in .*evaluation-gymnasium-2-steps20.json"):
         agent_card(run)
 
 
@@ -97,7 +114,7 @@ def test_a_pushed_agent_has_the_same_returns(run, hub):
     files = list(hub.repos["ada/reach"].values())[-1]
     assert {*files} == {
         *("README.md", "best/agent.safetensors", "encoder/config.json"),
-        *("encoder/model.safetensors", "evaluation-gymnasium-2.json", "replay.gif"),
+        *("encoder/model.safetensors", "evaluation-gymnasium-2-steps20.json", "replay.gif"),
     }
     assert "![One episode](replay.gif)" in files["README.md"].decode()
     folder = local_run(Path("hf://ada/reach"))
@@ -105,7 +122,7 @@ def test_a_pushed_agent_has_the_same_returns(run, hub):
     downloaded = {str(path.relative_to(folder)) for path in folder.glob("*/*") if path.is_file()}
     assert downloaded == {"best/agent.safetensors", "encoder/model.safetensors"}
     assert evaluate(folder, 2) == before
-    assert (folder / "evaluation-gymnasium-2.json").is_file()
+    assert (folder / "evaluation-gymnasium-2-steps20.json").is_file()
 
 
 def test_the_last_agent_takes_the_place_of_an_older_best_one(encoder, tmp_path, hub):
