@@ -83,8 +83,8 @@ def collect(
     Raises:
         ValueError: a number is out of range, ``policy`` is unknown, an observation or an action of
             the policy does not belong to its space, a reward is not finite, the actions are not one
-            array, images are channels-first, or the store there is of another environment, policy,
-            seed or key, or of an older format.
+            array, images are channels-first, or the store there is damaged, of another environment,
+            policy, seed or key, or of an older format.
         TypeError: the observations are not a Box, ``env`` is one environment, or another argument
             is of another type.
         WorkerError: a worker process died or did not answer.

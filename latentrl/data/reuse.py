@@ -38,16 +38,16 @@ def origin_of(
 
 
 def check_origin(path: Path, origin: dict[str, Any]) -> None:
-    """Check that the frames at ``path`` were collected by calls like this one.
+    """Check that the frames at ``path`` are intact, and were collected by calls like this one.
 
     Args:
         path: folder of the store.
         origin: what ``origin_of`` returned for this call.
 
     Raises:
-        ValueError: they were collected with another policy, seed or key.
+        ValueError: they were collected with another policy, seed or key, or a file is damaged.
     """
-    stored = Frames.open(path)
+    stored = Frames.open(path, verify=True)
     for shard in stored.metadata["shards"]:
         saved = {name: shard.get(name, value) for name, value in origin.items()}
         remedy = "use another path, give the same to extend or reuse its frames, or remove it"

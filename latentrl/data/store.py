@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import platform
 import zlib
 from collections.abc import Mapping, Sequence
@@ -208,11 +209,12 @@ class FrameWriter:
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         """Close the files, and note their length and their checksums."""
-        for file in self._files.values():
-            file.close()
-        # Of two errors the first is the cause, such as a full disk.
-        with contextlib.nullcontext() if error is None else contextlib.suppress(OSError):
-            self._describe()
+        with contextlib.ExitStack() as open_files:
+            for file in self._files.values():
+                open_files.enter_context(file)
+            # Of two errors the first is the cause, such as a full disk.
+            with contextlib.nullcontext() if error is None else contextlib.suppress(OSError):
+                self._describe()
 
     def _describe(self) -> None:
         sizes = {
@@ -222,6 +224,9 @@ class FrameWriter:
         # Part of a batch, as an error or Ctrl-C can leave it, has no place in the checksums: the
         # shard is then read as that of a killed writer.
         if sizes == whole:
+            # A power cut must not leave checksums of frames that never reached the disk.
+            for file in self._files.values():
+                os.fsync(file.fileno())
             done = ShardDescription(self._origin, self._frames, self._crc32)
             write_json(self._layout.path(self._name, "json"), dataclasses.asdict(done))
 

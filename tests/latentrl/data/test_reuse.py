@@ -94,6 +94,17 @@ def test_another_version_of_the_package_is_a_warning(tmp_path, monkeypatch):
         first(tmp_path)
 
 
+@pytest.mark.parametrize("frames", [10, 30])
+@pytest.mark.parametrize("kind", ["observations", "steps"])
+def test_damaged_frames_are_refused(kind, frames, tmp_path):
+    first(tmp_path)
+    file = tmp_path / f"000.{kind}.bin"
+    size = file.stat().st_size
+    file.write_bytes(file.read_bytes()[: size // 2] + bytes(size - size // 2))
+    with pytest.raises(ValueError, match=rf"000\.{kind}\.bin is damaged: it does not match its"):
+        collect(MAKE, frames, tmp_path, n_envs=1, progress=False)
+
+
 def test_stores_that_keep_no_origin_are_reused(tmp_path):
     env = MAKE()
     with FrameWriter(tmp_path, env.observation_space, env.action_space, {"id": "CartPole-v1"}) as w:

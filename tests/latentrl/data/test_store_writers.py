@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from latentrl.data import store
 from latentrl.data.frames import Frames
 from latentrl.data.store import FrameWriter
 
@@ -55,6 +56,21 @@ def test_pairs_of_processes_lose_no_frame(tmp_path: Path) -> None:
         assert process.exitcode == 0
     for pair in range(20):
         check(tmp_path / str(pair), writers=2)
+
+
+def test_frames_are_on_the_disk_before_their_checksums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append(os.fstat(number).st_ino))
+
+    def check_flushed(path: Path, data: Any) -> None:
+        files = [tmp_path / f"000.{kind}.bin" for kind in ("observations", "steps")]
+        assert {file.stat().st_ino for file in files} <= {*flushed}
+        assert data["frames"] == 10
+
+    monkeypatch.setattr(store, "write_json", check_flushed)
+    write(tmp_path, 0)
 
 
 def test_threads_lose_no_frame(tmp_path: Path) -> None:
