@@ -18,7 +18,15 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from latentrl.data.shards import KINDS, Layout, Shard, ShardDescription, open_shards, step_dtype
+from latentrl.data.shards import (
+    KINDS,
+    NAME,
+    Layout,
+    Shard,
+    ShardDescription,
+    open_shards,
+    step_dtype,
+)
 from latentrl.types import Array, space_from_json, space_to_json
 from latentrl.utils.decoding import decode
 from latentrl.utils.io import read_json, write_json, write_new
@@ -122,9 +130,10 @@ def check_same(
     """Check that the store at ``path``, if there is one, holds frames of this environment.
 
     Raises:
-        ValueError: the spaces or the environment differ.
+        ValueError: the spaces or the environment differ, or frames there have lost their manifest.
     """
     if not has_store(path):
+        _check_no_frames(path)
         return
     manifest = read_manifest(path)
     given = {
@@ -134,6 +143,19 @@ def check_same(
     }
     saved = {name: manifest[name] for name in given}
     check_same_settings(saved, given, f"the frame store {path}", "use another path, or remove it")
+
+
+def _check_no_frames(path: Path) -> None:
+    """Check that no frames at ``path``, which has no manifest, would get that of other ones."""
+    names = [file.name for file in path.glob("*.observations.bin") if file.lstat().st_size]
+    shards = sorted(name for name in names if NAME.fullmatch(name.partition(".")[0]))
+    # Another writer, which has started in the meantime, makes the manifest first.
+    if shards and not has_store(path):
+        raise ValueError(
+            f"{path} has frames, such as {shards[0]}, and no manifest.json, which says of which "
+            "environment they are: put a copy of that file back, use another path, or remove the "
+            "folder"
+        )
 
 
 class FrameWriter:
@@ -163,12 +185,14 @@ class FrameWriter:
             **origin: description of this shard (seed, policy), in JSON.
 
         Raises:
-            ValueError: the store there is of another environment, or of an older format.
+            ValueError: the store there is of another environment or of an older format, or has lost
+                its manifest.
             OSError: the disk is full or cannot be written.
         """
         path = Path(path)
         manifest = _new_manifest(space, action_space, environment, factors)
         if not has_store(path):
+            _check_no_frames(path)
             write_new(path / "manifest.json", _to_bytes(manifest))
         # Of a store that was there, or that another writer has made in the meantime.
         check_same(path, space, action_space, environment)

@@ -15,6 +15,7 @@ import pytest
 from gymnasium import spaces
 
 from latentrl.data import store
+from latentrl.data.collect import collect
 from latentrl.data.frames import Frames
 from latentrl.data.store import FrameWriter
 
@@ -71,6 +72,26 @@ def test_frames_are_on_the_disk_before_their_checksums(
 
     monkeypatch.setattr(store, "write_json", check_flushed)
     write(tmp_path, 0)
+
+
+def test_frames_that_lost_their_manifest_are_not_adopted(tmp_path: Path) -> None:
+    write(tmp_path, 0)
+    manifest = tmp_path / "manifest.json"
+    kept = manifest.read_bytes()
+    manifest.unlink()
+    message = (
+        r"has frames, such as 000\.observations\.bin, and no manifest\.json, .*: put a copy of"
+    )
+    for call in (
+        lambda: write(tmp_path, 1, env="Other-v0"),
+        lambda: collect("CartPole-v1", 5, tmp_path, n_envs=1, progress=False),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert not manifest.exists()
+    manifest.write_bytes(kept)
+    write(tmp_path, 1)
+    check(tmp_path, writers=2)
 
 
 def test_threads_lose_no_frame(tmp_path: Path) -> None:
