@@ -29,7 +29,7 @@ from latentrl.data.resize import FrameResize, StorePreprocessing
 from latentrl.data.reuse import check_drawing, check_origin, origin_of, progress_of, show_reused
 from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
-from latentrl.utils.environments import described, name_of
+from latentrl.utils.environments import described, described_vector
 from latentrl.utils.progress import progress_bar
 from latentrl.utils.workers import in_workers
 
@@ -100,7 +100,7 @@ def collect(
     try:
         space = _frame_space(envs.single_observation_space, key)
         _check_actions(envs.single_action_space)
-        environment = describe_environment(envs)
+        environment = described_vector(envs)
         resize = None if preprocessing is None else preprocessing.stored(space)
         stored = space if resize is None else resize.space
         if resize is not None:
@@ -345,15 +345,6 @@ class _Collection:
                 observations, infos = self.envs.reset(options={"reset_mask": done})
                 self.factors[done] = self._read_factors(infos)[done]
         return observations, done if self.mode == AutoresetMode.NEXT_STEP else np.zeros_like(done)
-
-
-def describe_environment(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
-    """Return the description of an environment that a manifest keeps.
-
-    It is ``envs.metadata["environment"]``, if whoever made the environment set it, or its id.
-    """
-    environment: dict[str, Any] = envs.metadata.get("environment", {"id": name_of(envs)})
-    return environment
 
 
 def _check_actions(space: spaces.Space[Any]) -> None:

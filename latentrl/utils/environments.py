@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import sys
@@ -36,6 +37,32 @@ def described(env: gym.Env[Any, Any]) -> dict[str, Any]:
     arguments = {} if env.spec is None else json.loads(json.dumps(env.spec.kwargs, default=_kind))
     environment = {"id": name_of(env), **({"kwargs": arguments} if arguments else {})}
     return {"environment": environment, "package": _package(env)}
+
+
+def described_vector(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
+    """Return what makes the frames of a vector environment comparable, in JSON.
+
+    It is ``envs.metadata["environment"]``, if whoever made the environment set it; otherwise the
+    description of its first environment, or of ``envs`` where that one is out of reach.
+    """
+    if "environment" in envs.metadata:
+        given: dict[str, Any] = envs.metadata["environment"]
+        return given
+    if envs.spec is not None:
+        return {"id": name_of(envs)}
+    inside = getattr(envs.unwrapped, "envs", None)
+    if isinstance(inside, list | tuple) and inside and isinstance(inside[0], gym.Env):
+        own: dict[str, Any] = described(inside[0])["environment"]
+        return own
+    return {"id": _made_class(envs.unwrapped) or name_of(envs)}
+
+
+def _made_class(envs: Any) -> str | None:
+    """Return the class whose environments run in the workers of an ``AsyncVectorEnv``, if known."""
+    (maker, *_) = getattr(envs, "env_fns", None) or [None]
+    while isinstance(maker, functools.partial):
+        maker = maker.func
+    return maker.__name__ if isinstance(maker, type) else None
 
 
 def raised(error: BaseException) -> str:

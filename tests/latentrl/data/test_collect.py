@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 import latentrl as lrl
-from latentrl.data.collect import collect, describe_environment
+from latentrl.data.collect import collect
 from latentrl.data.policies import checked_actions
 
 QUIET: dict[str, Any] = {"progress": False}
@@ -230,13 +230,6 @@ def test_the_manifest_is_the_same_for_any_number_of_environments(tmp_path: Path)
     assert collect(Counter, 20, tmp_path, n_envs=2, **QUIET).metadata["environment"] == {
         "id": "Counter"
     }
-
-
-def test_metadata_may_describe_the_environment() -> None:
-    envs = vector_env(AutoresetMode.NEXT_STEP)
-    assert describe_environment(envs) == {"id": "SyncVectorEnv"}
-    envs.metadata = {**envs.metadata, "environment": {"id": "Counter", "frame_skip": 4}}
-    assert describe_environment(envs) == {"id": "Counter", "frame_skip": 4}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import functools
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import SyncVectorEnv
 
 import latentrl as lrl
 from latentrl.data.collect import collect
@@ -69,6 +70,17 @@ def test_another_version_or_keyword_is_refused(make, message, n_envs, tmp_path):
     first(tmp_path)
     with pytest.raises(ValueError, match=f"has environment.{message}.*: use another path"):
         collect(make, 30, tmp_path, n_envs=n_envs, progress=False)
+
+
+def test_vector_environments_of_another_class_are_refused(tmp_path):
+    class Other(Clock):
+        """Has the same spaces."""
+
+    for _ in range(2):
+        collect(SyncVectorEnv([Clock] * 2), 9, tmp_path, progress=False)
+    message = "has environment.id=Clock, the call has environment.id=Other: use another path"
+    with pytest.raises(ValueError, match=message):
+        collect(SyncVectorEnv([Other] * 2), 20, tmp_path, progress=False)
 
 
 def test_another_key_is_refused(tmp_path):
