@@ -14,6 +14,8 @@ from latentrl.types import Array
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 LABEL_COLUMNS = ("labels", "label")
 """Columns that hold no observations."""
+UNNAMED = "Unnamed: 0"
+"""What pandas calls a first column without a name."""
 FIRST_LINE, MAX_COLUMNS = 2**20, 10_000
 """Characters of the longest first line of a CSV file, and its most columns: more take minutes."""
 
@@ -29,7 +31,7 @@ def read_table(path: Path) -> Array:
         ValueError: the file is damaged, or a column holds no numbers.
 
     Warns:
-        UserWarning: values are missing.
+        UserWarning: values are missing, or the rows are numbered, which is no observation.
     """
     table = _read(path)
     table = table.drop(columns=[name for name in LABEL_COLUMNS if name in table.columns])
@@ -37,8 +39,32 @@ def read_table(path: Path) -> Array:
         if dtype.kind not in "biuf":
             _refuse_column(table[name], path)
     array: Array = table.to_numpy(np.float64, na_value=np.nan)
-    _warn_of_missing(array, list(table.columns), path)
+    array, names = _without_index(array, list(table.columns), path)
+    _warn_of_missing(array, names, path)
     return array
+
+
+def _without_index(array: Array, names: list[Any], path: Path) -> tuple[Array, list[Any]]:
+    """Leave out the row numbers that pandas writes as a first column without a name."""
+    if len(names) < 2:
+        return array, names
+    indexed = names[0] == UNNAMED and _counts(array[:, 0])
+    # Where pandas has numbered the columns, too, their header looks like a row of values.
+    numbered = names[0] == 0 and np.isnan(array[0, 0]) and _counts(array[0, 1:])
+    numbered = numbered and len(array) > 1 and _counts(array[1:, 0])
+    if not (indexed or numbered):
+        return array, names
+    warnings.warn(
+        f"the first column of {path} has no name and counts the rows from 0: it is left out; write "
+        "such a table without it, with index=False in pandas",
+        UserWarning,
+        stacklevel=3,
+    )
+    return array[int(numbered) :, 1:], names[1:]
+
+
+def _counts(values: Array) -> bool:
+    return np.array_equal(values, np.arange(len(values)))
 
 
 def read_table_labels(path: Path) -> Array | None:

@@ -64,6 +64,44 @@ def test_the_index_of_a_frame_is_no_observation(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "a.parquet"), VALUES)
 
 
+INDEX = "the first column of .* has no name and counts the rows from 0: .* index=False in pandas"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("names", [NAMES, range(3)])
+def test_the_numbers_of_the_rows_are_no_observation(
+    names: Any, separator: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    pd.DataFrame(VALUES, columns=list(names)).to_csv(path, sep=separator)
+    with pytest.warns(UserWarning, match=INDEX) as caught:
+        np.testing.assert_array_equal(read(path), VALUES)
+    assert len(caught) == 1
+
+
+def test_labels_stand_beside_the_numbers_of_the_rows(tmp_path: Path) -> None:
+    table(label=np.arange(20) % 4).to_csv(tmp_path / "a.csv")
+    with pytest.warns(UserWarning, match=INDEX):
+        assert read(tmp_path / "a.csv").shape == (20, 3)
+    labels = read_labels(tmp_path / "a.csv")
+    assert labels is not None
+    assert len(labels) == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b",a\n0,5\n2,6\n", [[0, 5], [2, 6]]),
+        (b",a\n1,5\n2,6\n", [[1, 5], [2, 6]]),
+        (b"a,b\n0,5\n1,6\n", [[0, 5], [1, 6]]),
+        (b'""\n0\n1\n', [[0], [1]]),
+        (b"0,1\n0,5\n1,6\n", [[0, 1], [0, 5], [1, 6]]),
+    ],
+)
+def test_other_first_columns_are_values(text: bytes, expected: Any, tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.csv", text)).tolist() == expected
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("name", ["label", "labels"])
 def test_a_column_of_labels_is_apart(name: str, kind: str, tmp_path: Path) -> None:
