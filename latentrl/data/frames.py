@@ -18,7 +18,7 @@ from latentrl.data.distinct import first_of_equals
 from latentrl.data.images import ImageFolder
 from latentrl.data.readers import Source, minari_id, open_source, read_known_factors
 from latentrl.data.series import cut_series
-from latentrl.data.shards import episode_numbers, join_steps
+from latentrl.data.shards import ReopenedShard, episode_numbers, join_steps, observations_of
 from latentrl.data.store import has_store, open_store
 from latentrl.types import Array, describe_space, space_from_json
 
@@ -46,7 +46,7 @@ class Frames:
     def __init__(
         self,
         space: spaces.Box,
-        sources: Sequence[Source],
+        sources: Sequence[Source | ReopenedShard],
         episodes: Array,
         steps: Array | None = None,
         indices: Array | None = None,
@@ -90,12 +90,11 @@ class Frames:
             for shard in shards:
                 shard.verify()
         space = space_from_json(manifest["observation"])
-        observations = [shard.observations() for shard in shards]
         names = manifest.get("factors", ())
         steps = join_steps(shards, manifest["action"], names)
         return cls(
             space,
-            observations,
+            observations_of(shards),
             episode_numbers(shards),
             steps,
             metadata=manifest,

@@ -21,6 +21,8 @@ KINDS = ("observations", "steps")
 NAME = re.compile(r"[0-9]{1,9}", re.ASCII)
 """Names of shards: nothing that leads to another folder."""
 CHUNK_BYTES = 2**20
+MAPPED = 64
+"""Shards of a store that stay open; a process may open as few as 256 files."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,29 @@ class Shard:
                 raise ValueError(f"{path} is damaged: it does not match its checksum")
 
 
+class ReopenedShard:
+    """Observations of a shard of a store that has too many to keep open: open only while read."""
+
+    def __init__(self, shard: Shard) -> None:
+        """Read ``shard`` by positions."""
+        self.shard = shard
+
+    def __len__(self) -> int:
+        """Return the number of observations."""
+        return self.shard.frames
+
+    def __getitem__(self, index: Any) -> Array:
+        """Return the observations at ``index``."""
+        return np.array(self.shard.observations()[index])
+
+
+def observations_of(shards: Sequence[Shard]) -> list[Array | ReopenedShard]:
+    """Return the observations of each shard, ``(N, *shape)``, memory-mapped or reopened."""
+    if len(shards) > MAPPED:
+        return [ReopenedShard(shard) for shard in shards]
+    return [shard.observations() for shard in shards]
+
+
 def _checksum(path: Path) -> int:
     total = 0
     with path.open("rb") as file:
@@ -213,12 +238,15 @@ def join_steps(
     shards: Sequence[Shard], action: Mapping[str, Any], factors: Sequence[str] = ()
 ) -> Array:
     """Records of all shards in the current format, ``(N,)``; arguments as of ``step_dtype``."""
-    stored = [shard.steps() for shard in shards]
-    records = np.zeros(sum(map(len, stored)), step_dtype(action, factors=factors))
-    if stored:
+    total = sum(shard.frames for shard in shards)
+    records = np.zeros(total, step_dtype(action, factors=factors))
+    end = 0
+    for shard in shards:  # one open file at a time
+        steps = shard.steps()
+        start, end = end, end + len(steps)
         # NumPy assigns whole records by position; by name, a field that format 1 lacks stays 0.
-        for name in stored[0].dtype.names or ():
-            records[name] = np.concatenate([steps[name] for steps in stored])
+        for name in steps.dtype.names or ():
+            records[name][start:end] = steps[name]
     return records
 
 

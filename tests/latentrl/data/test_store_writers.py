@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -92,6 +93,24 @@ def test_frames_that_lost_their_manifest_are_not_adopted(tmp_path: Path) -> None
     manifest.write_bytes(kept)
     write(tmp_path, 1)
     check(tmp_path, writers=2)
+
+
+def test_a_store_may_have_more_shards_than_a_process_may_have_open_files(tmp_path: Path) -> None:
+    writers = 90
+    for writer in range(writers):
+        write(tmp_path, writer, frames=1)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = len(os.listdir("/dev/fd")) + 40
+    resource.setrlimit(resource.RLIMIT_NOFILE, (room, limits[1]))
+    try:
+        frames = Frames.open(tmp_path, verify=True)
+        values = frames[:].max(axis=(1, 2, 3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    np.testing.assert_array_equal(values, np.repeat(10 * np.arange(writers) % 256, 2))
+    assert frames[3].max() == frames[[3, 5]][0].max() == 10
+    assert frames.steps["episode"].tolist() == [0, 1] * writers
+    assert len(np.unique(frames.episodes)) == 2 * writers
 
 
 def test_threads_lose_no_frame(tmp_path: Path) -> None:
