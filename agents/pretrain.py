@@ -44,6 +44,7 @@ from agents.runs import (
     newest_run,
     python_script,
 )
+from agents.taken_frames import FRAMES_FILE, as_before
 from agents.venv import probe
 from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, collect, fit, save
@@ -121,7 +122,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         with _removed_if_nothing_was_trained(path):
             write_json(path / FLAGS_FILE, as_json(config))
             start = time.perf_counter()
-            config, frames = _with_frames(config) if data is None else (config, data)
+            config, frames = _with_frames(config, path) if data is None else (config, data)
             collected = time.perf_counter()
             space = frames.observation_space
             config = with_encoder(config, frames)
@@ -146,11 +147,13 @@ def _planned(config: PretrainConfig) -> tuple[PretrainConfig, Path, Frames | Non
     return config, path or new_run("vae", config.env, config.model), data
 
 
-def _with_frames(config: PretrainConfig) -> tuple[PretrainConfig, Frames]:
+def _with_frames(config: PretrainConfig, path: Path) -> tuple[PretrainConfig, Frames]:
     frames = collect_frames(config)
     preprocessing = _preprocessing(config, defaults_for(config.env))
     larger = with_size(config, frames, preprocessing)
-    return (config, frames) if larger == config else (larger, collect_frames(larger))
+    if larger != config:
+        config, frames = larger, collect_frames(larger)
+    return config, as_before(frames, path, config.resume)
 
 
 def _stored_as(config: PretrainConfig, data: Frames | None) -> PretrainConfig:
@@ -235,7 +238,8 @@ def _removed_if_nothing_was_trained(path: Path) -> Iterator[None]:
         yield
     except ValueError:
         if not resumed and not has_progress(path):
-            (path / FLAGS_FILE).unlink(missing_ok=True)
+            for name in (FLAGS_FILE, FRAMES_FILE):
+                (path / name).unlink(missing_ok=True)
             if not existed:
                 shutil.rmtree(path, ignore_errors=True)
         raise

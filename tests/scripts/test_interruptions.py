@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -93,6 +94,27 @@ def test_either_stage_of_a_model_of_features_is_resumed(stop, tmp_path, monkeypa
         first, second = (load_file(folder / name) for folder in (tmp_path / "whole", path))
         assert first.keys() == second.keys()
         assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_pretraining_is_resumed_where_another_process_collects_too(tmp_path, monkeypatch):
+    succeed(tmp_path, "pretrain_vae", *REACH, "--model", "pca", "--latent-dim", 2, "--frames", 20)
+    (store,) = (tmp_path / "runs/frames/PixelReach-v0").iterdir()
+    description = json.loads((store / "000.json").read_text())
+    description |= {"frames": None, "crc32": {}}  # as while a process still collects
+    (store / "000.json").write_text(json.dumps(description))
+    with monkeypatch.context() as patched:
+        patched.setattr(TensorBoardCallback, "on_epoch_end", interrupt)
+        stopped = script(tmp_path, "pretrain_vae", *REACH, *PRETRAIN)
+    assert stopped.code == 130
+    path = tmp_path / "runs/vae/PixelReach-v0/beta_vae-1"
+    counts = json.loads((path / "frames.json").read_text())
+    assert [*counts] == ["000", "001"]
+    for kind in ("observations", "steps"):
+        file = store / f"000.{kind}.bin"
+        file.write_bytes(2 * file.read_bytes())
+    succeed(tmp_path, "pretrain_vae", *printed_command(stopped.err, "pretrain_vae"))
+    assert json.loads((path / "frames.json").read_text()) == counts
+    assert lrl.load(path)
 
 
 def test_an_interrupted_collection_is_resumed(tmp_path, monkeypatch):
