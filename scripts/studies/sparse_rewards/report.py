@@ -69,8 +69,8 @@ environment there, and those of MiniGrid or KeyRooms in the other tasks. Agents 
 `+self_imitation` also learn from their good episodes (`--self-imitation`), as by default where the
 bonus stays and counts tokens; it was not measured on the other tasks. On DoorKey-8x8-shifted
 without it, which agents find the goal in time is a matter of luck: equal seeds end otherwise on
-another machine. With it all agents do, in some episodes only if they sample. The two agents
-with it on KeyCorridor are from another machine than the three without. DoorKey-8x8-shifted was
+another machine. With it all agents do, in some episodes only if they sample. The agents
+with it on KeyCorridor are from another machine than those without. DoorKey-8x8-shifted was
 also trained for 430,000 timesteps, in which the learning rate decays more slowly: there the agent
 of seed 0, one of five, lost the rare reward for the bonus. `adaptive` is the default bonus; on
 MyWayHome it becomes `temporal_distance`. No bonus is needed there: one agent without it does as
