@@ -20,7 +20,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array
 from latentrl.viz.figures import Figure
-from latentrl.viz.images import colormap, model_images
+from latentrl.viz.images import colormap, in_proportion, model_images
 from latentrl.viz.plots import Shade, comparison_sheet
 from latentrl.viz.sheets import Labels, image_sheet
 
@@ -198,7 +198,8 @@ def _anomaly_figure(detector: AnomalyDetector, observations: Array, scores: Arra
         shade = Shade("nll (darker is higher)", (maps - low) / (high - low))
         names, labels = ("observed", "decoded"), Labels(columns=captions, fold=True)
         return comparison_sheet(model, names, [(observed, decoded)], labels, shade)
-    rows = [model_images(model, observed), model_images(model, decoded), colormap(maps, low, high)]
+    drawn = in_proportion(model, colormap(maps, low, high))
+    rows = [model_images(model, observed), model_images(model, decoded), drawn]
     scale = f"nll from {low:.2g} (black) to {high:.2g} nats (yellow) per pixel"
     title = f"score in {detector.unit}; map: {scale}"
     return image_sheet(rows, Labels(("observed", "decoded", "map"), captions, title, fold=True))

@@ -22,7 +22,7 @@ from latentrl.models.preprocessing import ImagePreprocessor, is_image
 from latentrl.models.vectors import VectorPreprocessor
 from latentrl.types import Array
 from latentrl.viz.figures import Figure
-from latentrl.viz.images import model_images
+from latentrl.viz.images import network_images
 from latentrl.viz.plots import Shade, comparison_sheet
 from latentrl.viz.sheets import Labels, image_sheet
 
@@ -141,7 +141,7 @@ def _hole_figure(model: Autoencoder, observed: Array, holes: Array) -> Figure:
         missing = holes.any(-1) if holes.ndim == 3 else holes
         shade = Shade("hole", missing.astype(float))
         return comparison_sheet(model, ("observed", "filled"), [(observed, filled)], shade=shade)
-    before, after = model_images(model, observed), model_images(model, filled)
+    before, after = network_images(model, observed), network_images(model, filled)
     corrupted = np.where(holes[..., None], np.array(HOLE, np.uint8), before)
     labels = Labels(rows=("observed", "corrupted", "filled"), fold=True)
     return image_sheet([before, corrupted, after], labels)

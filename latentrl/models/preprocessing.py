@@ -119,7 +119,7 @@ class ImagePreprocessor(Preprocessor):
         _check_channels(space, channels, config)
         top, bottom, left, right = config.crop
         self.rows, self.columns = slice(top, height - bottom), slice(left, width - right)
-        cropped = (height - top - bottom, width - left - right)
+        self.cropped = cropped = (height - top - bottom, width - left - right)
         if min(cropped) < 1:
             raise ValueError(f"crop {config.crop} leaves nothing of a {height}x{width} image")
         self.size = config.size or cropped

@@ -13,6 +13,7 @@ from PIL import Image
 from latentrl.latents.anomaly import AnomalyDetector
 from latentrl.latents.generate import traverse
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.preprocessing import ImagePreprocessor
 from latentrl.types import Array
 
 GAP = 2
@@ -52,9 +53,39 @@ def to_rgb(images: Array, low: float | Array = 0, high: float | Array = 255) -> 
 
 
 def model_images(model: Autoencoder, images: Array) -> Array:
-    """Convert images in the units of the model's environment to uint8 RGB, ``(B, H, W, 3)``."""
+    """Convert images to uint8 RGB ``(B, H, W, 3)``, in the proportions of the frames.
+
+    Args:
+        model: the model whose environment they come from.
+        images: images in the units of this environment, ``(B, H, W[, C])``.
+    """
+    return in_proportion(model, network_images(model, images))
+
+
+def network_images(model: Autoencoder, images: Array) -> Array:
+    """Convert images as ``model_images`` does, in the size that they have."""
     space = model.preprocess.output_space
     return to_rgb(images, space.low.min((0, 1)), space.high.max((0, 1)))
+
+
+def in_proportion(model: Autoencoder, images: Array) -> Array:
+    """Stretch RGB images of the network's size to the aspect ratio of the cropped frames.
+
+    One side grows and none shrinks, so that no pixel is lost; images of other sizes stay.
+
+    Args:
+        model: a model of images.
+        images: ``(B, H, W, 3)``.
+    """
+    pre = model.preprocess
+    assert isinstance(pre, ImagePreprocessor)
+    if images.shape[1:3] != pre.size:
+        return images
+    (height, width), (tall, wide) = pre.size, pre.cropped
+    shown = max(height, round(width * tall / wide)), max(width, round(height * wide / tall))
+    if shown == pre.size:
+        return images
+    return np.stack([cv2.resize(image, shown[::-1]) for image in images])
 
 
 def grid(rows: Sequence[Sequence[Array] | Array]) -> Array:
@@ -88,10 +119,10 @@ def with_difference(model: Autoencoder, observations: Array) -> list[Array]:
 
     A difference is the largest one of the channels, from black to light yellow, half of the range.
     """
-    drawn = model_images(model, model.preprocessed(observations))
-    restored = model_images(model, model.reconstruct(observations))
-    difference = np.abs(drawn.astype(int) - restored).max(-1)
-    return [drawn, restored, colormap(difference, 0, GREATEST_DIFFERENCE)]
+    drawn = network_images(model, model.preprocessed(observations))
+    restored = network_images(model, model.reconstruct(observations))
+    difference = colormap(np.abs(drawn.astype(int) - restored).max(-1), 0, GREATEST_DIFFERENCE)
+    return [in_proportion(model, images) for images in (drawn, restored, difference)]
 
 
 def comparison(model: Autoencoder, *rows: Array) -> Array:
@@ -132,7 +163,7 @@ def anomalies(detector: AnomalyDetector, observations: Array) -> Array:
     """Draw preprocessed observations in one row and their anomaly maps, on one scale, below."""
     model = detector.require_model()
     images = model_images(model, model.preprocessed(observations))
-    return grid([images, colormap(detector.map(observations))])
+    return grid([images, in_proportion(model, colormap(detector.map(observations)))])
 
 
 def representative_index(model: Autoencoder, observations: Array) -> int:

@@ -53,11 +53,15 @@ def _outlined(
     model: Autoencoder, observations: Array, details: LostDetails, chosen: Array
 ) -> Array:
     rows = [np.ascontiguousarray(row) for row in with_difference(model, observations)]
-    side = window_side(*rows[0].shape[1:3])
+    size = model.preprocess.shape[1:]
+    # The network's pixels have other proportions than those of the frames, which are drawn.
+    stretch = np.divide(rows[0].shape[1:3], size)
+    first = details.corner[chosen].cpu().numpy()
+    starts = (first * stretch).round().astype(int) - MARGIN
+    ends = ((first + window_side(*size)) * stretch).round().astype(int) + MARGIN - 1
     for images in rows:
-        for image, (top, left) in zip(images, details.corner[chosen].tolist(), strict=True):
-            far = side + MARGIN - 1
-            cv2.rectangle(image, (left - MARGIN, top - MARGIN), (left + far, top + far), OUTLINE)
+        for image, start, end in zip(images, starts, ends, strict=True):
+            cv2.rectangle(image, start[::-1].tolist(), end[::-1].tolist(), OUTLINE)
     return _titled(grid(rows), details.fraction[chosen].tolist())
 
 

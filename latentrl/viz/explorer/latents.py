@@ -16,7 +16,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import batches
 from latentrl.types import Array
 from latentrl.viz.explorer.encoding import to_sheet
-from latentrl.viz.images import model_images
+from latentrl.viz.images import network_images
 
 LEVELS = (0.01, 0.99)
 """Quantiles of the data at the ends of a slider."""
@@ -141,7 +141,7 @@ def principal_axes(latents: Array) -> Array:
 
 def rgb_frames(model: Autoencoder, observations: Array) -> Array:
     """Return observations as the network takes them, uint8 RGB ``(B, h, w, 3)``."""
-    return model_images(model, model.preprocessed(observations))
+    return network_images(model, model.preprocessed(observations))
 
 
 def thumbnails(images: Array, side: int = THUMBNAIL) -> Array:

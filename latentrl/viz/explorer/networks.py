@@ -14,7 +14,7 @@ from latentrl.types import Array
 from latentrl.viz.explorer.encoding import to_json
 from latentrl.viz.explorer.layers import UnsupportedLayer, decoder_layers, encoder_layers
 from latentrl.viz.explorer.sprites import reconstructions, traversals
-from latentrl.viz.images import model_images, to_rgb
+from latentrl.viz.images import network_images, to_rgb
 
 TOLERANCE = 1
 """Grey levels that rounding to float16 may change a decoded image by; else float32 is kept."""
@@ -85,7 +85,7 @@ def _half_suffices(model: Autoencoder, latents: Array) -> bool:
     half = latents[:CHECKED].astype(np.float16).astype(np.float32)
     if not np.isfinite(half).all():
         return False
-    exact, other = (model_images(m, m.decode(half)).astype(int) for m in (model, rounded))
+    exact, other = (network_images(m, m.decode(half)).astype(int) for m in (model, rounded))
     return bool(np.abs(exact - other).max() <= TOLERANCE)
 
 

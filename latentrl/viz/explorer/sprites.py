@@ -10,7 +10,7 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 from latentrl.viz.explorer.encoding import to_sheet
 from latentrl.viz.explorer.latents import thumbnails
-from latentrl.viz.images import model_images
+from latentrl.viz.images import network_images
 
 SLIDERS = 16
 """Dimensions that have a traversal, the most informative ones."""
@@ -48,4 +48,4 @@ def reconstructions(model: Autoencoder, latents: Array) -> dict[str, Any]:
 
 def decoded(model: Autoencoder, latents: Array) -> Array:
     """Decode latents ``(B, latent_dim)`` to small RGB images ``(B, h, w, 3)``."""
-    return thumbnails(model_images(model, model.decode(latents)), SIDE)
+    return thumbnails(network_images(model, model.decode(latents)), SIDE)

@@ -100,7 +100,35 @@ def test_reconstructions_compare_with_preprocessed_observations(images: Any) -> 
         preprocessing=lrl.Preprocessing(crop=(0, 0, 8, 8), size=(24, 24), greyscale=True),
     )
     observed, _, _ = viz_images.with_difference(model, images[:2])
-    np.testing.assert_array_equal(observed, model.preprocessed(images[:2]).repeat(3, axis=-1))
+    grey = model.preprocessed(images[:2])
+    assert observed.shape == (2, 48, 24, 3), "of frames of 32 x 16 pixels"
+    np.testing.assert_array_equal(observed[:, [0, -1]], grey.repeat(3, axis=-1)[:, [0, -1]])
+
+
+@pytest.mark.parametrize(
+    ("frame", "crop", "size", "shown"),
+    [
+        ((48, 64, 3), (0, 0, 0, 0), (32, 32), (32, 43)),
+        ((60, 20, 1), (0, 0, 0, 0), (32, 32), (96, 32)),
+        ((60, 20), (0, 40, 0, 0), (24, 24), (24, 24)),  # a square is left
+        ((40, 40, 3), (20, 0, 0, 0), (16, 24), (16, 32)),
+        ((48, 64, 3), (0, 0, 0, 0), (24, 32), (24, 32)),
+        ((48, 64, 3), (0, 0, 0, 0), None, (48, 64)),
+    ],
+)
+def test_images_have_the_aspect_ratio_of_the_cropped_frames(
+    frame: tuple[int, ...], crop: Any, size: Any, shown: tuple[int, int]
+) -> None:
+    model = lrl.ae(frame, 2, preprocessing=lrl.Preprocessing(crop=crop, size=size))
+    frames = np.random.default_rng(0).integers(0, 256, (2, *frame), np.uint8)
+    decoded = model.reconstruct(frames)
+    assert viz_images.model_images(model, decoded).shape == (2, *shown, 3)
+    assert {rows.shape for rows in viz_images.with_difference(model, frames)} == {(2, *shown, 3)}
+    if shown == model.preprocess.shape[1:]:
+        exact = viz_images.network_images(model, decoded)
+        np.testing.assert_array_equal(viz_images.model_images(model, decoded), exact)
+    whole = viz_images.model_images(model, frames)
+    assert whole.shape == (2, *frame[:2], 3), "images at the frames' own size stay"
 
 
 @pytest.mark.parametrize("dimensions", [1, 3])

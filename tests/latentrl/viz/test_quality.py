@@ -49,6 +49,21 @@ def test_the_outline_is_around_the_detail_that_is_lost(fitted: lrl.Autoencoder) 
     assert (high > [22, 10]).all()
 
 
+def test_the_outline_keeps_its_place_in_wide_frames() -> None:
+    preprocessing = lrl.Preprocessing(size=(32, 32))
+    model = lrl.ae((32, 96, 3), 2, backbone={"name": "mlp"}, preprocessing=preprocessing)
+    images = np.zeros((2, 32, 96, 3), np.uint8)
+    images[:, 20:23, 60:69] = 255
+    drawn = lost_details(model, lrl.as_frames(images))
+    image = drawn[drawn.shape[0] - (3 * 32 + 4 * GAP) :]
+    assert image.shape[1] == 2 * 96 + 3 * GAP
+    outline = np.argwhere((image[GAP : GAP + 32, GAP : GAP + 96] == OUTLINE).all(-1))
+    low, high = outline.min(0), outline.max(0)
+    assert (high - low).tolist() == [2 + 2 * MARGIN, 8 + 2 * MARGIN], "a window of 3 x 9 pixels"
+    assert (low < [22, 68]).all()
+    assert (high > [20, 60]).all()
+
+
 def test_varied_frames_are_observations(fitted: lrl.Autoencoder, images: Any) -> None:
     frames = varied_frames(fitted, lrl.as_frames(images), 5)
     assert frames.shape == (5, 32, 32, 3)
