@@ -9,7 +9,6 @@ from latentrl.cli.data import DataVerb, positions
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.latents import generate
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.training.health import latent_order
 from latentrl.types import Array
 from latentrl.viz.decoded import traversal_sheet
 from latentrl.viz.images import representative_index, traversal_gif
@@ -27,7 +26,8 @@ class Traverse(DataVerb):
     """Position of the observation to start from. Default: one at a typical distance from the
     mean."""
     dimensions: int = 8
-    """Number of dimensions, the most informative first."""
+    """Number of dimensions, the most informative first; of a grid of cells, those that change the
+    decoded observation most."""
     steps: int = 9
     """Positions from the 1 % to the 99 % quantile."""
 
@@ -36,11 +36,12 @@ class Traverse(DataVerb):
         at_least(1, dimensions=self.dimensions)
         at_least(2, steps=self.steps)
         start = self._start(model, self.read(self.data, model))
-        moved = generate.traverse(model, start, self.dimensions, self.steps)
+        shown = generate.shown_dimensions(model, start, self.dimensions)
+        moved = generate.traverse(model, start, shown, self.steps)
         output.array("traversals.npy", moved)
-        output.figure("traversals.png", traversal_sheet(model, moved))
-        output.movie("traversals.gif", lambda: traversal_gif(model, start, self.dimensions))
-        return {"dimensions": " ".join(map(str, latent_order(model)[: self.dimensions]))}
+        output.figure("traversals.png", traversal_sheet(model, moved, shown))
+        output.movie("traversals.gif", lambda: traversal_gif(model, start, shown))
+        return {"dimensions": " ".join(map(str, shown))}
 
     def _start(self, model: Autoencoder, frames: Frames) -> Array:
         if self.index is not None:

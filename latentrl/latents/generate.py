@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Literal
 
@@ -12,6 +13,9 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import Observations, is_single
 from latentrl.training.health import latent_order
 from latentrl.types import Array
+
+COMPARED = 64
+"""Dimensions whose ends are decoded at once."""
 
 
 def sample(model: Autoencoder, count: int, temperature: float = 1.0, seed: int = 0) -> Array:
@@ -119,14 +123,18 @@ def manifold(
 
 
 def traverse(
-    model: Autoencoder, observation: Array, dimensions: int | None = None, steps: int = 9
+    model: Autoencoder,
+    observation: Array,
+    dimensions: int | Sequence[int] | None = None,
+    steps: int = 9,
 ) -> Array:
     """Decode the latent of ``observation`` with one dimension at a time moved over its range.
 
     Args:
         model: a fitted model with a decoder.
         observation: one observation, which all other dimensions are taken from.
-        dimensions: number of dimensions, the most informative first; None is all.
+        dimensions: number of dimensions, the most informative first, or the dimensions themselves,
+            such as those of ``shown_dimensions``; None is all.
         steps: number of positions from the 1 % to the 99 % quantile of the training latents.
 
     Returns:
@@ -134,22 +142,70 @@ def traverse(
 
     Raises:
         TypeError: the model has no decoder.
-        ValueError: fewer than 2 steps or 1 dimension, more than one observation, or an unfitted
-            model.
+        ValueError: fewer than 2 steps or 1 dimension, a dimension that the model lacks, more than
+            one observation, or an unfitted model.
     """
     _check_steps(steps)
     model.check_fitted()
-    if dimensions is not None and dimensions < 1:
+    chosen = _traversed(model, dimensions)
+    return _decode_grid(model, _moved(model, _single_latent(model, observation), chosen, steps))
+
+
+def shown_dimensions(model: Autoencoder, observation: Array, count: int) -> list[int]:
+    """Return the dimensions of an image of traversals, the one to draw first in front.
+
+    A vector shows its most informative dimensions. A cell of a grid may be informative about other
+    frames alone: a grid shows the dimensions that change the decoded image of this one most, by the
+    mean absolute difference between the ends of their ranges.
+
+    Args:
+        model: a fitted model with a decoder.
+        observation: the observation that the traversals start from.
+        count: number of dimensions.
+
+    Raises:
+        TypeError: the model has no decoder.
+        ValueError: more than one observation, or an unfitted model.
+    """
+    model.check_fitted()
+    order = latent_order(model)
+    if model.latent_layout.grid is not None:
+        latent = _single_latent(model, observation)
+        changes = []
+        for start in range(0, len(order), COMPARED):
+            moved = _moved(model, latent, order[start : start + COMPARED], 2)
+            ends = _decode_grid(model, moved).astype(np.float32)
+            changes += np.abs(ends[:, 1] - ends[:, 0]).reshape(len(ends), -1).mean(1).tolist()
+        order = order[np.argsort(-np.array(changes), kind="stable")]
+    chosen: list[int] = order[:count].tolist()
+    return chosen
+
+
+def _traversed(model: Autoencoder, dimensions: int | Sequence[int] | None) -> Array:
+    if dimensions is not None and np.ndim(dimensions):
+        chosen = np.asarray(dimensions)
+        if not set(chosen.tolist()) <= set(range(model.latent_dim)):
+            raise ValueError(
+                f"dimensions of this model are from 0 to {model.latent_dim - 1}, got "
+                f"{chosen.tolist()}"
+            )
+        return chosen
+    count = None if dimensions is None else int(np.asarray(dimensions))
+    if count is not None and count < 1:
         raise ValueError(
-            f"dimensions is a number of dimensions, at least 1, or None for all; got {dimensions}"
+            f"dimensions is a number of dimensions, at least 1, or None for all; got {count}"
         )
-    order = latent_order(model)[:dimensions]
+    return latent_order(model)[:count]
+
+
+def _moved(model: Autoencoder, latent: Array, dimensions: Array, steps: int) -> Array:
+    """Return the latent with one of ``dimensions`` moved in each row, ``(rows, steps, dim)``."""
     quantiles = model.latent_quantiles.cpu().numpy()
-    latents = np.tile(_single_latent(model, observation), (len(order), steps, 1))
-    for row, dimension in enumerate(order):
+    latents = np.tile(latent, (len(dimensions), steps, 1))
+    for row, dimension in enumerate(dimensions):
         low, high = quantiles[[0, -1], dimension]
         latents[row, :, dimension] = np.linspace(low, high, steps)
-    return _decode_grid(model, latents)
+    return latents
 
 
 def direction(model: Autoencoder, positive: Observations, negative: Observations) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from latentrl.latents.generate import traverse
+from collections.abc import Sequence
+
+from latentrl.latents.generate import shown_dimensions, traverse
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.training.health import latent_order, psnr
@@ -59,7 +61,9 @@ def pair_sheet(model: Autoencoder, names: tuple[str, str], first: Array, second:
     return comparison_sheet(model, names, [(first, second)])
 
 
-def traversal_sheet(model: Autoencoder, moved: Array) -> Figure:
+def traversal_sheet(
+    model: Autoencoder, moved: Array, dimensions: Sequence[int] | None = None
+) -> Figure:
     """Draw a row for each dimension that is moved over its range in the data.
 
     A label has the number of the dimension, on a grid of cells its place, its mean KL divergence
@@ -68,11 +72,13 @@ def traversal_sheet(model: Autoencoder, moved: Array) -> Figure:
     Args:
         model: a fitted model.
         moved: what ``latentrl.traverse`` returned, ``(dimensions, steps, *output_shape)``.
+        dimensions: the dimension of each row; None means the most informative ones.
 
     Raises:
         ImportError: matplotlib is missing.
     """
-    names = [_label(model, int(k)) for k in latent_order(model)[: len(moved)]]
+    shown = latent_order(model)[: len(moved)] if dimensions is None else dimensions
+    names = [_label(model, int(k)) for k in shown]
     columns = ["1 %", *[""] * (moved.shape[1] - 2), "99 %"]
     return observation_sheet(model, list(moved), Labels(names, columns))
 
@@ -96,12 +102,13 @@ def sample_images(model: Autoencoder, observations: Array) -> dict[str, bytes]:
         Encoded images by name; the GIF alone, with a warning, where matplotlib is missing.
     """
     start = observations[representative_index(model, observations)]
-    moving = {"traversals_moving": traversal_gif(model, start)}
+    dimensions = shown_dimensions(model, start, TRAVERSED)
+    moving = {"traversals_moving": traversal_gif(model, start, dimensions)}
     if not can_draw("reconstructions and traversals"):
         return moving
-    moved = traverse(model, start, TRAVERSED)
+    moved = traverse(model, start, dimensions)
     return {
         "reconstructions": figure_png(reconstruction_sheet(model, observations)),
-        "traversals": figure_png(traversal_sheet(model, moved)),
+        "traversals": figure_png(traversal_sheet(model, moved, dimensions)),
         **moving,
     }

@@ -180,9 +180,9 @@ def representative_index(model: Autoencoder, observations: Array) -> int:
 
 
 def traversal_gif(
-    model: Autoencoder, observation: Array, dimensions: int = 8, steps: int = 15
+    model: Autoencoder, observation: Array, dimensions: int | Sequence[int] = 8, steps: int = 15
 ) -> bytes:
-    """Return a looping GIF of the most informative dimensions, moved forth and back."""
+    """Return a looping GIF of dimensions, as ``traverse`` takes them, moved forth and back."""
     moved = [model_images(model, row) for row in traverse(model, observation, dimensions, steps)]
     half = (len(moved) + 1) // 2
     halves = [rows for rows in (moved[:half], moved[half:]) if rows]

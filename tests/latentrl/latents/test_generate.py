@@ -184,6 +184,15 @@ def test_traversal_of_all_dimensions(vectors: Any) -> None:
     assert lrl.traverse(model, vectors[0]).shape == (3, 9, 8)
 
 
+def test_traversal_of_given_dimensions(vectors: Any) -> None:
+    model = lrl.pca((8,), 3)
+    lrl.fit(model, vectors, progress=False)
+    every = lrl.traverse(model, vectors[0])
+    np.testing.assert_allclose(lrl.traverse(model, vectors[0], [2, 0]), every[[2, 0]], rtol=1e-5)
+    with pytest.raises(ValueError, match=r"dimensions of this model are from 0 to 2, got \[1, 3\]"):
+        lrl.traverse(model, vectors[0], [1, 3])
+
+
 def test_traversal_needs_a_decoder() -> None:
     model = lrl.random((8,), 3)
     lrl.fit(model, np.random.default_rng(0).random((20, 8)), progress=False)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import latentrl as lrl
-from latentrl.latents.generate import traverse
+from latentrl.latents.generate import shown_dimensions, traverse
 from latentrl.training.health import latent_order
 from latentrl.types import LatentLayout
 from latentrl.viz import figures
@@ -77,6 +77,27 @@ def test_dimensions_of_a_grid_have_their_place(images: Any) -> None:
     low, high = model.latent_quantiles[[0, -1], k].tolist()
     place = f"row {k // 2}, column {k % 2}, channel 0"
     assert label == f"dimension {k}\n{place}\n{low:.2f} to {high:.2f}"
+
+
+def test_a_grid_shows_the_dimensions_that_change_the_frame_most(images: Any) -> None:
+    model = lrl.ae((32, 32, 3), latent_dim=64, backbone={"name": "spatial"})
+    assert model.latent_layout.grid == (8, 8)
+    lrl.fit(model, images, lrl.FitConfig(steps=5, batch_size=16, device="cpu"), progress=False)
+    model.latent_std[[5, 19]] = 30.0  # of other frames
+    model.latent_quantiles[:, [5, 19]] = 0.0
+    everything = traverse(model, images[0], list(range(64)), 2).astype(float)
+    changes = np.abs(everything[:, 1] - everything[:, 0]).mean((1, 2, 3))
+    shown = shown_dimensions(model, images[0], 4)
+    assert changes[shown].tolist() == sorted(changes, reverse=True)[:4]
+    assert latent_order(model)[:2].tolist() == [5, 19]
+    sheet = traversal_sheet(model, traverse(model, images[0], shown, 2), shown)
+    assert [text.split("\n")[0] for text in texts(sheet)[:4]] == [f"dimension {k}" for k in shown]
+
+
+def test_a_vector_shows_its_most_informative_dimensions(
+    fitted: lrl.Autoencoder, images: Any
+) -> None:
+    assert shown_dimensions(fitted, images[0], 4) == latent_order(fitted)[:4].tolist()
 
 
 def test_sequences_are_drawn_in_the_same_plots(vectors: Any) -> None:
