@@ -68,6 +68,11 @@ class StopByClock(BaseCallback):
         """
         super().__init__()
         self.seconds, self.clock = 60 * minutes, clock
+        self._last = 0.0
+
+    def seconds_left(self) -> float:
+        """Return the seconds that were left at the last step."""
+        return max(0.0, self.seconds - self._last)
 
     def _on_training_start(self) -> None:
         self._start = self.clock()
@@ -83,7 +88,8 @@ class StopByClock(BaseCallback):
         vars(self.model)["_update_current_progress_remaining"] = update
 
     def _on_step(self) -> bool:
-        return self._elapsed() < self.seconds
+        self._last = self._elapsed()
+        return self._last < self.seconds
 
     def _on_rollout_end(self) -> None:
         self.logger.record("time/clock", self._elapsed())

@@ -306,10 +306,11 @@ class _Run:
 
     def _callbacks(self) -> list[BaseCallback]:
         skip = self.agent.environment.frame_skip
-        tenth = max(1, self.total // 10)
+        tenth, minutes = max(1, self.total // 10), self.config.minutes
+        stop = None if minutes is None else StopByClock(minutes, self.clock)
         callbacks: list[BaseCallback] = [
             Hyperparameters({**self.config.to_json(), **self.agent.hyperparameters}),
-            ProgressCallback(self.total, skip),
+            ProgressCallback(self.total, skip, None if stop is None else stop.seconds_left),
             EnvFrameCurves(skip),
             ReconstructionImages(every=tenth),
         ]
@@ -319,8 +320,8 @@ class _Run:
             callbacks += [NoveltyCurves(self.novelty), NoveltyMap(every=tenth)]
             if self.config.judges_rewards:
                 callbacks.append(SparseRewards(self._judge_rewards))
-        if self.config.minutes is not None:
-            callbacks.append(StopByClock(self.config.minutes, self.clock))
+        if stop is not None:
+            callbacks.append(stop)
         if refine_at := self.config.refine_at:
             done = self.agent.refined_at
             callbacks.append(RefineEncoder(refine_at, self.config.seed, self._adopt, done))

@@ -14,12 +14,12 @@ NESTED_DELAY = 1.0
 
 
 def progress_bar(
-    total: int, done: int, doing: str, unit: str, show: bool, nested: bool = False
+    total: int | None, done: int, doing: str, unit: str, show: bool, nested: bool = False
 ) -> tqdm[Any]:
     """Progress bar with the rate and the remaining time.
 
     Args:
-        total: number of units at the end.
+        total: number of units at the end; None where it is unknown, and then no time is estimated.
         done: number of units at the start, from a run that is resumed.
         doing: present participle, such as ``"training"``.
         unit: name of a unit, such as ``"step"``.

@@ -106,6 +106,11 @@ class Discs:
         low, high = float(self.bonuses.min()), float(np.quantile(self.bonuses, BRIGHTEST))
         return low, high if high > low else float(self.bonuses.max())
 
+    @property
+    def clipped(self) -> bool:
+        """Whether the brightest colour stands for higher bonuses, too."""
+        return float(self.bonuses.max()) > self.range[1]
+
 
 def novelty_map(
     frames: Array, latents: Array, bonuses: Array, low: float = 0, high: float = 255
@@ -145,7 +150,7 @@ def novelty_map_figure(
         axes = figure.add_axes(_box(size, LEFT, LINE + PAD, PLANE, PLANE))
         _draw_plane(axes, discs, fractions, len(bonuses))
         bar = figure.add_axes(_box(size, LEFT, 2 * LINE + 2 * PAD + PLANE, PLANE, BAR))
-        _draw_bar(bar, *discs.range)
+        _draw_bar(bar, *discs.range, clipped=discs.clipped)
         examples = _examples(bonuses, discs)
         images = [to_rgb(frames[row], low, high) for row in examples]
         _draw_frames(figure, size, images, [bonuses[row] for row in examples])
@@ -211,11 +216,12 @@ def _draw_plane(axes: Axes, discs: Discs, fractions: Array, count: int) -> None:
     axes.set_ylabel(f"principal component 2 ({fractions[1]:.0%})")
 
 
-def _draw_bar(axes: Axes, low: float, high: float) -> None:
+def _draw_bar(axes: Axes, low: float, high: float, *, clipped: bool) -> None:
     axes.imshow(colormap(np.linspace(0, 1, 256)[None]), aspect="auto", extent=(0, 1, 0, 1))
     axes.spines[:].set_visible(False)
     axes.set_yticks([])
-    axes.set_xticks([0, 0.5, 1], [f"{low:.3g}", "mean bonus", f"{high:.3g}"])
+    end = f"≥ {high:.3g}" if clipped else f"{high:.3g}"
+    axes.set_xticks([0, 0.5, 1], [f"{low:.3g}", "mean bonus", end])
     axes.tick_params(length=0)
 
 

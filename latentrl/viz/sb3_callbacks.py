@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,33 @@ def summary_writer(callback: BaseCallback) -> Any:
 class ProgressCallback(BaseCallback):
     """Progress bar with timesteps per second, the time left and the newest mean return."""
 
-    def __init__(self, total: int, frame_skip: int = 1) -> None:
-        """Show progress towards ``total`` timesteps of ``frame_skip`` environment frames each."""
+    def __init__(
+        self,
+        total: int,
+        frame_skip: int = 1,
+        seconds_left: Callable[[], float] | None = None,
+    ) -> None:
+        """Show progress towards ``total`` timesteps of ``frame_skip`` environment frames each.
+
+        Args:
+            total: timesteps at the end.
+            frame_skip: environment frames of a timestep.
+            seconds_left: of a training that ends by the clock, function that returns the seconds
+                until then, which are shown as the time left.
+        """
         super().__init__()
         self.total, self.frame_skip = total, frame_skip
+        self.seconds_left, self._returns = seconds_left, ""
 
     def _on_training_start(self) -> None:
-        self.bar = progress_bar(self.total, self.num_timesteps, "training", "timestep", True)
+        # tqdm estimates the time left from the total, which the clock may end long before.
+        total = self.total if self.seconds_left is None else None
+        self.bar = progress_bar(total, self.num_timesteps, "training", "timestep", True)
 
     def _on_step(self) -> bool:
+        if self.seconds_left is not None:
+            text = f"at most {self.seconds_left() / 60:.1f} minutes left{self._returns}"
+            self.bar.set_postfix_str(text, refresh=False)
         self.bar.update(self.num_timesteps - self.bar.n)
         return True
 
@@ -51,9 +69,10 @@ class ProgressCallback(BaseCallback):
         returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
         if returns:
             frames = self.num_timesteps * self.frame_skip
-            self.bar.set_postfix_str(
-                f"return {np.mean(returns):.1f}, {frames:,} env frames", refresh=False
-            )
+            text = f"return {np.mean(returns):.1f}, {frames:,} env frames"
+            self._returns = f", {text}"
+            if self.seconds_left is None:
+                self.bar.set_postfix_str(text, refresh=False)
 
     def _on_training_end(self) -> None:
         self.bar.close()

@@ -120,10 +120,15 @@ def test_labels() -> None:
     assert plane.get_xlabel() == "principal component 1 (100% of the variance)"
     assert plane.get_ylabel() == "principal component 2 (0%)"
     ends = [label.get_text() for label in bar.get_xticklabels()]
-    assert ends == ["0", "mean bonus", f"{np.quantile(np.arange(20) / 2, BRIGHTEST):.3g}"]
+    assert ends == ["0", "mean bonus", f"≥ {np.quantile(np.arange(20) / 2, BRIGHTEST):.3g}"]
     texts = [text.get_text() for text in frames.texts]
     assert [text for text in texts if text in ROWS] == list(ROWS)
     assert texts[1:3] == ["9.5", "9"], "each frame has its bonus"
+
+
+def test_a_colour_bar_that_is_not_clipped_ends_at_the_highest_bonus() -> None:
+    bar = novelty_map_figure(coloured(6), on_a_line(6), np.repeat([2.0, 7.0], 3)).axes[1]
+    assert [label.get_text() for label in bar.get_xticklabels()] == ["2", "mean bonus", "7"]
 
 
 # The frames.

@@ -139,6 +139,18 @@ def test_progress_counts_timesteps_and_environment_frames(capsys):
     assert "return " in shown
 
 
+def test_progress_shows_the_time_left_where_that_is_limited(capsys):
+    left = iter(range(600, 0, -3))
+    callback = ProgressCallback(total=10**6, seconds_left=lambda: next(left))
+    learn([callback], formats=(), rollouts=2)
+    seconds = 600 - 3 * (2 * STEPS - 1)
+    text = callback.bar.postfix
+    assert text.startswith(f"at most {seconds / 60:.1f} minutes left, return ")
+    assert callback.bar.n == 2 * ROLLOUT
+    assert "1000000" not in (shown := capsys.readouterr().err)
+    assert "minutes left" in shown
+
+
 def test_progress_continues_in_a_resumed_training():
     callback = ProgressCallback(total=3 * ROLLOUT)
     venv = VecMonitor(DummyVecEnv([CLOCK, CLOCK]))
