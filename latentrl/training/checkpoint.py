@@ -33,6 +33,8 @@ from latentrl.utils.io import (
 FORMAT, OLDEST = 3, 2
 """Version that is written, with a range of each channel of images, and the oldest that is read."""
 WEIGHTS = "model.safetensors"
+TRAIN = ": train an encoder on its frames"
+ELSE = "; otherwise train an encoder on its frames"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -214,10 +216,7 @@ def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
     expected = getattr(encoder, "observation_space", None)
     if expected is None or (isinstance(space, spaces.Box) and _same(expected, space)):
         return
-    hint = ": train an encoder on its frames"
-    channels_first = (*expected.shape[-1:], *expected.shape[:-1])
-    if isinstance(space, spaces.Box) and space.shape == channels_first:
-        hint = "; these look channels-first: wrap before VecTransposeImage, or transpose them"
+    hint = _hint(encoder, space) if isinstance(space, spaces.Box) else TRAIN
     takes, gives = describe_space(expected), describe_space(space)
     if isinstance(space, spaces.Box) and takes == gives:
         takes, gives = f"{takes} in {_range(expected)}", f"{gives} in {_range(space)}"
@@ -225,6 +224,23 @@ def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
     raise ValueError(
         f"the encoder takes observations of {takes}, the environment gives {gives}{hint}"
     )
+
+
+def _hint(encoder: Any, space: spaces.Box) -> str:
+    """Return a remedy that fits observations of ``space``, by the wrapper that may give them."""
+    expected, given = encoder.observation_space.shape, space.shape
+    if given == (*expected[-1:], *expected[:-1]) and len(given) > 1:
+        return "; these look channels-first: wrap before VecTransposeImage, or transpose them"
+    if space == getattr(encoder, "latent_space", None):
+        return "; these are its own latents: the environment is wrapped already"
+    stacked = given[:-1] == expected[:-1] and given[-1] > expected[-1]
+    if given[1:] == expected or (stacked and given[-1] % expected[-1] == 0):
+        return f"; if frames are stacked, wrap below the stack, since agents stack latents{ELSE}"
+    if len(expected) == 3 and given in (expected[:2], (*expected[:2], 1)):
+        return f"; if a wrapper makes them grey, leave it out{ELSE}"
+    if len(given) == len(expected) > 1 and given[2:] == expected[2:] and given != expected:
+        return f"; if a wrapper resizes them, leave it out, since the encoder resizes{ELSE}"
+    return TRAIN
 
 
 def _same(expected: spaces.Box, space: spaces.Box) -> bool:

@@ -88,6 +88,28 @@ def test_missing_result_ends_with_status_2(
     assert "error: minigrid has no result" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--bonus nope --fresh", "unknown novelty 'nope'; known: adaptive, counts"),
+        ("--bonus rnd", "--bonus is for the part noise, to be run again: add --fresh"),
+        ("--bonus rnd --fresh --part rooms", "--bonus is for the part noise, to be run again"),
+    ],
+)
+def test_bonuses_are_checked_before_a_part_runs(
+    flags: str,
+    message: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call(monkeypatch, "bonus_diagnostics", *flags.split())
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(folder.iterdir())
+
+
 def test_help_names_the_studies(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

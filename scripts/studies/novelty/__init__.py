@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from latentrl.novelty import BONUSES
 from scripts.studies.core import STUDIES, Part, Result
 from scripts.studies.experiments import Experiments
 from scripts.studies.novelty.bonus_diagnostics import novelty, novelty_untuned
@@ -16,9 +17,11 @@ from scripts.studies.novelty.noise import measured_again, novelty_noise
 class BonusDiagnostics(Experiments):
     """Bonus diagnostics.
 
-    Five tests of every bonus of `train_agent.py --novelty`: decay with the number of visits,
+    Five tests of the bonuses of `train_agent.py --novelty`: decay with the number of visits,
     independence of the size of the frame, robustness against a noisy TV, generalisation to rooms
-    that the agent never reached, and robustness of training against noise in the frames.
+    that the agent never reached, and robustness of training against noise in the frames. `adaptive`
+    becomes `token_counts` or `temporal_distance` by what it sees: where it has no column, see
+    theirs.
     """
 
     name = "bonus_diagnostics"
@@ -26,6 +29,18 @@ class BonusDiagnostics(Experiments):
 
     bonus: tuple[str, ...] = ()
     """With --fresh, bonuses that the part noise trains with; others keep their results."""
+
+    def run(self) -> None:
+        """Check the names of bonuses, and run the parts.
+
+        Raises:
+            ValueError: a bonus is unknown, or is given without --fresh or for another part.
+        """
+        for bonus in self.bonus:
+            BONUSES[bonus]  # not after minutes of collecting
+        if self.bonus and not (self.fresh and "noise" in self.chosen()):
+            raise ValueError("--bonus is for the part noise, to be run again: add --fresh")
+        super().run()
 
     def bound(self, name: str) -> Part:
         """Return the function that runs a part, with the flags that it depends on."""

@@ -52,7 +52,7 @@ ASIDE = {
 
 
 def novelty() -> Study:
-    """Every bonus of train_agent.py --novelty before scaling, on latents of KeyRooms.
+    """Bonuses of train_agent.py --novelty before scaling, on latents of KeyRooms.
 
     The bonus visits states left of the door, and is then scored on others there and on the rooms on
     the right, which the agent never visited. Each visit is the first step of an episode.

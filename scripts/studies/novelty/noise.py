@@ -79,7 +79,7 @@ def trained_return(
 
 
 def novelty_noise() -> Study:
-    """PPO with every bonus on MiniGrid-DoorKey-5x5-v0, without noise and with a tenth of it."""
+    """PPO with bonuses on MiniGrid-DoorKey-5x5-v0, without noise and with a tenth of it."""
     return returns_lost(Extent(), list(BONUSES))
 
 

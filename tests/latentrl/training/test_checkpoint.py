@@ -206,8 +206,20 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
     [
         (
             spaces.Box(0, 255, (64, 64, 3), np.uint8),
-            r"takes .* \(32, 32, 3\) uint8, .* gives \(64, 64, 3\) uint8: train an",
+            r"takes .* \(32, 32, 3\) uint8, .* gives \(64, 64, 3\) uint8; if a "
+            "wrapper resizes them, leave it out, since the encoder resizes; otherwise train an",
         ),
+        (
+            spaces.Box(0, 255, (32, 32, 12), np.uint8),
+            r"gives \(32, 32, 12\) uint8; if frames are stacked, wrap below the stack, since",
+        ),
+        (
+            spaces.Box(0, 255, (4, 32, 32, 3), np.uint8),
+            r"gives \(4, 32, 32, 3\) uint8; if frames are stacked, wrap below the stack",
+        ),
+        (spaces.Box(0, 255, (32, 32), np.uint8), "if a wrapper makes them grey, leave it out"),
+        (spaces.Box(0, 255, (32, 32, 1), np.uint8), "if a wrapper makes them grey, leave it out"),
+        (spaces.Box(0, 255, (32, 32, 4), np.uint8), r"32, 4\) uint8: train an encoder on its"),
         (spaces.Box(0, 1, (32, 32, 3), np.float32), r"the environment gives \(32, 32, 3\) float32"),
         (
             spaces.Box(0, 255, (3, 32, 32), np.uint8),
@@ -219,6 +231,11 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 def test_other_observations_are_refused(space: Any, message: str, folder: Path) -> None:
     with pytest.raises(ValueError, match=message):
         lrl.load(folder, observation_space=space)
+
+
+def test_a_second_wrap_is_named(fitted: lrl.Autoencoder) -> None:
+    with pytest.raises(ValueError, match="its own latents: the environment is wrapped already"):
+        check_observation_space(fitted, fitted.latent_space)
 
 
 def test_encoders_without_an_observation_space_take_any() -> None:
