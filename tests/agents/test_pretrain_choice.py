@@ -151,6 +151,7 @@ def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch):
     assert flags.batch_size == IMAGE_BATCH_SIZE
 
 
+@pytest.mark.filterwarnings("ignore:the agent may miss")
 def test_small_batches_are_for_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     vectors = PretrainConfig("CartPole-v1", "ae", frames=64, steps=2, latent_dim=2)

@@ -19,6 +19,8 @@ from latentrl.data.store import FrameWriter
 from latentrl.models.autoencoder import Autoencoder
 from tests.latentrl.training.helpers import InterruptAt
 
+pytestmark = pytest.mark.filterwarnings("ignore:the agent may miss")
+
 SPACE = spaces.Box(0, 255, (16, 16, 3), np.uint8)
 
 
@@ -157,7 +159,7 @@ def test_a_store_of_another_crop_is_refused_before_it_is_measured(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.filterwarnings("ignore:the latents have collapsed", "ignore:the agent may miss")
+@pytest.mark.filterwarnings("ignore:the latents have collapsed")
 def test_a_store_of_resized_frames_needs_no_size(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     env = "tests.latentrl.training.test_choice:Wide"
