@@ -181,6 +181,8 @@ def _remedy(model: Autoencoder, measured: Quality | VectorQuality) -> str:
 def _remedy_of_vector(model: Autoencoder, from_environment: bool) -> str:
     if not from_environment:  # the encoder of a user's own images is not chosen from them
         latent_dim = CHANNELS * math.prod(Spatial().grid(model.preprocess.shape))
+        if latent_dim >= math.prod(model.preprocess.shape):  # of an image as small as its cells
+            return "Pretrain again longer with --steps"
         flags = f"--option 'backbone={{name: spatial}}' --latent-dim {latent_dim}"
         return f"Pretrain again with {flags}"
     flags = "--latent-dim, --beta, --likelihood and --option"

@@ -156,6 +156,13 @@ def test_the_remedy_has_a_latent_size_that_the_grid_divides():
     assert lrl.beta_vae((84, 84, 3), 400, backbone="spatial").latent_layout.grid == (10, 10)
 
 
+def test_the_remedy_is_no_latent_as_large_as_the_image():
+    model = lrl.ae((16, 16, 1), 4, backbone={"name": "mlp", "hidden": (8,)})
+    model.metadata["quality"] = POOR
+    with pytest.warns(UserWarning, match="Pretrain again longer with --steps; docs"):
+        warn_if_poor(model)
+
+
 def test_the_remedy_of_a_vector_is_the_chosen_encoder():
     model = carded(POOR)
     model.metadata["data"] = {"environment": {"id": "PixelReach-v0"}}
