@@ -18,6 +18,8 @@ from latentrl.models.autoencoder import Autoencoder
 from scripts.explore import ExploreConfig, main
 from tests.agents.small import save_run
 
+pytestmark = pytest.mark.filterwarnings("ignore:the agent may miss")
+
 
 def document_of(page: Path) -> Any:
     text = page.read_text(encoding="utf-8").partition('id="document">')[2]

@@ -52,9 +52,9 @@ def test_the_outline_is_around_the_detail_that_is_lost(fitted: lrl.Autoencoder) 
 def test_the_outline_keeps_its_place_in_wide_frames() -> None:
     preprocessing = lrl.Preprocessing(size=(32, 32))
     model = lrl.ae((32, 96, 3), 2, backbone={"name": "mlp"}, preprocessing=preprocessing)
-    images = np.zeros((2, 32, 96, 3), np.uint8)
-    images[:, 20:23, 60:69] = 255
-    drawn = lost_details(model, lrl.as_frames(images))
+    images = np.zeros((9, 32, 96, 3), np.uint8)
+    images[3, 20:23, 60:69] = 255
+    drawn = lost_details(model, lrl.as_frames(images), count=2)
     image = drawn[drawn.shape[0] - (3 * 32 + 4 * GAP) :]
     assert image.shape[1] == 2 * 96 + 3 * GAP
     outline = np.argwhere((image[GAP : GAP + 32, GAP : GAP + 96] == OUTLINE).all(-1))
