@@ -204,19 +204,18 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
     folder = Path(encoder.source or "")
     flags = read_json(folder / FLAGS_FILE) if (folder / FLAGS_FILE).is_file() else {}
     wanted = flags.get("invariant_to")
+    reason = "its training was interrupted"
     if encoder.metadata.get(COMPLETE) is False:
         lacks = "trained to the end, and what it keeps is not checked"
     elif flags and encoder.decoder is not None and not _check_is_done(encoder):
-        lacks = "checked"
+        lacks, reason = "checked", "its pretraining was interrupted, or is of an older version"
     elif wanted is not None and card_invariance(encoder) is None:
         lacks = f"invariant to {wanted}"
     else:
         return
     command = shell_line([*python_script("pretrain_vae.py"), "--resume", "--out", str(folder)])
     remedy = f"{command} completes it" if flags else "train it to the end"
-    warnings.warn(
-        f"the encoder is not yet {lacks}: its training was interrupted; {remedy}", stacklevel=3
-    )
+    warnings.warn(f"the encoder is not yet {lacks}: {reason}; {remedy}", stacklevel=3)
 
 
 def _check_is_done(encoder: Autoencoder) -> bool:

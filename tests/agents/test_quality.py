@@ -124,7 +124,7 @@ def test_a_pretraining_that_ended_before_the_check_is_interrupted(tmp_path):
     (tmp_path / FLAGS_FILE).write_text("{}")
     warn_if_interrupted(lrl.load(tmp_path))  # nothing in the file that a run has
     (tmp_path / FLAGS_FILE).write_text('{"env": "X-v0"}')
-    with pytest.warns(UserWarning, match="not yet checked: its training was interrupted; .*--resu"):
+    with pytest.warns(UserWarning, match="not yet checked: its pretraining was interr.*--resume"):
         warn_if_interrupted(lrl.load(tmp_path))
     with pytest.warns(UserWarning, match="of a detail"):
         check_quality(model, history, tmp_path)
