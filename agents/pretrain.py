@@ -33,7 +33,7 @@ from agents.pretrain_config import (
     run_name,
 )
 from agents.pretrain_images import write_images
-from agents.quality import check_quality
+from agents.quality import CHECKED, check_quality
 from agents.room import check_room, store_name
 from agents.runs import (
     LOCK_FILE,
@@ -128,6 +128,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
             config = with_encoder(config, frames)
             write_json(path / FLAGS_FILE, as_json(config))
             model = build_model(config, space, from_environment=_from_environment(data))
+            model.metadata[CHECKED] = False
             model, history = _fit(model, frames, config, path)
         fitted = time.perf_counter()
         images = write_images(model, history.validation, path)

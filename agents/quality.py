@@ -40,8 +40,8 @@ from latentrl.viz.tensorboard import log_quality
 IMAGE = "lost_details.png"
 LEAST_FRAMES = 10
 """Least number of frames for a check."""
-NOT_CHECKED = "not_checked"
-"""Entry of the metadata of a model for which there is no check; without it one is missing."""
+CHECKED = "checked"
+"""Entry of a model's metadata: False between training and check, and True after it."""
 GUIDE = "docs/guide/will_it_work.md"
 
 
@@ -68,8 +68,8 @@ def check_quality(
         model.metadata[FACTORS] = dataclasses.asdict(scores)
         save(model, path)
     frames = None if model.decoder is None else _frames_to_check(history)
+    model.metadata[CHECKED] = True
     if frames is None:
-        model.metadata[NOT_CHECKED] = True
         save(model, path)
         return None
     if is_image(model.observation_space):
@@ -204,22 +204,19 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
     folder = Path(encoder.source or "")
     flags = read_json(folder / FLAGS_FILE) if (folder / FLAGS_FILE).is_file() else {}
     wanted = flags.get("invariant_to")
-    reason = "its training was interrupted"
     if encoder.metadata.get(COMPLETE) is False:
         lacks = "trained to the end, and what it keeps is not checked"
-    elif flags and encoder.decoder is not None and not _check_is_done(encoder):
-        lacks, reason = "checked", "its pretraining was interrupted, or is of an older version"
+    elif encoder.metadata.get(CHECKED) is False:
+        lacks = "checked"
     elif wanted is not None and card_invariance(encoder) is None:
         lacks = f"invariant to {wanted}"
     else:
         return
     command = shell_line([*python_script("pretrain_vae.py"), "--resume", "--out", str(folder)])
     remedy = f"{command} completes it" if flags else "train it to the end"
-    warnings.warn(f"the encoder is not yet {lacks}: {reason}; {remedy}", stacklevel=3)
-
-
-def _check_is_done(encoder: Autoencoder) -> bool:
-    return any(key in encoder.metadata for key in (QUALITY, VECTOR_QUALITY, NOT_CHECKED))
+    warnings.warn(
+        f"the encoder is not yet {lacks}: its training was interrupted; {remedy}", stacklevel=3
+    )
 
 
 def describe_invariance(model: Autoencoder) -> list[str]:

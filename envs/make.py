@@ -16,7 +16,7 @@ from envs.families import FAMILIES, EnvFamily, EnvMaker, family_of
 from envs.names import make_by_name, registered_id, takes_render_mode
 from envs.shaping import Shaping
 from envs.wrappers import ChannelsLast, EpisodeSeeds, FrameSkip, PickObservation
-from latentrl.data.channels_first import is_channels_first
+from latentrl.data.channels_first import is_surely_channels_first
 from latentrl.data.environment import checked, checked_maker
 from latentrl.utils.environments import raised
 from latentrl.utils.processes import usable_cores
@@ -175,7 +175,7 @@ def _observe(
     if environment.key is not None:
         env = PickObservation(env, environment.key)
     space = env.observation_space
-    first = isinstance(space, gym.spaces.Box) and is_channels_first(space.shape)
+    first = isinstance(space, gym.spaces.Box) and is_surely_channels_first(space.shape)
     return ChannelsLast(env) if first else env
 
 

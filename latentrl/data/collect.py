@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import FilterObservation
 from tqdm import tqdm
 
-from latentrl.data.channels_first import refuse_channels_first
+from latentrl.data.channels_first import is_surely_channels_first, refuse_channels_first
 from latentrl.data.contract import FinalCheck, ObservationCheck, check_rewards
 from latentrl.data.distinct import Progress
 from latentrl.data.environment import check_inside, checked_maker
@@ -99,6 +99,8 @@ def collect(
     check_inside(envs)
     try:
         space = _frame_space(envs.single_observation_space, key)
+        if is_surely_channels_first(space.shape) and not has_store(path):
+            refuse_channels_first(space.shape)
         _check_actions(envs.single_action_space)
         environment = described_vector(envs)
         resize = None if preprocessing is None else preprocessing.stored(space)
@@ -370,5 +372,4 @@ def _frame_space(space: spaces.Space[Any], key: str | None) -> spaces.Box:
             f"expected Box observations, got {describe_space(space)}; collect rendered images "
             "instead, with gymnasium.wrappers.AddRenderObservation"
         )
-    refuse_channels_first(space.shape)
     return space

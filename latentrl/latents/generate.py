@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Literal
@@ -182,15 +183,16 @@ def shown_dimensions(model: Autoencoder, observation: Array, count: int) -> list
 
 
 def _traversed(model: Autoencoder, dimensions: int | Sequence[int] | None) -> Array:
-    if dimensions is not None and np.ndim(dimensions):
+    if isinstance(dimensions, Sequence | np.ndarray):
         chosen = np.asarray(dimensions)
-        if not set(chosen.tolist()) <= set(range(model.latent_dim)):
+        numbers = chosen.ndim == 1 and chosen.dtype.kind in "iu"
+        if not (numbers and set(chosen.tolist()) <= set(range(model.latent_dim))):
             raise ValueError(
-                f"dimensions of this model are from 0 to {model.latent_dim - 1}, got "
+                f"dimensions of this model are whole numbers from 0 to {model.latent_dim - 1}, got "
                 f"{chosen.tolist()}"
             )
         return chosen
-    count = None if dimensions is None else int(np.asarray(dimensions))
+    count = None if dimensions is None else operator.index(dimensions)
     if count is not None and count < 1:
         raise ValueError(
             f"dimensions is a number of dimensions, at least 1, or None for all; got {count}"

@@ -89,7 +89,7 @@ class Bonus(ABC):
         Raises:
             ValueError: the state is that of another kind of bonus.
         """
-        if state:
+        if state and type(self).state_dict is Bonus.state_dict:
             raise ValueError(f"{self.name} keeps no state, got {describe(state)} of another bonus")
 
     def metrics(self) -> dict[str, float]:

@@ -229,6 +229,8 @@ def check_observation_space(encoder: Any, space: spaces.Space[Any]) -> None:
 def _hint(encoder: Any, space: spaces.Box) -> str:
     """Return a remedy that fits observations of ``space``, by the wrapper that may give them."""
     expected, given = encoder.observation_space.shape, space.shape
+    if not (expected and given):
+        return TRAIN
     if given == (*expected[-1:], *expected[:-1]) and len(given) > 1:
         return "; these look channels-first: wrap before VecTransposeImage, or transpose them"
     if space == getattr(encoder, "latent_space", None):
@@ -238,7 +240,7 @@ def _hint(encoder: Any, space: spaces.Box) -> str:
         return f"; if frames are stacked, wrap below the stack, since agents stack latents{ELSE}"
     if len(expected) == 3 and given in (expected[:2], (*expected[:2], 1)):
         return f"; if a wrapper makes them grey, leave it out{ELSE}"
-    if len(given) == len(expected) > 1 and given[2:] == expected[2:] and given != expected:
+    if len(given) == len(expected) == 3 and given[2] == expected[2] and given != expected:
         return f"; if a wrapper resizes them, leave it out, since the encoder resizes{ELSE}"
     return TRAIN
 

@@ -160,9 +160,14 @@ def _measure(model: Autoencoder, frames: Frames) -> _Measured:
 
 
 def _static(model: Autoencoder, frames: Frames) -> tuple[Tensor, Tensor]:
-    """Return the mean of a few images and of their reconstructions, ``(C, h, w)`` each."""
+    """Return the mean of a few images and of their reconstructions, ``(C, h, w)`` each.
+
+    Where nothing changes both are 0, so that the images themselves are compared.
+    """
     few = frames[evenly_spaced(len(frames), BATCH)]
     _, x, restored = reconstruct_scaled(model, few)
+    if bool((x == x[0]).all()):
+        return torch.zeros_like(x[0]), torch.zeros_like(x[0])
     return x.mean(0), restored.mean(0)
 
 

@@ -28,17 +28,23 @@ def checked_latents(encoder: Encoder, frames: Array) -> Array:
     """Return ``encoder.encode(frames)`` in the dtype of its ``latent_space``.
 
     Raises:
-        ValueError: latents have another shape, or hold NaN or infinity; the message names the
-            encoder's class.
+        ValueError: latents have another shape or kind of numbers, or hold NaN or infinity; the
+            message names the encoder's class.
     """
-    space = encoder.latent_space
-    latents = np.asarray(encoder.encode(frames), space.dtype)
+    space, name = encoder.latent_space, type(encoder).__name__
+    latents = np.asarray(encoder.encode(frames))
     expected = (len(frames), *space.shape)
     if latents.shape != expected:
         raise ValueError(
-            f"{type(encoder).__name__}.encode must return latents of shape {expected} for "
+            f"{name}.encode must return latents of shape {expected} for "
             f"{len(frames)} frames, one of shape {space.shape} each, got shape {latents.shape}"
         )
     if not np.isfinite(latents).all():
-        raise ValueError(f"{type(encoder).__name__}.encode returned NaN or infinity")
-    return latents
+        raise ValueError(f"{name}.encode returned NaN or infinity")
+    if latents.dtype == space.dtype:
+        return latents
+    if not np.can_cast(latents.dtype, space.dtype, "same_kind"):
+        raise ValueError(
+            f"{name}.encode returned {latents.dtype}, its latent_space declares {space.dtype}"
+        )
+    return latents.astype(space.dtype)

@@ -12,7 +12,13 @@ import torch
 import latentrl as lrl
 from agents.pretrain_choice import LEARNING_RATE, STEPS
 from agents.pretrain_config import FLAGS_FILE, IMAGE_BATCH_SIZE
-from agents.quality import check_quality, describe_factors, warn_if_interrupted, warn_if_poor
+from agents.quality import (
+    CHECKED,
+    check_quality,
+    describe_factors,
+    warn_if_interrupted,
+    warn_if_poor,
+)
 from latentrl.data.factors import with_factors
 from latentrl.latents.known_factors import score_frames
 from latentrl.share.card import card_vector_quality
@@ -121,10 +127,11 @@ def test_a_world_of_few_images_is_checked_on_all_of_them(tmp_path, capsys):
 def test_a_pretraining_that_ended_before_the_check_is_interrupted(tmp_path):
     model = lrl.pca((32, 32, 3), 2)
     history = fitted(model, ball_frames(150).frames, tmp_path)
-    (tmp_path / FLAGS_FILE).write_text("{}")
-    warn_if_interrupted(lrl.load(tmp_path))  # nothing in the file that a run has
+    warn_if_interrupted(lrl.load(tmp_path))  # of an older version, which has no mark
+    model.metadata[CHECKED] = False
+    history = fitted(model, ball_frames(150).frames, tmp_path)
     (tmp_path / FLAGS_FILE).write_text('{"env": "X-v0"}')
-    with pytest.warns(UserWarning, match="not yet checked: its pretraining was interr.*--resume"):
+    with pytest.warns(UserWarning, match="not yet checked: its training was interrupted; .*--resu"):
         warn_if_interrupted(lrl.load(tmp_path))
     with pytest.warns(UserWarning, match="of a detail"):
         check_quality(model, history, tmp_path)

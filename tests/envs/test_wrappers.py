@@ -7,6 +7,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from envs import Environment, make_env
 from envs.wrappers import EpisodeSeeds, FrameSkip
+from latentrl.data.channels_first import is_channels_first, is_surely_channels_first
 from tests.helpers import Clock, same
 
 
@@ -100,3 +101,12 @@ def test_channels_go_last(name, key):
     assert same(env.observation_space.low, expected)
     assert same(env.observation_space.high, expected + 1)
     assert env.observation_space.dtype == np.int16
+
+
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [((4, 84, 84), True), ((12, 64, 48), True), ((9, 9, 20), False), ((8, 8, 73), False)],
+)
+def test_planes_of_a_board_stay_as_they_are(shape, first):
+    assert is_surely_channels_first(shape) == first
+    assert is_channels_first(shape)

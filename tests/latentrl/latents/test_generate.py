@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -189,8 +190,10 @@ def test_traversal_of_given_dimensions(vectors: Any) -> None:
     lrl.fit(model, vectors, progress=False)
     every = lrl.traverse(model, vectors[0])
     np.testing.assert_allclose(lrl.traverse(model, vectors[0], [2, 0]), every[[2, 0]], rtol=1e-5)
-    with pytest.raises(ValueError, match=r"dimensions of this model are from 0 to 2, got \[1, 3\]"):
-        lrl.traverse(model, vectors[0], [1, 3])
+    for given in ([1, 3], [0.0, 1.0], [True], [[0, 1]], []):
+        words = re.escape(f"dimensions of this model are whole numbers from 0 to 2, got {given}")
+        with pytest.raises(ValueError, match=words):
+            lrl.traverse(model, vectors[0], given)
 
 
 def test_traversal_needs_a_decoder() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from latentrl.novelty import ReconstructionGain, TokenCounts
+from latentrl.novelty import Bonus, ReconstructionGain, TokenCounts
 from latentrl.types import LatentLayout
 from tests.latentrl.novelty.cases import DIM, EVERY, QUICK, reaching, transitions, visited
 
@@ -29,6 +30,26 @@ def test_an_empty_state_is_refused_unless_it_is_that_of_a_new_bonus(make):
         return  # of a product or a sum, whose components decide
     with pytest.raises(ValueError, match=r"expected .*got"):
         bonus.load_state_dict({})
+
+
+def test_a_bonus_may_pass_its_state_on_to_the_base_class():
+    class Mine(Bonus):
+        def score(self, transitions):
+            return np.zeros(len(transitions.env_ids))
+
+        def update(self, transitions):
+            pass
+
+        def state_dict(self):
+            return {**super().state_dict(), "n": torch.tensor(3)}
+
+        def load_state_dict(self, state):
+            super().load_state_dict(state)
+            self.n = int(state["n"])
+
+    mine = Mine()
+    mine.load_state_dict(mine.state_dict())
+    assert mine.n == 3
 
 
 @pytest.mark.parametrize("name", ["RND", "ICM", "TemporalDistance"])

@@ -172,3 +172,9 @@ def test_a_plain_vae_loses_the_ball() -> None:
     assert measured.explained > 0.7
     assert measured.lost_detail > 0.9
     assert "such as a small object" in measured.problems()[-1]
+
+
+def test_what_is_lost_of_images_that_are_all_equal(ball: BallFrames) -> None:
+    image = ball.observations[:1]
+    lost = [lrl.quality(lrl.beta_vae((32, 32, 3), 4), image.repeat(n, 0)) for n in (1, 3)]
+    assert min(measured.lost_detail for measured in lost) > 0.5

@@ -81,6 +81,19 @@ def test_other_types_are_cast(host: str, kind: Any) -> None:
     assert latents.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.nan, "returned NaN or infinity"),
+        (1.7, "returned float64, its latent_space declares int"),
+    ],
+)
+def test_fractions_are_no_whole_numbers(value: float, message: str) -> None:
+    space = spaces.Box(0, 9, (2,), np.int64)
+    with pytest.raises(ValueError, match=rf"Own\.encode {message}"):
+        first("vector", Own(lambda z: np.full(z.shape, value), space))
+
+
 def test_a_module_with_one_row_for_all_frames_is_named() -> None:
     class Flat(torch.nn.Module):
         latent_space = spaces.Box(-1, 1, (2,), np.float32)
