@@ -74,7 +74,8 @@ with it on KeyCorridor are from another machine than those without. DoorKey-8x8-
 also trained for 430,000 timesteps, in which the learning rate decays more slowly: there the agent
 of seed 0, one of five, lost the rare reward for the bonus. `adaptive` is the default bonus; on
 MyWayHome it becomes `temporal_distance`. No bonus is needed there: one agent without it does as
-well and learns as fast, and one with `rnd` faster.
+well and learns as fast, and one with `rnd` faster. FourRooms has one agent each, with the bonus and
+without: both learn, neither reaches the goal, and one pair does not show whether the bonus helps.
 """
 
 
