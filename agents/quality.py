@@ -66,18 +66,19 @@ def check_quality(
     scores = score_frames(model, history.validation)
     if scores is not None:
         model.metadata[FACTORS] = dataclasses.asdict(scores)
-        save(model, path)
     frames = None if model.decoder is None else _frames_to_check(history)
+    measured: Quality | VectorQuality | None = None
+    if frames is not None:
+        images = is_image(model.observation_space)
+        measured = (
+            _check_images(model, frames, history.best_step, path)
+            if images
+            else _check_vectors(model, frames)
+        )
     model.metadata[CHECKED] = True
-    if frames is None:
-        save(model, path)
-        return None
-    if is_image(model.observation_space):
-        measured: Quality | VectorQuality = _check_images(model, frames, history.best_step, path)
-    else:
-        measured = _check_vectors(model, frames)
     save(model, path)
-    warn_if_poor(model, path)
+    if measured is not None:
+        warn_if_poor(model, path)
     return measured
 
 
@@ -206,10 +207,10 @@ def warn_if_interrupted(encoder: Autoencoder) -> None:
     wanted = flags.get("invariant_to")
     if encoder.metadata.get(COMPLETE) is False:
         lacks = "trained to the end, and what it keeps is not checked"
-    elif encoder.metadata.get(CHECKED) is False:
-        lacks = "checked"
     elif wanted is not None and card_invariance(encoder) is None:
         lacks = f"invariant to {wanted}"
+    elif encoder.metadata.get(CHECKED) is False:
+        lacks = "checked"
     else:
         return
     command = shell_line([*python_script("pretrain_vae.py"), "--resume", "--out", str(folder)])
