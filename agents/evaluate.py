@@ -71,9 +71,9 @@ def evaluate_agent(
     device: str = "auto",
     progress: bool = True,
 ) -> Evaluation:
-    """Evaluate a saved agent, and write the results to ``report_file`` in the run's folder.
+    """Evaluate a saved agent, and write the results to a file in the run's folder, ``report``.
 
-    Where they cannot be written, as on a full disk, they are returned all the same.
+    Where they cannot be written, as on a full disk, they are returned all the same, without it.
 
     Args:
         run: folder of a training run.
@@ -120,7 +120,7 @@ def evaluate_agent(
             warn_if_unfamiliar(encoder, act.frames, REMEDY)
     report = {
         **{name: getattr(result, name) for name in STATISTICS},
-        **asdict(result),
+        **{name: value for name, value in asdict(result).items() if name != "report"},
         "env": environment.id,
         "backend": backend,
         "seed": seed,
@@ -128,20 +128,21 @@ def evaluate_agent(
         "checkpoint": checkpoint,
         "timesteps": timesteps,
     }
-    file = report_file(
+    file = _report_file(
         run, backend, episodes, result.policy, checkpoint, env, seed, max_episode_steps
     )
-    _write_report(file, report)
-    return result
+    return replace(result, report=_written(file, report))
 
 
-def _write_report(file: Path, report: Mapping[str, Any]) -> None:
+def _written(file: Path, report: Mapping[str, Any]) -> Path | None:
     try:
         write_json(file, report)
     except OSError as error:  # the episodes took long, and the caller still gets their returns
         warnings.warn(
             f"this evaluation has no report: {error.strerror or error}", UserWarning, stacklevel=3
         )
+        return None
+    return file
 
 
 def policy_of(run: Path, deterministic: bool | None = None) -> Policy:
@@ -206,7 +207,7 @@ def _check_same_actions(notes: Mapping[str, Any], environment: Environment, back
         )
 
 
-def report_file(
+def _report_file(
     run: Path,
     backend: str,
     episodes: int,

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -43,6 +44,8 @@ class Evaluation:
     episode has none."""
     budget: int | None = None
     """Largest number of timesteps of a validation; None without one."""
+    report: Path | None = field(default=None, compare=False)
+    """File of these results; None where there is none."""
 
     def __add__(self, other: Evaluation) -> Evaluation:
         """Episodes of both evaluations of one policy."""

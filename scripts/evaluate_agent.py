@@ -11,11 +11,9 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.evaluate import TEST_SEED, evaluate_agent, report_file
-from agents.play import Evaluation
+from agents.evaluate import TEST_SEED, evaluate_agent
 from agents.share import local_run
 from agents.video import record_video
-from latentrl.utils.io import read_json
 from latentrl.viz.video import check_video
 from scripts.cli import run
 
@@ -76,18 +74,8 @@ def main(config: EvaluateConfig) -> None:
     for result in results:
         print(f"extrinsic return: {result}")
     for result in results:
-        report = report_file(
-            agent,
-            config.backend,
-            config.episodes,
-            result.policy,
-            config.checkpoint,
-            config.env,
-            config.seed,
-            config.max_episode_steps,
-        )
-        if _holds(report, result):
-            print(f"every episode: {report}")
+        if result.report is not None:
+            print(f"every episode: {result.report}")
     if config.video is not None:
         record_video(
             agent,
@@ -101,11 +89,6 @@ def main(config: EvaluateConfig) -> None:
             trust=config.trust,
         )
         print(f"video: {config.video}")
-
-
-def _holds(report: Path, result: Evaluation) -> bool:
-    # Where a report could not be written, that of an earlier evaluation may be there.
-    return report.is_file() and read_json(report).get("returns") == result.returns
 
 
 if __name__ == "__main__":
