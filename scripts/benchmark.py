@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class BenchmarkConfig:
 
 def main(config: BenchmarkConfig) -> None:
     """Measure speed on this machine."""
+    warnings.filterwarnings("ignore", "expected a fitted encoder")  # speed needs no training
     for name in BENCHMARKS if config.name == "all" else [config.name]:
         measure = BENCHMARKS[name]
         print(f"\n{name}: {UNITS.get(name, 'frames/s')}, median of {config.repeats}")

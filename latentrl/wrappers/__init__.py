@@ -73,6 +73,10 @@ def wrap(
         ValueError: the encoder does not take the observations of the environment, or ``key`` is
             wrong.
         TypeError: ``env`` is none of the three kinds, or ``novelty`` is no novelty bonus.
+
+    Warns:
+        UserWarning: ``encoder`` is a model that was never fitted. ``fit`` with ``steps=0`` keeps
+            weights on purpose, and a ``random`` model or one that was loaded gives no warning.
     """
     if isinstance(env, gym.Env):
         return LatentObservation(env, encoder, key, novelty)

@@ -14,7 +14,7 @@ from latentrl.training.checkpoint import check_observation_space, load_shared
 from latentrl.types import Array, Encoder
 from latentrl.utils.processes import is_worker, use_one_thread
 from latentrl.wrappers.latent_cache import LatentCache
-from latentrl.wrappers.latent_check import check_encoder, checked_latents
+from latentrl.wrappers.latent_check import check_encoder, checked_latents, warn_if_unfitted
 from latentrl.wrappers.range_check import RangeCheck
 
 WHERE = "the environment"
@@ -42,6 +42,7 @@ class LatentTransform:
         self._check_range = RangeCheck(self.encoder)
         encoded = self._encoded_space(space)
         check_observation_space(self.encoder, encoded)
+        warn_if_unfitted(self.encoder, stacklevel=4)
         self._check = ObservationCheck(encoded, WHERE) if isinstance(encoded, spaces.Box) else None
         self._check_finals = FinalCheck(WHERE)
         if is_worker():

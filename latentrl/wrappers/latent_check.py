@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array, Encoder
 
 
@@ -22,6 +24,27 @@ def check_encoder(encoder: Any) -> None:
         raise TypeError(f"an encoder has latent_space and encode(observations); {name} lacks one")
     if not isinstance(encoder.latent_space, spaces.Box):
         raise TypeError(f"{name}.latent_space must be a gymnasium Box, got {encoder.latent_space}")
+
+
+def warn_if_unfitted(encoder: Encoder, stacklevel: int) -> None:
+    """Warn where ``encoder`` is a model that ``fit`` has never had.
+
+    A model that was saved and loaded, and one that needs no training, is as it is on purpose.
+
+    Args:
+        encoder: any encoder.
+        stacklevel: as in ``warnings.warn``, for the caller.
+    """
+    if not isinstance(encoder, Autoencoder) or encoder.fitted:
+        return
+    if encoder.source is None and encoder.config.training != "none":
+        warnings.warn(
+            f"expected a fitted encoder, got the {encoder.config.model!r} model with its initial "
+            "weights: its latents are random features. Fit it on frames of the environment first; "
+            "to keep these weights on purpose, fit it with FitConfig(steps=0)",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def checked_latents(encoder: Encoder, frames: Array) -> Array:

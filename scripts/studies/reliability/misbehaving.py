@@ -227,7 +227,7 @@ def _untrained(kind: Kind) -> lrl.Autoencoder:
         space = space[kind.key]
     if not isinstance(space, spaces.Box):
         space = Ordinary.observation_space
-    return lrl.beta_vae(space, latent_dim=2)
+    return lrl.random(space, latent_dim=2)
 
 
 def _collect(kind: Kind, host: str, path: Path) -> lrl.Autoencoder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -21,6 +23,11 @@ HOSTS = {
     "vector": lambda: SyncVectorEnv([Clock] * 3),
     "sb3": lambda: DummyVecEnv([Clock] * 3),
 }
+LARGER = {
+    "single": lambda: Clock(side=8),
+    "vector": lambda: SyncVectorEnv([lambda: Clock(side=8)] * 3),
+    "sb3": lambda: DummyVecEnv([lambda: Clock(side=8)] * 3),
+}
 EVERY_HOST = pytest.mark.parametrize("host", HOSTS)
 
 
@@ -33,6 +40,30 @@ class Own:
 
     def encode(self, frames: Any) -> Any:
         return self.function(np.repeat(frames.reshape(len(frames), -1)[:, :1], 2, 1) / 4)
+
+
+@EVERY_HOST
+def test_a_model_that_was_never_fitted_gives_one_warning(host: str) -> None:
+    model = lrl.pca((8, 8, 3), latent_dim=2)
+    message = r"expected a fitted encoder, got the 'pca' model .* fit it with FitConfig\(steps=0\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        lrl.wrap(LARGER[host](), model)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@EVERY_HOST
+def test_encoders_that_are_as_they_are_on_purpose_give_no_warning(
+    host: str, tmp_path: Path
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+    kept = lrl.ae((8, 8, 3), 2, backbone={"name": "mlp", "hidden": (4,)})
+    lrl.fit(kept, frames, lrl.FitConfig(steps=0), progress=False)
+    untrained = lrl.ae((8, 8, 3), 2, backbone={"name": "mlp", "hidden": (4,)})
+    saved = lrl.save(untrained, tmp_path / "untrained")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for encoder in (kept, lrl.random((8, 8, 3), 2), lrl.load(saved), saved):
+            lrl.wrap(LARGER[host](), encoder)
 
 
 def first(host: str, encoder: Any) -> Any:

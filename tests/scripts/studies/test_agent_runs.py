@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
+from gymnasium import spaces
 
 import latentrl as lrl
 from agents.describe import describe_agent
 from agents.train_config import TrainConfig
 from scripts.studies.agent_runs import TIMESTEPS, logged_rows, save_untrained
 from tests.latentrl.training.ball import ball_frames
+
+
+class _Still(gym.Env[Any, Any]):
+    def __init__(self, space: spaces.Box) -> None:
+        self.observation_space, self.action_space = space, spaces.Discrete(2)
 
 
 def test_a_random_encoder_has_fresh_weights_the_mean_image_and_standardised_latents(tmp_path):
@@ -29,6 +38,9 @@ def test_a_random_encoder_has_fresh_weights_the_mean_image_and_standardised_late
     assert found.encode(frames[:]).std(0).max() < 0.1 * model.encode(frames[:]).std(0).max()
     flags = describe_agent(TrainConfig("PixelReach-v0"), found).hyperparameters
     assert flags["normalize_latents"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lrl.wrap(_Still(frames.observation_space), found)
     again = lrl.load(save_untrained(tmp_path / "trained", tmp_path / "again", seed=1), "cpu")
     np.testing.assert_array_equal(again.encode(frames[:4]), found.encode(frames[:4]))
 
@@ -42,6 +54,9 @@ def test_an_encoder_with_general_purpose_weights_has_them_as_they_are(tmp_path):
     out = save_untrained(tmp_path / "source", tmp_path / "general", seed=0, general=True)
     found = lrl.load(out, "cpu")
     assert not found.fitted
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lrl.wrap(_Still(found.observation_space), out)
     for one, other in zip(found.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 

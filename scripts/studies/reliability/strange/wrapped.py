@@ -79,7 +79,7 @@ def NegativeStarts() -> gym.Env[Any, Any]:
 
 @functools.cache
 def _encoder() -> lrl.Autoencoder:
-    return lrl.beta_vae(Ordinary.observation_space, latent_dim=3)
+    return lrl.random(Ordinary.observation_space, latent_dim=3)
 
 
 @kind()
