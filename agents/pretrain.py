@@ -190,6 +190,8 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
         raise ValueError(
             f"{path} already holds a run: add --resume to continue it, or choose another --out"
         )
+    if not config.resume and (path / WEIGHTS).exists():
+        raise ValueError(f"{path} already holds a model: choose another --out")
     if config.frames is not None and data is not None and not config.resume:
         raise ValueError(
             "frames is the number of frames to collect, and data are given: remove --frames, or "
@@ -390,6 +392,10 @@ def _preprocessing(config: PretrainConfig, defaults: EnvDefaults) -> Preprocessi
     return Preprocessing(config.crop or (0, 0, 0, 0), (side, side) if side else None)
 
 
+def _takes_steps(model: Autoencoder, config: PretrainConfig) -> bool:
+    return model.config.training == "gradient" and config.steps != 0
+
+
 def _fit(
     model: Autoencoder, frames: Frames, config: PretrainConfig, path: Path
 ) -> tuple[Autoencoder, History]:
@@ -403,7 +409,8 @@ def _fit(
             frames,
             fit_config(config),
             path=path,
-            resume=config.resume and has_progress(path),
+            # Without gradient steps there is no state, and resuming computes the same again.
+            resume=config.resume and (has_progress(path) or not _takes_steps(model, config)),
             callbacks=[tensorboard],
         )
     if config.invariant_to is not None:

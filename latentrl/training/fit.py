@@ -15,14 +15,15 @@ from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import frames_of
 from latentrl.training.callbacks import FitCallback
-from latentrl.training.checkpoint import save
+from latentrl.training.checkpoint import WEIGHTS, save
 from latentrl.training.config import FitConfig
 from latentrl.training.health import ACTIVE_VARIANCE, latent_statistics
 from latentrl.training.pca import fit_pca
-from latentrl.training.resume import PREREQUISITE, RESUME_FILE
-from latentrl.training.trainer import Trainer
+from latentrl.training.resume import PREREQUISITE, RESUME_FILE, has_progress
+from latentrl.training.trainer import COMPLETE, Trainer
 from latentrl.types import Array
 from latentrl.utils.device import pick_device
+from latentrl.utils.io import read_tensors
 
 CONSTANT_VARIANCE = 1e-8
 """A deterministic latent that varies less is constant; unlike a posterior's its scale is free."""
@@ -67,7 +68,8 @@ def fit(
         model: the model to train.
         frames: the frames to train on; anything that ``as_frames`` takes.
         config: hyperparameters; None means the defaults.
-        path: folder for the best model so far and, beside it, the state to resume from.
+        path: folder for the best model so far and, beside it, the state to resume from; without
+            ``resume`` one that holds no model yet.
         resume: continue the interrupted run in ``path``, at the next step; on the same CPU the
             result is the same bits as without the interruption.
         callbacks: hooks to run after each validation, once per epoch or, if epochs are short, per
@@ -81,7 +83,7 @@ def fit(
         TypeError: ``model`` is no model, ``config`` no ``FitConfig``, or a callback has no
             ``on_epoch_end``.
         ValueError: the frames are not of the model's observation space, are too few or all the
-            same, or there is nothing to resume.
+            same, ``path`` holds a model or a training already, or there is nothing to resume.
         FloatingPointError: the loss is no longer finite.
         KeyboardInterrupt: an interruption, once the state is saved.
 
@@ -103,6 +105,8 @@ def fit(
     if resume and path is None:
         raise ValueError("resume=True needs the path of the run to resume")
     folder = None if path is None else Path(path)
+    if folder is not None and not resume:
+        _check_free(folder)
     return _fit(model, frames, config or FitConfig(), folder, resume, callbacks, progress)
 
 
@@ -119,8 +123,6 @@ def _fit(
     training, validation = frames.split(config.validation, config.seed)
     if not (model.fitted and model.config.training == "gradient"):
         _fit_preprocessing(model, training)
-    if path is not None and not resume:
-        (path / RESUME_FILE).unlink(missing_ok=True)  # of an earlier run in this folder
     needed = model.reconstruction.prerequisite()
     if needed is not None:
         folder = None if path is None else path / PREREQUISITE
@@ -134,6 +136,31 @@ def _fit(
     if path is not None:
         save(model, path)
     return History(training, validation, trainer.progress.rows, trainer.progress.best_step)
+
+
+def _check_free(folder: Path) -> None:
+    """Raise ``ValueError`` where a new training would replace what is in ``folder``."""
+    if has_progress(folder):
+        raise ValueError(
+            f"{folder} already holds a training: give resume=True to continue it, choose another "
+            "path, or remove the folder to train anew"
+        )
+    if _holds_model(folder / WEIGHTS):
+        raise ValueError(
+            f"{folder} already holds a model: choose another path, or remove the folder to replace "
+            "it"
+        )
+
+
+def _holds_model(file: Path) -> bool:
+    """Return whether ``file`` is a whole model, and not what a kill left of a training."""
+    if not file.is_file():
+        return False
+    try:
+        notes = read_tensors(file, "latentrl")[1]
+    except ValueError:  # damaged
+        return False
+    return bool(notes.get("metadata", {}).get(COMPLETE, True))
 
 
 def _find_weights(trainer: Trainer, resume: bool, progress: bool) -> None:

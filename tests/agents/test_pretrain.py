@@ -38,6 +38,20 @@ def test_nothing_to_resume():
         pretrain(PretrainConfig(env="X-v0", resume=True))
 
 
+def test_a_model_in_the_folder_is_not_replaced(tmp_path):
+    lrl.save(lrl.pca((4,), latent_dim=2), tmp_path / "mine")
+    with pytest.raises(ValueError, match="mine already holds a model: choose another --out"):
+        pretrain(PretrainConfig(env="CartPole-v1", latent_dim=2, out=tmp_path / "mine"))
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"], "nothing is collected"
+
+
+def test_a_solved_model_is_resumed_to_the_same():
+    flags = {"env": "CartPole-v1", "model": "pca", "latent_dim": 2, "frames": 60}
+    first = pretrain(PretrainConfig(**flags))
+    again = pretrain(PretrainConfig(**flags, out=first.path, resume=True))
+    assert again.path == first.path
+
+
 def test_flags_are_checked_before_frames_are_collected(tmp_path):
     cases = {
         "latent_dim is a number of values, at least 1; got 0": {"latent_dim": 0},

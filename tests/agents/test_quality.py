@@ -126,10 +126,10 @@ def test_a_world_of_few_images_is_checked_on_all_of_them(tmp_path, capsys):
 
 def test_a_pretraining_that_ended_before_the_check_is_interrupted(tmp_path):
     model = lrl.pca((32, 32, 3), 2)
-    history = fitted(model, ball_frames(150).frames, tmp_path)
+    fitted(model, ball_frames(150).frames, tmp_path)
     warn_if_interrupted(lrl.load(tmp_path))  # of an older version, which has no mark
     model.metadata[CHECKED] = False
-    history = fitted(model, ball_frames(150).frames, tmp_path)
+    history = lrl.fit(model, ball_frames(150).frames, path=tmp_path, resume=True, progress=False)
     (tmp_path / FLAGS_FILE).write_text('{"env": "X-v0"}')
     with pytest.warns(UserWarning, match="not yet checked: its training was interrupted; .*--resu"):
         warn_if_interrupted(lrl.load(tmp_path))

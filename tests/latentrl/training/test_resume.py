@@ -124,6 +124,48 @@ def test_resuming_is_checked(vectors: Any, tmp_path: Path) -> None:
         run(lrl.vae((8,), 2, backbone=BACKBONE), vectors, resume=True, path=tmp_path)
 
 
+def test_a_training_in_the_folder_is_not_replaced(vectors: Any, tmp_path: Path) -> None:
+    finished, stopped = tmp_path / "finished", tmp_path / "stopped"
+    run(make_vae(), vectors, path=finished)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_vae(), vectors, path=stopped, callbacks=[Recorder(interrupt_at=15)])
+    for folder in (finished, stopped):
+        before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        model, recorder = make_vae(), Recorder()
+        message = rf"{folder} already holds a training: give resume=True .* choose another path"
+        with pytest.raises(ValueError, match=message):
+            run(model, vectors, path=folder, callbacks=[recorder])
+        assert not model.fitted
+        assert not recorder.steps
+        assert before == {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_model_in_the_folder_is_not_replaced(vectors: Any, tmp_path: Path) -> None:
+    run(lrl.pca((8,), 3), vectors, path=tmp_path / "solved")
+    lrl.save(make_vae(), tmp_path / "saved")
+    for name in ("solved", "saved"):
+        with pytest.raises(ValueError, match=rf"{name} already holds a model: choose another path"):
+            run(make_vae(), vectors, path=tmp_path / name)
+
+
+def test_what_a_kill_before_the_first_state_left_is_replaced(
+    vectors: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(trainer, "write_progress", killed)
+        run(make_vae(), vectors, path=tmp_path)
+    assert (tmp_path / "model.safetensors").is_file()
+    again = make_vae()
+    run(again, vectors, path=tmp_path)
+    assert same_bits(lrl.load(tmp_path, "cpu"), again)
+    (tmp_path / RESUME_FILE).unlink()
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    run(make_vae(), vectors, path=tmp_path)
+
+
 def test_solved_models_resume_to_the_same(vectors: Any, tmp_path: Path) -> None:
     first, again = lrl.pca((8,), 3), lrl.pca((8,), 3)
     run(first, vectors, path=tmp_path)
