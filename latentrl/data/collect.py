@@ -26,7 +26,14 @@ from latentrl.data.factors import declared_factors, read_factors
 from latentrl.data.frames import Frames
 from latentrl.data.policies import EXPLORERS, Policy, checked_actions
 from latentrl.data.resize import FrameResize, StorePreprocessing
-from latentrl.data.reuse import check_drawing, check_origin, origin_of, progress_of, show_reused
+from latentrl.data.reuse import (
+    check_drawing,
+    check_origin,
+    origin_of,
+    progress_of,
+    show_reused,
+    warn_if_unnamed,
+)
 from latentrl.data.store import FrameWriter, check_same, has_store
 from latentrl.types import Array, describe_space
 from latentrl.utils.environments import described, described_vector
@@ -78,7 +85,8 @@ def collect(
         progress: whether to show a progress bar.
 
     Warns:
-        UserWarning: the environment draws another first frame than the store has.
+        UserWarning: the environment draws another first frame than the store has, or the policy
+            has no name of its own, as a lambda, so that it cannot be compared with the store's.
 
     Raises:
         ValueError: a number is out of range, ``policy`` is unknown, an observation or an action of
@@ -111,6 +119,7 @@ def collect(
         origin = origin_of(envs, policy, seed, key)
         if has_store(path):
             check_origin(path, origin)
+            warn_if_unnamed(path, policy)
         done = progress_of(path, frames, most)
         if done.stored:
             check_drawing(path, functools.partial(_first_frame, envs, seed, key, resize))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from collections.abc import Callable
@@ -28,9 +29,8 @@ def origin_of(
     envs: VectorEnv[Any, Any, Any], policy: str | Policy, seed: int, key: str | None
 ) -> dict[str, Any]:
     """Return what a shard keeps of the call that collected it, in JSON."""
-    name = policy if isinstance(policy, str) else getattr(policy, "__name__", None)
     return {
-        "policy": name or type(policy).__name__,
+        "policy": policy if isinstance(policy, str) else _name(policy),
         "call_seed": seed,
         "key": key,
         "package": envs.metadata.get("package"),
@@ -61,6 +61,32 @@ def check_origin(path: Path, origin: dict[str, Any]) -> None:
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def warn_if_unnamed(path: Path, policy: str | Policy) -> None:
+    """Warn where nothing says whether ``policy`` is the one that collected the frames at ``path``.
+
+    Lambdas, functions inside functions, methods and objects share their names with others.
+
+    Warns:
+        UserWarning: the policy has no name of its own.
+    """
+    if isinstance(policy, str):
+        return
+    if inspect.isfunction(policy) and "<" not in policy.__qualname__:
+        return
+    warnings.warn(
+        f"the frames in {path} are reused, but whether this policy collected them cannot be "
+        f"checked: other policies are called {_name(policy)!r}, too. Remove the folder if it is "
+        "another one; a function at the top level of a module has a name of its own",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _name(policy: Policy) -> str:
+    name: str = getattr(policy, "__name__", type(policy).__name__)
+    return name
 
 
 def check_drawing(path: Path, first: Callable[[int], Array]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import json
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def described_vector(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
     """Return what makes the frames of a vector environment comparable, in JSON.
 
     It is ``envs.metadata["environment"]``, if whoever made the environment set it; otherwise the
-    description of its first environment, or of ``envs`` where that one is out of reach.
+    description of its first environment, or of ``envs`` where that one is out of reach. Where the
+    first one lives in a worker process, as of an ``AsyncVectorEnv``, its maker makes one more here.
     """
     if "environment" in envs.metadata:
         given: dict[str, Any] = envs.metadata["environment"]
@@ -54,15 +55,19 @@ def described_vector(envs: VectorEnv[Any, Any, Any]) -> dict[str, Any]:
     if isinstance(inside, list | tuple) and inside and isinstance(inside[0], gym.Env):
         own: dict[str, Any] = described(inside[0])["environment"]
         return own
-    return {"id": _made_class(envs.unwrapped) or name_of(envs)}
+    makers = getattr(envs.unwrapped, "env_fns", None)
+    return _described_made(makers[0]) if makers else {"id": name_of(envs)}
 
 
-def _made_class(envs: Any) -> str | None:
-    """Return the class whose environments run in the workers of an ``AsyncVectorEnv``, if known."""
-    (maker, *_) = getattr(envs, "env_fns", None) or [None]
-    while isinstance(maker, functools.partial):
-        maker = maker.func
-    return maker.__name__ if isinstance(maker, type) else None
+def _described_made(maker: Callable[[], gym.Env[Any, Any]]) -> dict[str, Any]:
+    # The name of a maker says little: all lambdas share one. ``AsyncVectorEnv`` itself makes an
+    # environment in this process as well, for its spaces.
+    env = maker()
+    try:
+        own: dict[str, Any] = described(env)["environment"]
+    finally:
+        env.close()
+    return own
 
 
 def raised(error: BaseException) -> str:

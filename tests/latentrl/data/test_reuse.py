@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import latentrl as lrl
 from latentrl.data.collect import collect
@@ -49,6 +50,57 @@ def test_frames_of_another_origin_are_refused(options, message, frames, tmp_path
     first(tmp_path)
     with pytest.raises(ValueError, match=f"the frame store .* {message}"):
         collect(MAKE, frames, tmp_path, n_envs=1, progress=False, **options)
+
+
+class Agent:
+    """An agent whose methods are policies; another one has methods of the same names."""
+
+    def act(self, observations):
+        return left(observations)
+
+    __call__ = act
+
+
+@pytest.mark.parametrize("frames", [10, 30])
+@pytest.mark.parametrize(
+    ("policies", "name"),
+    [
+        ([lambda obs: left(obs), lambda obs: 1 - left(obs)], "<lambda>"),
+        ([functools.partial(left), functools.partial(left)], "partial"),
+        ([Agent().act, Agent().act], "act"),
+        ([Agent(), Agent()], "Agent"),
+    ],
+)
+def test_a_policy_without_a_name_of_its_own_is_not_taken_for_the_same(
+    policies, name, frames, tmp_path
+):
+    first(tmp_path, policy=policies[0])  # without a warning
+    message = f"the frames in {tmp_path} are reused, but .* other policies are called {name!r}, too"
+    with pytest.warns(UserWarning, match=message) as caught:
+        collect(MAKE, frames, tmp_path, policy=policies[1], n_envs=1, progress=False)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_policy_with_a_name_of_its_own_is_reused(tmp_path):
+    for frames in (20, 30):
+        collect(MAKE, frames, tmp_path, policy=left, n_envs=1, progress=False)
+
+
+def in_workers(kind):
+    return contextlib.closing(AsyncVectorEnv([lambda: kind()] * 2))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_lambdas_in_workers_that_make_other_environments_are_refused(tmp_path):
+    class Other(Clock):
+        """Has the same spaces."""
+
+    for frames in (9, 20):
+        with in_workers(Clock) as envs:
+            collect(envs, frames, tmp_path, progress=False)
+    message = "has environment.id=Clock, the call has environment.id=Other: use another path"
+    with in_workers(Other) as envs, pytest.raises(ValueError, match=message):
+        collect(envs, 9, tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("n_envs", [1, 2])

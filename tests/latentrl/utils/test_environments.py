@@ -59,15 +59,24 @@ def test_arguments_of_the_environment_inside_count():
     assert described_vector(gym.make_vec("CartPole-v1", 2)) == {"id": "CartPole-v1"}
 
 
+CHANGED_POLE = functools.partial(gym.make, "CartPole-v1", sutton_barto_reward=True)
+
+
 @pytest.mark.parametrize(
-    ("maker", "name"),
-    [(Clock, "Clock"), (functools.partial(Clock, 2), "Clock"), (short, "AsyncVectorEnv")],
+    ("maker", "expected"),
+    [
+        (Clock, {"id": "Clock"}),
+        (functools.partial(Clock, 2), {"id": "Clock"}),
+        (short, {"id": "Clock"}),
+        (lambda: gym.make("CartPole-v1"), {"id": "CartPole-v1"}),
+        (CHANGED_POLE, {"id": "CartPole-v1", "kwargs": {"sutton_barto_reward": True}}),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
-def test_the_class_in_workers_names_them(maker, name):
+def test_the_environments_in_workers_are_described(maker, expected):
     envs = AsyncVectorEnv([maker])
     try:
-        assert described_vector(envs) == {"id": name}
+        assert described_vector(envs) == expected
     finally:
         envs.close()
 
