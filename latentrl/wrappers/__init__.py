@@ -63,7 +63,8 @@ def wrap(
         key: which observation of a Dict space to replace; the others stay.
         novelty: an object with ``score`` and ``update``, such as ``NormalizedBonus(HashCounts())``,
             whose bonus is added to the reward. The infos hold both terms as ``extrinsic_reward``
-            and ``intrinsic_reward``.
+            and ``intrinsic_reward``. ``intrinsic.training = False`` of the wrapper leaves the bonus
+            as it is, for an evaluation.
 
     Returns:
         A wrapper of the same kind as ``env``. The encoder runs once per step, on one batch of all

@@ -21,6 +21,8 @@ class IntrinsicRewards:
     """Steps a bonus once per step, with the environments that stepped.
 
     It keeps the previous observations and latents, so that hosts pass on only what is new.
+    ``wrap(...).intrinsic`` is one where there is a bonus, and ``training = False`` turns it off for
+    an evaluation in the same environment.
     """
 
     def __init__(self, novelty: Novelty, num_envs: int, action_space: spaces.Space[Any]) -> None:
@@ -42,6 +44,23 @@ class IntrinsicRewards:
         self._observations: Array = np.empty(0)
         self._latents: Array = np.empty(0)
         self._warned = self._used = False
+        self._training = True
+
+    @property
+    def training(self) -> bool:
+        """Whether the bonus learns and is rewarded, as ``VecNormalize.training`` for statistics.
+
+        False leaves the bonus as it is, and rewards are extrinsic. True after that starts new
+        episodes of the bonus, because it has not had the steps in between.
+        """
+        return self._training
+
+    @training.setter
+    def training(self, training: bool) -> None:
+        resumed = training and not self._training and len(self._latents)
+        self._training = training
+        if resumed:
+            self.start(np.ones(self.num_envs, bool))
 
     def reset(self, transform: LatentTransform, started: Array) -> None:
         """Start episodes.
@@ -56,7 +75,7 @@ class IntrinsicRewards:
     def start(self, started: Array) -> None:
         """Start episodes at the observations of the newest step, as autoreset does."""
         env_ids = np.flatnonzero(started)
-        if len(env_ids):
+        if len(env_ids) and self._training:
             self.bonus.reset(env_ids, self._observations[env_ids], self._latents[env_ids])
 
     def step(
@@ -70,6 +89,8 @@ class IntrinsicRewards:
     ) -> Array:
         """Return the intrinsic rewards of a step, float32 ``(num_envs,)``, and update the bonus.
 
+        Without ``training`` they are 0, and the bonus has no update.
+
         Args:
             transform: it has just encoded the step.
             actions: of the step, ``(num_envs, *action_shape)``.
@@ -79,6 +100,10 @@ class IntrinsicRewards:
             stepped: bool ``(num_envs,)``, False where the step was a reset (NEXT_STEP) or lost its
                 terminal observation, whose reward is 0; None where all environments stepped.
         """
+        rewards = np.zeros(self.num_envs, np.float32)
+        if not self._training:
+            self.store(transform)
+            return rewards
         frames, latents = transform.reached(ended)
         transitions = Transitions(
             np.arange(self.num_envs),
@@ -89,7 +114,6 @@ class IntrinsicRewards:
             transitions = transitions[stepped]
         self.transitions = transitions
         self._check_user()
-        rewards = np.zeros(self.num_envs, np.float32)
         if len(transitions):
             scores = self.bonus.step(transitions)
             rewards[transitions.env_ids] = checked(self.bonus, scores, len(transitions))
@@ -104,7 +128,8 @@ class IntrinsicRewards:
         if self._used and user is not None:
             warnings.warn(
                 f"two wrapped environments use one {self.bonus.name}, which mixes their episodes: "
-                "make a new bonus for each, and evaluate in an environment without a bonus",
+                "make a new bonus for each, and evaluate in an environment without a bonus, or "
+                "with env.intrinsic.training = False",
                 UserWarning,
                 stacklevel=5,
             )
