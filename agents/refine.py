@@ -32,6 +32,8 @@ CAPACITY = 10_000
 STEPS, BATCH_SIZE = 500, 32
 """Gradient steps of a refinement, and frames of each."""
 LEARNING_RATE = 3e-4
+LEAST_RECORDED = 0.1
+"""Least fraction of the frames with which a run that is resumed late is refined."""
 HELD_OUT = 0.1
 """Fraction of the episodes, of the agent's and of the pretraining's, that are held out."""
 
@@ -139,7 +141,9 @@ class RefineEncoder(BaseCallback):
     """Refines the agent's encoder at given timesteps, between two rollouts.
 
     It records the agent's newest frames before, at most ``CAPACITY``. A run that is resumed after
-    its recording started records anew, and refines when it has as many frames.
+    its recording started records anew, and is refined later. The longer a refinement is overdue,
+    the fewer frames suffice, down to ``LEAST_RECORDED``: otherwise a run that is killed again and
+    again would never be refined.
     """
 
     def __init__(
@@ -161,6 +165,8 @@ class RefineEncoder(BaseCallback):
         self.at, self.seed, self.adopt = at, seed, adopt
         self.refined_at = refined_at
         self._visited: VisitedFrames | None = None
+        self._anew = False
+        """Whether frames that were recorded before this run was resumed are missing."""
 
     def _next(self) -> int | None:
         return next((timestep for timestep in self.at if timestep > self.refined_at), None)
@@ -169,7 +175,7 @@ class RefineEncoder(BaseCallback):
         timestep = self._next()
         if timestep is None:
             return True
-        size = min(CAPACITY, timestep - self.refined_at)
+        size = self._size(timestep)
         if self.num_timesteps > timestep - size:
             transform = latent_host(self.model).transform
             if self._visited is None:
@@ -178,21 +184,41 @@ class RefineEncoder(BaseCallback):
             self._visited.add(transform.last_frames, self.locals["dones"])
         return True
 
+    def _size(self, timestep: int) -> int:
+        """Return the timesteps before ``timestep`` whose frames are recorded."""
+        return min(CAPACITY, timestep - self.refined_at)
+
+    def _on_training_start(self) -> None:
+        done, timestep = self.model.num_timesteps, self._next()
+        self._anew = bool(done and timestep and done > timestep - self._size(timestep))
+        if self._anew:
+            tqdm.write(
+                f"frames to refine the encoder at {timestep:,} timesteps are recorded anew from "
+                f"{done:,} on: it is refined when there are enough"
+            )
+
     def _on_rollout_start(self) -> None:
         timestep, visited = self._next(), self._visited
         if timestep is None or visited is None or self.num_timesteps < timestep:
             return
-        if visited.full:
+        overdue = (self.num_timesteps - timestep) / self._size(timestep)
+        if visited.fraction >= max(LEAST_RECORDED, 1 - overdue):
             self._refine(visited.frames(), timestep)
-            self.refined_at, self._visited = timestep, None
+            self.refined_at, self._visited, self._anew = timestep, None, False
 
     def _on_training_end(self) -> None:
         timestep = self._next()
         if timestep is not None:
+            reason = (
+                f"a resumed run records the agent's frames anew, and the training ended at "
+                f"{self.num_timesteps:,} with too few frames since the resumption"
+                if self._anew
+                else "refinements take place between two rollouts, and the training ended at "
+                f"{self.num_timesteps:,} before the next one"
+            )
             warnings.warn(
-                f"the encoder is not refined at {timestep:,} timesteps: refinements take place "
-                f"between two rollouts, and the training ended at {self.num_timesteps:,} before "
-                "the next one; train longer, or choose an earlier --refine-at",
+                f"the encoder is not refined at {timestep:,} timesteps: {reason}; train longer, or "
+                "choose an earlier --refine-at",
                 UserWarning,
                 stacklevel=2,
             )

@@ -47,9 +47,9 @@ class VisitedFrames:
         self._episodes.append(episodes)
 
     @property
-    def full(self) -> bool:
-        """Whether the frames of all ``steps`` are there."""
-        return len(self._frames) == self._frames.maxlen
+    def fraction(self) -> float:
+        """Fraction of the ``steps`` whose frames are there."""
+        return len(self._frames) / (self._frames.maxlen or 1)
 
     def frames(self) -> Frames:
         """Return the frames; those of one episode follow one another."""

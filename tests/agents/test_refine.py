@@ -198,6 +198,52 @@ def test_a_kill_after_a_refinement_leaves_the_agent_with_the_encoder_before(
     assert read_agent(run / "last")[0].encoder == "encoder-64"
 
 
+def session(monkeypatch, start, timesteps):
+    """Train until a process that saves before each rollout is killed, after some timesteps."""
+    save_agent, calls, killed = agents.train.save_agent, [], []
+
+    def save(folder, config, model, *args, **kwargs):
+        calls.append(model.num_timesteps)
+        if calls[-1] - calls[0] <= timesteps:
+            save_agent(folder, config, model, *args, **kwargs)
+        elif not killed:
+            killed.append(folder)  # what is done after the error writes nothing
+            raise KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(agents.train, "save_agent", save)
+        start()
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_a_run_that_is_killed_again_and_again_is_refined_nevertheless(
+    algo, pretrained, short, monkeypatch, capsys
+):
+    flags = {"timesteps": 2_000, "eval_every": 5_000, "save_minutes": 0.0, "refine_at": (256,)}
+    start = functools.partial(tiny_train, pretrained, algo=algo, **flags)
+    session(monkeypatch, start, 128)
+    (run,) = env_folder("agents", "PixelReach-v0").iterdir()
+    resume = functools.partial(train, TrainConfig("PixelReach-v0", algo=algo, resume=True))
+    printed = ""
+    for _ in range(4):
+        assert read_agent(run / "last")[0].encoder == "encoder"
+        session(monkeypatch, resume, 128)
+        printed = capsys.readouterr().out
+        assert "frames to refine the encoder at 256 timesteps are recorded anew from " in printed
+        if read_agent(run / "last")[0].encoder == "encoder-256":
+            break
+    assert "encoder refined on " in printed
+    assert 256 < read_agent(run / "last")[2]["timesteps"] <= 512
+
+
+def test_a_resumed_training_that_ends_with_too_few_frames_says_so(pretrained, short, monkeypatch):
+    flags = {"timesteps": 320, "eval_every": 5_000, "save_minutes": 0.0, "refine_at": (250,)}
+    session(monkeypatch, functools.partial(tiny_train, pretrained, **flags), 192)
+    message = r"not refined at 250 timesteps: .* ended at 320 with too few frames since the resump"
+    with pytest.warns(UserWarning, match=message):
+        train(TrainConfig("PixelReach-v0", algo="ppo", resume=True))
+
+
 def test_frames_of_the_pretraining_are_found(pretrained, frames):
     environment = Environment("PixelReach-v0", frame_skip=2)
     model = lrl.Autoencoder(pretrained.config)
