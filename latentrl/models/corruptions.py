@@ -31,8 +31,9 @@ class Corruption(ABC):
             generator: source of all randomness.
 
         Returns:
-            ``(B, *shape)``, and bool ``(B, ...)`` that broadcasts to it, True where a value was
-            replaced by 0; None where every value still depends on the observation.
+            ``(B, *shape)`` of the dtype of ``x``, and bool ``(B, ...)`` that broadcasts to it, True
+            where a value was replaced by 0; None where every value still depends on the
+            observation.
         """
 
 
@@ -46,7 +47,8 @@ def corrupt(
     """Apply ``corruptions`` in order; a value is masked where any of them removed it.
 
     Raises:
-        TypeError: one returns no pair, or a mask that is no bool tensor.
+        TypeError: one returns no pair, values of another dtype or on another device than those of
+            ``x``, or a mask that is no bool tensor.
         ValueError: one returns another shape, or a mask that does not broadcast to it.
     """
     mask: Tensor | None = None
@@ -74,6 +76,11 @@ def _checked(
         raise ValueError(
             f"{name} must return a batch of shape {tuple(shape)}, got {_kind(corrupted)}"
         )
+    if (corrupted.dtype, corrupted.device) != (x.dtype, x.device):
+        raise TypeError(
+            f"{name} must return {_type(x)} as it got, not {_type(corrupted)}: return "
+            "corrupted.to(x)"
+        )
     if mask is None:
         return corrupted, None
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
@@ -85,9 +92,17 @@ def _checked(
     return corrupted, mask
 
 
+def _type(x: Tensor) -> str:
+    return f"{_dtype(x)} on {x.device}"
+
+
+def _dtype(x: Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        return f"{_dtype(value)} {tuple(value.shape)}"
     return type(value).__name__
 
 
