@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from agents.parts import Part
 from latentrl.types import Array
 from latentrl.utils.decoding import decode
 
+RECENT = 100
+"""Episodes whose mean return a good one exceeds."""
 SIZE = 10_000
 """Most timesteps that are kept."""
 LONGEST = 256
@@ -52,6 +55,8 @@ class GoodEpisodes:
         self.size = size
         self.budget = 0
         """Timesteps that may still be learned from."""
+        self.recent: deque[float] = deque(maxlen=RECENT)
+        """Returns of the last episodes, good or not."""
         self._position = self._filled = 0
 
     def __len__(self) -> int:
@@ -63,6 +68,12 @@ class GoodEpisodes:
         """Rows of the arrays that hold a timestep, the oldest one first."""
         rows: Array = (self._position - self._filled + np.arange(self._filled)) % self.size
         return rows
+
+    def judge(self, total: float) -> bool:
+        """Return whether a return exceeds the mean of the last ones, and add it to them."""
+        usual = np.mean(self.recent) if self.recent else np.inf
+        self.recent.append(total)
+        return bool(total > usual)
 
     def add(self, observations: Array, actions: Array, rewards: Array, value_after: float) -> None:
         """Add the timesteps of an episode.
@@ -99,14 +110,14 @@ class GoodEpisodes:
         return found
 
     def clear(self) -> None:
-        """Remove all timesteps."""
+        """Remove all timesteps; the last returns stay."""
         self._position = self._filled = self.budget = 0
 
     def part(self) -> Part:
         """Return the timesteps as a part of a checkpoint, the oldest one first."""
         rows = self.rows
         tensors = {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}
-        return tensors, {"budget": self.budget}
+        return tensors, {"budget": self.budget, "recent": list(self.recent)}
 
     def load(self, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> None:
         """Load what ``part`` returned.
@@ -114,6 +125,8 @@ class GoodEpisodes:
         Raises:
             ValueError: the arrays do not fit the agent, or a value is NaN or infinite.
         """
+        # Checkpoints of before have no returns.
+        recent = decode(list[float], notes.get("recent", []), "recent returns of good episodes")
         if tensors.keys() != self.arrays.keys():
             expected, found = (", ".join(sorted(each)) for each in (self.arrays, tensors))
             raise ValueError(f"good episodes have {expected}, the file has {found}")
@@ -132,6 +145,7 @@ class GoodEpisodes:
         self._write({name: tensor.numpy() for name, tensor in tensors.items()})
         budget = decode(int, notes.get("budget", 0), "budget of the good episodes")
         self.budget = min(max(0, budget), REPLAYS * filled)
+        self.recent = deque(recent, RECENT)
 
     def _write(self, steps: Mapping[str, Array]) -> None:
         count = len(steps["rewards"])

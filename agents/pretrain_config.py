@@ -23,7 +23,7 @@ from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import is_image
 from latentrl.utils.decoding import check_names, decode
 from latentrl.utils.io import read_json
-from latentrl.utils.settings import check_same_settings
+from latentrl.utils.settings import check_same_settings, with_saved
 
 PATIENCE = 10
 """Validations without a better loss that end a training whose length is not given."""
@@ -132,6 +132,9 @@ class PretrainConfig:
     """Device of the model; auto is the GPU where there is one."""
     resume: bool = False
     """Resume the interrupted run in --out, or the newest one of this environment."""
+    given: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
+    """Names of the flags that the command line gives. A resumed run compares them with its own even
+    where they have their default."""
 
 
 def read_data(config: PretrainConfig) -> Frames | None:
@@ -293,12 +296,10 @@ def resumed_config(config: PretrainConfig, path: Path) -> PretrainConfig:
         ValueError: a flag that was given differs from the saved one, or the file is damaged.
     """
     saved = read_config(path)
-    known, defaults = as_json(saved), as_json(PretrainConfig())
-    # A flag that has its default value counts as not given: the saved one holds.
-    given = {
-        name: known[name] if value == defaults[name] else value
-        for name, value in as_json(config).items()
-    }
+    known = as_json(saved)
+    given = with_saved(as_json(config), known, as_json(PretrainConfig()), config.given)
+    # Only an encoder that is chosen can begin with general-purpose weights.
+    given["from_scratch"] |= known["from_scratch"]
     if config.data and saved.data and config.data.resolve() == saved.data.resolve():
         given["data"] = known["data"]
     # The choice adds options of its own to those of the first call.
@@ -324,4 +325,5 @@ def _decode_path(value: Any, where: str) -> Path | None:
 def as_json(config: PretrainConfig) -> dict[str, Any]:
     """Return the flags as JSON holds them and ``read_config`` reads them."""
     values = dataclasses.asdict(config)
+    del values["given"]
     return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

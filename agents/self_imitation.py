@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ from agents.good_episodes import GoodEpisodes, OpenEpisodes
 from agents.train_config import TrainConfig
 from latentrl.types import Array
 
-RECENT = 100
-"""Episodes whose mean return a good one exceeds."""
 BATCHES, BATCH_SIZE = 4, 512
 """Most gradient steps between two rollouts, and timesteps of each."""
 WEIGHT = 0.1
@@ -74,7 +71,6 @@ class SelfImitation(BaseCallback):
         self.episodes = GoodEpisodes(model.observation_space, model.action_space)
         """Good episodes so far."""
         self._open = OpenEpisodes(model.n_envs)
-        self._returns: deque[float] = deque(maxlen=RECENT)
         self._rng = np.random.default_rng(seed)
 
     def decide(self, learns: bool) -> None:
@@ -103,9 +99,7 @@ class SelfImitation(BaseCallback):
 
     def _end(self, env: int, info: dict[str, Any]) -> None:
         observations, actions, rewards = self._open.end(env)
-        usual = np.mean(self._returns) if self._returns else np.inf
-        self._returns.append(float(info["episode"]["r"]))
-        if self._returns[-1] > usual:
+        if self.episodes.judge(float(info["episode"]["r"])):
             self._had_good_one = True
             self.episodes.add(observations, actions, rewards, self._value_after(info))
 

@@ -15,7 +15,7 @@ from agents.algorithms import ALGORITHMS
 from agents.bonuses import AUTO, DEFAULT_NOVELTY
 from latentrl.novelty import BONUSES
 from latentrl.utils.decoding import decode
-from latentrl.utils.settings import check_same_settings
+from latentrl.utils.settings import check_same_settings, with_saved
 
 FLAGS_FILE = "training.json"
 """File in a run's folder with the flags of its training."""
@@ -110,6 +110,9 @@ class TrainConfig:
     """Resume the interrupted run in --out, or the newest one of this environment."""
     trust: bool = False
     """Import the module that the resumed run in --out names as its environment."""
+    given: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
+    """Names of the flags that the command line gives. A resumed run compares them with its own even
+    where they have their default."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for an invalid value; the message names the flag."""
@@ -171,6 +174,7 @@ class TrainConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the flags as JSON holds them."""
         values = dataclasses.asdict(self)
+        del values["given"]
         return {
             key: str(value) if isinstance(value, Path) else value for key, value in values.items()
         }
@@ -182,15 +186,13 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
     Raises:
         ValueError: a flag that was given differs from the saved one.
     """
-    defaults = TrainConfig().to_json()
     # A run of an older version lacks the flags that are new; their defaults hold.
     before: TrainConfig = decode(TrainConfig, saved, f"the flags of the run in {path}")
     known = before.to_json()
-    # A flag that has its default value counts as not given: the saved one holds.
-    given = {
-        name: known[name] if value == defaults[name] else value
-        for name, value in config.to_json().items()
-    }
+    given = with_saved(config.to_json(), known, TrainConfig().to_json(), config.given)
+    # The verdict on the rewards has replaced the auto of the first call.
+    if given["novelty"] == AUTO and before.novelty in (None, DEFAULT_NOVELTY):
+        given["novelty"] = before.novelty
     # The weight of a bonus that the training has removed may be among the flags of the first call.
     removed = ("novelty_weight",) if before.novelty is None else ()
     ignored = (*MAY_CHANGE, *removed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import json
 import sys
@@ -46,7 +47,8 @@ def run(
 
     Args:
         config: dataclass of the flags, or a function that returns a union of subcommands; it is
-            called after plugins have registered theirs.
+            called after plugins have registered theirs. A field ``given`` gets the names of the
+            flags that the command line or a file gives.
         main: the command; its docstring is the description in ``--help``.
         bare: flags that may stand without a value, and the value they then have.
         interrupt_hint: returns the text to print after Ctrl-C, SIGTERM or SIGHUP, which exit with
@@ -61,6 +63,7 @@ def run(
         kind: Any = config() if inspect.isfunction(config) else config
         arguments = _joined(_valued(arguments, bare or {}), joined)
         flags = tyro.cli(kind, description=f"{main.__doc__}{HELP}", args=arguments)
+        flags = _with_given(flags, arguments)
         with orderly_interrupts(), plain_warnings():
             main(flags)
     except USER_ERRORS as error:
@@ -141,6 +144,17 @@ def _valued(arguments: list[str], bare: Mapping[str, str]) -> list[str]:
     for word, following in pairwise([*arguments, "--"]):
         words += [word, bare[word]] if word in bare and following.startswith("--") else [word]
     return words
+
+
+def _with_given(flags: Any, arguments: list[str]) -> Any:
+    """Fill in the field ``given``, where there is one: a default that is given is no default."""
+    fields = {field.name for field in dataclasses.fields(flags)}
+    if "given" not in fields:
+        return flags
+    words = (word.partition("=")[0] for word in arguments if word.startswith("--"))
+    names = (word.removeprefix("--").replace("-", "_") for word in words)
+    given = sorted({name if name in fields else name.removeprefix("no_") for name in names})
+    return dataclasses.replace(flags, given=tuple(given))
 
 
 def _joined(arguments: list[str], flags: Sequence[str]) -> list[str]:

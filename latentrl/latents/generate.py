@@ -172,14 +172,36 @@ def shown_dimensions(model: Autoencoder, observation: Array, count: int) -> list
     order = latent_order(model)
     if model.latent_layout.grid is not None:
         latent = _single_latent(model, observation)
-        changes = []
-        for start in range(0, len(order), COMPARED):
-            moved = _moved(model, latent, order[start : start + COMPARED], 2)
-            ends = _decode_grid(model, moved).astype(np.float32)
-            changes += np.abs(ends[:, 1] - ends[:, 0]).reshape(len(ends), -1).mean(1).tolist()
-        order = order[np.argsort(-np.array(changes), kind="stable")]
+        low, high = model.latent_quantiles[[0, -1]].cpu().numpy()
+        changes = decoded_changes(model, latent, low, high)[order]
+        order = order[np.argsort(-changes, kind="stable")]
     chosen: list[int] = order[:count].tolist()
     return chosen
+
+
+def decoded_changes(model: Autoencoder, latent: Array, low: Array, high: Array) -> Array:
+    """Return how much each dimension alone changes what is decoded, ``(latent_dim,)``.
+
+    It is the mean absolute difference between the ends of the dimension's range, in the
+    environment's units.
+
+    Args:
+        model: a model with a decoder.
+        latent: latent ``(latent_dim,)`` that all other dimensions are taken from.
+        low: one end of each range, ``(latent_dim,)``.
+        high: the other ends, likewise.
+
+    Raises:
+        TypeError: the model has no decoder.
+    """
+    changes = []
+    for start in range(0, model.latent_dim, COMPARED):
+        chosen = np.arange(start, min(start + COMPARED, model.latent_dim))
+        moved = np.tile(latent, (len(chosen), 2, 1))
+        moved[np.arange(len(chosen)), :, chosen] = np.stack([low, high], 1)[chosen]
+        ends = _decode_grid(model, moved).astype(np.float32)
+        changes += np.abs(ends[:, 1] - ends[:, 0]).reshape(len(ends), -1).mean(1).tolist()
+    return np.array(changes)
 
 
 def _traversed(model: Autoencoder, dimensions: int | Sequence[int] | None) -> Array:

@@ -34,6 +34,29 @@ def check_same_settings(
             )
 
 
+def with_saved(
+    call: Mapping[str, Any],
+    saved: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    given: Collection[str] = (),
+) -> dict[str, Any]:
+    """Return the settings of a call, with the saved ones where it gives none.
+
+    Args:
+        call: settings of the call.
+        saved: settings of the run that it resumes.
+        defaults: settings of a call that gives none. A default counts as not given.
+        given: names that the call gives even where they have their default. A None still counts as
+            not given: it leaves the setting to the run.
+    """
+    return {
+        name: saved[name]
+        if value == defaults[name] and (value is None or name not in given)
+        else value
+        for name, value in call.items()
+    }
+
+
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     """Flatten nested mappings to one with dotted names; tuples become lists."""
     if not isinstance(tree, Mapping):

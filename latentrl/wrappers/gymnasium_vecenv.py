@@ -50,7 +50,7 @@ class GymnasiumVecEnv(VecEnv):
         self._steps = 0
         self._seed: int | None = None
         self._actions: Any = None
-        actions, self._first_action = _from_zero(envs.single_action_space)
+        actions, self._first_action = counted_from_zero(envs.single_action_space)
         super().__init__(envs.num_envs, envs.single_observation_space, actions)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
@@ -190,7 +190,7 @@ def _is_monitored(value: Any) -> bool:
     return isinstance(value, dict) and {"r", "l"} <= value.keys()
 
 
-def _from_zero(space: spaces.Space[Any]) -> tuple[spaces.Space[Any], Any]:
+def counted_from_zero(space: spaces.Space[Any]) -> tuple[spaces.Space[Any], Any]:
     """Return discrete actions counted from 0, as SB3 counts them, and the first action.
 
     The first action is None where that is how ``space`` counts them already.

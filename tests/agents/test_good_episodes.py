@@ -7,7 +7,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents.good_episodes import REPLAYS, GoodEpisodes, OpenEpisodes
+from agents.good_episodes import RECENT, REPLAYS, GoodEpisodes, OpenEpisodes
+from latentrl.utils.io import read_tensors, write_tensors
 
 SPACES = spaces.Box(-np.inf, np.inf, (3,), np.float32), spaces.Discrete(5)
 
@@ -45,7 +46,7 @@ def test_the_newest_timesteps_stay(lengths):
     buffer, given = filled(*lengths)
     part, notes = buffer.part()
     assert len(buffer) == len(buffer.rows) == min(7, sum(lengths))
-    assert notes == {"budget": REPLAYS * len(buffer)}, "what is overwritten is not repeated"
+    assert notes["budget"] == REPLAYS * len(buffer), "what is overwritten is not repeated"
     np.testing.assert_array_equal(rows(part), given[-7:])
 
 
@@ -57,6 +58,42 @@ def test_a_part_is_loaded(lengths):
     other.load(*buffer.part())
     assert other.budget == buffer.budget
     assert rows(other.part()[0]).tolist() == rows(buffer.part()[0]).tolist()
+
+
+@pytest.mark.parametrize("before", [0, 1, 30, RECENT + 50])
+def test_a_resumed_run_judges_returns_as_an_uninterrupted_one(before, tmp_path, rng):
+    returns = rng.normal(np.linspace(0, 3, 2 * RECENT + 50), 1).tolist()
+    expected = [k > 0 and r > np.mean(returns[:k][-RECENT:]) for k, r in enumerate(returns)]
+    first, _ = filled(3)
+    assert [first.judge(total) for total in returns[:before]] == expected[:before]
+    tensors, notes = first.part()
+    write_tensors(tmp_path / "part.safetensors", tensors, {"part": notes})
+    second, _ = filled(2, seed=1)
+    second.judge(99.0)
+    second.load(*read_tensors(tmp_path / "part.safetensors", "part"))
+    second.clear()  # of the timesteps alone, as for a new encoder
+    assert [second.judge(total) for total in returns[before:]] == expected[before:]
+
+
+def test_a_part_of_before_has_no_returns():
+    buffer, _ = filled(3)
+    buffer.judge(1.0)
+    buffer.load(buffer.part()[0], {"budget": 3})
+    assert not buffer.recent
+
+
+@pytest.mark.parametrize(
+    ("recent", "message"),
+    [
+        ([1.0, np.nan], "item 1 of recent returns of good episodes is a number, got nan"),
+        (["a"], "item 0 of recent returns of good episodes is a number, got 'a'"),
+        (3.0, "recent returns of good episodes is a list, got 3"),
+    ],
+)
+def test_returns_that_are_no_numbers(recent, message):
+    buffer, _ = filled(3)
+    with pytest.raises(ValueError, match=message):
+        buffer.load(buffer.part()[0], {"recent": recent})
 
 
 @pytest.mark.parametrize("lengths", [(3,), (3, 6), (5, 5, 5, 1)])

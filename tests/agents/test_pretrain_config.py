@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.pretrain_config import PretrainConfig, as_json, completed, read_config
+from agents.pretrain_config import (
+    PretrainConfig,
+    as_json,
+    completed,
+    read_config,
+    resumed_config,
+)
 from envs import EnvDefaults, EnvFamily
 
 FLAGS = PretrainConfig(
@@ -59,3 +65,26 @@ def test_unknown_defaults_of_a_family_are_named(monkeypatch):
     message = "unknown field 'latentdim' in pretraining of the family of Mine-v0"
     with pytest.raises(ValueError, match=message):
         completed(PretrainConfig("Mine-v0"), None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "message"),
+    [
+        ({"seed": 1}, "seed", "seed=1, the call has seed=0"),
+        ({"stride": 3}, "stride", "stride=3, the call has stride=1"),
+        ({"untuned": True}, "untuned", "untuned=True, the call has untuned=False"),
+        ({"model": "vae"}, "model", "model=vae, the call has model=beta_vae"),
+    ],
+)
+def test_a_default_that_is_given_is_compared(changes, given, message, tmp_path):
+    write(tmp_path, **changes)
+    with pytest.raises(ValueError, match=f"has {message}: resume it without the flag"):
+        resumed_config(PretrainConfig(given=("resume", given)), tmp_path)
+    assert resumed_config(PretrainConfig(given=("resume",)), tmp_path).env == "A-v0"
+
+
+def test_what_the_data_decide_may_be_left_to_the_run(tmp_path):
+    write(tmp_path, from_scratch=True, latent_dim=8, seed=0)
+    call = PretrainConfig(given=("from_scratch", "latent_dim", "seed"))
+    assert resumed_config(call, tmp_path).latent_dim == 8
+    assert "given" not in as_json(call)

@@ -313,11 +313,21 @@ def kept(run):
     return read_part(last, notes, "good_episodes")[0]["rewards"].tolist()
 
 
+def recent(run):
+    """Returns in the last checkpoint that the next ones are compared with."""
+    last = run / "last"
+    return read_part(last, read_agent(last)[2], "good_episodes")[1]["recent"]
+
+
 def test_a_resumed_training_has_the_episodes_of_before(encoder, capsys):
     run = tiny_train(encoder, timesteps=512, novelty="rnd", self_imitation=True).path
     assert "self-imitation" in capsys.readouterr().out
     before = kept(run)
     assert before
+    returns = recent(run)
+    assert len(returns) > 9
+    train(TrainConfig("PixelReach-v0", timesteps=512, novelty="rnd", resume=True))
+    assert recent(run) == returns
     train(TrainConfig("PixelReach-v0", timesteps=1024, novelty="rnd", resume=True))
     assert kept(run)[: len(before)] == before
     assert read_part(run / "last", read_agent(run / "last")[2], "good_episodes")[1]["budget"] > 0

@@ -99,6 +99,35 @@ def test_flags_that_differ_from_the_saved_ones(flags, message):
         resumed_config(TrainConfig("PixelReach-v0", resume=True, **flags), saved, RUN)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"seed": 0}, "seed=1, the call has seed=0"),
+        ({"latent": True}, "latent=False, the call has latent=True"),
+        ({"novelty": "auto"}, "novelty=counts, the call has novelty=auto"),
+    ],
+)
+def test_a_default_that_is_given_is_compared(flags, message):
+    saved = TrainConfig("A-v0", seed=1, novelty="counts").to_json()
+    if "latent" in flags:
+        saved |= {"latent": False, "novelty": None}
+    call = TrainConfig("A-v0", resume=True, given=("env", "resume", *flags), **flags)
+    with pytest.raises(ValueError, match=f"the run in runs/mine has {message}"):
+        resumed_config(call, saved, RUN)
+
+
+@pytest.mark.parametrize("verdict", [None, "adaptive"])
+def test_flags_of_the_first_call_resume_a_run_with_a_verdict(verdict):
+    saved = TrainConfig("A-v0", novelty=verdict, self_imitation=False, stack=3).to_json()
+    given = ("env", "novelty", "seed", "stack", "save_minutes")
+    resumed = resumed_config(TrainConfig("A-v0", resume=True, given=given), saved, RUN)
+    assert (resumed.novelty, resumed.stack, resumed.given) == (verdict, 3, ())
+
+
+def test_names_of_given_flags_are_not_saved():
+    assert "given" not in TrainConfig(given=("seed",)).to_json()
+
+
 def test_the_bonus_with_which_a_training_starts():
     assert TrainConfig().bonus == TrainConfig(novelty="adaptive").bonus == "adaptive"
     for flags in ({"novelty": None}, {"latent": False}, {"shaping": True}):

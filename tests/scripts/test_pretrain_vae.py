@@ -6,12 +6,16 @@ import gzip
 import json
 import struct
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from PIL import Image
 
 import latentrl as lrl
+from agents.pretrain import PretrainConfig
+from envs.pixel_reach import PixelReach
 from latentrl.models import MODELS
+from scripts.pretrain_vae import _can_train
 from tests.scripts.running import (
     REACH,
     noise,
@@ -46,6 +50,45 @@ def test_an_encoder_in_another_folder_is_named_in_the_next_command(tmp_path):
     short = ["--frames", "80", "--model", "pca", "--latent-dim", "4", "--out", tmp_path / "mine"]
     done = succeed(tmp_path, "pretrain_vae", *REACH, *short)
     assert f"train_agent.py --latent --env PixelReach-v0 --vae {tmp_path / 'mine'}" in done.out
+
+
+class Unbounded(PixelReach):
+    """PixelReach, which has actions without bounds as well."""
+
+    def __init__(self, actions=None, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.action_space = actions or self.action_space
+
+    def step(self, action):
+        return super().step(int(np.abs(action).sum()) % 4)
+
+
+@pytest.mark.filterwarnings("ignore:train_agent.py will refuse this")
+@pytest.mark.parametrize(
+    ("space", "trained"),
+    [(None, True), (gym.spaces.Box(-np.inf, np.inf, (2,)), False)],
+    ids=["discrete", "unbounded"],
+)
+def test_an_agent_is_the_next_command_only_where_one_can_learn(
+    space, trained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(gym.envs.registration, "registry", {**gym.registry})
+    gym.register("Next-v0", Unbounded, kwargs={"actions": space}, max_episode_steps=20)
+    flags = ["--model", "pca", "--latent-dim", "4"]
+    done = succeed(tmp_path, "pretrain_vae", *flags, "--env", "Next-v0", "--frames", "40")
+    assert ("train_agent.py --latent --env Next-v0" in done.out) is trained
+    (store,) = (tmp_path / "runs" / "frames" / "Next-v0").iterdir()
+    again = succeed(tmp_path, "pretrain_vae", *flags, "--data", store)
+    assert ("train_agent.py" in again.out) is trained
+    command = f"reconstruct --model runs/vae/Next-v0/pca-2 --data {store}"
+    assert (command in again.out) is not trained
+
+
+def test_an_environment_that_is_not_installed_has_no_agent_next(tmp_path):
+    config = PretrainConfig(data=tmp_path / "store", env="")
+    assert not _can_train("NoSuch-v0", config)
+    assert _can_train("no_such_module:Env", config)
+    assert not _can_train("no_such_module:Env", PretrainConfig())
 
 
 def write_npz(folder):

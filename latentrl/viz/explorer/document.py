@@ -123,10 +123,17 @@ def _header(model: Autoencoder, frames: Frames, count: int) -> dict[str, Any]:
     return {
         "title": f"{environment or 'Latents'} · {model.config.model}",
         "facts": f"{model.latent_dim} latent dimensions, statistics of {count:,} frames",
-        "measure": "KL" if model.variational else "variance",
+        "measure": _measure(model),
         "grid": model.latent_layout.grid,
         "inferno": colormap(np.arange(256), 0, 255),
     }
+
+
+def _measure(model: Autoencoder) -> str:
+    """Name of the amount by which the dimensions are sorted."""
+    if model.latent_layout.grid is not None:
+        return "change"
+    return "KL" if model.variational else "variance"
 
 
 def _data(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from latentrl.data.frames import Frames, evenly_spaced
+from latentrl.latents.generate import decoded_changes
 from latentrl.latents.known_factors import score_latents
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import batches
@@ -81,24 +82,32 @@ def _scaled(model: Autoencoder, observations: Array) -> torch.Tensor:
 
 
 def dimensions(model: Autoencoder, sample: Sample) -> list[dict[str, Any]]:
-    """Describe the slider of each dimension, the most informative first."""
+    """Describe the slider of each dimension, the one to draw first in front, with its amount.
+
+    That is the information of a vector's dimension. Of a grid, where a cell may be informative
+    about other frames alone, it is the change of the decoded typical frame over the slider's range,
+    as in ``shown_dimensions``.
+    """
     low, high = np.quantile(sample.latents, LEVELS, axis=0)
     mean = sample.latents.mean(0)
     layout = model.latent_layout
+    amounts = sample.information
+    if layout.grid is not None:
+        amounts = decoded_changes(model, sample.typical, low, high)
     # Levels of a quantised latent are two widths apart.
     step = None if layout.level_width is None else 2 * layout.level_width
     return [
         {
             "index": int(i),
             "place": layout.place(int(i)),
-            "information": float(sample.information[i]),
+            "amount": float(amounts[i]),
             "low": float(low[i]),
             # A dimension that is constant in the data still needs a range to move in.
             "high": float(high[i] if high[i] > low[i] else low[i] + (step or 1e-3)),
             "mean": float(mean[i]),
             "step": step,
         }
-        for i in np.argsort(-sample.information, kind="stable")
+        for i in np.argsort(-amounts, kind="stable")
     ]
 
 

@@ -90,17 +90,21 @@ def _half_suffices(model: Autoencoder, latents: Array) -> bool:
 
 
 def image_format(model: Autoencoder) -> dict[str, Any]:
-    """Size of a decoded image, and how its channels become red, green and blue."""
+    """Size and aspect ratio of a decoded image, and how its channels become red, green and blue."""
     space = model.preprocess.output_space
     height, width, channels = (*space.shape, 1)[:3]
     picks = to_rgb(np.arange(channels, dtype=np.uint8).reshape(1, 1, 1, channels))[0, 0, 0]
     # Integers are rounded before they are drawn, which shows where a range has few levels.
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     levels = (high - low).reshape(height, width, channels)[0, 0, picks]
+    preprocess = model.preprocess
+    assert isinstance(preprocess, ImagePreprocessor)
+    tall, wide = preprocess.cropped
     integral = np.issubdtype(space.dtype, np.integer)
     return {
         "height": height,
         "width": width,
+        "ratio": wide / tall,
         "picks": picks.tolist(),
         "levels": levels.tolist() if integral else [0, 0, 0],
     }

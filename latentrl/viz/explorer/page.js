@@ -5,6 +5,7 @@ class Explorer {
     Object.assign(this, { content, sheets, names, ends: {}, waits: false });
     element('facts').textContent = content.facts;
     element('notes').append(...content.notes.map((text) => create('p', { textContent: text })));
+    document.documentElement.style.setProperty('--ratio', content.image.ratio);
     element('measure').textContent = `by ${content.measure}`;
     this.sliders = new Sliders(content, names, (d) => this.onMove(d), () => this.onName());
     const nameOf = (dimension) => this.sliders.name(dimension);

@@ -1,4 +1,4 @@
-// One slider for each latent dimension, the most informative first, or by what they carry of a factor.
+// One slider for each latent dimension, by the measure of the page or by what they carry of a factor.
 
 const FIRST = 10;
 
@@ -10,7 +10,7 @@ class Sliders {
     const count = decoder ? dimensions.length : traversals.sheet.count / traversals.positions;
     Object.assign(this, { names, onMove, onName, measure: content.measure });
     this.dimensions = dimensions.slice(0, count);
-    this.most = Math.max(1e-9, dimensions[0].information);
+    this.most = Math.max(1e-9, dimensions[0].amount);
     this.map = content.map;
     this.factor = null;
     this.z = Float32Array.from(content.start.data);
@@ -30,7 +30,7 @@ class Sliders {
     this.fill();
   }
 
-  // Sorts by the absolute correlation with a factor, or by information for another word.
+  // Sorts by the absolute correlation with a factor, or by the measure for another word.
   sortBy(name) {
     const values = this.map.factors[name];
     this.factor = values ? correlations(this.map.latents, values) : null;
@@ -92,10 +92,10 @@ class Sliders {
   }
 
   // The number by which the list is sorted, and its bar.
-  measureRow({ amount, dimension: { index, information } }) {
-    const part = this.factor ? this.factor[index] : information / this.most;
-    const nats = this.measure === 'KL' ? `${short(information)} nats` : `variance ${short(information)}`;
-    amount.textContent = this.factor ? `|r| ${part.toFixed(2)}` : nats;
+  measureRow({ amount, dimension: { index, amount: size } }) {
+    const part = this.factor ? this.factor[index] : size / this.most;
+    const text = this.measure === 'KL' ? `${short(size)} nats` : `${this.measure} ${short(size)}`;
+    amount.textContent = this.factor ? `|r| ${part.toFixed(2)}` : text;
     amount.style.setProperty('--part', `${Math.round(100 * part)}%`);
   }
 

@@ -13,7 +13,7 @@ from latentrl.viz.explorer.latents import thumbnails
 from latentrl.viz.images import network_images
 
 SLIDERS = 16
-"""Dimensions that have a traversal, the most informative ones."""
+"""Dimensions that have a traversal, those of the first sliders."""
 POSITIONS = 15
 """Images along a slider."""
 SIDE = 128

@@ -35,6 +35,16 @@ class Other:
     rate: float = 0.1
 
 
+@dataclass(frozen=True)
+class Resumable:
+    """Flags of a command that compares what is given with a saved run."""
+
+    max_rate: float = 0.1
+    deep: bool = True
+    sizes: tuple[int, ...] = ()
+    given: tyro.conf.Suppress[tyro.conf.Fixed[tuple[str, ...]]] = ()
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """Run a command line in a folder of its own and return the flags that ``main`` got."""
@@ -149,6 +159,27 @@ def test_a_flag_that_stands_bare(arguments, expected, command):
 def test_values_of_a_repeated_flag_add_up(arguments, command, tmp_path):
     (tmp_path / "flags.yaml").write_text("sizes: [1, 2]\nrate: 3\n")
     assert command(*arguments, joined=["--sizes"]) == Flags(rate=3, sizes=(1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ([], ()),
+        (["--max-rate", "0.1"], ("max_rate",)),
+        (["--max_rate=0.1", "--no-deep"], ("deep", "max_rate")),
+        (["--deep", "--sizes", "1", "2"], ("deep", "sizes")),
+        (["--config", "flags.yaml"], ("deep", "max_rate")),
+    ],
+)
+def test_names_of_the_flags_that_are_given(arguments, given, command, tmp_path):
+    (tmp_path / "flags.yaml").write_text("max_rate: 0.1\ndeep: false\n")
+    assert command(*arguments, config=Resumable).given == given
+
+
+def test_given_is_no_flag_itself(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command("--given", "deep", config=Resumable)
+    assert "Unrecognized options: --given" in capsys.readouterr().err
 
 
 # Plugins

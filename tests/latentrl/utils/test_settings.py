@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from latentrl.utils.settings import check_same_settings, flatten
+from latentrl.utils.settings import check_same_settings, flatten, with_saved
 
 SAVED: dict[str, Any] = {"env": "CartPole-v1", "net": {"hidden": [64, 64], "act": None}, "seed": 0}
 
@@ -55,3 +55,11 @@ def test_ignored_settings_may_differ() -> None:
     check({**SAVED, "seed": 1, "net": {"hidden": [1]}}, "seed", "net")
     with pytest.raises(ValueError, match=r"net\.hidden"):
         check({**SAVED, "seed": 1, "net": {"hidden": [1]}}, "seed")
+
+
+def test_a_default_is_a_setting_only_where_it_is_given() -> None:
+    saved = {"size": 7, "rate": 0.5, "name": "a", "deep": True}
+    defaults = {"size": None, "rate": 0.1, "name": "b", "deep": False}
+    assert with_saved({**defaults, "name": "c"}, saved, defaults) == {**saved, "name": "c"}
+    found = with_saved(defaults, saved, defaults, given=("size", "rate", "deep"))
+    assert found == {"size": 7, "rate": 0.1, "name": "a", "deep": False}

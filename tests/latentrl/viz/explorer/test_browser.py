@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import latentrl as lrl
 from latentrl.viz.explorer import document
 from latentrl.viz.images import model_images
-from tests.latentrl.viz.explorer.conftest import Page, drawn, page_of
+from tests.latentrl.viz.explorer.conftest import Page, drawn, page_of, varied
 
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -142,6 +143,16 @@ def test_sliders_decode_what_the_model_decodes(opened: Any, vector_page: Page) -
         browser.find(f"{row} .reset").click()
         assert browser.latents()[index] == pytest.approx(slider["mean"], abs=1e-5)
     browser.check_decoded()
+
+
+def test_wide_frames_are_drawn_wide(opened: Any, tmp_path: Path) -> None:
+    images = np.repeat(drawn(), 2, axis=2)
+    preprocessing = lrl.Preprocessing((0, 0, 0, 0), (16, 16))
+    model = varied(images, latent_dim=3, preprocessing=preprocessing)
+    browser = opened(page_of(model, images, tmp_path / "wide"))
+    for name in ("decoded", "frame", "restored", "difference"):
+        shape = "const b = document.getElementById(arguments[0]).getBoundingClientRect();"
+        assert browser.run(f"{shape} return b.width / b.height", name) == pytest.approx(2, abs=0.02)
 
 
 def test_buttons_set_all_sliders(opened: Any, vector_page: Page) -> None:

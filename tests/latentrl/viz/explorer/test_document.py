@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from PIL import Image
 
 import latentrl as lrl
 from latentrl.data.frames import as_frames
+from latentrl.latents.generate import shown_dimensions
 from latentrl.latents.known_factors import score_latents
 from latentrl.viz import explore
 from latentrl.viz.explorer import Episode, document, networks
 from latentrl.viz.explorer.encoding import to_json, to_sheet
 from latentrl.viz.explorer.latents import principal_axes, thumbnails
 from latentrl.viz.explorer.strip import episode_strip, longest_episode
-from latentrl.viz.images import model_images
+from latentrl.viz.images import model_images, representative_index
 from tests.latentrl.viz.explorer.conftest import Page, drawn, page_of, varied
 
 
@@ -54,7 +56,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(vector_page: Page) -> None:
 def test_sliders_are_sorted_by_kl_and_span_the_quantiles_of_the_data(vector_page: Page) -> None:
     model, sliders = vector_page.model, vector_page.json()["dimensions"]
     latents = model.encode(vector_page.images)
-    information = [slider["information"] for slider in sliders]
+    information = [slider["amount"] for slider in sliders]
     assert information == sorted(information, reverse=True)
     assert sorted(slider["index"] for slider in sliders) == list(range(model.latent_dim))
     for slider in sliders:
@@ -73,6 +75,54 @@ def test_dimensions_of_a_grid_have_a_row_a_column_and_a_channel(grid_page: Page)
         assert slider["index"] == channel * rows * columns + row * columns + column
 
 
+def test_dimensions_of_a_grid_are_sorted_by_the_change_of_the_frame(grid_page: Page) -> None:
+    content, model = grid_page.json(), grid_page.model
+    assert content["measure"] == "change"
+    start = array_of(content["start"]).astype(np.float32)
+    changes = []
+    for slider in content["dimensions"]:
+        ends = np.stack([start, start])
+        ends[:, slider["index"]] = slider["low"], slider["high"]
+        first, last = model.decode(ends).astype(float)
+        changes.append(np.abs(last - first).mean())
+    amounts = [slider["amount"] for slider in content["dimensions"]]
+    assert amounts == sorted(amounts, reverse=True)
+    assert len(set(amounts)) > 9
+    np.testing.assert_allclose(amounts, changes, atol=0.1)
+
+
+def test_a_fitted_grid_has_the_order_of_its_traversals(tmp_path: Path) -> None:
+    images = drawn()
+    model = lrl.ae(images.shape[1:], latent_dim=64, backbone={"name": "spatial"})
+    lrl.fit(model, images, lrl.FitConfig(steps=5, batch_size=16, device="cpu"), progress=False)
+    sliders = page_of(model, images, tmp_path).json()["dimensions"]
+    low, high = np.quantile(model.encode(images), [0.01, 0.99], axis=0)
+    model.latent_quantiles[[0, -1]] = torch.tensor(np.stack([low, high]), dtype=torch.float32)
+    start = images[representative_index(model, images)]
+    shown = shown_dimensions(model, start, 8)
+    assert [slider["index"] for slider in sliders[:8]] == shown
+
+
+@pytest.mark.parametrize(
+    ("shape", "crop", "ratio"),
+    [((24, 36), (0, 0, 0, 0), 1.5), ((40, 20), (4, 4, 0, 0), 0.625), ((20, 20), (0, 0, 0, 0), 1)],
+)
+def test_frames_have_the_aspect_ratio_of_the_cropped_ones(
+    shape: Any, crop: Any, ratio: float, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (12, *shape, 3), np.uint8)
+    preprocessing = lrl.Preprocessing(crop, (16, 16))
+    model = varied(images, latent_dim=3, preprocessing=preprocessing)
+    page = page_of(model, images, tmp_path)
+    image = page.json()["image"]
+    assert (image["width"], image["height"], image["ratio"]) == (16, 16, ratio)
+    width, height = model_images(model, model.decode(model.encode(images[:1]))).shape[2:0:-1]
+    assert width / height == pytest.approx(ratio, abs=0.05)
+    text = page.path.read_text(encoding="utf-8")
+    assert "setProperty('--ratio', content.image.ratio)" in text
+    assert "#thumbnail, .frames canvas { aspect-ratio: var(--ratio); }" in text
+
+
 def test_quantised_latents_move_by_levels_and_others_sort_by_variance(tmp_path: Path) -> None:
     images = drawn()
     page = page_of(varied(images, lrl.fsq_ae, latent_dim=4), images, tmp_path).json()
@@ -80,7 +130,7 @@ def test_quantised_latents_move_by_levels_and_others_sort_by_variance(tmp_path: 
     assert page["dimensions"][0]["step"] == pytest.approx(2 / 11)
     variances = array_of(page["map"]["latents"]).astype(float).var(0)
     for slider in page["dimensions"]:
-        assert slider["information"] == pytest.approx(variances[slider["index"]], rel=0.01)
+        assert slider["amount"] == pytest.approx(variances[slider["index"]], rel=0.01)
 
 
 def test_the_map_has_latents_their_plane_and_factors(vector_page: Page) -> None:
