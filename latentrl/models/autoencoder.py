@@ -123,9 +123,9 @@ class Autoencoder(ArrayModel):
         return issubclass(self.head.posterior, GaussianPosterior)
 
     @property
-    def needs_changes(self) -> bool:
-        """Whether a term of the loss uses which values have changed since the previous step."""
-        return any(loss.needs_changes for loss in self.loss_terms)
+    def needs_previous(self) -> bool:
+        """Whether a term of the loss uses the observation one step earlier."""
+        return any(loss.needs_previous for loss in self.loss_terms)
 
     @property
     def is_centred(self) -> bool:
@@ -201,7 +201,7 @@ class Autoencoder(ArrayModel):
         mask: Tensor | None,
         noise: Tensor | None,
         step: int,
-        changed: Tensor | None = None,
+        previous: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Batch]:
         """Return the named terms whose sum is the loss, in nats per observation.
 
@@ -213,8 +213,8 @@ class Autoencoder(ArrayModel):
             noise: standard normal ``(2, B, latent_dim)`` from ``sample_noise``; None decodes the
                 encoder's mean.
             step: gradient steps done, for terms with a schedule.
-            changed: where ``x`` differs from the previous observations, as ``changed_values``
-                returns it; None where no term needs it.
+            previous: the scaled observations one step earlier ``(B, *preprocess.shape)``; None
+                where no term needs them.
 
         Returns:
             The terms, the reconstruction first, and the batch that they were computed from.
@@ -229,7 +229,10 @@ class Autoencoder(ArrayModel):
         extra = _fixed_noise(z) if noise is None else noise[1]
         nll = self.reconstruction.nll(self.likelihood, outputs, x)
         networks = (self.encoder, self.head)
-        batch = Batch(x, inputs, mask, posterior, z, outputs, nll, *networks, extra, step, changed)
+        cells = self.latent_layout.cells
+        batch = Batch(
+            *(x, inputs, mask, posterior, z, outputs, nll, *networks, extra, step, previous, cells)
+        )
         terms = {"reconstruction": nll.flatten(1).sum(1).mean()}
         for spec, loss in zip(self.config.losses, self.loss_terms, strict=True):
             terms[spec["name"]] = check_term(spec["name"], loss(batch))

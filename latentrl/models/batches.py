@@ -13,7 +13,6 @@ from torch import Tensor
 from latentrl.data.frames import Frames, as_frames
 from latentrl.models.arrays import chunks
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.losses.change import changed_values
 from latentrl.types import Array
 
 Observations = Frames | Array | str | Path
@@ -47,19 +46,19 @@ def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) ->
         yield model.preprocess(torch.from_numpy(batch).to(model.device))
 
 
-def changed_since(model: Autoencoder, x: Tensor, frames: Frames, index: Any) -> Tensor | None:
-    """Return where scaled ``frames[index]`` differ from the frames one step earlier.
+def previous_of(model: Autoencoder, x: Tensor, frames: Frames, index: Any) -> Tensor | None:
+    """Return the scaled frames one step before ``frames[index]``.
 
     Args:
-        model: the model that takes ``x``.
-        x: the scaled frames ``(B, *preprocess.shape)``.
+        model: the model that takes them.
+        x: scaled ``frames[index]``, ``(B, *preprocess.shape)``.
         frames: frames that have an order within their episodes.
         index: their positions, a slice or an array.
 
     Returns:
-        Bool that broadcasts to ``x``; None where no term of the model's loss needs it.
+        ``(B, *preprocess.shape)``; None where no term of the model's loss needs them.
     """
-    if not model.needs_changes:
+    if not model.needs_previous:
         return None
     previous = torch.from_numpy(frames.previous(index)).to(x.device, non_blocking=True)
-    return changed_values(x, model.preprocess(previous))
+    return model.preprocess(previous)

@@ -43,6 +43,7 @@ def beta_vae(
     capacity_steps: int = 10_000,
     topk_weight: float = 0.0,
     change_weight: float = 0.0,
+    contrast_weight: float = 0.0,
     **options: Unpack[ModelOptions],
 ) -> Autoencoder:
     """beta-VAE (Higgins et al. 2017), or its capacity form (Burgess et al. 2018, arXiv:1804.03599).
@@ -59,6 +60,8 @@ def beta_vae(
             reconstructed worst: for small objects that a sum over pixels hides.
         change_weight: additional weight of the pixels that changed since the previous observation:
             for small objects that move.
+        contrast_weight: weight of a term by which latents separate the steps of an episode, as
+            ``TemporalContrast`` describes: for positions that are easier to read from them.
         **options: ``ModelOptions`` as in ``ae``.
     """
     losses: list[Spec] = [{"name": "kl", "beta": beta, "free_bits": free_bits}]
@@ -69,6 +72,8 @@ def beta_vae(
         losses.append({"name": "topk", "weight": topk_weight})
     if change_weight:
         losses.append({"name": "change", "weight": change_weight})
+    if contrast_weight:
+        losses.append({"name": "temporal_contrast", "weight": contrast_weight})
     return build("beta_vae", space, latent_dim, options, head=GAUSSIAN, losses=losses)
 
 

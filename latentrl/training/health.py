@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentrl.data.frames import Frames
 from latentrl.models.autoencoder import QUANTILES, Autoencoder
-from latentrl.models.batches import changed_since, scaled_batches
+from latentrl.models.batches import previous_of, scaled_batches
 from latentrl.models.heads import GaussianPosterior, Posterior
 from latentrl.models.stored import frames_of
 from latentrl.types import Array
@@ -134,8 +134,8 @@ def _measure(
     done = 0
     for x in scaled_batches(model, frames):
         inputs, mask = inputs_of(x)
-        changed = changed_since(model, x, frames, slice(done, done + len(x)))
-        terms, batch = model.losses(x, inputs, mask, None, step, changed)
+        previous = previous_of(model, x, frames, slice(done, done + len(x)))
+        terms, batch = model.losses(x, inputs, mask, None, step, previous)
         done += len(x)
         loss = torch.stack(list(terms.values())).sum()
         noise = (inputs - x).square().mean() if mask is None else x.new_zeros(())

@@ -16,7 +16,7 @@ from torch import Tensor
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.data.joined import joined
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.batches import changed_since
+from latentrl.models.batches import previous_of
 from latentrl.training.callbacks import FitCallback
 from latentrl.training.checkpoint import save
 from latentrl.training.config import FitConfig
@@ -154,11 +154,11 @@ class Trainer:
         model, step = self.model.train(), self.progress.step
         observations = torch.from_numpy(self.training[indices]).to(model.device, non_blocking=True)
         x = model.preprocess(observations).contiguous(memory_format=_layout(observations))
-        changed = changed_since(model, x, self.training, indices)
+        previous = previous_of(model, x, self.training, indices)
         self.generator.manual_seed(_step_seed(self.config.seed, step))
         inputs, mask, noise = model.sample_noise(x, self.generator)
         with self.autocast():
-            terms = self.terms(x, inputs, mask, noise, step, changed)
+            terms = self.terms(x, inputs, mask, noise, step, previous)
         values = torch.stack(list(terms.values()))
         loss = values.sum()
         self._set_learning_rate(step)
@@ -179,9 +179,9 @@ class Trainer:
         mask: Tensor | None,
         noise: Tensor,
         step: int,
-        changed: Tensor | None,
+        previous: Tensor | None,
     ) -> dict[str, Tensor]:
-        return self.model.losses(x, inputs, mask, noise, step, changed)[0]
+        return self.model.losses(x, inputs, mask, noise, step, previous)[0]
 
     def _set_learning_rate(self, step: int) -> None:
         scale = 1.0

@@ -1,6 +1,6 @@
 """Terms of the loss, in nats per observation: the reconstruction, and penalties added to it."""
 
-from latentrl.models.losses import change, disentanglement, kl, latent
+from latentrl.models.losses import change, disentanglement, kl, latent, temporal_contrast
 from latentrl.models.losses.base import LOSSES, Batch, Loss, check_weight
 from latentrl.models.losses.reconstruction import RECONSTRUCTIONS, Reconstruction
 
@@ -15,4 +15,5 @@ __all__ = [
     "disentanglement",
     "kl",
     "latent",
+    "temporal_contrast",
 ]

@@ -38,9 +38,11 @@ class Batch:
     """Standard normal ``(B, latent_dim)``, independent of ``z``, for terms that sample."""
     step: int
     """Gradient steps done."""
-    changed: Tensor | None = None
-    """Where ``x`` differs from the previous observation of its episode, bool that broadcasts to
-    ``x``; None where no term needs it."""
+    previous: Tensor | None = None
+    """The scaled observations one step earlier in their episodes ``(B, *shape)``; the first one of
+    an episode is its own. None where no term needs them."""
+    cells: int = 1
+    """Cells of the latent grid; 1 of a plain vector."""
 
 
 class Loss(ABC):
@@ -52,8 +54,8 @@ class Loss(ABC):
 
     needs: ClassVar[type[Posterior]] = Posterior
     """Kind of posterior that the term is defined for; ``Posterior`` is any."""
-    needs_changes: ClassVar[bool] = False
-    """Whether the term uses ``Batch.changed``."""
+    needs_previous: ClassVar[bool] = False
+    """Whether the term uses ``Batch.previous``."""
     weighs_pixels: ClassVar[bool] = False
     """Whether the term needs a reconstruction error of single pixels, which that of features is
     not."""

@@ -24,7 +24,7 @@ class Change(Loss):
 
     weight: float = 16.0
     """Weight of the changed values, in addition to the 1 that every value has."""
-    needs_changes = True
+    needs_previous = True
     weighs_pixels = True
 
     def __post_init__(self) -> None:
@@ -33,9 +33,10 @@ class Change(Loss):
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the weighted term."""
-        if batch.changed is None:
+        if batch.previous is None:
             return batch.nll.new_zeros(())
-        return self.weight * (batch.nll * batch.changed).flatten(1).sum(1).mean()
+        changed = changed_values(batch.x, batch.previous)
+        return self.weight * (batch.nll * changed).flatten(1).sum(1).mean()
 
 
 def changed_values(x: Tensor, previous: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def make_model(
 
 
 def terms_and_gradient(model: Autoencoder) -> tuple[dict[str, Tensor], Tensor]:
-    terms, _ = model.losses(X, INPUTS, MASK, NOISE, step=0, changed=MASK)
+    terms, _ = model.losses(X, INPUTS, MASK, NOISE, step=0, previous=INPUTS)
     torch.stack(list(terms.values())).sum().backward()
     trained = [p for name, p in model.named_parameters() if name.startswith(("encoder.", "head."))]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]

@@ -9,9 +9,9 @@ from gymnasium import spaces
 
 import latentrl as lrl
 from latentrl.data.frames import Frames
-from latentrl.models.batches import changed_since
+from latentrl.models.batches import previous_of
 from latentrl.models.losses.change import CHANGE_THRESHOLD, Change, changed_values
-from tests.latentrl.models.losses.helpers import batch_of, random_posterior
+from tests.latentrl.models.losses.helpers import X, batch_of, random_posterior
 
 
 def episodes() -> Frames:
@@ -37,7 +37,7 @@ def test_a_pixel_changes_where_a_channel_does() -> None:
 def test_changed_values_weigh_more() -> None:
     posterior, _ = random_posterior()
     nll, changed = torch.rand(16, 8), torch.rand(16, 8) < 0.3
-    batch = batch_of(posterior, nll=nll, changed=changed)
+    batch = batch_of(posterior, nll=nll, previous=X + changed)
     expected = 3 * sum(float(nll[i][changed[i]].sum()) for i in range(16)) / 16
     assert float(Change(3.0)(batch)) == pytest.approx(expected, rel=1e-5)
     assert Change(3.0)(batch_of(posterior)) == 0
@@ -51,10 +51,11 @@ def test_a_negative_weight_is_refused() -> None:
 def test_predecessors_are_those_of_the_episode() -> None:
     frames, model = episodes(), lrl.beta_vae((16, 16, 1), latent_dim=4, change_weight=2.0)
     x = model.preprocess(torch.from_numpy(frames[:]))
-    changed = changed_since(model, x, frames, slice(None))
-    assert changed is not None
+    previous = previous_of(model, x, frames, slice(None))
+    assert previous is not None
+    changed = changed_values(x, previous)
     assert changed.flatten(1).float().mean(1).tolist() == [0, 0, 255 / 256, 0, 0, 1]
-    assert changed_since(lrl.beta_vae((16, 16, 1), latent_dim=4), x, frames, slice(None)) is None
+    assert previous_of(lrl.beta_vae((16, 16, 1), latent_dim=4), x, frames, slice(None)) is None
 
 
 @pytest.mark.filterwarnings("ignore:the latents have collapsed")
@@ -65,8 +66,8 @@ def test_training_and_validation_have_the_term() -> None:
     assert history.epochs[-1]["train/change"] != 0
     row, validation = history.epochs[-1], history.validation
     x = model.preprocess(torch.from_numpy(validation[:]))
-    changed = changed_since(model, x, validation, slice(None))
-    terms, _ = model.losses(x, x, None, None, 0, changed)
+    previous = previous_of(model, x, validation, slice(None))
+    terms, _ = model.losses(x, x, None, None, 0, previous)
     total = float(torch.stack(list(terms.values())).sum().detach())
     assert row["validation/loss"] == pytest.approx(total, rel=0.05)
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from gymnasium import spaces
 
+from envs.ale.factors import with_factors
 from envs.envpool import EnvPoolVectorEnv, refuse_unknown
 from envs.families import EnvDefaults, EnvFamily, EnvPoolSupport, register_family
 from latentrl.types import Array
@@ -79,6 +80,7 @@ register_family(
         defaults=EnvDefaults(native_frame_skip="frameskip"),
         package="ale_py",
         install="latentrl[atari]",
+        observe=with_factors,
         envpool=EnvPoolSupport(ALEVectorEnv, refuse),
     )
 )
