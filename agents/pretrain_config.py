@@ -114,7 +114,7 @@ class PretrainConfig:
     EnvPool where they have the environment."""
     data: Path | None = None
     """Observations to use instead of collecting: a frame store, .npy, .npz, IDX (also .gz), .csv,
-    .parquet, or a folder of images."""
+    .parquet, an image, a folder of images, or minari://ID."""
     array: str | None = None
     """Name of the array in an .npz of several."""
     window: int | None = None
