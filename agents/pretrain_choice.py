@@ -37,7 +37,7 @@ def with_choice(
     fields: dict[str, Any] = {name: choice.arguments.get(name) for name in CHOSEN}
     return dataclasses.replace(
         config,
-        option=tuple(f"{name}={json.dumps(value)}" for name, value in own.items()),
+        option=(*config.option, *(f"{name}={json.dumps(value)}" for name, value in own.items())),
         learning_rate=config.learning_rate or LEARNING_RATE,
         steps=steps if config.steps is None and config.epochs is None else config.steps,
         from_scratch=not warm,

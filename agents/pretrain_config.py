@@ -36,6 +36,8 @@ IMAGE_BATCH_SIZE = 16
 LEARNING_RATE = 1e-3
 CHOSEN = ("latent_dim", "beta", "likelihood")
 """Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
+ADDED = {"contrast_weight"}
+"""Options that are added to a chosen encoder, and leave the rest of it to the choice."""
 FLAGS_FILE = "pretraining.json"
 """File of the flags beside a model."""
 PATHS = ("data", "out")
@@ -173,10 +175,11 @@ def is_open(config: PretrainConfig) -> bool:
     """Return whether the flags leave the encoder of images to the choice.
 
     One of ``--latent-dim``, ``--beta``, ``--likelihood`` and ``--option``, or a default of the
-    environment, decides for the model function's own network.
+    environment, decides for the model function's own network. The options ``ADDED`` do not.
     """
-    given = config.option or any(getattr(config, name) is not None for name in CHOSEN)
-    return config.model == "beta_vae" and not given
+    if config.model != "beta_vae" or any(getattr(config, name) is not None for name in CHOSEN):
+        return False
+    return parse_options(config.model, config.option).keys() <= ADDED
 
 
 def _with_environment_defaults(config: PretrainConfig, env_id: str) -> PretrainConfig:

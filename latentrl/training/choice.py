@@ -37,8 +37,6 @@ LARGEST_WEIGHT = 100.0
 """Largest weight of changing pixels: fewer than one in a hundred are not weighted up to half."""
 BETA = 0.1
 TOPK_WEIGHT = 4.0
-CONTRAST_WEIGHT = 30.0
-"""Of the temporal contrast, where frames have an order."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,9 @@ class Choice:
 def choose(frames: Frames | Array, preprocessing: Preprocessing | None = None) -> Choice:
     """Choose latent size and weighting of a beta-VAE with a latent grid, from the frames.
 
-    The weight of changing pixels makes them count as much as all pixels together, and a temporal
-    contrast separates the moments of an episode in latent space. A cell of the grid has more
-    channels where much of the image changes in a step, or where images have many details. The
-    values that are reconstructed worst weigh more in all frames:
+    The weight of changing pixels makes them count as much as all pixels together. A cell of the
+    grid has more channels where much of the image changes in a step, or where images have many
+    details. The values that are reconstructed worst weigh more in all frames:
 
         model = lrl.beta_vae(frames.observation_space, **lrl.choose(frames).arguments)
 
@@ -100,12 +97,11 @@ def choose(frames: Frames | Array, preprocessing: Preprocessing | None = None) -
     if not fraction:
         return Choice(arguments, f"no pixel is known to change in a step: {grid}")
     weight = {"change_weight": round(min(LARGEST_WEIGHT, 1 / fraction), 1)}
-    contrast = {"contrast_weight": CONTRAST_WEIGHT}
     reason = (
         f"{100 * fraction:.2g} % of the pixels change in a step: {grid}, and changing pixels "
-        f"weigh {1 + weight['change_weight']:g} times as much as others, beside a temporal contrast"
+        f"weigh {1 + weight['change_weight']:g} times as much as others"
     )
-    return Choice({**arguments, **weight, **contrast}, reason)
+    return Choice({**arguments, **weight}, reason)
 
 
 def grid_of(space: spaces.Box, preprocessing: Preprocessing) -> tuple[int, int]:

@@ -20,9 +20,10 @@ from latentrl.training.probe import training_rows
 from latentrl.types import Array
 from scripts.studies.core import Row, Study, Table
 
-DEFAULT, PLAIN, GENERAL, RANDOM, PCA = (
-    *("default", "without contrast", "general-purpose weights", "random encoder", "PCA"),
+DEFAULT, CONTRAST, GENERAL, RANDOM, PCA = (
+    *("default", "default with contrast", "general-purpose weights", "random encoder", "PCA"),
 )
+CONTRAST_WEIGHT = 30.0
 LABELS = (100, 300, 1_000)
 """Labelled frames of a probe."""
 DRAWS = 5
@@ -67,13 +68,13 @@ def compare(games: Sequence[str], frames: int, steps: int) -> Study:
 def encoders(frames: Frames, steps: int) -> Iterator[tuple[str, Autoencoder]]:
     """Yield the encoders by name, fitted on ``frames``."""
     space, chosen = frames.observation_space, lrl.choose(frames).arguments
-    for name in (DEFAULT, PLAIN, GENERAL, RANDOM):
+    for name in (DEFAULT, CONTRAST, GENERAL, RANDOM):
         torch.manual_seed(SEED)
-        changes = {"contrast_weight": 0.0} if name == PLAIN else {}
+        changes = {"contrast_weight": CONTRAST_WEIGHT} if name == CONTRAST else {}
         model = lrl.beta_vae(space, **{**chosen, **changes})
         if name != RANDOM:
             lrl.warm_start(model)
-        yield name, _fitted(model, frames, steps if name in (DEFAULT, PLAIN) else 0)
+        yield name, _fitted(model, frames, steps if name in (DEFAULT, CONTRAST) else 0)
     same = {name: chosen[name] for name in ("latent_dim", "preprocessing") if name in chosen}
     yield PCA, _fitted(lrl.models.pca(space, **same), frames, steps)
 
@@ -141,7 +142,7 @@ def _score_tables(
 
 def _quality(game: str, models: Mapping[str, Autoencoder], probed: Frames) -> Table:
     rows = []
-    for name in (DEFAULT, PLAIN, GENERAL):
+    for name in (DEFAULT, CONTRAST, GENERAL):
         found = lrl.quality(models[name], probed)
         values = (found.explained, found.changing, found.lost_detail)
         rows.append([name, *("" if value is None else f"{value:.2f}" for value in values)])
