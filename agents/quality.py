@@ -132,7 +132,7 @@ def warn_if_poor(model: Autoencoder, path: str | Path | None = None) -> None:
         image = Path(path or model.source or "") / IMAGE
         seen = f" (see {image})" if image.is_file() else ""
         warnings.warn(
-            f"the agent may miss something: {'; '.join(problems)}{seen}. "
+            f"the encoder may miss something: {'; '.join(problems)}{seen}. "
             f"{_remedy(model, measured)}; {GUIDE} explains the check",
             UserWarning,
             stacklevel=3,

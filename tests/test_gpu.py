@@ -31,7 +31,7 @@ def needs_cuda() -> None:
 pytestmark = [
     pytest.mark.gpu,
     # Trainings are too short to learn.
-    pytest.mark.filterwarnings("ignore:the (latents have collapsed|agent may miss something)"),
+    pytest.mark.filterwarnings("ignore:the (latents have collapsed|encoder may miss something)"),
     # From torch, where autograd's thread is the first to multiply matrices.
     pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS, but there was no current CUDA"),
 ]

@@ -57,7 +57,7 @@ class Anomaly(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write maps.npy and scores.csv, in the same order, and anomalies.png."""
         at_least(1, count=self.count)
-        frames = self.read(self.data, model)
+        frames = self.read_complete(self.data, model)
         anomalous = self._anomalous(frames)
         detector = self._detector(model)
         if self._keeps_threshold(detector):
@@ -108,7 +108,7 @@ class Anomaly(DataVerb):
         if self.training is None:
             detector.calibrate(normal)
         else:
-            training = self.read(self.training, detector.require_model())
+            training = self.read_complete(self.training, detector.require_model())
             detector.fit(training, calibration=normal)
 
     def _anomalous(self, frames: Frames) -> Array | None:
@@ -133,7 +133,7 @@ class Anomaly(DataVerb):
         """Return the frames for calibration and the positions of those to score."""
         everything = np.arange(len(frames))
         if self.normal is not None:
-            return self.read(self.normal, model), everything
+            return self.read_complete(self.normal, model), everything
         candidates = everything if anomalous is None else np.flatnonzero(~anomalous)
         drawn = np.random.default_rng(self.seed).permutation(candidates)
         drawn = drawn[: round(CALIBRATION * len(candidates))]

@@ -47,6 +47,12 @@ class DataVerb(Verb):
         """Open observations at ``path`` by the flags; errors as in ``open_data``."""
         return open_data(path, model, array=self.array, window=self.window, stride=self.stride)
 
+    def read_complete(self, path: Path, model: Autoencoder) -> Frames:
+        """Return what ``read`` does; ``ValueError`` where a value is missing."""
+        frames = self.read(path, model)
+        _refuse_missing(frames, path)
+        return frames
+
 
 def open_data(path: Path, model: Autoencoder, **reading: Any) -> Frames:
     """Open observations for ``model``; image files are converted to its size and colours.
@@ -70,6 +76,19 @@ def open_data(path: Path, model: Autoencoder, **reading: Any) -> Frames:
         )
     check_stored(frames, model)
     return frames
+
+
+def _refuse_missing(frames: Frames, path: Path) -> None:
+    # Later stages get batches or a random subset, whose rows are not those of the file.
+    first = 0
+    for batch in frames.batches(BATCH) if frames.observation_space.dtype.kind == "f" else ():
+        bad = ~np.isfinite(batch.reshape(len(batch), -1)).all(1)
+        if bad.any():
+            raise ValueError(
+                f"{path} contains NaN or infinity, first in observation {first + bad.argmax()}: "
+                "drop such observations, or fill NaN by 'inpaint'"
+            )
+        first += len(batch)
 
 
 def _images(path: Path, model: Autoencoder) -> Frames | None:

@@ -44,8 +44,10 @@ class Denoise(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write restored.npy, restored.png and, with --corrupt, corrupted.npy."""
         at_least(1, count=self.count)
-        data = self.read(self.data, model)
-        clean = data if self.corrupt else self.read(self.clean, model) if self.clean else None
+        data = self.read_complete(self.data, model)
+        clean = data if self.corrupt else None
+        if self.clean and not self.corrupt:
+            clean = self.read_complete(self.clean, model)
         if clean is not None and len(clean) != len(data):
             raise ValueError(f"{self.clean} has {len(clean)} observations, {self.data} {len(data)}")
         if not (model.corruptions or self.corrupt):
@@ -81,7 +83,7 @@ class Denoise(DataVerb):
         specs = list(model.config.corruptions) if auto else parse_specs(self.corrupt or "")
         if not specs:
             raise ValueError(
-                f"a {model.config.model!r} model was trained without corruptions: "
+                f"the {model.config.model!r} model was trained without corruptions: "
                 f"name one with --corrupt {'|'.join(CORRUPTIONS)}"
             )
         corruptions = [_build(spec) for spec in specs]

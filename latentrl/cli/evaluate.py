@@ -48,7 +48,7 @@ class Evaluate(DataVerb):
 
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write dimensions.csv, dimensions.png and, with labels, factors.png."""
-        frames = self.read(self.data, model)
+        frames = self.read_complete(self.data, model)
         factors = open_labels(self.labels or self.data, frames)
         latents = map_all(frames, "encoding", model.encode)
         state = None if model.decoder is None else health(model, frames)

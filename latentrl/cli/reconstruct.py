@@ -23,7 +23,7 @@ class Reconstruct(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write reconstructions.npy and reconstructions.png."""
         at_least(1, count=self.count)
-        frames = self.read(self.data, model)
+        frames = self.read_complete(self.data, model)
         decoded = in_batches(frames, "reconstructing", model.reconstruct)
         output.stream("reconstructions.npy", decoded, len(frames), model.preprocess.output_space)
         some = frames[evenly_spaced(len(frames), self.count)]

@@ -45,9 +45,9 @@ class Search(DataVerb):
     def run(self, model: Autoencoder, output: Output) -> Metrics:
         """Write neighbours.csv, neighbours.png and latents.npy (of binary models, codes.npy)."""
         at_least(1, count=self.count, k=self.k)
-        frames = self.read(self.data, model)
+        frames = self.read_complete(self.data, model)
         index = _index(model, frames)
-        source = self.read(self.query, model) if self.query else frames
+        source = self.read_complete(self.query, model) if self.query else frames
         chosen = evenly_spaced(len(source), self.count)
         queries = source[chosen]
         found = index.search(queries, self.k, exclude=None if self.query else chosen)

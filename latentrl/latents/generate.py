@@ -285,8 +285,8 @@ def _decode_grid(model: Autoencoder, latents: Array) -> Array:
 def _check_variational(model: Autoencoder) -> None:
     if not model.variational:
         raise TypeError(
-            f"a {model.config.model!r} model cannot be sampled: it has no prior over its latents; "
-            "train 'vae' or another model of the VAE family"
+            f"the {model.config.model!r} model cannot be sampled: it has no prior over its "
+            "latents; train 'vae' or another model of the VAE family"
         )
 
 

@@ -179,7 +179,7 @@ class HammingIndex(NearestIndex):
         """
         if not issubclass(model.head.posterior, BinaryPosterior):
             raise TypeError(
-                f"the latents of a {model.config.model!r} model are not binary codes; "
+                f"the latents of the {model.config.model!r} model are not binary codes; "
                 "use LatentIndex, or train 'binary_ae'"
             )
         self.model = model

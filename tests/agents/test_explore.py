@@ -18,7 +18,7 @@ from latentrl.models.autoencoder import Autoencoder
 from scripts.explore import ExploreConfig, main
 from tests.agents.small import save_run
 
-pytestmark = pytest.mark.filterwarnings("ignore:the agent may miss")
+pytestmark = pytest.mark.filterwarnings("ignore:the encoder may miss")
 
 
 def document_of(page: Path) -> Any:

@@ -123,7 +123,7 @@ def tiny_run(monkeypatch):
     return pretrain(PretrainConfig(REACH.id, **flags)), drawn[0]
 
 
-@pytest.mark.filterwarnings("ignore:the agent may miss something")
+@pytest.mark.filterwarnings("ignore:the encoder may miss something")
 def test_images_show_frames_that_training_never_had(tiny_run):
     result, shown = tiny_run
     training = {frame.tobytes() for frame in result.history.training[:]}

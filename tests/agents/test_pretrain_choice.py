@@ -140,7 +140,7 @@ def test_a_chosen_encoder_starts_from_general_weights(capsys):
         assert torch.equal(model.encoder[1].weight, expected.encoder[1].weight) == same
 
 
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+@pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss)")
 def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = pretrain(dataclasses.replace(REACH, frames=64, steps=2, backend="gymnasium"))
@@ -151,7 +151,7 @@ def test_a_run_keeps_what_was_chosen(tmp_path, monkeypatch):
     assert flags.batch_size == IMAGE_BATCH_SIZE
 
 
-@pytest.mark.filterwarnings("ignore:the agent may miss")
+@pytest.mark.filterwarnings("ignore:the encoder may miss")
 def test_small_batches_are_for_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     vectors = PretrainConfig("CartPole-v1", "ae", frames=64, steps=2, latent_dim=2)
@@ -171,7 +171,7 @@ def interrupt(monkeypatch, owner, name, calls):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+@pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss)")
 @pytest.mark.parametrize("size", [None, 64], ids=["fresh", "general-purpose"])
 def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_weights(tmp_path, monkeypatch, size):
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,7 @@ from latentrl.data.store import FrameWriter
 from latentrl.models.autoencoder import Autoencoder
 from tests.latentrl.training.helpers import InterruptAt
 
-pytestmark = pytest.mark.filterwarnings("ignore:the agent may miss")
+pytestmark = pytest.mark.filterwarnings("ignore:the encoder may miss")
 
 SPACE = spaces.Box(0, 255, (16, 16, 3), np.uint8)
 

@@ -151,7 +151,7 @@ def test_a_damaged_card_is_refused():
     ],
 )
 def test_the_warning_names_a_remedy(changes, remedy):
-    with pytest.warns(UserWarning, match=f"the agent may miss something: .*{remedy}"):
+    with pytest.warns(UserWarning, match=f"the encoder may miss something: .*{remedy}"):
         warn_if_poor(carded({**POOR, **changes}))
 
 

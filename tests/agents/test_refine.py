@@ -91,7 +91,7 @@ def test_a_refined_encoder_that_lost_something_gives_a_warning(pretrained, short
     carded = copy.deepcopy(pretrained)
     carded.metadata["quality"] = asdict(good)
     with pytest.warns(
-        UserWarning, match="the agent may miss something: the latents have collapsed"
+        UserWarning, match="the encoder may miss something: the latents have collapsed"
     ):
         tiny_train(carded, refine_at=(64,))
 

@@ -137,7 +137,7 @@ def test_help_lists_the_names_of_a_plugin(script, plugin):
 
 
 # A vae that is trained for three steps may well collapse.
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+@pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss)")
 def test_a_plugin_registers_an_environment_family_and_a_loss(script, plugin, tmp_path):
     mine = ["--plugin", "my_plugin", "--env", "Mine-v0", *SHORT]
     done = script("pretrain_vae", *mine, "--model", "vae", "--option", "losses=[squared_norm]")
@@ -148,7 +148,7 @@ def test_a_plugin_registers_an_environment_family_and_a_loss(script, plugin, tmp
     assert model.metadata["data"]["environment"]["frame_skip"] == 2
 
 
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+@pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss)")
 def test_nothing_of_a_plugin_is_saved(script, plugin, tmp_path):
     done = script("pretrain_vae", "--plugin", "my_plugin", "--env", "Mine-v0", *SHORT)
     assert done.code == 0, done.err
@@ -163,7 +163,7 @@ def test_without_its_plugin_an_environment_is_unknown(script):
     assert "error: Environment `Mine` doesn't exist" in done.err
 
 
-@pytest.mark.filterwarnings("ignore:the agent may miss")
+@pytest.mark.filterwarnings("ignore:the encoder may miss")
 def test_flags_of_a_file_reach_a_script(script, tmp_path):
     (tmp_path / "mine.yaml").write_text("env: PixelReach-v0\nmodel: pca\nframes: 90\nlatent_dim: 5")
     done = script("pretrain_vae", "--config", "mine.yaml", "--latent-dim", 3)

@@ -35,7 +35,7 @@ from tests.scripts.running import (
 )
 
 # On so few frames the posterior may well collapse.
-pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss)")
 
 
 def interrupt(*_, **__):

@@ -13,7 +13,7 @@ from tests.helpers import read_events
 from tests.scripts.running import REACH, TRAIN, printed_command, script, small, succeed
 
 # On so few frames the posterior may well collapse.
-pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss)")
+pytestmark = pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss)")
 
 
 def test_pretraining(workspace):

@@ -19,7 +19,7 @@ from latentrl.training.resume import RESUME_FILE
 from tests.helpers import ROOT
 from tests.scripts.running import CUSTOM, script, succeed, write_npy
 
-pytestmark = pytest.mark.filterwarnings("ignore:the agent may miss")
+pytestmark = pytest.mark.filterwarnings("ignore:the encoder may miss")
 
 LINE = ["--env", "my_line:Line", "--size", 8, "--model", "pca", "--latent-dim", 2, "--frames", 60]
 

@@ -28,7 +28,7 @@ from tests.scripts.running import (
 
 # On so few frames the posterior may well collapse.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*(collapsed|agent may miss|farther from the clean)"
+    "ignore:.*(collapsed|encoder may miss|farther from the clean)"
 )
 
 

@@ -108,7 +108,7 @@ def test_continuous_actions_by_sac(tmp_path):
     assert "variables.log_ent_coef" in read_agent(path / "last")[1]
 
 
-@pytest.mark.filterwarnings("ignore:the agent may miss")
+@pytest.mark.filterwarnings("ignore:the encoder may miss")
 def test_custom_environment(tmp_path):
     (tmp_path / "my_line.py").write_text(CUSTOM)
     mine = ["--env", "my_line:Line"]

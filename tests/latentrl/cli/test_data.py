@@ -96,3 +96,15 @@ def test_files_of_16_bits_are_resized_to_the_model(tmp_path, use):
     Image.fromarray(IMAGES[0]).save(tmp_path / "grey.png")
     flags[1] = tmp_path / "grey.png"
     assert "(8, 8) uint8" in use("reconstruct", tmp_path / "model", *flags, fails=True)
+
+
+@pytest.mark.parametrize("verb", ["reconstruct", "denoise", "anomaly", "search", "evaluate"])
+def test_a_missing_value_is_reported_by_its_place_in_the_file(verb, others, tmp_path, use):
+    vectors = np.random.default_rng(0).normal(size=(900, 7))
+    vectors[777, 3] = np.nan
+    np.save(tmp_path / "gaps.npy", vectors)
+    flags = ["--data", tmp_path / "gaps.npy", "--out", tmp_path]
+    error = use(verb, others / "vectors", *flags, fails=True)
+    assert "gaps.npy contains NaN or infinity, first in observation 777: drop such" in error
+    use("inpaint", others / "vectors", *flags)
+    assert np.isfinite(np.load(tmp_path / "filled.npy")).all(), "the remedy that the error names"

@@ -81,7 +81,7 @@ def test_greyscale_corruption_of_colour_images(tmp_path, use):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--corrupt auto", "a 'beta_vae' model was trained without corruptions: name one with"),
+        ("--corrupt auto", "the 'beta_vae' model was trained without corruptions: name one with"),
         ("--corrupt noise", "unknown corruption 'noise'; known: blur, cutout"),
         ("--corrupt '{name: blur'", "'{name: blur' is not YAML"),
         ("--corrupt '{sigma: 1}'", "unknown corruption ''; known"),

@@ -33,7 +33,7 @@ def start(command, cwd, *words):
 def test_error_is_one_line_and_status_2(command, models, tmp_path):
     done = start(command, tmp_path, "sample", "--model", models / "pca")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: a 'pca' model cannot be sampled: ")
+    assert done.stderr.startswith("error: the 'pca' model cannot be sampled: ")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -29,7 +29,7 @@ def test_the_most_informative_dimensions_are_the_default(models, tmp_path, use):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("manifold denoiser", "a 'denoising_ae' model cannot be sampled"),
+        ("manifold denoiser", "the 'denoising_ae' model cannot be sampled"),
         ("manifold vae --steps 1", "at least 2; got 1"),
         ("manifold vae --dimensions 1 1", "two different dimensions from 0 to 5, got [1, 1]"),
     ],

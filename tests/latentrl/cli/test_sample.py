@@ -35,7 +35,7 @@ def test_figure_is_a_square_of_the_samples(models, tmp_path, use):
     ("words", "message"),
     [
         ("sample nowhere", "no model at nowhere"),
-        ("sample denoiser", "a 'denoising_ae' model cannot be sampled"),
+        ("sample denoiser", "the 'denoising_ae' model cannot be sampled"),
         ("sample vae --count 0", "count is a number of samples, at least 1; got 0"),
         ("sample vae --temperature 0", "must be positive, got 0.0"),
         ("sample vae --device cuda:9", "device 'cuda:9' cannot be used here"),

@@ -184,7 +184,7 @@ def test_codes_are_saved_by_numpy(hashing: lrl.Autoencoder, images: Any, tmp_pat
 def test_binary_codes_are_checked(
     hashing: lrl.Autoencoder, fitted: lrl.Autoencoder, images: Any
 ) -> None:
-    message = "latents of a 'beta_vae' model are not binary codes; use LatentIndex, or train"
+    message = "latents of the 'beta_vae' model are not binary codes; use LatentIndex, or train"
     with pytest.raises(TypeError, match=message):
         lrl.HammingIndex(fitted, images)
     with pytest.raises(TypeError, match=message):

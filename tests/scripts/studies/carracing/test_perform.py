@@ -33,7 +33,7 @@ def tiny(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the .* collapsed", "ignore:the agent may miss")
+@pytest.mark.filterwarnings("ignore:the .* collapsed", "ignore:the encoder may miss")
 @pytest.mark.filterwarnings("ignore:a validation of")
 @pytest.mark.parametrize("arm", [RECIPE, SHORT, "pixels", "random encoder"])
 def test_a_run_from_an_empty_folder(tiny, arm):

@@ -15,7 +15,7 @@ HEAD = "time/total_timesteps,rollout/ep_rew_mean\n"
 
 
 @pytest.mark.filterwarnings(
-    "ignore:.*(collapsed|agent may miss|return has not risen)"
+    "ignore:.*(collapsed|encoder may miss|return has not risen)"
 )  # after so few steps
 @pytest.mark.parametrize("bonus", [pytest.param("token_counts", marks=pytest.mark.slow), "none"])
 def test_run_keeps_its_curve_and_its_configuration(tiny: Path, bonus: str) -> None:
@@ -44,7 +44,7 @@ def test_run_keeps_its_curve_and_its_configuration(tiny: Path, bonus: str) -> No
     assert file.stat().st_mtime_ns == before  # a finished run is not repeated
 
 
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss|return has not risen)")
+@pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss|return has not risen)")
 def test_last_checkpoint_of_dqn_is_evaluated(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "Tiny", Task("PixelReach-v0", 160, seeds=1, algo="dqn"))
     record = json.loads(perform.perform(Run("Tiny", "none", 0)).read_text())
@@ -73,7 +73,7 @@ def test_short_curves_are_kept_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*(collapsed|agent may miss|return has not risen)")
+@pytest.mark.filterwarnings("ignore:.*(collapsed|encoder may miss|return has not risen)")
 def test_a_random_encoder_shares_the_network_and_costs_no_frames(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
