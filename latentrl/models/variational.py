@@ -60,8 +60,8 @@ def beta_vae(
             reconstructed worst: for small objects that a sum over pixels hides.
         change_weight: additional weight of the pixels that changed since the previous observation:
             for small objects that move.
-        contrast_weight: weight of a term by which latents separate the steps of an episode, as
-            ``TemporalContrast`` describes: for positions that are easier to read from them.
+        contrast_weight: weight of a term by which latents separate the moments of an episode, as
+            ``TemporalContrast`` describes: for moving objects on which the return depends.
         **options: ``ModelOptions`` as in ``ae``.
     """
     losses: list[Spec] = [{"name": "kl", "beta": beta, "free_bits": free_bits}]

@@ -46,6 +46,8 @@ REACH = PretrainConfig("PixelReach-v0")
         ({"beta": 4.0}, False),
         ({"likelihood": "bernoulli"}, False),
         ({"option": ("topk_weight=4",)}, False),
+        ({"option": ("contrast_weight=30",)}, True),
+        ({"option": ("contrast_weight=30", "topk_weight=4")}, False),
         ({"model": "vae"}, False),
     ],
 )
@@ -122,6 +124,8 @@ def test_flags_of_the_training_take_precedence(capsys):
     given = with_choice(dataclasses.replace(REACH, batch_size=7, epochs=2), frames, plain)
     assert (given.batch_size, given.epochs, given.steps) == (7, 2, None)
     assert given.latent_dim == chosen.latent_dim
+    added = with_choice(dataclasses.replace(REACH, option=("contrast_weight=30",)), frames, plain)
+    assert added.option == ("contrast_weight=30", *chosen.option)
 
 
 def test_a_chosen_encoder_starts_from_general_weights(capsys):

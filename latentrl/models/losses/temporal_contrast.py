@@ -1,4 +1,4 @@
-"""Latents that tell the steps of an episode apart: a contrast of successive observations."""
+"""Latents that separate the moments of an episode: a contrast of successive observations."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scripts.studies.core import STUDIES
 from scripts.studies.experiments import Experiments
-from scripts.studies.representation import atari, linear_probe
+from scripts.studies.representation import linear_probe
 
 
 @STUDIES.register("linear_probe")
@@ -13,8 +13,8 @@ class LinearProbe(Experiments):
     """Linear probe of latents.
 
     A linear probe (Alain & Bengio 2016, arXiv:1610.01644) measures which properties of an
-    observation a linear function can read from its latent.
+    observation a linear classifier can read from its latent.
     """
 
     name = "linear_probe"
-    parts = {"minigrid": linear_probe.study, "atari": atari.study}
+    parts = {"minigrid": linear_probe.study}

@@ -31,6 +31,7 @@ from scripts.studies.suite.tasks import (
     GENERAL,
     LATENTS,
     NEED_LATENTS,
+    OPTIONS,
     PIXELS,
     RANDOM_ACTIONS,
     RANDOM_ENCODER,
@@ -65,7 +66,7 @@ def perform(run: Run, minutes: float) -> None:
 def _agent(run: Run, minutes: float) -> dict[str, Any]:
     pretraining: dict[str, Any] = {"seconds": 0.0, "frames": 0}
     encoder = None if run.arm == PIXELS else run.folder / "encoder"
-    if run.arm == LATENTS:
+    if run.arm in OPTIONS:
         pretraining = _pretrain(run, run.folder / "encoder", minutes)
     elif run.arm in NEED_LATENTS:
         encoder = _encoder_of_latents(run)
@@ -94,7 +95,9 @@ def _kept_bonus(trained: Trained) -> bool:
 
 def _pretrain(run: Run, out: Path, minutes: float) -> dict[str, Any]:
     start = core_seconds()
-    config = completed(PretrainConfig(run.env, untuned=True, seed=run.seed, out=out), None)
+    config = completed(
+        PretrainConfig(run.env, untuned=True, seed=run.seed, out=out, option=OPTIONS[run.arm]), None
+    )
     # A slow simulator would take the whole clock for the frames of the default.
     most = int(60 * minutes * COLLECTING * _steps_per_second(run.env)) // MOST
     config = dataclasses.replace(config, frames=min(config.frames or WARM_FRAMES, max(most, 64)))

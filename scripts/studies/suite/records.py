@@ -12,6 +12,8 @@ from scripts.studies.agent_runs import Axis, Record
 from scripts.studies.suite.tasks import ARMS, RANDOM_ACTIONS, runs
 
 RESAMPLES, LEVEL = 5_000, 95
+PLACES = 200
+"""Evenly spaced places over which a curve is averaged."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,26 @@ def random_return(found: Mapping[str, Sequence[Record]]) -> float:
 
 
 def difference(
-    found: Mapping[str, Sequence[Record]], arm: str, other: str, axis: Axis
+    found: Mapping[str, Sequence[Record]], arm: str, other: str, axis: Axis, whole: bool = False
 ) -> Difference | None:
-    """Return the difference of two arms where both have come to; None without results of both."""
+    """Return the difference of two arms where both have come to; None without results of both.
+
+    Args:
+        found: results by arm.
+        arm: the arm whose returns count positively.
+        other: the other arm.
+        axis: what both arms have in common at that place.
+        whole: whether to average over all places up to there, so that early learning counts.
+    """
     both = [*found[arm], *found[other]]
     if not found[arm] or not found[other]:
         return None
     # A run without a finished episode has no end of its own.
-    place = np.array([min([r.reached(axis) for r in both if r.reached(axis)], default=0.0)])
+    end = min([r.reached(axis) for r in both if r.reached(axis)], default=0.0)
+    places = np.linspace(0, end, PLACES + 1)[1:] if whole else np.array([end])
     before = random_return(found)
     returns = [
-        np.array([record.return_at(axis, place, before)[0] for record in found[name]])
+        np.array([record.return_at(axis, places, before).mean() for record in found[name]])
         for name in (arm, other)
     ]
     low, high = bootstrap(*returns)

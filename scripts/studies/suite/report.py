@@ -202,24 +202,35 @@ def _encoder_row(env: str, found: Found) -> list[str]:
 
 def _ablations(found: Mapping[str, Found]) -> Iterator[str]:
     """Yield the section of the ablations, of the environments with a result."""
-    rows = [_ablation_row(env, arms) for env, arms in found.items()]
-    rows = [row for row in rows if any(row[1:])]
-    if rows:
-        yield "## Without one default\n"
+    heads = ("environment", *(f"latents - {arm}" for arm in ABLATIONS))
+    at_the_end, on_average = (
+        [row for row in rows if any(row[1:])]
+        for rows in (
+            [_ablation_row(env, arms, whole) for env, arms in found.items()]
+            for whole in (False, True)
+        )
+    )
+    if at_the_end:
+        yield "## With one default changed\n"
         yield (
             "Return of latents less that without pretraining (the general-purpose weights from "
             "which the encoder starts, as they are), less that of the same encoder with a stack of "
-            "1, and less that with `--refine-at 50000`, at equal time; compared with the latents "
-            "of the same seeds.\n"
+            "1, less that with `--refine-at 50000`, and less that with `--option "
+            "contrast_weight=30`, at equal time; compared with the latents of the same seeds.\n"
         )
-        yield markdown_table(("environment", *(f"latents - {arm}" for arm in ABLATIONS)), rows)
+        yield markdown_table(heads, at_the_end)
+        yield (
+            "The same of the mean return from the start to that time, so that early learning "
+            "counts:\n"
+        )
+        yield markdown_table(heads, on_average)
 
 
-def _ablation_row(env: str, found: Found) -> list[str]:
-    return [
-        env,
-        *(_difference(difference(_same(found, arm), LATENTS, arm, "seconds")) for arm in ABLATIONS),
-    ]
+def _ablation_row(env: str, found: Found, whole: bool) -> list[str]:
+    differences = (
+        difference(_same(found, arm), LATENTS, arm, "seconds", whole) for arm in ABLATIONS
+    )
+    return [env, *map(_difference, differences)]
 
 
 def _same(found: Found, arm: str) -> Found:

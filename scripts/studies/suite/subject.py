@@ -26,11 +26,11 @@ class Suite(Subject):
     env: tuple[str, ...] = ()
     """Environments; all twelve by default."""
     arm: tuple[str, ...] = ()
-    """Arms: latents, pixels, random_encoder, random_actions, and general, no_stack and refined,
-    which change one default of latents; all of them by default."""
+    """Arms: latents, pixels, random_encoder, random_actions, and general, no_stack, refined
+    and contrast, which change one default of latents; all of them by default."""
     seeds: int | None = None
-    """Runs of each arm; by default 3 of latents and pixels, 2 of random encoders and of general, 1
-    of others."""
+    """Runs of each arm; by default 3 of latents and pixels, 2 of random encoders, of general and
+    of contrast, 1 of others."""
     minutes: float = 8.0
     """Time of a core for each run, pretraining included and evaluation not."""
     jobs: int = os.cpu_count() or 1

@@ -17,16 +17,20 @@ ENVS = (
     *("VizdoomBasic-v1", "VizdoomHealthGathering-v1", "MiniWorld-OneRoom-v0", "highway-fast-v0"),
     *("CrafterReward-v1", "CarRacing-v3", "MiniGridShifted-DoorKey-8x8-v0"),
 )
-LATENTS, PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS, GENERAL = (
-    *("latents", "pixels", "random_encoder", "random_actions", "general"),
+LATENTS, PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS, GENERAL, CONTRAST = (
+    *("latents", "pixels", "random_encoder", "random_actions", "general", "contrast"),
 )
+OPTIONS: dict[str, tuple[str, ...]] = {LATENTS: (), CONTRAST: ("contrast_weight=30",)}
+"""Options of the pretraining, by the arms that have one of their own."""
 ABLATIONS: dict[str, dict[str, Any]] = {
     GENERAL: {},
     "no_stack": {"stack": 1},
     "refined": {"refine_at": (50_000,)},
+    CONTRAST: {},
 }
 """Flags of the training that differ from those of latents, by arm. The encoder is the same, but for
-``GENERAL``: it has the general-purpose weights from which that of latents starts."""
+``GENERAL``, which has the general-purpose weights from which that of latents starts, and for
+``CONTRAST``, which has ``OPTIONS`` of its own."""
 SEEDS = {
     RANDOM_ACTIONS: 1,
     LATENTS: 3,
@@ -34,10 +38,11 @@ SEEDS = {
     RANDOM_ENCODER: 2,
     **dict.fromkeys(ABLATIONS, 1),
     GENERAL: 2,
+    CONTRAST: 2,
 }
 """Runs of each arm, with the seeds from 0, in the order in which they are performed."""
 ARMS = tuple(SEEDS)
-NEED_LATENTS = (RANDOM_ENCODER, *ABLATIONS)
+NEED_LATENTS = tuple(arm for arm in (RANDOM_ENCODER, *ABLATIONS) if arm not in OPTIONS)
 """Arms that take the encoder of the run of latents with the same seed, or its network."""
 
 

@@ -40,6 +40,9 @@ def test_differences_where_both_arms_have_come_to(write):
     # Half of the latents' frames, at which their return is half of the final one.
     assert difference(found, LATENTS, PIXELS, "env_frames").mean == pytest.approx(0.05)
     assert difference(found, PIXELS, LATENTS, "seconds").verdict == "behind"
+    # Both curves rise linearly, so that their means differ by half as much as their ends.
+    whole = difference(found, LATENTS, PIXELS, "seconds", whole=True)
+    assert 0 < whole.mean < wall_clock.mean
     assert difference(found, LATENTS, RANDOM_ENCODER, "seconds") is None
 
 

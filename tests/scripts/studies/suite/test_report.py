@@ -38,10 +38,10 @@ def test_goals_of_all_runs(write, pixels, verdicts):
 def test_ablations_are_compared_with_the_same_seed(write):
     for seed, final in ((0, 5.0), (1, 50.0)):
         write(PONG, LATENTS, seed, final=final)
-    assert "## Without one default" not in write_page().read_text()
+    assert "## With one default changed" not in write_page().read_text()
     write(PONG, "refined", 0, final=2.0)
     write(PONG, "general", 1, final=10.0)
-    assert "| ALE/Pong-v5 | 40 (one run) |  | 3 (one run) |" in write_page().read_text()
+    assert "| ALE/Pong-v5 | 40 (one run) |  | 3 (one run) |  |" in write_page().read_text()
 
 
 def test_runs_that_kept_the_bonus_are_named(write):
