@@ -61,4 +61,5 @@ def previous_of(model: Autoencoder, x: Tensor, frames: Frames, index: Any) -> Te
     if not model.needs_previous:
         return None
     previous = torch.from_numpy(frames.previous(index)).to(x.device, non_blocking=True)
-    return model.preprocess(previous)
+    scaled: Tensor = model.preprocess(previous)
+    return scaled

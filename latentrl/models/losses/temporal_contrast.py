@@ -58,7 +58,7 @@ def _directions(now: Tensor, before: Tensor, cells: int) -> tuple[Tensor, Tensor
 
     Each of a cell's values is standardised by all rows and cells.
     """
-    both = torch.stack([now, before]).unflatten(2, (-1, cells))  # (2, B, values, cells)
+    both = torch.stack([now, before]).reshape(2, len(now), -1, cells)  # (2, B, values, cells)
     # Constants: the contrast could otherwise be reduced by moving the mean of the batch.
     std, mean = torch.std_mean(both.detach(), (0, 1, 3), correction=0, keepdim=True)
     directions = F.normalize((both - mean) / (std + TINY), dim=2, eps=LEAST_LENGTH)
