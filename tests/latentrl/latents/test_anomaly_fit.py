@@ -176,7 +176,9 @@ def test_a_detector_beside_another_model_is_refused(
 ) -> None:
     lrl.save(lrl.load(detector.save(tmp_path)), tmp_path)
     assert lrl.AnomalyDetector.load(tmp_path).threshold == detector.threshold
-    lrl.fit(lrl.pca((8,), 3), vectors + 1, path=tmp_path, progress=False)
+    other = lrl.pca((8,), 3)
+    lrl.fit(other, vectors + 1, progress=False)
+    lrl.save(other, tmp_path)
     with pytest.raises(ValueError, match="another model than its detector belongs to: fit the"):
         lrl.AnomalyDetector.load(tmp_path)
 
