@@ -35,14 +35,14 @@ class MemoryFactors(KnownFactors):
         """
         super().__init__(env, tuple(addresses))
         self._addresses = list(addresses.values())
-        self._moves = np.array([name.startswith("ball") for name in addresses])
+        self._of_ball = np.array([name.startswith("ball") for name in addresses])
 
     def factors(self) -> Array:
         """Return the factors, float64 ``(F,)``."""
         game: Any = self.unwrapped
         values: Array = game.ale.getRAM()[self._addresses].astype(np.float64)
-        if (values[self._moves] == ABSENT).any():
-            values[self._moves] = np.nan
+        if (values[self._of_ball] == ABSENT).any():
+            values[self._of_ball] = np.nan
         return values
 
 

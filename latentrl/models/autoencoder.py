@@ -228,11 +228,8 @@ class Autoencoder(ArrayModel):
         outputs = self.require_decoder()(z).float()
         extra = _fixed_noise(z) if noise is None else noise[1]
         nll = self.reconstruction.nll(self.likelihood, outputs, x)
-        networks = (self.encoder, self.head)
-        cells = self.latent_layout.cells
-        batch = Batch(
-            *(x, inputs, mask, posterior, z, outputs, nll, *networks, extra, step, previous, cells)
-        )
+        given = (x, inputs, mask, posterior, z, outputs, nll, self.encoder, self.head)
+        batch = Batch(*given, extra, step, previous, self.latent_layout.cells)
         terms = {"reconstruction": nll.flatten(1).sum(1).mean()}
         for spec, loss in zip(self.config.losses, self.loss_terms, strict=True):
             terms[spec["name"]] = check_term(spec["name"], loss(batch))

@@ -46,12 +46,11 @@ def scaled_batches(model: Autoencoder, frames: Frames, batch_size: int = 256) ->
         yield model.preprocess(torch.from_numpy(batch).to(model.device))
 
 
-def previous_of(model: Autoencoder, x: Tensor, frames: Frames, index: Any) -> Tensor | None:
+def previous_of(model: Autoencoder, frames: Frames, index: Any) -> Tensor | None:
     """Return the scaled frames one step before ``frames[index]``.
 
     Args:
         model: the model that takes them.
-        x: scaled ``frames[index]``, ``(B, *preprocess.shape)``.
         frames: frames that have an order within their episodes.
         index: their positions, a slice or an array.
 
@@ -60,6 +59,6 @@ def previous_of(model: Autoencoder, x: Tensor, frames: Frames, index: Any) -> Te
     """
     if not model.needs_previous:
         return None
-    previous = torch.from_numpy(frames.previous(index)).to(x.device, non_blocking=True)
+    previous = torch.from_numpy(frames.previous(index)).to(model.device, non_blocking=True)
     scaled: Tensor = model.preprocess(previous)
     return scaled

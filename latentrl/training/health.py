@@ -134,7 +134,7 @@ def _measure(
     done = 0
     for x in scaled_batches(model, frames):
         inputs, mask = inputs_of(x)
-        previous = previous_of(model, x, frames, slice(done, done + len(x)))
+        previous = previous_of(model, frames, slice(done, done + len(x)))
         terms, batch = model.losses(x, inputs, mask, None, step, previous)
         done += len(x)
         loss = torch.stack(list(terms.values())).sum()

@@ -154,7 +154,7 @@ class Trainer:
         model, step = self.model.train(), self.progress.step
         observations = torch.from_numpy(self.training[indices]).to(model.device, non_blocking=True)
         x = model.preprocess(observations).contiguous(memory_format=_layout(observations))
-        previous = previous_of(model, x, self.training, indices)
+        previous = previous_of(model, self.training, indices)
         self.generator.manual_seed(_step_seed(self.config.seed, step))
         inputs, mask, noise = model.sample_noise(x, self.generator)
         with self.autocast():

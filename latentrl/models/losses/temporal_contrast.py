@@ -12,6 +12,8 @@ from latentrl.models.losses.base import LOSSES, Batch, Loss, check_weight
 
 LEAST_LENGTH = 0.01
 """Least length of a standardised cell: shorter ones, which hold next to nothing, count less."""
+STILL = -100
+"""Index of the previous row where none is to be found, as ``F.cross_entropy`` ignores it."""
 TINY = 1e-3
 """Added to standard deviations, so that constant latents have none of 0."""
 
@@ -26,7 +28,8 @@ class TemporalContrast(Loss):
     observation and of those of the other rows. What differs between the moments of an episode, such
     as the position of an object, then separates the latents, and noise does not. The similarity is
     the cosine of the cells' values, standardised over the batch. Without a grid, the whole latent
-    is one cell. Observations without an order have no previous one, and the term is 0.
+    is one cell. A row that equals its previous one counts as a candidate alone: it is the first of an
+    episode, nothing moved, or the observations have no order. Without other rows, the term is 0.
     """
 
     weight: float = 30.0
@@ -48,8 +51,10 @@ class TemporalContrast(Loss):
         before = batch.head(batch.encoder(batch.previous)).mean
         now, before = _directions(batch.posterior.mean, before, batch.cells)
         logits = torch.einsum("icv,jcv->cij", now, before) / self.temperature
-        rows = torch.arange(len(now), device=logits.device).expand(batch.cells, -1)
-        contrast = F.cross_entropy(logits.transpose(1, 2), rows, reduction="sum") / len(now)
+        still = (batch.x == batch.previous).flatten(1).all(1)
+        rows = torch.arange(len(now), device=logits.device).masked_fill(still, STILL)
+        targets = rows.expand(batch.cells, -1)
+        contrast = F.cross_entropy(logits.transpose(1, 2), targets, reduction="sum") / len(now)
         return self.weight * contrast
 
 

@@ -51,11 +51,11 @@ def test_a_negative_weight_is_refused() -> None:
 def test_predecessors_are_those_of_the_episode() -> None:
     frames, model = episodes(), lrl.beta_vae((16, 16, 1), latent_dim=4, change_weight=2.0)
     x = model.preprocess(torch.from_numpy(frames[:]))
-    previous = previous_of(model, x, frames, slice(None))
+    previous = previous_of(model, frames, slice(None))
     assert previous is not None
     changed = changed_values(x, previous)
     assert changed.flatten(1).float().mean(1).tolist() == [0, 0, 255 / 256, 0, 0, 1]
-    assert previous_of(lrl.beta_vae((16, 16, 1), latent_dim=4), x, frames, slice(None)) is None
+    assert previous_of(lrl.beta_vae((16, 16, 1), latent_dim=4), frames, slice(None)) is None
 
 
 @pytest.mark.filterwarnings("ignore:the latents have collapsed")
@@ -66,7 +66,7 @@ def test_training_and_validation_have_the_term() -> None:
     assert history.epochs[-1]["train/change"] != 0
     row, validation = history.epochs[-1], history.validation
     x = model.preprocess(torch.from_numpy(validation[:]))
-    previous = previous_of(model, x, validation, slice(None))
+    previous = previous_of(model, validation, slice(None))
     terms, _ = model.losses(x, x, None, None, 0, previous)
     total = float(torch.stack(list(terms.values())).sum().detach())
     assert row["validation/loss"] == pytest.approx(total, rel=0.05)

@@ -19,14 +19,15 @@ from tests.latentrl.models.losses.helpers import X, batch_of, random_posterior
 def test_is_the_cross_entropy_of_the_previous_row_by_hand() -> None:
     posterior, _ = random_posterior()  # 16 rows of 3 values
     before = torch.randn(16, 3)
-    head = batch_of(posterior).head
-    batch = batch_of(posterior, previous=before, cells=3, head=head)
+    x = torch.randn(16, 3)
+    x[:4] = before[:4]
+    batch = batch_of(posterior, x=x, previous=before, cells=3)
     both = torch.cat([posterior.mean, before]).double()
     scaled = (both - both.mean()) / (both.std(correction=0) + TINY)  # one value per cell
     expected = 0.0
     for cell in range(3):
         now, earlier = scaled[:16, cell].tolist(), scaled[16:, cell].tolist()
-        for row in range(16):
+        for row in range(4, 16):  # the rows that differ from their previous one
             # The cosine of two numbers is the product of their signs.
             logits = [math.copysign(1, now[row] * other) / 0.5 for other in earlier]
             expected += math.log(sum(map(math.exp, logits))) - logits[row]
@@ -38,16 +39,19 @@ def test_is_the_cross_entropy_of_the_previous_row_by_hand() -> None:
 def test_is_least_where_steps_are_alike_and_rows_are_not() -> None:
     posterior, _ = random_posterior()
     loss = TemporalContrast(weight=1.0)
-    same = float(loss(batch_of(posterior, previous=posterior.mean)))
-    other = float(loss(batch_of(posterior, previous=posterior.mean.roll(1, 0))))
+    x = torch.zeros(16, 3)
+    same = float(loss(batch_of(posterior, x=x, previous=posterior.mean)))
+    other = float(loss(batch_of(posterior, x=x, previous=posterior.mean.roll(1, 0))))
     assert same < math.log(16) < other
 
 
-def test_is_zero_without_an_order_and_for_one_row() -> None:
+def test_is_zero_without_an_order_where_nothing_moves_and_for_one_row() -> None:
     posterior, _ = random_posterior()
     assert TemporalContrast()(batch_of(posterior)) == 0
+    still = X[:, :3]
+    assert TemporalContrast()(batch_of(posterior, x=still, previous=still)) == 0
     one, _ = random_posterior(1)
-    assert TemporalContrast()(batch_of(one, previous=X[:1, :3])) == 0
+    assert TemporalContrast()(batch_of(one, x=X[:1, 3:6], previous=X[:1, :3])) == 0
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_training_finds_what_steps_have_in_common() -> None:
         lrl.fit(model, training, config, progress=False)
         rows = np.random.default_rng(0).permutation(len(test))[:32]
         x = model.preprocess(torch.from_numpy(test[rows]))
-        previous = previous_of(model, x, test, rows)
+        previous = previous_of(model, test, rows)
         batch = model.losses(x, x, None, None, 0, previous)[1]
         contrasts.append(float(TemporalContrast(1.0)(batch).detach()))
     without, trained = contrasts
