@@ -36,8 +36,6 @@ STATISTICS = ("mean", "std", "minimum", "p10", "median")
 """Statistics of the returns in a report."""
 
 Checkpoint = Literal["best", "last"]
-REMEDY = "Pretrain on frames of this environment, and train an agent on the new latents"
-"""Remedy where an encoder was pretrained on other frames than an agent sees."""
 
 
 def agent_folder(run: Path, checkpoint: Checkpoint = "best") -> Path:
@@ -117,7 +115,7 @@ def evaluate_agent(
         act = FrameSample(actor(model, policy == "deterministic"), venv)
         result = _play(venv, act, episodes, policy, environment, progress)
         if encoder is not None:
-            warn_if_unfamiliar(encoder, act.frames, REMEDY)
+            warn_if_unfamiliar(encoder, act.frames, environment.id)
     report = {
         **{name: getattr(result, name) for name in STATISTICS},
         **{name: value for name, value in asdict(result).items() if name != "report"},

@@ -25,6 +25,10 @@ MOST = 256
 """Frames of all samples together beyond which every other sample is dropped."""
 ALIKE_DB = 1.0
 """Loss of PSNR in dB up to which frames are reconstructed as well as those of the pretraining."""
+FURTHER = "A new run with --refine-at N trains the encoder further, on frames of the agent"
+"""Remedy where the agent gets to places that the pretraining did not have."""
+ANEW = "Pretrain on frames of this environment, and train an agent on the new latents"
+"""Remedy where the encoder was pretrained on frames of another environment."""
 
 
 class FrameSample:
@@ -51,7 +55,7 @@ class FrameSample:
         return np.concatenate(self._samples) if self._samples else np.empty(0)
 
 
-def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None:
+def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, env_id: str) -> None:
     """Warn if an encoder loses more of these frames than of those of its pretraining.
 
     Args:
@@ -59,7 +63,7 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None
             ``warn_if_poor`` warns, gives no warning. Nor does one that is invariant to a
             corruption, such as a shift of the hue: it reconstructs frames without the shift.
         frames: images, ``(N, H, W, C)``.
-        remedy: what the user can do.
+        env_id: id of the environment that shows them.
 
     Warns:
         UserWarning: the check of the pretraining fails on ``frames``, and did not fail there.
@@ -74,6 +78,8 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, remedy: str) -> None
     sample = Frames(encoder.observation_space, [frames], np.arange(len(frames)))
     problems = _judged(quality(encoder, sample), known).problems()
     if problems:
+        pretrained = encoder.metadata.get("data", {}).get("environment", {})
+        remedy = FURTHER if pretrained.get("id") == env_id else ANEW
         warnings.warn(
             f"the encoder was not pretrained on frames like these: {'; '.join(problems)}. "
             f"{remedy}; {GUIDE} explains the check",

@@ -50,6 +50,7 @@ from envs import EnvDefaults, Environment, defaults_for, make_vector
 from latentrl import Frames, History, Preprocessing, collect, fit, save
 from latentrl.cli.options import default_latent_dim, parse_specs
 from latentrl.cli.plugins import shell_line
+from latentrl.cli.run import USER_ERRORS
 from latentrl.models import MODELS, make
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import is_image
@@ -70,6 +71,7 @@ __all__ = [
     "PretrainConfig",
     "Pretrained",
     "build_model",
+    "can_train_agent",
     "collect_frames",
     "describe",
     "newest_encoder",
@@ -302,6 +304,21 @@ def describe(config: PretrainConfig) -> Environment:
         key=config.key,
         max_episode_steps=config.max_episode_steps,
     )
+
+
+def can_train_agent(env_id: str, config: PretrainConfig) -> bool:
+    """Whether an environment can be made as ``config`` says, and an agent can learn its actions.
+
+    A module that the data of ``config`` alone name, ``module:Env``, is not imported to find out.
+    """
+    if config.data is not None and ":" in env_id:
+        return True
+    environment = describe(dataclasses.replace(config, env=env_id))
+    try:
+        check_new_actions(probe(environment, config.backend)[1], env_id)
+    except (*USER_ERRORS, ImportError):
+        return False
+    return True
 
 
 def collect_frames(config: PretrainConfig) -> Frames:

@@ -54,10 +54,6 @@ from latentrl.viz.sb3_callbacks import (
 __all__ = ["TrainConfig", "Trained", "describe_agent", "describe_hyperparameters", "train"]
 
 
-UNFAMILIAR = "A new run with --refine-at N trains the encoder further, on frames of the agent"
-"""Remedy where the agent gets to places that the pretraining did not have."""
-
-
 def train(config: TrainConfig, clock: Callable[[], float] = time.monotonic) -> Trained:
     """Train an agent; Ctrl-C saves the last checkpoint, from which ``resume=True`` continues.
 
@@ -266,7 +262,8 @@ class _Run:
             last = self.validation.last
             self.check.warn(() if last is None else last.returns)
         if self.encoder is not None and self.validation.sample is not None:
-            warn_if_unfamiliar(self.encoder, self.validation.sample.frames, UNFAMILIAR)
+            frames = self.validation.sample.frames
+            warn_if_unfamiliar(self.encoder, frames, self.agent.environment.id)
         seconds = time.perf_counter() - start
         best, last = self.validation.best, self.validation.last
         return Trained(

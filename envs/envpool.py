@@ -24,7 +24,7 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
     the next episode is lost; its terminal observation is in ``infos["final_obs"]``.
 
     A family whose ids, observations or actions differ from EnvPool's overrides the class
-    attributes, ``pool_id`` and ``observe``.
+    attributes, ``pool_id`` and ``observe``; one that skips frames itself, ``skipped``.
     """
 
     options: Mapping[str, Any] = {}
@@ -60,7 +60,8 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         Raises:
             ValueError: EnvPool cannot load the environment's library.
         """
-        self.env_id, self.num_envs, self.frame_skip = env_id, n_envs, frame_skip
+        self.env_id, self.num_envs = env_id, n_envs
+        self.options, self.frame_skip = self.skipped(frame_skip)
         self._limit = np.inf if max_episode_steps is None else max_episode_steps
         self._elapsed = np.zeros(n_envs, int)
         """Timesteps of the current episodes."""
@@ -77,6 +78,10 @@ class EnvPoolVectorEnv(VectorEnv[Array, Array, Array]):
         )
         self.observation_space = batch_space(self.single_observation_space, n_envs)
         self.action_space = batch_space(self.single_action_space, n_envs)
+
+    def skipped(self, frame_skip: int) -> tuple[Mapping[str, Any], int]:
+        """Return the options of EnvPool for ``frame_skip``, and how often a step is repeated."""
+        return self.options, frame_skip
 
     @staticmethod
     def pool_id(env_id: str) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.algorithms import check_new_actions
-from agents.pretrain import PretrainConfig, Pretrained, describe, find_encoder, pretrain
+from agents.pretrain import PretrainConfig, Pretrained, can_train_agent, find_encoder, pretrain
 from agents.pretrain_config import environment_of, kind, may_be_grey, reading_flags
 from agents.quality import describe_factors, describe_invariance
 from agents.runs import python_script, tensorboard_command
-from agents.venv import probe
 from latentrl import Autoencoder
 from latentrl.cli import suggestions
 from latentrl.cli.plugins import shell_line
-from latentrl.cli.run import USER_ERRORS
 from latentrl.models.preprocessing import is_image
 from scripts.cli import run
 
@@ -66,24 +62,12 @@ def next_commands(result: Pretrained) -> list[list[str]]:
     """Return the next commands: an agent where one can be trained, else uses of the model."""
     env = environment_of(result.frames)
     data = result.config.data
-    if env is not None and _can_train(env, result.config):
+    if env is not None and can_train_agent(env, result.config):
         return [_train_command(env, result)]
     if data is None:
         return []
     verbs = suggestions(result.model, result.path, data, reading_flags(result.config))
     return [[*python_script("autoencode.py"), *words] for words in verbs]
-
-
-def _can_train(env: str, config: PretrainConfig) -> bool:
-    """Whether the environment can be made, and an agent can learn in its actions."""
-    if config.data is not None and ":" in env:
-        return True  # a module that only the data name is not imported to find out
-    environment = describe(dataclasses.replace(config, env=env))
-    try:
-        check_new_actions(probe(environment, config.backend)[1], env)
-    except (*USER_ERRORS, ImportError):
-        return False
-    return True
 
 
 def _train_command(env: str, result: Pretrained) -> list[str]:

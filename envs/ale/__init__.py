@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -46,20 +47,11 @@ class ALEVectorEnv(EnvPoolVectorEnv):
         "repeat_action_probability": 0.25,
     }
 
-    def __init__(
-        self,
-        env_id: str,
-        n_envs: int,
-        frame_skip: int = 1,
-        discrete: bool = False,
-        seed: int = 0,
-        max_episode_steps: int | None = None,
-    ) -> None:
-        """Start the games; arguments as of ``EnvPoolVectorEnv``, and 1 is the native frame skip."""
+    def skipped(self, frame_skip: int) -> tuple[Mapping[str, Any], int]:
+        """Return options with which EnvPool skips the frames; 1 is the native frame skip."""
         skip = frame_skip if frame_skip > 1 else FRAME_SKIP
         limit = MAX_FRAMES // skip
-        self.options = {**self.options, "frame_skip": skip, "max_episode_steps": limit}
-        super().__init__(env_id, n_envs, 1, discrete, seed, max_episode_steps)
+        return {**self.options, "frame_skip": skip, "max_episode_steps": limit}, 1
 
     def observed_space(self) -> spaces.Space[Any]:
         """Return the space of one frame, ``(210, 160, 3)`` uint8."""

@@ -37,8 +37,8 @@ class Anomaly(DataVerb):
 
     normal: Path | None = None
     """Held-out normal observations, which set the threshold. Default: the threshold of a detector
-    saved in MODEL; without one, or with another --false-alarm-rate, a random fifth of --data sets
-    it, which is then not scored."""
+    saved in MODEL; without one, or with another --false-alarm-rate, a fifth of --data sets it,
+    which is then not scored: random observations or episodes, or the first part of one series."""
     training: Path | None = None
     """Normal observations that the model was trained on, to compare new ones with. Default: the
     references of a detector saved in MODEL; without any, the reconstruction alone is scored."""
@@ -66,7 +66,7 @@ class Anomaly(DataVerb):
         else:
             normal, scored = self._split(frames, anomalous, model)
             if self.normal is None:
-                output.notes.append(_calibration_note(len(normal), anomalous))
+                output.notes.append(_calibration_note(normal, anomalous))
             self._calibrate(detector, normal)
             calibration = {"observations for calibration": len(normal)}
         threshold = detector.require_threshold()
@@ -135,14 +135,25 @@ class Anomaly(DataVerb):
         if self.normal is not None:
             return self.read_complete(self.normal, model), everything
         candidates = everything if anomalous is None else np.flatnonzero(~anomalous)
-        drawn = np.random.default_rng(self.seed).permutation(candidates)
-        drawn = drawn[: round(CALIBRATION * len(candidates))]
+        held_out = self._held_out(frames.episodes[candidates])
         # A threshold keeps its false-alarm rate on other observations than those that set it.
-        return frames.subset(np.sort(drawn)), np.setdiff1d(everything, drawn)
+        drawn = candidates[held_out]
+        return frames.subset(drawn), np.setdiff1d(everything, drawn)
+
+    def _held_out(self, episodes: Array) -> Array:
+        """Return which normal observations set the threshold, bool ``(N,)``."""
+        # Neighbours in time, such as windows that overlap, must not lie on both sides: an anomaly
+        # would set the threshold by its neighbours.
+        numbers = np.unique(episodes)
+        if len(numbers) == 1:
+            return np.arange(len(episodes)) < round(CALIBRATION * len(episodes))
+        drawn = np.random.default_rng(self.seed).permutation(numbers)
+        return np.isin(episodes, drawn[: max(1, round(CALIBRATION * len(numbers)))])
 
 
-def _calibration_note(count: int, anomalous: Array | None) -> str:
-    drawn = f"without --normal, {count:,} observations of --data set the threshold"
+def _calibration_note(normal: Frames, anomalous: Array | None) -> str:
+    first = "the first " if len(np.unique(normal.episodes)) == 1 < len(normal) else ""
+    drawn = f"without --normal, {first}{len(normal):,} observations of --data set the threshold"
     if anomalous is not None:
         return f"{drawn}, all of them labelled normal"
     return f"{drawn}; anomalies among them raise it, so that fewer are found"

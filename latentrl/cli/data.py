@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentrl.cli.base import Metrics, Verb
+from latentrl.data.checks import first_not_finite
 from latentrl.data.frames import Frames, as_frames
 from latentrl.data.images import IMAGE_SUFFIXES, ImageFolder
 from latentrl.data.readers import open_source, read_labels
@@ -82,10 +83,10 @@ def _refuse_missing(frames: Frames, path: Path) -> None:
     # Later stages get batches or a random subset, whose rows are not those of the file.
     first = 0
     for batch in frames.batches(BATCH) if frames.observation_space.dtype.kind == "f" else ():
-        bad = ~np.isfinite(batch.reshape(len(batch), -1)).all(1)
-        if bad.any():
+        row = first_not_finite(batch)
+        if row is not None:
             raise ValueError(
-                f"{path} contains NaN or infinity, first in observation {first + bad.argmax()}: "
+                f"{path} contains NaN or infinity, first in observation {first + row}: "
                 "drop such observations, or fill NaN by 'inpaint'"
             )
         first += len(batch)

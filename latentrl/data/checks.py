@@ -175,11 +175,17 @@ def check_observations(
         )
 
 
-def _check_finite(batch: Array, start: int) -> None:
+def first_not_finite(batch: Array) -> int | None:
+    """Return the first row of ``batch``, ``(B, ...)``, with NaN or infinity; None for none."""
     bad = ~np.isfinite(batch).reshape(len(batch), -1).all(1)
-    if bad.any():
+    return int(bad.argmax()) if bad.any() else None
+
+
+def _check_finite(batch: Array, start: int) -> None:
+    row = first_not_finite(batch)
+    if row is not None:
         raise ValueError(
-            f"frames contain NaN or infinity, first in observation {start + bad.argmax()}; "
+            f"frames contain NaN or infinity, first in observation {start + row}; "
             "repair or drop such observations"
         )
 

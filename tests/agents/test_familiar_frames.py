@@ -44,7 +44,7 @@ def known(tmp_path, rng):
 def warned(model, frames):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_if_unfamiliar(model, frames, "Do this")
+        warn_if_unfamiliar(model, frames, "Ramps-v0")
     return [str(warning.message) for warning in caught]
 
 
@@ -53,8 +53,19 @@ def test_only_other_frames_give_a_warning(known, rng):
     turned = images(rng).swapaxes(1, 2)
     (message,) = warned(known, turned)
     assert message.startswith(UNFAMILIAR)
-    assert "Do this; docs/guide/will_it_work.md" in message
+    assert "Pretrain on frames of this environment" in message
     assert warned(known, turned[:9]) == [], "they are too few"
+
+
+def test_the_remedy_depends_on_the_environment_of_the_pretraining(known, rng):
+    turned = images(rng).swapaxes(1, 2)
+    for env_id, remedy in [
+        ("Ramps-v0", familiar_frames.FURTHER),
+        ("Stairs-v0", familiar_frames.ANEW),
+    ]:
+        known.metadata["data"] = {"environment": {"id": env_id}}
+        (message,) = warned(known, turned)
+        assert f"{remedy}; docs/guide/will_it_work.md" in message
 
 
 def test_frames_that_vary_little_are_no_others(known, rng):
@@ -104,9 +115,9 @@ def unfamiliar(monkeypatch):
 
 
 def test_training_and_evaluation_warn(encoder, unfamiliar):
-    with pytest.warns(UserWarning, match=f"{UNFAMILIAR}.*A new run with --refine-at N"):
+    with pytest.warns(UserWarning, match=f"{UNFAMILIAR}.*{familiar_frames.ANEW}"):
         run = tiny_train(encoder).path
-    with pytest.warns(UserWarning, match=f"{UNFAMILIAR}.*Pretrain on frames of this environment"):
+    with pytest.warns(UserWarning, match=f"{UNFAMILIAR}.*{familiar_frames.ANEW}"):
         evaluate_agent(run, 2, progress=False)
     (file,) = run.glob("evaluation-gymnasium-2*.json")  # of the better mode of the policy
     assert json.loads(file.read_text())["returns"]

@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 
 import latentrl as lrl
-from agents.pretrain import PretrainConfig
+from agents.pretrain import PretrainConfig, can_train_agent
 from envs.pixel_reach import PixelReach
 from latentrl.models import MODELS
-from scripts.pretrain_vae import _can_train
 from tests.scripts.running import (
     REACH,
     noise,
@@ -86,9 +85,9 @@ def test_an_agent_is_the_next_command_only_where_one_can_learn(
 
 def test_an_environment_that_is_not_installed_has_no_agent_next(tmp_path):
     config = PretrainConfig(data=tmp_path / "store", env="")
-    assert not _can_train("NoSuch-v0", config)
-    assert _can_train("no_such_module:Env", config)
-    assert not _can_train("no_such_module:Env", PretrainConfig())
+    assert not can_train_agent("NoSuch-v0", config)
+    assert can_train_agent("no_such_module:Env", config)
+    assert not can_train_agent("no_such_module:Env", PretrainConfig())
 
 
 def write_npz(folder):

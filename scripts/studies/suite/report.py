@@ -203,13 +203,7 @@ def _encoder_row(env: str, found: Found) -> list[str]:
 def _ablations(found: Mapping[str, Found]) -> Iterator[str]:
     """Yield the section of the ablations, of the environments with a result."""
     heads = ("environment", *(f"latents - {arm}" for arm in ABLATIONS))
-    at_the_end, on_average = (
-        [row for row in rows if any(row[1:])]
-        for rows in (
-            [_ablation_row(env, arms, whole) for env, arms in found.items()]
-            for whole in (False, True)
-        )
-    )
+    at_the_end = _ablation_rows(found, whole=False)
     if at_the_end:
         yield "## With one default changed\n"
         yield (
@@ -223,14 +217,16 @@ def _ablations(found: Mapping[str, Found]) -> Iterator[str]:
             "The same of the mean return from the start to that time, so that early learning "
             "counts:\n"
         )
-        yield markdown_table(heads, on_average)
+        yield markdown_table(heads, _ablation_rows(found, whole=True))
 
 
-def _ablation_row(env: str, found: Found, whole: bool) -> list[str]:
-    differences = (
-        difference(_same(found, arm), LATENTS, arm, "seconds", whole) for arm in ABLATIONS
-    )
-    return [env, *map(_difference, differences)]
+def _ablation_rows(found: Mapping[str, Found], whole: bool) -> list[list[str]]:
+    rows = []
+    for env, arms in found.items():
+        compared = [difference(_same(arms, a), LATENTS, a, "seconds", whole) for a in ABLATIONS]
+        if any(compared):
+            rows.append([env, *map(_difference, compared)])
+    return rows
 
 
 def _same(found: Found, arm: str) -> Found:

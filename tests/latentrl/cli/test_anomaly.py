@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import latentrl as lrl
-from latentrl.cli.anomaly import BRIGHTEST
+from latentrl.cli.anomaly import BRIGHTEST, Anomaly
 from latentrl.viz.images import colormap
 from tests.latentrl.cli.helpers import COUNT, IMAGES, read_image, read_metrics, read_rows
 
@@ -139,6 +139,34 @@ def test_worst_step_of_sequences(others, tmp_path, use):
     assert maps.shape == (200, 10)
     image = read_image(tmp_path / "anomalies.png")
     assert (image == (255, 224, 160)).all(-1).sum() > 1_000, "steps are shaded"
+
+
+def test_one_series_is_calibrated_by_its_first_part(tmp_path, use):
+    """A random fifth of its windows would contain the anomaly and raise the threshold above it."""
+    rng, steps = np.random.default_rng(0), np.arange(1_500)
+    series = np.sin(steps / 7) + rng.normal(0, 0.1, 1_500)
+    np.save(tmp_path / "new.npy", series + 3 * (steps // 6 == 200))
+    model = lrl.pca(lrl.as_frames(series, window=10).space, latent_dim=3)
+    lrl.fit(model, lrl.as_frames(series, window=10), progress=False)
+    lrl.save(model, tmp_path / "pca")
+    data = ["--data", tmp_path / "new.npy", "--window", 10, "--out", tmp_path / "out"]
+    output = use("anomaly", tmp_path / "pca", *data)
+    assert "without --normal, the first 298 observations of --data set the threshold" in output
+    rows = read_rows(tmp_path / "out" / "scores.csv")
+    assert [int(row["index"]) for row in rows] == list(range(298, 1_491))
+    alarms = {int(row["index"]) for row in rows if row["is_anomaly"] == "1"}
+    touched = set(range(1_191, 1_206))  # the windows with one of its six steps
+    assert len(alarms & touched) >= 10
+    assert len(alarms - touched) < 0.05 * len(rows)
+
+
+def test_whole_episodes_set_the_threshold(models, tmp_path):
+    frames = lrl.as_frames(IMAGES, episodes=np.arange(COUNT) // 30)
+    verb = Anomaly(model=models / "pca", data=tmp_path)
+    normal, scored = verb._split(frames, None, lrl.load(models / "pca"))
+    assert len(normal) == 60
+    assert len(np.unique(normal.episodes)) == 2
+    assert not np.isin(normal.episodes, frames.episodes[scored]).any()
 
 
 @pytest.mark.parametrize(
