@@ -33,7 +33,7 @@ from agents.pretrain_config import (
     run_name,
 )
 from agents.pretrain_images import write_images
-from agents.quality import CHECKED, check_quality
+from agents.quality import CHECKED, IMAGE, check_quality
 from agents.room import check_room, store_name
 from agents.runs import (
     LOCK_FILE,
@@ -98,7 +98,7 @@ class Pretrained:
     frames: Frames
     """All frames, before equal ones are removed and the rest is split."""
     images: list[Path]
-    """Files of reconstructions and traversals, and the explorer."""
+    """Files of reconstructions, traversals and lost details, and the explorer."""
     collect_seconds: float
     """Wall time of the collection."""
     fit_seconds: float
@@ -135,6 +135,7 @@ def pretrain(config: PretrainConfig) -> Pretrained:
         fitted = time.perf_counter()
         images = write_images(model, history.validation, path)
         quality = check_quality(model, history, path)
+        images += [path / IMAGE] if (path / IMAGE).is_file() else []
     return Pretrained(
         config, model, path, history, frames, images, collected - start, fitted - collected, quality
     )

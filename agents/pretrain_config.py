@@ -19,6 +19,7 @@ from latentrl.data.channels_first import MIN_SIDE
 from latentrl.data.images import IMAGE_SUFFIXES
 from latentrl.data.tables import TABLE_SUFFIXES
 from latentrl.models import MODELS
+from latentrl.models.corruptions import CORRUPTIONS
 from latentrl.models.likelihoods import LIKELIHOODS
 from latentrl.models.preprocessing import is_image
 from latentrl.utils.decoding import check_names, decode
@@ -36,6 +37,11 @@ IMAGE_BATCH_SIZE = 16
 LEARNING_RATE = 1e-3
 CHOSEN = ("latent_dim", "beta", "likelihood")
 """Flags whose absence leaves the encoder to the choice, as that of ``option`` does."""
+INVARIANT_TO = (
+    "Corruption that the latents must not depend on, such as hue_shift for other colours: a name, "
+    f"a spec in YAML, or a list of them; names: {', '.join(CORRUPTIONS)}. 1,500 further steps. "
+    "With --resume, a finished encoder gets this training."
+)
 ADDED = {"contrast_weight"}
 """Options that are added to a chosen encoder, and leave the rest of it to the choice."""
 FLAGS_FILE = "pretraining.json"
@@ -94,10 +100,7 @@ class PretrainConfig:
     from_scratch: bool = False
     """Start a chosen encoder from fresh weights, not from general-purpose ones that were learned
     from random shapes, without any environment."""
-    invariant_to: str | None = None
-    """Corruption that the latents must not depend on, such as hue_shift for other colours: a name,
-    a spec in YAML, or a list of them; 1,500 further gradient steps. With --resume, a
-    finished encoder gets this training."""
+    invariant_to: Annotated[str | None, tyro.conf.arg(help=INVARIANT_TO)] = None
     size: int | None = None
     """Side in pixels of the square image that is encoded; if not given, the environment's default,
     or 96 for images with many details."""
@@ -116,7 +119,7 @@ class PretrainConfig:
     EnvPool where they have the environment."""
     data: Path | None = None
     """Observations to use instead of collecting: a frame store, .npy, .npz, IDX (also .gz), .csv,
-    .parquet, an image, a folder of images, or minari://ID."""
+    .tsv, .parquet, an image, a folder of images, or minari://ID."""
     array: str | None = None
     """Name of the array in an .npz of several."""
     window: int | None = None

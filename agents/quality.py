@@ -154,7 +154,9 @@ def describe_factors(model: Autoencoder) -> list[str]:
     scores = card_factors(model)
     if scores is None:
         return []
-    probe = ", ".join(f"{name} {r2:.2f}" for name, r2 in scores.probe.items())
+    probe = ", ".join(
+        f"{name} {'below 0' if r2 < 0 else f'{r2:.2f}'}" for name, r2 in scores.probe.items()
+    )
     metrics = ", ".join(f"{name} {score:.2f}" for name, score in scores.disentanglement.items())
     return [f"R2 of a linear probe: {probe}", *([f"disentanglement: {metrics}"] if metrics else [])]
 

@@ -50,7 +50,7 @@ def report(result: Pretrained) -> None:
 
 
 def _metrics(model: Autoencoder, row: dict[str, float]) -> Iterator[str]:
-    yield f"{row['validation/loss']:.1f} nats per frame"
+    yield f"{row['validation/loss']:.1f} nats per observation"
     if is_image(model.observation_space):
         yield f"PSNR {row['psnr']:.1f} dB"
     if model.variational:

@@ -35,8 +35,8 @@ class DataVerb(Verb):
     """A use of a model on observations."""
 
     data: Path
-    """Observations: a store, .npy, .npz, IDX (also .gz), .csv, .parquet, an image, or a folder of
-    images."""
+    """Observations: a store, .npy, .npz, IDX (also .gz), .csv, .tsv, .parquet, an image, or a
+    folder of images."""
     array: str | None = None
     """Name of the array in an .npz of several."""
     window: int | None = None

@@ -151,6 +151,11 @@ class Frames:
         before[order[follows]] = order[np.flatnonzero(follows) - 1]
         return before
 
+    @property
+    def ordered(self) -> bool:
+        """Whether some observation has a previous one in its episode."""
+        return bool((self._before[self.indices] != self.indices).any())
+
     def previous(self, index: Any) -> Array:
         """Return the observations one step before those at ``index``, as indexing does.
 

@@ -88,8 +88,9 @@ def fit(
         KeyboardInterrupt: an interruption, once the state is saved.
 
     Warns:
-        UserWarning: the latents have collapsed: none varies with the observation; or a denoiser
-            restores observations worse than leaving the noise in them.
+        UserWarning: the latents have collapsed: none varies with the observation; a denoiser
+            restores observations worse than leaving the noise in them; or a term of the loss
+            compares observations with their previous ones, and the frames have no order.
     """
     frames = frames_of(model, frames)
     check_learnable(frames, model.observation_space if is_image(model.observation_space) else None)
@@ -107,6 +108,7 @@ def fit(
     folder = None if path is None else Path(path)
     if folder is not None and not resume:
         _check_free(folder)
+    _warn_of_no_order(model, frames)
     return _fit(model, frames, config or FitConfig(), folder, resume, callbacks, progress)
 
 
@@ -136,6 +138,19 @@ def _fit(
     if path is not None:
         save(model, path)
     return History(training, validation, trainer.progress.rows, trainer.progress.best_step)
+
+
+def _warn_of_no_order(model: Autoencoder, frames: Frames) -> None:
+    terms = zip(model.config.losses, model.loss_terms, strict=True)
+    names = [spec["name"] for spec, term in terms if term.needs_previous]
+    if names and not frames.ordered:
+        warnings.warn(
+            f"no effect of the loss's {' and '.join(names)}: observations are compared with the "
+            "previous ones of their episodes, and these have no order; give arrays in order as "
+            "as_frames(array, episodes=numbers), or train without",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_free(folder: Path) -> None:

@@ -262,6 +262,8 @@ def test_scores_by_known_factors_are_in_the_card_and_in_tensorboard(tmp_path, ve
     lines = describe_factors(model)
     assert lines[0] == "R2 of a linear probe: first 1.00, second 1.00"
     assert lines[1].startswith("disentanglement: mig 0.")
+    model.metadata["factors"]["probe"] = {"first": -36.97, "second": 0.5}
+    assert describe_factors(model)[0] == "R2 of a linear probe: first below 0, second 0.50"
     plain = lrl.pca((8,), 3)
     check_quality(plain, lrl.fit(plain, vectors, progress=False), tmp_path)
     assert describe_factors(plain) == []

@@ -23,9 +23,10 @@ def test_pretraining(workspace):
         "beta_vae with 6 latents, from 320 images of 32x32x3, in runs/vae/PixelReach-v0/beta_vae-1"
         in done.out
     )
-    assert "nats per frame" in done.out
+    assert "nats per observation" in done.out
     assert printed_command(done.out, "train_agent") == ["--latent", *REACH]
-    images = ("reconstructions.png", "traversals.png", "traversals.gif")
+    images = ("reconstructions.png", "traversals.png", "traversals.gif", "lost_details.png")
+    assert all(f"\n  {path.relative_to(folder)}/{image}\n" in done.out for image in images)
     for name in ("model.safetensors", "config.json", *images):
         assert (path / name).stat().st_size > 100
     model = lrl.load(path)

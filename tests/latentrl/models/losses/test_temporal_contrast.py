@@ -103,3 +103,14 @@ def test_training_finds_what_steps_have_in_common() -> None:
         contrasts.append(float(TemporalContrast(1.0)(batch).detach()))
     without, trained = contrasts
     assert trained < 0.95 * without
+
+
+@pytest.mark.parametrize("name", ["contrast_weight", "change_weight"])
+def test_observations_without_an_order_are_named(name: str) -> None:
+    frames = drifting_dot(3, seed=0)
+    model = lrl.beta_vae(frames.observation_space, 4, **{name: 1.0})
+    config = lrl.FitConfig(steps=0)
+    lrl.fit(model, frames, config, progress=False)
+    term = {"contrast_weight": "temporal_contrast", "change_weight": "change"}[name]
+    with pytest.warns(UserWarning, match=f"no effect of the loss's {term}: .* have no order; give"):
+        lrl.fit(model, frames[:], config, progress=False)
