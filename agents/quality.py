@@ -63,7 +63,7 @@ def check_quality(
     Warns:
         UserWarning: the latents lack something that an agent may need.
     """
-    scores = score_frames(model, history.validation)
+    scores = score_frames(model, history.validation, history.training)
     if scores is not None:
         model.metadata[FACTORS] = dataclasses.asdict(scores)
     frames = None if model.decoder is None else _frames_to_check(history)

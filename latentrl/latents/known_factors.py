@@ -14,7 +14,9 @@ from latentrl.training.probe import linear_probe, training_rows
 from latentrl.types import Array
 
 SAMPLE = 1_000
-"""Most frames that are encoded, evenly spaced."""
+"""Most held-out frames that are encoded, evenly spaced."""
+PROBED = 4_000
+"""Most frames that train a probe, evenly spaced."""
 BINS = 10
 """Bins of a factor with more values."""
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -33,12 +35,16 @@ class FactorScores:
     """Scores of ``disentanglement_scores``; none for one factor or one dimension."""
 
 
-def score_frames(model: Autoencoder, frames: Frames) -> FactorScores | None:
+def score_frames(
+    model: Autoencoder, frames: Frames, training: Frames | None = None
+) -> FactorScores | None:
     """Return the scores of a model on frames with known factors.
 
     Args:
         model: the model; posterior means are its latents.
         frames: held-out frames, of which at most 1,000 evenly spaced ones are encoded.
+        training: frames of other episodes, at most 4,000 of which train the probe; None trains it
+            on every second episode of ``frames`` and tests it on the others.
 
     Returns:
         As ``score_latents``; None for frames without known factors.
@@ -46,11 +52,23 @@ def score_frames(model: Autoencoder, frames: Frames) -> FactorScores | None:
     if not frames.factors:
         return None
     sample = frames.subset(evenly_spaced(len(frames), SAMPLE))
-    return score_latents(model.encode(sample[:]), sample.factors, sample.episodes)
+    if training is None or not training.factors:
+        return score_latents(model.encode(sample[:]), sample.factors, sample.episodes)
+    others = training.subset(evenly_spaced(len(training), PROBED))
+    factors = {
+        name: np.concatenate([others.factors[name], values])
+        for name, values in sample.factors.items()
+    }
+    return score_latents(
+        np.concatenate([model.encode(others[:]), model.encode(sample[:])]),
+        factors,
+        np.concatenate([others.episodes, sample.episodes]),
+        np.arange(len(others) + len(sample)) < len(others),
+    )
 
 
 def score_latents(
-    latents: Array, factors: Mapping[str, Array], groups: Array
+    latents: Array, factors: Mapping[str, Array], groups: Array, training: Array | None = None
 ) -> FactorScores | None:
     """Return the scores of latents by known factors.
 
@@ -62,6 +80,8 @@ def score_latents(
         latents: ``(N, latent_dim)``.
         factors: numbers by name, ``(N,)`` each; NaN is unknown.
         groups: number of each row's episode, ``(N,)``, as in ``linear_probe``.
+        training: which rows train the probe alone, bool ``(N,)``; None for every second episode,
+            and disentanglement scores of all rows.
 
     Returns:
         None where fewer than 100 frames or no factor are left: such estimates are mostly bias.
@@ -71,19 +91,20 @@ def score_latents(
     if rows.sum() < MINIMUM_ROWS:
         return None
     latents, groups = latents[rows], groups[rows]
-    varied = _varied({name: values[rows] for name, values in known.items()}, groups)
+    trains = training_rows(groups) if training is None else training[rows]
+    varied = _varied({name: values[rows] for name, values in known.items()}, trains)
     if not varied:
         return None
-    r2 = linear_probe(latents, np.stack([*varied.values()], 1), groups, RIDGES)
+    r2 = linear_probe(latents, np.stack([*varied.values()], 1), groups, RIDGES, trains)
+    scored = slice(None) if training is None else ~trains
+    bins = [binned(values[scored]) for values in varied.values()]
     return FactorScores(
-        dict(zip(varied, r2.tolist(), strict=True)),
-        _disentanglement(latents, [binned(values) for values in varied.values()]),
+        dict(zip(varied, r2.tolist(), strict=True)), _disentanglement(latents[scored], bins)
     )
 
 
-def _varied(factors: Mapping[str, Array], groups: Array) -> dict[str, Array]:
+def _varied(factors: Mapping[str, Array], training: Array) -> dict[str, Array]:
     """Return the factors that vary both in the frames that train a probe and in the others."""
-    training = training_rows(groups)
     return {
         name: values
         for name, values in factors.items()

@@ -13,7 +13,11 @@ RIDGE = 1e-3
 
 
 def linear_probe(
-    latents: Array, factors: Array, groups: Array, penalties: Sequence[float] = (RIDGE,)
+    latents: Array,
+    factors: Array,
+    groups: Array,
+    penalties: Sequence[float] = (RIDGE,),
+    training: Array | None = None,
 ) -> Array:
     """Return the R2 of ridge regression from latents to each factor, ``(F,)``, at most 1.
 
@@ -26,11 +30,13 @@ def linear_probe(
         groups: number of each row's group, such as its episode, ``(N,)``.
         penalties: quadratic penalties per row. Of several, each factor gets the one that predicts
             it best on half of the groups for the training, fitted to the other half.
+        training: which rows train the regression, bool ``(N,)``, with groups of their own; None
+            for every second group.
 
     Raises:
         ValueError: a factor is constant on the rows for the test.
     """
-    training = training_rows(groups)
+    training = training_rows(groups) if training is None else training
     z = _standardised(latents.astype(np.float64), training)
     y = factors.astype(np.float64)
     held_out = y[~training]

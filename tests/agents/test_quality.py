@@ -252,7 +252,7 @@ def test_scores_by_known_factors_are_in_the_card_and_in_tensorboard(tmp_path, ve
         history = lrl.fit(model, frames, path=tmp_path, callbacks=[board], progress=False)
     assert isinstance(check_quality(model, history, tmp_path), VectorQuality)
     card = lrl.load(tmp_path).metadata["factors"]
-    assert card == dataclasses.asdict(score_frames(model, history.validation))
+    assert card == dataclasses.asdict(score_frames(model, history.validation, history.training))
     assert list(card["probe"]) == ["first", "second"]
     assert min(card["probe"].values()) > 0.99
     events = read_events(tmp_path)

@@ -91,6 +91,26 @@ def test_many_dimensions_are_regularised() -> None:
     assert scores.probe["noise"] > -0.3  # below -1 with the smallest penalty
 
 
+def test_frames_of_other_episodes_train_the_probe() -> None:
+    """A regression from 30 dimensions needs more rows than 60 held-out frames have."""
+    observations = RNG.normal(size=(1_000, 30)).astype(np.float32)
+    model = lrl.pca((30,), 30)
+    lrl.fit(model, observations, progress=False)
+    sums = {"sum": observations.sum(1) + RNG.normal(size=1_000)}
+    frames = with_factors(lrl.as_frames(observations), sums)
+    held_out, others = frames.subset(np.arange(120)), frames.subset(np.arange(120, 1_000))
+    alone, trained = score_frames(model, held_out), score_frames(model, held_out, others)
+    assert alone is not None
+    assert trained is not None
+    design = np.column_stack([observations, np.ones(1_000)])
+    solved = np.linalg.lstsq(design[120:], sums["sum"][120:], rcond=None)[0]
+    errors, tested = sums["sum"][:120] - design[:120] @ solved, sums["sum"][:120]
+    expected = 1 - np.square(errors).sum() / np.square(tested - tested.mean()).sum()
+    assert trained.probe["sum"] == pytest.approx(expected, abs=0.01)
+    assert alone.probe["sum"] < trained.probe["sum"]
+    assert score_frames(model, held_out, lrl.as_frames(observations[120:])) == alone
+
+
 def test_a_models_frames_are_encoded() -> None:
     model = lrl.random((8,), latent_dim=4)
     observations = RNG.normal(size=(1_500, 8)).astype(np.float32)

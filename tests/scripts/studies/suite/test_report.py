@@ -41,7 +41,12 @@ def test_ablations_are_compared_with_the_same_seed(write):
     assert "## With one default changed" not in write_page().read_text()
     write(PONG, "refined", 0, final=2.0)
     write(PONG, "general", 1, final=10.0)
-    assert "| ALE/Pong-v5 | 40 (one run) |  | 3 (one run) |  |" in write_page().read_text()
+    at_the_end, on_average = write_page().read_text().split("mean return from the start")
+    assert "| ALE/Pong-v5 | 40 (one run) |  | 3 (one run) |  |" in at_the_end
+    (row,) = [line for line in on_average.splitlines() if line.count("(one run) |") == 2]
+    general, refined = (float(cell.split()[0]) for cell in row.split(" | ") if "(" in cell)
+    assert 0 < general < 40
+    assert 0 < refined < 3
 
 
 def test_runs_that_kept_the_bonus_are_named(write):
