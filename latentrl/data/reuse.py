@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import sys
 import warnings
@@ -34,6 +35,7 @@ def origin_of(
         "call_seed": seed,
         "key": key,
         "package": envs.metadata.get("package"),
+        "policy_code": None if isinstance(policy, str) else _code_of(policy),
     }
 
 
@@ -54,13 +56,25 @@ def check_origin(path: Path, origin: dict[str, Any]) -> None:
         check_same_settings(
             _for_users(saved), _for_users(origin), f"the frame store {path}", remedy
         )
-        if saved["package"] and origin["package"] and saved["package"] != origin["package"]:
+        if _changed("package", saved, origin):
             warnings.warn(
                 f"the frames in {path} were collected with {saved['package']}, this is "
                 f"{origin['package']}; use another path if its images differ",
                 UserWarning,
                 stacklevel=3,
             )
+        if _changed("policy_code", saved, origin):
+            warnings.warn(
+                f"the frames in {path} were collected with other code of {origin['policy']!r}; "
+                "remove the folder to collect them again, if its actions differ",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def _changed(name: str, saved: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether an origin has another value than before, and both are known."""
+    return None not in (saved[name], given[name]) and saved[name] != given[name]
 
 
 def warn_if_unnamed(path: Path, policy: str | Policy) -> None:
@@ -82,6 +96,15 @@ def warn_if_unnamed(path: Path, policy: str | Policy) -> None:
         UserWarning,
         stacklevel=3,
     )
+
+
+def _code_of(policy: Policy) -> str | None:
+    """Return a short hash of a function's source; None where there is none."""
+    try:
+        source = inspect.getsource(policy) if inspect.isfunction(policy) else None
+    except OSError:  # typed in an interpreter
+        source = None
+    return None if source is None else hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def _name(policy: Policy) -> str:

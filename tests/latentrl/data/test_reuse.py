@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import runpy
 
 import gymnasium as gym
 import numpy as np
@@ -84,6 +85,17 @@ def test_a_policy_without_a_name_of_its_own_is_not_taken_for_the_same(
 def test_a_policy_with_a_name_of_its_own_is_reused(tmp_path):
     for frames in (20, 30):
         collect(MAKE, frames, tmp_path, policy=left, n_envs=1, progress=False)
+
+
+def test_a_policy_whose_code_has_changed_is_named(tmp_path):
+    for number, body in enumerate(("return left(obs)", "return 1 - left(obs)")):
+        module = tmp_path / f"policies{number}.py"
+        module.write_text(f"from {__name__} import left\n\ndef mine(obs):\n    {body}\n")
+        policy = runpy.run_path(str(module))["mine"]
+        message = "were collected with other code of 'mine'; remove the folder to collect"
+        expected = pytest.warns(UserWarning, match=message) if number else contextlib.nullcontext()
+        with expected:
+            first(tmp_path / "frames", policy=policy)
 
 
 def in_workers(kind):
