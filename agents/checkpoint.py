@@ -95,10 +95,16 @@ def build_saved(
     """Build an algorithm as ``build`` does, to be restored from ``folder``.
 
     Raises:
-        ValueError: as in ``build``, or the policy would have more weights than the file, which is
-            refused before it takes memory.
+        ValueError: as in ``build``, the agent takes other actions than those of ``venv``, or the
+            policy would have more weights than the file, which is refused before it takes memory.
     """
-    tensors = read_agent(folder)[1]
+    _, tensors, notes = read_agent(folder)
+    actions, expected = str(venv.action_space), notes.get("action_space")
+    if expected not in (None, actions):
+        raise ValueError(
+            f"the agent takes actions of {expected}, {config.environment.id} has {actions}: it "
+            "needs an environment with the same spaces"
+        )
     saved = sum(value.numel() for name, value in tensors.items() if name.startswith("weights."))
     with _AtMost(saved, str(folder / WEIGHTS)):
         return build(config, venv, seed, device)

@@ -106,5 +106,6 @@ def check_trusted(config: AgentConfig, folder: Path, trusted: bool) -> None:
     if ":" in env_id and not trusted:
         raise ValueError(
             f"{folder} names the environment {env_id}, whose module would be imported and run: "
-            f"repeat it with --env {env_id}, or add --trust if you trust the folder"
+            f"repeat it with --env {env_id}, or add --trust if you trust the folder (in Python, "
+            f"env={env_id!r} or trust=True)"
         )

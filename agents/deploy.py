@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.config import AgentConfig
@@ -60,6 +61,8 @@ def load_actor(
     folder = agent_folder(run, checkpoint)
     config, _ = config_in(folder, env, trust=trust or spaces is not None)
     found = probe(config.environment, "gymnasium") if spaces is None else spaces
+    if isinstance(found[0], Dict) and config.environment.key is not None:
+        found = (found[0][config.environment.key], found[1])
     encoder = load_encoder(run, config, device)
     deterministic = policy_of(run, deterministic) == "deterministic"
     return Actor(folder, config, encoder, found, deterministic)
@@ -106,11 +109,12 @@ class Actor:
         """Start an episode: the next frame is its first one."""
         self._starts = True
 
-    def __call__(self, frame: Array) -> Any:
+    def __call__(self, frame: Array | Mapping[str, Array]) -> Any:
         """Return the action for the newest frame of the episode.
 
         Args:
-            frame: observation ``(*observation_shape)`` in the units of the environment.
+            frame: observation ``(*observation_shape)`` in the units of the environment, or the
+                Dict observation that has it.
 
         Raises:
             ValueError: it is no observation of the environment.
@@ -124,8 +128,11 @@ class Actor:
         action = self._act(observations)[0]
         return action if self._first_action is None else action + self._first_action
 
-    def _checked(self, frame: Array) -> Array:
-        space, frame = self.observation_space, np.asarray(frame)
+    def _checked(self, observation: Array | Mapping[str, Array]) -> Array:
+        key = self.config.environment.key
+        if key is not None and isinstance(observation, Mapping):
+            observation = observation.get(key, observation)
+        space, frame = self.observation_space, np.asarray(observation)
         assert isinstance(space, Box)  # the encoder takes no other one
         if frame.shape != space.shape or not np.can_cast(frame.dtype, space.dtype, "same_kind"):
             raise ValueError(

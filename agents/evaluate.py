@@ -20,7 +20,7 @@ from agents.config import AgentConfig, check_trusted
 from agents.familiar_frames import FrameSample, warn_if_unfamiliar
 from agents.play import EPISODE_LIMIT, Act, Evaluation, Policy, actor, play
 from agents.validation import best_result
-from agents.venv import build_monitored, build_venv, probe
+from agents.venv import build_monitored, build_venv
 from envs import Environment, defaults_for
 from latentrl import load
 from latentrl.models.autoencoder import Autoencoder
@@ -99,9 +99,7 @@ def evaluate_agent(
             or the results cannot be written.
     """
     folder = agent_folder(run, checkpoint)
-    config, timesteps = config_in(
-        folder, env, backend=backend, max_episode_steps=max_episode_steps, trust=trust
-    )
+    config, timesteps = config_in(folder, env, max_episode_steps=max_episode_steps, trust=trust)
     environment = config.environment
     if random:
         result = evaluate_random(environment, episodes, seed, progress, backend)
@@ -175,7 +173,6 @@ def config_in(
     folder: Path,
     env: str | None,
     *,
-    backend: str = "gymnasium",
     max_episode_steps: int | None = None,
     trust: bool = False,
 ) -> tuple[AgentConfig, int]:
@@ -191,18 +188,7 @@ def config_in(
         id=env or config.environment.id,
         max_episode_steps=max_episode_steps or config.environment.max_episode_steps,
     )
-    if environment.id != config.environment.id:
-        _check_same_actions(notes, environment, backend)
     return replace(config, environment=environment), int(notes["timesteps"])
-
-
-def _check_same_actions(notes: Mapping[str, Any], environment: Environment, backend: str) -> None:
-    actions, expected = str(probe(environment, backend)[1]), notes.get("action_space")
-    if expected not in (None, actions):
-        raise ValueError(
-            f"the agent takes actions of {expected}, {environment.id} has {actions}: evaluate it "
-            "in an environment with the same spaces"
-        )
 
 
 def _report_file(

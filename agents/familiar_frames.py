@@ -76,7 +76,7 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, env_id: str) -> None
         return
     # Each is an episode of its own: what changes between frames far apart is not motion.
     sample = Frames(encoder.observation_space, [frames], np.arange(len(frames)))
-    problems = _judged(quality(encoder, sample), known).problems()
+    problems = _judged(quality(encoder, sample, used=known.used_dimensions), known).problems()
     if problems:
         pretrained = encoder.metadata.get("data", {}).get("environment", {})
         remedy = FURTHER if pretrained.get("id") == env_id else ANEW
@@ -92,4 +92,4 @@ def _judged(found: Quality, known: Quality) -> Quality:
     """Return ``found`` without what only shows that frames vary less than those of before."""
     if found.psnr < known.psnr - ALIKE_DB:
         return found
-    return replace(found, explained=known.explained, used_dimensions=known.used_dimensions)
+    return replace(found, explained=known.explained)

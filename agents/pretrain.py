@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import operator
 import shutil
 import sys
 import time
@@ -205,7 +207,7 @@ def _checked(config: PretrainConfig, path: Path, data: Frames | None) -> Pretrai
     pick_device(config.device)
     fit_config(config)
     space = _observation_space(config) if data is None else data.observation_space
-    if data is None and len(space.shape) == 1:
+    if data is None and len(space.shape) == 1 and config.key is None:
         _suggest_images(config, space)
     config = _with_latent_dim(config, space)
     model = build_model(config, space, from_environment=_from_environment(data))
@@ -450,22 +452,35 @@ def _path_to_resume(config: PretrainConfig) -> Path:
     return path
 
 
-def find_encoder(env_id: str) -> Path | None:
+def find_encoder(env_id: str, key: str | None = None) -> Path | None:
     """Return what ``newest_encoder`` returns, or None."""
-    trained = newest_run("vae", env_id, WEIGHTS, accept=_is_trained)
-    return trained or newest_run("vae", env_id, WEIGHTS)
+
+    def has_key(path: Path) -> bool:
+        return key is None or _described(path, "metadata", "data", "environment", "key") == key
+
+    def is_trained(path: Path) -> bool:
+        return has_key(path) and _described(path, "config", "training") not in (None, "none")
+
+    trained = newest_run("vae", env_id, WEIGHTS, accept=is_trained)
+    return trained or newest_run("vae", env_id, WEIGHTS, accept=has_key)
 
 
-def newest_encoder(env_id: str) -> Path:
+def newest_encoder(env_id: str, key: str | None = None) -> Path:
     """Return the newest encoder pretrained for an environment; an untrained one if there is none.
+
+    Args:
+        env_id: the environment.
+        key: the key of its Dict observations that the encoder takes; None for any.
 
     Raises:
         FileNotFoundError: there is neither; the message has the command that makes one.
     """
-    path = find_encoder(env_id)
+    path = find_encoder(env_id, key)
     if path is None:
-        started = newest_run("vae", env_id, FLAGS_FILE)
-        flags = ["--env", env_id] if started is None else ["--resume", "--out", str(started)]
+        started = newest_run("vae", env_id, FLAGS_FILE) if key is None else None
+        flags = ["--resume", "--out", str(started)]
+        if started is None:
+            flags = ["--env", env_id, *(() if key is None else ("--key", key))]
         verb = "make one with" if started is None else "continue the interrupted pretraining with"
         raise FileNotFoundError(
             f"no pretrained encoder for {env_id} in {env_folder('vae', env_id)}; {verb}\n"
@@ -474,8 +489,8 @@ def newest_encoder(env_id: str) -> Path:
     return path
 
 
-def _is_trained(path: Path) -> bool:
-    """Whether the weights of the model in a folder were learned, or its config cannot be read."""
+def _described(path: Path, *names: str) -> Any:
+    """Return a value in the config of the model in a folder; None where it cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return bool(read_json(path / "config.json")["config"]["training"] != "none")
-    return True
+        return functools.reduce(operator.getitem, names, read_json(path / "config.json"))
+    return None

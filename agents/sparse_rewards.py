@@ -72,10 +72,11 @@ class SparseRewards(BaseCallback):
     def _on_training_end(self) -> None:
         if self._watching:
             timesteps = self.num_timesteps - self._start
+            since = " since it was resumed" if self._start else ""
             tqdm.write(
                 "the training ended with its novelty bonus: whether rewards are sparse shows after "
                 f"{TIMESTEPS:,} timesteps and {LEAST} episodes, of which it had {timesteps:,} and "
-                f"{len(self.ends)}"
+                f"{len(self.ends)}{since}"
             )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
@@ -93,7 +94,7 @@ class _Plan:
             _check_no_run(config.out)
         encoder = None
         if config.latent:
-            source = config.vae or newest_encoder(config.env)
+            source = config.vae or newest_encoder(config.env, config.key)
             config = dataclasses.replace(config, vae=source)
             encoder = load(source, config.device)
             warn_if_poor(encoder)
@@ -115,7 +116,7 @@ class _Plan:
         """Plan to continue an interrupted run."""
         path = _run_to_resume(config)
         agent, _, notes = read_agent(path / "last")
-        flags = resumed_config(config, read_json(path / FLAGS_FILE), path)
+        flags = resumed_config(config, read_json(path / FLAGS_FILE), path, _in_effect(agent))
         check_trusted(agent, path, config.trust or config.env == agent.environment.id)
         agent = _resumed_agent(agent, config, path, int(notes["timesteps"]))
         encoder = load(path / agent.encoder, config.device) if agent.latent else None
@@ -356,6 +357,18 @@ def _run_to_resume(config: TrainConfig) -> Path:
             "folder of a run with --out"
         )
     return path
+
+
+def _in_effect(agent: AgentConfig) -> dict[str, Any]:
+    """Return the values of flags that an agent has, given or not."""
+    environment = agent.environment
+    return {
+        "frame_skip": environment.frame_skip,
+        "key": environment.key,
+        "max_episode_steps": environment.max_episode_steps,
+        "stack": agent.stack,
+        "n_envs": agent.hyperparameters["n_envs"],
+    }
 
 
 def _resumed_agent(agent: AgentConfig, config: TrainConfig, path: Path, done: int) -> AgentConfig:

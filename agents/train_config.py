@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import tyro
@@ -180,8 +181,19 @@ class TrainConfig:
         }
 
 
-def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) -> TrainConfig:
+def resumed_config(
+    config: TrainConfig,
+    saved: Mapping[str, Any],
+    path: Path,
+    in_effect: Mapping[str, Any] = MappingProxyType({}),
+) -> TrainConfig:
     """Return the saved flags of the run in ``path``, with those that ``config`` may change.
+
+    Args:
+        config: the flags of the call.
+        saved: those of the run.
+        path: folder of the run.
+        in_effect: values that flags of the run have where they were not given.
 
     Raises:
         ValueError: a flag that was given differs from the saved one.
@@ -190,6 +202,10 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
     before: TrainConfig = decode(TrainConfig, saved, f"the flags of the run in {path}")
     known = before.to_json()
     given = with_saved(config.to_json(), known, TrainConfig().to_json(), config.given)
+    for name, value in in_effect.items():
+        if known[name] is None and given[name] == value:
+            given[name] = None
+    _check_same_encoder(config, before, path)
     # The verdict on the rewards has replaced the auto of the first call.
     if given["novelty"] == AUTO and before.novelty in (None, DEFAULT_NOVELTY):
         given["novelty"] = before.novelty
@@ -206,3 +222,11 @@ def resumed_config(config: TrainConfig, saved: Mapping[str, Any], path: Path) ->
         resume=True,
         trust=config.trust,
     )
+
+
+def _check_same_encoder(config: TrainConfig, saved: TrainConfig, path: Path) -> None:
+    if config.vae is not None and Path(saved.vae or "").resolve() != config.vae.resolve():
+        raise ValueError(
+            f"the run in {path} has its own encoder, of {saved.vae}, the call has --vae "
+            f"{config.vae}: omit --vae, or start a new run"
+        )

@@ -153,9 +153,9 @@ class ValidationCallback(BaseCallback):
     def _warn(self) -> None:
         warnings.warn(
             f"a validation of {self._budget_now():,} timesteps is too short for its episodes: "
-            "those that have not ended count with their return so far, or not at all; train "
-            "longer between validations (--timesteps, --eval-every), lower --eval-episodes, or "
-            "end episodes by --max-episode-steps",
+            "those that have not ended count with their return so far, or not at all; end episodes "
+            "that have no end by --max-episode-steps, lower --eval-episodes, or train longer "
+            "between validations (--timesteps, --eval-every)",
             UserWarning,
             stacklevel=2,
         )

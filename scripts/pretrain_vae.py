@@ -74,7 +74,9 @@ def _train_command(env: str, result: Pretrained) -> list[str]:
     words = [*python_script("train_agent.py"), "--latent"]
     if env != "CarRacing-v2":  # the default
         words += ["--env", env]
-    if find_encoder(env) != result.path:
+    if result.config.key:
+        words += ["--key", result.config.key]
+    if find_encoder(env, result.config.key) != result.path:
         words += ["--vae", str(result.path)]
     if result.config.max_episode_steps:
         words += ["--max-episode-steps", str(result.config.max_episode_steps)]

@@ -88,7 +88,12 @@ class Quality:
         return found
 
 
-def quality(model: Autoencoder, frames: Frames | Array, factors: Array | None = None) -> Quality:
+def quality(
+    model: Autoencoder,
+    frames: Frames | Array,
+    factors: Array | None = None,
+    used: int | None = None,
+) -> Quality:
     """Return how much of ``frames`` a model's latents keep.
 
     Args:
@@ -96,6 +101,7 @@ def quality(model: Autoencoder, frames: Frames | Array, factors: Array | None = 
         frames: held-out frames; at most 1,000 evenly spaced ones are used. Changing pixels are
             those of ``Frames.previous``, which an array has none of.
         factors: known factors of variation of ``frames``, ``(N, F)``, for the linear probe.
+        used: ``used_dimensions`` where they are known; counting them takes most of the time.
 
     Raises:
         TypeError: the model has no decoder.
@@ -120,7 +126,7 @@ def quality(model: Autoencoder, frames: Frames | Array, factors: Array | None = 
         changing=_explained(changing_error, changing_deviation),
         psnr=psnr(error / values),
         mean_psnr=psnr(deviation / values),
-        used_dimensions=used_dimensions(model, latents),
+        used_dimensions=used_dimensions(model, latents) if used is None else used,
         latent_dim=model.latent_dim,
         lost_detail=float(torch.cat(measured.lost).quantile(DETAIL_QUANTILE)),
         probe=() if factors is None else _probe(latents, factors, index, frames),

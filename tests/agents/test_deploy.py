@@ -168,7 +168,7 @@ def test_with_its_spaces_an_environment_need_not_be_there(encoder, tmp_path, mon
         load_actor(run)
     monkeypatch.setattr("agents.deploy.probe", None)
     assert np.array_equal(acted(load_actor(run, spaces=known), CONTINUOUS), expected)
-    with pytest.raises(ValueError, match=r"best/agent\.safetensors"):
+    with pytest.raises(ValueError, match="the agent takes actions of Box"):
         load_actor(run, spaces=(known[0], spaces.Box(-1, 1, (5,))))
 
 
@@ -190,3 +190,23 @@ def test_other_frames_are_refused(frame, got, encoder, tmp_path):
 def test_nothing_to_load(tmp_path):
     with pytest.raises(FileNotFoundError, match="no agent at"):
         load_actor(tmp_path)
+
+
+def test_other_bounds_of_the_actions_are_refused(encoder, tmp_path):
+    """The agent's actions would be rescaled to them."""
+    run = save_varied(tmp_path / "run", encoder, "ppo", CONTINUOUS)
+    wider = (Flicker().observation_space, spaces.Box(-1, 9, (2,), np.float32))
+    message = r"the agent takes actions of Box\(\[-1.*, .* has Box\(-1.*: it needs an environment"
+    with pytest.raises(ValueError, match=message):
+        load_actor(run, spaces=wider)
+
+
+def test_the_frame_is_found_in_a_dict(encoder, tmp_path):
+    environment = replace(DISCRETE, key="camera")
+    run = save_varied(tmp_path / "run", encoder, "ppo", DISCRETE)
+    act = load_actor(run, trust=True)
+    act.config = replace(act.config, environment=environment)
+    frame = Flicker().observation_space.sample()
+    plain = act(frame)
+    act.reset()
+    assert act({"camera": frame, "state": np.zeros(3)}) == plain

@@ -279,7 +279,7 @@ class Small(Clock):
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ("Diagonal", r"takes actions of Discrete\(4\), .*Diagonal has Discrete\(6\): evaluate it"),
+        ("Diagonal", r"takes actions of Discrete\(4\), .*Diagonal has Discrete\(6\): it needs"),
         ("Small", r"takes observations of \(32, 32, 3\) uint8, .* gives \(16, 16, 3\) uint8"),
     ],
 )

@@ -110,7 +110,7 @@ def unfamiliar(monkeypatch):
     good = Quality(0.9, 0.9, 30.0, 10.0, 6, 6, 0.1)
     monkeypatch.setattr(familiar_frames, "card_quality", lambda _: good)
     poor = Quality(0.1, None, 10.0, 10.0, 6, 6, 0.1)
-    monkeypatch.setattr(familiar_frames, "quality", lambda *_: poor)
+    monkeypatch.setattr(familiar_frames, "quality", lambda *_, **__: poor)
     monkeypatch.setattr(familiar_frames, "LEAST_FRAMES", 1)
 
 

@@ -129,6 +129,17 @@ def test_the_newest_encoder(encoder):
     assert newest_encoder("X-v0").name == "pca-2"
 
 
+def test_the_newest_encoder_of_a_key(encoder):
+    model = lrl.random((8,), 2)
+    for number, key in enumerate(("state", "camera"), 1):
+        model.metadata["data"] = {"environment": {"id": "X-v0", "key": key}}
+        lrl.save(model, env_folder("vae", "X-v0") / f"random-{number}")
+    assert newest_encoder("X-v0").name == "random-2"
+    assert newest_encoder("X-v0", "state").name == "random-1"
+    with pytest.raises(FileNotFoundError, match="--env X-v0 --key depth"):
+        newest_encoder("X-v0", "depth")
+
+
 def test_a_random_encoder_is_the_newest_where_there_is_no_other(encoder):
     lrl.save(lrl.random((8,), 2), env_folder("vae", "X-v0") / "random-1")
     assert newest_encoder("X-v0").name == "random-1"

@@ -116,6 +116,24 @@ def test_a_default_that_is_given_is_compared(flags, message):
         resumed_config(call, saved, RUN)
 
 
+def test_a_value_that_the_run_has_without_its_flag_is_the_same():
+    saved = TrainConfig("A-v0").to_json()
+    call = TrainConfig("A-v0", resume=True, key="camera", stack=4)
+    resumed_config(call, saved, RUN, {"key": "camera", "stack": 4})
+    with pytest.raises(ValueError, match="has stack=None, the call has stack=4"):
+        resumed_config(call, saved, RUN, {"key": "camera", "stack": 3})
+
+
+def test_another_encoder_does_not_resume_a_run():
+    saved = TrainConfig("A-v0", vae=Path("runs/vae/A-v0/pca-1")).to_json()
+    for same in ("runs/vae/A-v0/pca-1/", "runs/vae/../vae/A-v0/pca-1"):
+        resumed_config(TrainConfig("A-v0", resume=True, vae=Path(same)), saved, RUN)
+    call = TrainConfig("A-v0", resume=True, vae=Path("runs/vae/A-v0/pca-2"))
+    message = "has its own encoder, of runs/vae/A-v0/pca-1, the call has --vae .*pca-2: omit --vae"
+    with pytest.raises(ValueError, match=message):
+        resumed_config(call, saved, RUN)
+
+
 @pytest.mark.parametrize("verdict", [None, "adaptive"])
 def test_flags_of_the_first_call_resume_a_run_with_a_verdict(verdict):
     saved = TrainConfig("A-v0", novelty=verdict, self_imitation=False, stack=3).to_json()
