@@ -84,11 +84,12 @@ def score_latents(
             and disentanglement scores of all rows.
 
     Returns:
-        None where fewer than 100 frames or no factor are left: such estimates are mostly bias.
+        None where fewer than 100 frames that do not train the probe alone, or no factor, are left:
+        such estimates are mostly bias.
     """
     known = {name: values for name, values in factors.items() if np.isfinite(values).any()}
     rows = np.isfinite([*known.values()]).all(0) if known else np.zeros(len(latents), bool)
-    if rows.sum() < MINIMUM_ROWS:
+    if (rows if training is None else rows & ~training).sum() < MINIMUM_ROWS:
         return None
     latents, groups = latents[rows], groups[rows]
     trains = training_rows(groups) if training is None else training[rows]

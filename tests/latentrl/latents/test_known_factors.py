@@ -109,6 +109,7 @@ def test_frames_of_other_episodes_train_the_probe() -> None:
     assert trained.probe["sum"] == pytest.approx(expected, abs=0.01)
     assert alone.probe["sum"] < trained.probe["sum"]
     assert score_frames(model, held_out, lrl.as_frames(observations[120:])) == alone
+    assert score_frames(model, held_out.subset(np.arange(99)), others) is None
 
 
 def test_a_models_frames_are_encoded() -> None:
