@@ -79,7 +79,8 @@ def warn_if_unfamiliar(encoder: Autoencoder, frames: Array, env_id: str) -> None
     problems = _judged(quality(encoder, sample, used=known.used_dimensions), known).problems()
     if problems:
         pretrained = encoder.metadata.get("data", {}).get("environment", {})
-        remedy = FURTHER if pretrained.get("id") == env_id else ANEW
+        refinable = encoder.config.training == "gradient" and pretrained.get("id") == env_id
+        remedy = FURTHER if refinable else ANEW
         warnings.warn(
             f"the encoder was not pretrained on frames like these: {'; '.join(problems)}. "
             f"{remedy}; {GUIDE} explains the check",

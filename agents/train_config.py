@@ -225,7 +225,11 @@ def resumed_config(
 
 
 def _check_same_encoder(config: TrainConfig, saved: TrainConfig, path: Path) -> None:
-    if config.vae is not None and Path(saved.vae or "").resolve() != config.vae.resolve():
+    if config.vae is None:
+        return
+    if saved.vae is None:
+        raise ValueError(f"the run in {path} observes pixels: omit --vae, or start a new run")
+    if Path(saved.vae).resolve() != config.vae.resolve():
         raise ValueError(
             f"the run in {path} has its own encoder, of {saved.vae}, the call has --vae "
             f"{config.vae}: omit --vae, or start a new run"

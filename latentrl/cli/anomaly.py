@@ -38,7 +38,7 @@ class Anomaly(DataVerb):
     normal: Path | None = None
     """Held-out normal observations, which set the threshold. Default: the threshold of a detector
     saved in MODEL; without one, or with another --false-alarm-rate, a fifth of --data sets it,
-    which is then not scored: random observations or episodes, or the first part of one series."""
+    which is then not scored: random observations or episodes, or the first part of a series."""
     training: Path | None = None
     """Normal observations that the model was trained on, to compare new ones with. Default: the
     references of a detector saved in MODEL; without any, the reconstruction alone is scored."""
@@ -66,7 +66,7 @@ class Anomaly(DataVerb):
         else:
             normal, scored = self._split(frames, anomalous, model)
             if self.normal is None:
-                output.notes.append(_calibration_note(normal, anomalous))
+                output.notes.append(_calibration_note(len(normal), scored, anomalous))
             self._calibrate(detector, normal)
             calibration = {"observations for calibration": len(normal)}
         threshold = detector.require_threshold()
@@ -144,16 +144,17 @@ class Anomaly(DataVerb):
         """Return which normal observations set the threshold, bool ``(N,)``."""
         # Neighbours in time, such as windows that overlap, must not lie on both sides: an anomaly
         # would set the threshold by its neighbours.
-        numbers = np.unique(episodes)
-        if len(numbers) == 1:
-            return np.arange(len(episodes)) < round(CALIBRATION * len(episodes))
-        drawn = np.random.default_rng(self.seed).permutation(numbers)
-        return np.isin(episodes, drawn[: max(1, round(CALIBRATION * len(numbers)))])
+        wanted = round(CALIBRATION * len(episodes))
+        numbers, sizes = np.unique(episodes, return_counts=True)
+        order = np.random.default_rng(self.seed).permutation(len(numbers))
+        drawn = np.isin(episodes, numbers[order[np.cumsum(sizes[order]) <= wanted]])
+        # A few long episodes have no whole ones to spare.
+        return drawn if 2 * drawn.sum() > wanted else np.arange(len(episodes)) < wanted
 
 
-def _calibration_note(normal: Frames, anomalous: Array | None) -> str:
-    first = "the first " if len(np.unique(normal.episodes)) == 1 < len(normal) else ""
-    drawn = f"without --normal, {first}{len(normal):,} observations of --data set the threshold"
+def _calibration_note(count: int, scored: Array, anomalous: Array | None) -> str:
+    first = "the first " if 0 < count == scored[0] else ""
+    drawn = f"without --normal, {first}{count:,} observations of --data set the threshold"
     if anomalous is not None:
         return f"{drawn}, all of them labelled normal"
     return f"{drawn}; anomalies among them raise it, so that fewer are found"

@@ -86,7 +86,8 @@ def collect(
 
     Warns:
         UserWarning: the environment draws another first frame than the store has, or the policy
-            has no name of its own, as a lambda, so that it cannot be compared with the store's.
+            has no name of its own, as a lambda, so that it cannot be compared with the store's, or
+            has other code.
 
     Raises:
         ValueError: a number is out of range, ``policy`` is unknown, an observation or an action of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+import tokenize
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ def check_origin(path: Path, origin: dict[str, Any]) -> None:
         ValueError: they were collected with another policy, seed or key, or a file is damaged.
     """
     stored = Frames.open(path, verify=True)
+    other_code = False
     for shard in stored.metadata["shards"]:
         saved = {name: shard.get(name, value) for name, value in origin.items()}
         remedy = "use another path, give the same to extend or reuse its frames, or remove it"
@@ -63,13 +65,14 @@ def check_origin(path: Path, origin: dict[str, Any]) -> None:
                 UserWarning,
                 stacklevel=3,
             )
-        if _changed("policy_code", saved, origin):
-            warnings.warn(
-                f"the frames in {path} were collected with other code of {origin['policy']!r}; "
-                "remove the folder to collect them again, if its actions differ",
-                UserWarning,
-                stacklevel=3,
-            )
+        other_code = other_code or _changed("policy_code", saved, origin)
+    if other_code:
+        warnings.warn(
+            f"the frames in {path} were collected with other code of {origin['policy']!r}; remove "
+            "the folder to collect them again, if its actions differ",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _changed(name: str, saved: dict[str, Any], given: dict[str, Any]) -> bool:
@@ -85,9 +88,7 @@ def warn_if_unnamed(path: Path, policy: str | Policy) -> None:
     Warns:
         UserWarning: the policy has no name of its own.
     """
-    if isinstance(policy, str):
-        return
-    if inspect.isfunction(policy) and "<" not in policy.__qualname__:
+    if isinstance(policy, str) or _has_own_name(policy):
         return
     warnings.warn(
         f"the frames in {path} are reused, but whether this policy collected them cannot be "
@@ -98,13 +99,19 @@ def warn_if_unnamed(path: Path, policy: str | Policy) -> None:
     )
 
 
+def _has_own_name(policy: Policy) -> bool:
+    return inspect.isfunction(policy) and "<" not in policy.__qualname__
+
+
 def _code_of(policy: Policy) -> str | None:
-    """Return a short hash of a function's source; None where there is none."""
+    """Return a short hash of the source of a function with a name of its own, where it is known."""
+    if not _has_own_name(policy):
+        return None
     try:
-        source = inspect.getsource(policy) if inspect.isfunction(policy) else None
-    except OSError:  # typed in an interpreter
-        source = None
-    return None if source is None else hashlib.sha256(source.encode()).hexdigest()[:16]
+        source = inspect.getsource(policy)
+    except (OSError, SyntaxError, tokenize.TokenError):  # of an interpreter, or half edited
+        return None
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def _name(policy: Policy) -> str:

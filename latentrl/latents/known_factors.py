@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ SAMPLE = 1_000
 """Most held-out frames that are encoded, evenly spaced."""
 PROBED = 4_000
 """Most frames that train a probe, evenly spaced."""
+BATCH = 256
+"""Frames that are read at once."""
 BINS = 10
 """Bins of a factor with more values."""
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -43,8 +46,8 @@ def score_frames(
     Args:
         model: the model; posterior means are its latents.
         frames: held-out frames, of which at most 1,000 evenly spaced ones are encoded.
-        training: frames of other episodes, at most 4,000 of which train the probe; None trains it
-            on every second episode of ``frames`` and tests it on the others.
+        training: other frames, at most 4,000 of which train the probe; None trains it on every
+            second episode of ``frames`` and tests it on the others.
 
     Returns:
         As ``score_latents``; None for frames without known factors.
@@ -59,8 +62,9 @@ def score_frames(
         name: np.concatenate([others.factors[name], values])
         for name, values in sample.factors.items()
     }
+    batches = itertools.chain(others.batches(BATCH), sample.batches(BATCH))
     return score_latents(
-        np.concatenate([model.encode(others[:]), model.encode(sample[:])]),
+        np.concatenate([model.encode(batch) for batch in batches]),
         factors,
         np.concatenate([others.episodes, sample.episodes]),
         np.arange(len(others) + len(sample)) < len(others),
@@ -80,16 +84,17 @@ def score_latents(
         latents: ``(N, latent_dim)``.
         factors: numbers by name, ``(N,)`` each; NaN is unknown.
         groups: number of each row's episode, ``(N,)``, as in ``linear_probe``.
-        training: which rows train the probe alone, bool ``(N,)``; None for every second episode,
+        training: which rows only train the probe, bool ``(N,)``; None for every second episode,
             and disentanglement scores of all rows.
 
     Returns:
-        None where fewer than 100 frames that do not train the probe alone, or no factor, are left:
-        such estimates are mostly bias.
+        None where fewer than 100 frames, or of ``training`` and of the others each, or no factor,
+        are left: such estimates are mostly bias.
     """
     known = {name: values for name, values in factors.items() if np.isfinite(values).any()}
     rows = np.isfinite([*known.values()]).all(0) if known else np.zeros(len(latents), bool)
-    if (rows if training is None else rows & ~training).sum() < MINIMUM_ROWS:
+    parts = [rows] if training is None else [rows & training, rows & ~training]
+    if min(part.sum() for part in parts) < MINIMUM_ROWS:
         return None
     latents, groups = latents[rows], groups[rows]
     trains = training_rows(groups) if training is None else training[rows]

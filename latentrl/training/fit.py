@@ -147,7 +147,7 @@ def _warn_of_no_order(model: Autoencoder, frames: Frames) -> None:
         warnings.warn(
             f"no effect of the loss's {' and '.join(names)}: observations are compared with the "
             "previous ones of their episodes, and these have no order; give arrays in order as "
-            "as_frames(array, episodes=numbers), or train without",
+            "as_frames(array, episodes=numbers), or train without such a term",
             UserWarning,
             stacklevel=3,
         )

@@ -30,8 +30,8 @@ def linear_probe(
         groups: number of each row's group, such as its episode, ``(N,)``.
         penalties: quadratic penalties per row. Of several, each factor gets the one that predicts
             it best on half of the groups for the training, fitted to the other half.
-        training: which rows train the regression, bool ``(N,)``, with groups of their own; None
-            for every second group.
+        training: which rows train the regression, bool ``(N,)``; None for those of every second
+            group.
 
     Raises:
         ValueError: a factor is constant on the rows for the test.

@@ -132,6 +132,9 @@ def test_another_encoder_does_not_resume_a_run():
     message = "has its own encoder, of runs/vae/A-v0/pca-1, the call has --vae .*pca-2: omit --vae"
     with pytest.raises(ValueError, match=message):
         resumed_config(call, saved, RUN)
+    pixels = TrainConfig("A-v0", latent=False).to_json()
+    with pytest.raises(ValueError, match="the run in runs/mine observes pixels: omit --vae"):
+        resumed_config(TrainConfig("A-v0", latent=False, resume=True, vae=Path()), pixels, RUN)
 
 
 @pytest.mark.parametrize("verdict", [None, "adaptive"])

@@ -28,7 +28,7 @@ class TemporalContrast(Loss):
     observation and of those of the other rows. What differs between the moments of an episode, such
     as the position of an object, then separates the latents, and noise does not. The similarity is
     the cosine of the cells' values, standardised over the batch. Without a grid, the whole latent
-    is one cell. A row that equals its previous one is a candidate alone: it begins an episode,
+    is one cell. A row that equals its previous one is only a candidate: it begins an episode,
     nothing moved, or the observations have no order. Without other rows, the term is 0.
     """
 

@@ -160,13 +160,24 @@ def test_one_series_is_calibrated_by_its_first_part(tmp_path, use):
     assert len(alarms - touched) < 0.05 * len(rows)
 
 
-def test_whole_episodes_set_the_threshold(models, tmp_path):
-    frames = lrl.as_frames(IMAGES, episodes=np.arange(COUNT) // 30)
+@pytest.mark.parametrize(
+    ("episodes", "count"),
+    [(np.arange(COUNT) // 30, 60), (np.arange(COUNT) // 60, 60), (np.arange(COUNT) // 50, 50)],
+)
+def test_whole_episodes_set_the_threshold(episodes, count, models, tmp_path):
+    frames = lrl.as_frames(IMAGES, episodes=episodes)
     verb = Anomaly(model=models / "pca", data=tmp_path)
     normal, scored = verb._split(frames, None, lrl.load(models / "pca"))
-    assert len(normal) == 60
-    assert len(np.unique(normal.episodes)) == 2
+    assert len(normal) == count
     assert not np.isin(normal.episodes, frames.episodes[scored]).any()
+
+
+@pytest.mark.parametrize("episodes", [np.arange(COUNT) // 150, np.arange(COUNT) > 284])
+def test_a_few_long_episodes_are_cut(episodes, models, tmp_path):
+    frames = lrl.as_frames(IMAGES, episodes=episodes.astype(int))
+    verb = Anomaly(model=models / "pca", data=tmp_path)
+    _, scored = verb._split(frames, None, lrl.load(models / "pca"))
+    assert scored.tolist() == list(range(60, COUNT))
 
 
 @pytest.mark.parametrize(

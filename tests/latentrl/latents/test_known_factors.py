@@ -110,6 +110,13 @@ def test_frames_of_other_episodes_train_the_probe() -> None:
     assert alone.probe["sum"] < trained.probe["sum"]
     assert score_frames(model, held_out, lrl.as_frames(observations[120:])) == alone
     assert score_frames(model, held_out.subset(np.arange(99)), others) is None
+    assert score_frames(model, held_out, others.subset(np.arange(99))) is None
+    for unknown in (np.arange(120), np.arange(120, 1_000)):
+        values = sums["sum"].copy()
+        values[unknown] = np.nan
+        partly = with_factors(lrl.as_frames(observations), {"sum": values})
+        parts = partly.subset(np.arange(120)), partly.subset(np.arange(120, 1_000))
+        assert score_frames(model, *parts) is None
 
 
 def test_a_models_frames_are_encoded() -> None:
