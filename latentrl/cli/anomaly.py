@@ -148,7 +148,7 @@ class Anomaly(DataVerb):
         numbers, sizes = np.unique(episodes, return_counts=True)
         order = np.random.default_rng(self.seed).permutation(len(numbers))
         drawn = np.isin(episodes, numbers[order[np.cumsum(sizes[order]) <= wanted]])
-        # A few long episodes have no whole ones to spare.
+        # Of a few long episodes, no whole one is a fifth.
         return drawn if 2 * drawn.sum() > wanted else np.arange(len(episodes)) < wanted
 
 
