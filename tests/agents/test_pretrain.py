@@ -136,6 +136,7 @@ def test_images_show_frames_that_training_never_had(tiny_run):
         "traversals.png",
         "traversals.gif",
         "latent.html",
+        "lost_details.png",
     ]
     assert all(image.stat().st_size > 100 for image in result.images)
 

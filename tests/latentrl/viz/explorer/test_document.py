@@ -93,6 +93,7 @@ def test_dimensions_of_a_grid_are_sorted_by_the_change_of_the_frame(grid_page: P
 
 def test_a_fitted_grid_has_the_order_of_its_traversals(tmp_path: Path) -> None:
     images = drawn()
+    torch.manual_seed(0)
     model = lrl.ae(images.shape[1:], latent_dim=64, backbone={"name": "spatial"})
     lrl.fit(model, images, lrl.FitConfig(steps=5, batch_size=16, device="cpu"), progress=False)
     sliders = page_of(model, images, tmp_path).json()["dimensions"]
