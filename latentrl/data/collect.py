@@ -74,7 +74,7 @@ def collect(
         frames: number of observations: one per step, and the terminal observation of each episode.
         path: folder of the store.
         policy: ``"brownian"``, ``"random"``, or a function from batched observations to actions. A
-            store keeps the name of a function, and cannot say whether it is still the same one.
+            store keeps the name of a function and a hash of its code.
         most: collect until ``frames`` of them are distinct, and no more than ``most``; None counts
             equal observations, too.
         seed: seed of the environments and of the policy.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -54,20 +53,15 @@ def score_frames(
     """
     if not frames.factors:
         return None
-    sample = frames.subset(evenly_spaced(len(frames), SAMPLE))
-    if training is None or not training.factors:
-        return score_latents(model.encode(sample[:]), sample.factors, sample.episodes)
-    others = training.subset(evenly_spaced(len(training), PROBED))
-    factors = {
-        name: np.concatenate([others.factors[name], values])
-        for name, values in sample.factors.items()
-    }
-    batches = itertools.chain(others.batches(BATCH), sample.batches(BATCH))
+    parts = [frames.subset(evenly_spaced(len(frames), SAMPLE))]
+    if training is not None and training.factors:
+        parts.append(training.subset(evenly_spaced(len(training), PROBED)))
+    trains = np.repeat([False, True][: len(parts)], [len(part) for part in parts])
     return score_latents(
-        np.concatenate([model.encode(batch) for batch in batches]),
-        factors,
-        np.concatenate([others.episodes, sample.episodes]),
-        np.arange(len(others) + len(sample)) < len(others),
+        np.concatenate([model.encode(batch) for part in parts for batch in part.batches(BATCH)]),
+        {name: np.concatenate([part.factors[name] for part in parts]) for name in parts[0].factors},
+        np.concatenate([part.episodes for part in parts]),
+        trains if len(parts) > 1 else None,
     )
 
 

@@ -13,7 +13,7 @@ from latentrl.models.losses.base import LOSSES, Batch, Loss, check_weight
 LEAST_LENGTH = 0.01
 """Least length of a standardised cell: shorter ones, which hold next to nothing, count less."""
 STILL = -100
-"""Index of the previous row where none is to be found, as ``F.cross_entropy`` ignores it."""
+"""Target of a row without a previous one to find, which the cross-entropy ignores."""
 TINY = 1e-3
 """Added to standard deviations, so that constant latents have none of 0."""
 
@@ -54,8 +54,10 @@ class TemporalContrast(Loss):
         still = (batch.x == batch.previous).flatten(1).all(1)
         rows = torch.arange(len(now), device=logits.device).masked_fill(still, STILL)
         targets = rows.expand(batch.cells, -1)
-        contrast = F.cross_entropy(logits.transpose(1, 2), targets, reduction="sum") / len(now)
-        return self.weight * contrast
+        contrast = F.cross_entropy(
+            logits.transpose(1, 2), targets, ignore_index=STILL, reduction="sum"
+        )
+        return self.weight * contrast / len(now)
 
 
 def _directions(now: Tensor, before: Tensor, cells: int) -> tuple[Tensor, Tensor]:
