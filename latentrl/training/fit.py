@@ -145,9 +145,9 @@ def _warn_of_no_order(model: Autoencoder, frames: Frames) -> None:
     names = [spec["name"] for spec, term in terms if term.needs_previous]
     if names and not frames.ordered:
         warnings.warn(
-            f"no effect of the loss's {' and '.join(names)}: observations are compared with the "
-            "previous ones of their episodes, and these have no order; give arrays in order as "
-            "as_frames(array, episodes=numbers), or train without such a term",
+            f"terms of the loss without effect: {', '.join(names)}. They compare observations with "
+            "the previous ones of their episodes, and these observations have no order; give "
+            "arrays in order as as_frames(array, episodes=numbers), or train without such terms",
             UserWarning,
             stacklevel=3,
         )

@@ -111,5 +111,5 @@ def test_observations_without_an_order_are_named(name: str) -> None:
     config = lrl.FitConfig(steps=0)
     lrl.fit(model, frames, config, progress=False)
     term = {"contrast_weight": "temporal_contrast", "change_weight": "change"}[name]
-    with pytest.warns(UserWarning, match=f"no effect of the loss's {term}: .* have no order; give"):
+    with pytest.warns(UserWarning, match=f"loss without effect: {term}. .* have no order; give"):
         lrl.fit(model, frames[:], config, progress=False)
