@@ -173,8 +173,11 @@ def _kl(posterior: Posterior) -> Tensor:
 
 
 def _fidelity(restored: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    error = (restored - x).square().mean()
-    return error, ssim(restored, x).mean() if x.ndim == 4 else torch.zeros_like(error)
+    if x.ndim < 4:
+        error = (restored - x).square().mean()
+        return error, torch.zeros_like(error)
+    restored = restored.clamp(0, 1)  # as in a picture
+    return (restored - x).square().mean(), ssim(restored, x).mean()
 
 
 def psnr(mean_squared_error: float, peak: float = 1.0) -> float:

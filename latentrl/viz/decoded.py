@@ -14,6 +14,7 @@ from latentrl.viz.figures import Figure, can_draw, figure_png
 from latentrl.viz.images import (
     model_images,
     representative_index,
+    shown_channels,
     traversal_gif,
     with_difference,
 )
@@ -44,8 +45,17 @@ def reconstruction_sheet(model: Autoencoder, observations: Array) -> Figure:
         both = model.preprocessed(observations), model.reconstruct(observations)
         return pair_sheet(model, ("observed", "decoded"), *both)
     columns = [f"{value:.1f} dB" for value in _psnr(model, observations)]
-    labels = Labels(rows=ROWS, columns=columns, fold=True)
+    labels = Labels(rows=_rows(model), columns=columns, fold=True)
     return image_sheet(with_difference(model, observations), labels)
+
+
+def _rows(model: Autoencoder) -> list[str]:
+    channels = model.preprocess.shape[0]
+    shown = [str(channel) for channel in shown_channels(channels)]
+    if len(shown) == channels:
+        return list(ROWS)
+    note = f"channel{'s' * (len(shown) > 1)} {', '.join(shown)} of {channels}"
+    return [f"{name}\n{note}" for name in ROWS[:2]] + [f"{ROWS[2]}\nall {channels} channels"]
 
 
 def _psnr(model: Autoencoder, observations: Array) -> list[float]:

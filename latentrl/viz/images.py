@@ -29,7 +29,7 @@ GREATEST_DIFFERENCE = 128
 def to_rgb(images: Array, low: float | Array = 0, high: float | Array = 255) -> Array:
     """Convert a batch of images to uint8 RGB, ``(B, H, W, 3)``.
 
-    Of four channels the first three are taken, of stacked frames the last three, of two the first.
+    Of more or fewer than three channels, those of ``shown_channels`` are taken.
 
     Args:
         images: ``(B, H, W)`` or ``(B, H, W, C)``.
@@ -39,17 +39,32 @@ def to_rgb(images: Array, low: float | Array = 0, high: float | Array = 255) -> 
     Raises:
         ValueError: ``images`` is not a batch of images.
     """
+    return _shown(_levels(images, low, high))
+
+
+def shown_channels(channels: int) -> range:
+    """Return which of so many channels pictures show.
+
+    They are the first one of two, the first three of four, as of RGBA, and the last three of more,
+    as of stacked frames.
+    """
+    if channels < 3:
+        return range(1)
+    return range(3) if channels == 4 else range(channels - 3, channels)
+
+
+def _levels(images: Array, low: float | Array, high: float | Array) -> Array:
     if images.ndim not in (3, 4):
         raise ValueError(f"expected images (B, H, W) or (B, H, W, C), got shape {images.shape}")
     low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
     levels = (images.astype(np.float32) - low) / (high - low) * 255
     pixels = np.clip(levels, 0, 255).round().astype(np.uint8)
-    pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-    channels = pixels.shape[-1]
-    if channels < 3:
-        return np.repeat(pixels[..., :1], 3, axis=-1)
-    rgb: Array = pixels[..., :3] if channels == 4 else pixels[..., -3:]
-    return rgb
+    return pixels[..., None] if pixels.ndim == 3 else pixels
+
+
+def _shown(levels: Array) -> Array:
+    shown = levels[..., shown_channels(levels.shape[-1])]
+    return shown if shown.shape[-1] == 3 else np.repeat(shown, 3, axis=-1)
 
 
 def model_images(model: Autoencoder, images: Array) -> Array:
@@ -64,8 +79,12 @@ def model_images(model: Autoencoder, images: Array) -> Array:
 
 def network_images(model: Autoencoder, images: Array) -> Array:
     """Convert images as ``model_images`` does, in the size that they have."""
+    return _shown(_network_levels(model, images))
+
+
+def _network_levels(model: Autoencoder, images: Array) -> Array:
     space = model.preprocess.output_space
-    return to_rgb(images, space.low.min((0, 1)), space.high.max((0, 1)))
+    return _levels(images, space.low.min((0, 1)), space.high.max((0, 1)))
 
 
 def in_proportion(model: Autoencoder, images: Array) -> Array:
@@ -117,12 +136,14 @@ def enlarge(image: Array) -> Array:
 def with_difference(model: Autoencoder, observations: Array) -> list[Array]:
     """Return preprocessed observations, reconstructions and differences, RGB ``(B, H, W, 3)``.
 
-    A difference is the largest one of the channels, from black to light yellow, half of the range.
+    A difference is the largest one of all channels, those that are not shown included, from black
+    to light yellow, half of the range.
     """
-    drawn = network_images(model, model.preprocessed(observations))
-    restored = network_images(model, model.reconstruct(observations))
+    drawn = _network_levels(model, model.preprocessed(observations))
+    restored = _network_levels(model, model.reconstruct(observations))
     difference = colormap(np.abs(drawn.astype(int) - restored).max(-1), 0, GREATEST_DIFFERENCE)
-    return [in_proportion(model, images) for images in (drawn, restored, difference)]
+    images = _shown(drawn), _shown(restored), difference
+    return [in_proportion(model, batch) for batch in images]
 
 
 def comparison(model: Autoencoder, *rows: Array) -> Array:

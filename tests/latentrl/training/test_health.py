@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import cv2
@@ -52,10 +53,11 @@ def test_health_equals_brute_force(fitted: lrl.Autoencoder, images: Any) -> None
                 torch.distributions.Normal(mean, (log_variance / 2).exp()),
                 torch.distributions.Normal(0.0, 1.0),
             )
-            restored = fitted.decoder(mean[None])
+            outputs = fitted.decoder(mean[None])
             reconstructions.append(
-                -torch.distributions.Normal(restored, 0.1).log_prob(x).sum().item()
+                -torch.distributions.Normal(outputs, 0.1).log_prob(x).sum().item()
             )
+            restored = outputs.clamp(0, 1)
             losses.append(reconstructions[-1] + 0.1 * kl.sum().item())
             kls.append(kl.numpy())
             errors.append((restored - x).square().mean().item())
@@ -70,6 +72,21 @@ def test_health_equals_brute_force(fitted: lrl.Autoencoder, images: Any) -> None
     assert state.active_units == (variance > 0.01).sum() > 0
 
 
+def test_health_and_quality_have_one_psnr_where_outputs_leave_the_range(
+    fitted: lrl.Autoencoder, images: Any
+) -> None:
+    model = copy.deepcopy(fitted)
+    with torch.no_grad():
+        for value in model.require_decoder().parameters():
+            value *= 1.5
+    x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+    with torch.no_grad():
+        outputs = model.require_decoder()(model.head(model.encoder(x)).mean)
+    assert outputs.min() < -0.1 or outputs.max() > 1.1
+    frames = lrl.as_frames(images)
+    assert lrl.health(model, frames).psnr == pytest.approx(lrl.quality(model, frames).psnr)
+
+
 def test_health_uses_the_step_of_a_schedule(vectors: Any) -> None:
     model = lrl.beta_vae((8,), 3, capacity=10.0, gamma=2.0, capacity_steps=100)
     frames = lrl.as_frames(vectors)
@@ -82,7 +99,7 @@ def test_health_uses_the_step_of_a_schedule(vectors: Any) -> None:
 
 def test_psnr_is_relative_to_the_peak_and_bounded() -> None:
     assert psnr(0.01) == pytest.approx(20)
-    assert psnr(6.5025, peak=255) == pytest.approx(40)
+    assert psnr(6.5025, peak=255) == pytest.approx(20 * np.log10(255 / 2.55))
     assert psnr(0.0) == pytest.approx(120)
 
 

@@ -50,6 +50,17 @@ def test_reconstructions_have_their_psnr(fitted: lrl.Autoencoder, images: Any) -
     np.testing.assert_array_equal(drawn, with_difference(fitted, images[:3]))
 
 
+@pytest.mark.parametrize(
+    ("channels", "shown"), [(1, ""), (2, "channel 0 of 2"), (4, "channels 0, 1, 2 of 4")]
+)
+def test_rows_name_the_channels_that_are_shown(channels: int, shown: str) -> None:
+    model = lrl.ae((16, 16, channels), 2)
+    figure = reconstruction_sheet(model, np.zeros((2, 16, 16, channels), np.uint8))
+    rows = [f"{name}\n{shown}".strip() for name in ROWS[:2]]
+    last = f"{ROWS[2]}\nall {channels} channels" if shown else ROWS[2]
+    assert texts(figure)[:3] == [*rows, last]
+
+
 def test_traversals_have_dimension_divergence_and_range(
     fitted: lrl.Autoencoder, images: Any
 ) -> None:

@@ -93,6 +93,17 @@ def test_observations_reconstructions_and_differences(fitted: lrl.Autoencoder, i
     np.testing.assert_array_equal(rows[2], viz_images.colormap(difference, 0, 128))
 
 
+def test_a_difference_has_the_channels_that_are_not_shown() -> None:
+    model = lrl.ae((16, 16, 4), 2)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 4), np.uint8)
+    restored = model.reconstruct(frames).astype(int)
+    rows = viz_images.with_difference(model, frames)
+    np.testing.assert_array_equal(rows[0], frames[..., :3])
+    largest = np.abs(frames - restored).max(-1)
+    assert (largest > np.abs(frames - restored)[..., :3].max(-1)).any()
+    np.testing.assert_array_equal(rows[2], viz_images.colormap(largest, 0, 128))
+
+
 def test_reconstructions_compare_with_preprocessed_observations(images: Any) -> None:
     model = lrl.ae(
         (32, 32, 3),
