@@ -186,7 +186,8 @@ def _check_finite(batch: Array, start: int) -> None:
     if row is not None:
         raise ValueError(
             f"frames contain NaN or infinity, first in observation {start + row}; "
-            "repair or drop such observations"
+            "repair or drop such observations; a model of complete ones can fill what is missing "
+            "(inpaint)"
         )
 
 

@@ -134,7 +134,7 @@ def test_the_first_bad_observation_is_named(position: int, value: float) -> None
     array[position, 5] = array[9, 2] = value
     with pytest.raises(
         ValueError,
-        match=rf"contain NaN or infinity, first in observation {position}; repair or drop",
+        match=rf"contain NaN or infinity, first in observation {position}; repair or drop.*inpaint",
     ):
         check_learnable(lrl.as_frames(array))
 
