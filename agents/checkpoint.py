@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch.overrides import TorchFunctionMode
 
 from agents.algorithms import check_actions, find_algorithm
-from agents.algorithms.hyperparameters import constructor_arguments, policy_name
+from agents.algorithms.hyperparameters import constructor_arguments
 from agents.clipped_actions import expect_clipped
 from agents.config import AgentConfig
 from agents.good_episodes import GoodEpisodes
@@ -76,16 +76,16 @@ def build(
     arguments = constructor_arguments(config.hyperparameters, layout_of(venv), config.stack)
     # A small MLP is faster on the CPU than the copies to a GPU are.
     device = "cpu" if config.latent else device
+    spec = find_algorithm(config.algo)
     try:
-        model = find_algorithm(config.algo).cls(
-            policy_name(config.latent), venv, seed=seed, device=device, **arguments
-        )
+        model = spec.cls(spec.policy(config.latent), venv, seed=seed, device=device, **arguments)
     except NOT_BUILT as error:
         raise ValueError(
             f"{config.algo} cannot be built: {error}; its hyperparameters are "
             f"{dict(config.hyperparameters)}"
         ) from error
     expect_clipped(model, config.scaled_actions)
+    spec.adapt(model)
     return model
 
 

@@ -122,10 +122,10 @@ class Actor:
         self._frames.newest = self._checked(frame)[None]
         if self._starts:
             observations: Any = self._venv.reset()
-            self._starts = False
         else:
             observations = self._venv.step(np.zeros(1))[0]
-        action = self._act(observations)[0]
+        action = self._act(observations, np.array([self._starts]))[0]
+        self._starts = False
         return action if self._first_action is None else action + self._first_action
 
     def _checked(self, observation: Array | Mapping[str, Array]) -> Array:

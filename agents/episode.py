@@ -125,10 +125,11 @@ def episode(
     """
     act = actor(model, deterministic)
     observations: Any = venv.reset()
+    dones = np.ones(1, bool)
     timestep, total, bonus, ended = 0, 0.0, 0.0 if has_bonus else None, False
     while not ended and timestep < limit:
         yield Moment(timestep, total, estimated_value(venv, model, spec, observations), bonus)
-        observations, rewards, dones, infos = venv.step(act(observations))
+        observations, rewards, dones, infos = venv.step(act(observations, dones))
         # With a bonus the reward is the sum of both.
         total += infos[0].get("extrinsic_reward", float(rewards[0]))
         bonus = infos[0].get("intrinsic_reward")

@@ -229,7 +229,7 @@ def evaluate_random(
     for i, space in enumerate(spaces):
         space.seed(seed + i)
 
-    def act(_: Any) -> Array:
+    def act(*_: Any) -> Array:
         return np.stack([space.sample() for space in spaces])
 
     return _play(venv, act, episodes, "random", environment, progress)

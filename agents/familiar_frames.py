@@ -40,14 +40,14 @@ class FrameSample:
         self._steps, self._every = itertools.count(), EVERY
         self._samples: list[Array] = []
 
-    def __call__(self, observations: Any) -> Array:
+    def __call__(self, observations: Any, starts: Array) -> Array:
         """Return the actions of ``act``."""
         if next(self._steps) % self._every == 0:
             self._samples.append(newest_frames(self._venv).copy())
             if sum(map(len, self._samples)) > MOST:
                 self._samples = self._samples[::2]
                 self._every *= 2
-        return self._act(observations)
+        return self._act(observations, starts)
 
     @property
     def frames(self) -> Array:

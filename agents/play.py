@@ -22,7 +22,8 @@ EPISODE_LIMIT = 30_000
 """Timesteps after which an evaluation ends an episode that has no limit of its own. The longest
 usual limit is that of Atari, 27,000 timesteps of 4 frames."""
 
-Act = Callable[[Any], Array]
+Act = Callable[[Any, Array], Array]
+"""From batched observations, and whether each is the first one of its episode, to actions."""
 Policy = Literal["deterministic", "stochastic", "random"]
 """The mode of an agent's policy, samples of it, or uniform random actions."""
 
@@ -122,7 +123,7 @@ def play(
 
     Args:
         venv: monitored environments.
-        act: from batched observations to batched actions.
+        act: what chooses the actions.
         episodes: number of episodes in all environments together.
         policy: name of what acts.
         bar: progress bar in episodes.
@@ -165,31 +166,35 @@ def _step_all(
     steps: Iterable[int],
 ) -> None:
     """Step all environments until none has an episode left, or there are no more ``steps``."""
-    observations = venv.reset()
+    observations, starts = venv.reset(), np.ones(len(played), bool)
     for step in steps:
         if not any(env.left for env in played):
             return
-        observations, rewards, dones, infos = venv.step(act(observations))
+        observations, rewards, starts, infos = venv.step(act(observations, starts))
         bar.set_postfix_str(f"{step * len(played):,} timesteps", refresh=False)
-        for env, reward, done, info in zip(played, rewards, dones, infos, strict=True):
+        for env, reward, done, info in zip(played, rewards, starts, infos, strict=True):
             bar.update(env.add(float(reward), info if done else None, limit))
 
 
 def actor(model: BaseAlgorithm, deterministic: bool) -> Act:
-    """Return the policy as a function from observations to actions.
+    """Return the policy as a function that acts.
 
-    A stochastic policy with gSDE keeps the matrix of its noise for ``sde_sample_freq`` steps, as in
-    training; SB3's ``predict`` never draws a new one.
+    A recurrent policy keeps its state from one call to the next. A stochastic policy with gSDE
+    keeps the matrix of its noise for ``sde_sample_freq`` steps, as in training; SB3's ``predict``
+    never draws a new one.
     """
     every = getattr(model, "sde_sample_freq", -1)
     gsde = getattr(model, "use_sde", False) and not deterministic
     steps = itertools.count()
+    state: Any = None
 
-    def act(observations: Any) -> Array:
+    def act(observations: Any, starts: Array) -> Array:
+        nonlocal state
         step = next(steps)
         if gsde and (step == 0 or (every > 0 and step % every == 0)):
             model.policy.reset_noise(len(observations))  # type: ignore[operator]
-        return model.predict(observations, deterministic=deterministic)[0]
+        actions, state = model.predict(observations, state, starts, deterministic)
+        return actions
 
     return act
 

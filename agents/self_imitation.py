@@ -31,16 +31,23 @@ def keeps_episodes(config: TrainConfig) -> bool:
     It does if the flags want it to learn from them, or leave that to the verdict on the rewards.
 
     Raises:
-        ValueError: the flags want it, and the algorithm does not learn from rollouts.
+        ValueError: the flags want it, and the algorithm does not learn from rollouts, or is
+            recurrent.
     """
-    on_policy = issubclass(find_algorithm(config.algo).cls, OnPolicyAlgorithm)
+    spec = find_algorithm(config.algo)
+    on_policy = issubclass(spec.cls, OnPolicyAlgorithm)
     if config.self_imitation and not on_policy:
         raise ValueError(
             f"self_imitation is for algorithms that learn from rollouts; {config.algo} has a "
             "replay buffer of past episodes: remove --self-imitation"
         )
+    if config.self_imitation and spec.recurrent:
+        raise ValueError(
+            f"self_imitation learns from single timesteps of past episodes, and {config.algo} acts "
+            "by all before: remove --self-imitation"
+        )
     if config.self_imitation is None:
-        return on_policy and config.judges_rewards
+        return on_policy and not spec.recurrent and config.judges_rewards
     return config.self_imitation
 
 

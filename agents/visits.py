@@ -101,12 +101,13 @@ def _play(agent: Player, deterministic: bool, steps: int) -> _Record:
     venv, spec = agent.venv, find_algorithm(agent.config.algo)
     record, act, episode = _Record(), actor(agent.model, deterministic), 0
     observations: Any = venv.reset()
+    dones = np.ones(1, bool)
     # A bonus belongs to the observation that a step reaches; the first of an episode has none. The
     # factors of those come with a reset, whose infos SB3 does not pass on.
     bonus, factors = np.nan, None
     for _ in range(steps):
         frame = newest_frames(venv)[0].copy()
-        actions = act(observations)
+        actions = act(observations, dones)
         computed = {}
         if (value := estimated_value(venv, agent.model, spec, observations)) is not None:
             computed["value"] = value

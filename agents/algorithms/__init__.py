@@ -1,6 +1,6 @@
 """The algorithms by name; a new one is one file here and its import below."""
 
-from agents.algorithms import dqn, ppo, qrdqn, sac
+from agents.algorithms import dqn, ppo, qrdqn, recurrent_ppo, sac
 from agents.algorithms.base import (
     ALGORITHMS,
     AlgorithmSpec,
@@ -18,5 +18,6 @@ __all__ = [
     "find_algorithm",
     "ppo",
     "qrdqn",
+    "recurrent_ppo",
     "sac",
 ]

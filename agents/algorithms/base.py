@@ -27,8 +27,8 @@ RESERVED = (
 """Arguments of an algorithm's constructor that ``build`` fills in itself."""
 
 
-def no_exploration(model: BaseAlgorithm) -> None:
-    """Change nothing: the policy itself is what a stochastic evaluation samples from."""
+def unchanged(model: BaseAlgorithm) -> None:
+    """Change nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,24 @@ class AlgorithmSpec:
     """``module:Class`` of the algorithm, imported at first use."""
     action_spaces: tuple[type[Space], ...]
     """Kinds of action spaces that the algorithm accepts."""
+    policies: tuple[str, str] = ("MlpPolicy", "CnnPolicy")
+    """SB3's names of the policies for latents and for pixels."""
+    recurrent: bool = False
+    """Whether the policy has a state that it carries from one timestep to the next."""
     hyperparams: Path | None = None
     """YAML file of tuned defaults, by prefix of the environment's id; None takes SB3's own."""
     requirement: str = "latentrl"
     """What pip installs to bring the module."""
     extra_state: tuple[str, ...] = ()
     """Plain attributes that a resumed run needs and that SB3's ``get_parameters`` leaves out."""
-    prepare_evaluation: Callable[[BaseAlgorithm], None] = no_exploration
-    """Sets the exploration of a loaded model for stochastic evaluation."""
+    adapt: Callable[[BaseAlgorithm], None] = unchanged
+    """Changes how a freshly built model computes, and not what it computes."""
+    prepare_evaluation: Callable[[BaseAlgorithm], None] = unchanged
+    """Sets the exploration of a loaded model for stochastic evaluation; without any, the policy
+    itself is what such an evaluation samples from."""
     value: Callable[[BaseAlgorithm, Any], Array] | None = None
     """Estimates the discounted return that is left after observations, ``(B,)``, in the units of
-    the rewards that the model learns from; None where the algorithm estimates none."""
+    the rewards that the model learns from; None where observations alone do not give one."""
 
     @property
     def cls(self) -> type[BaseAlgorithm]:
@@ -77,9 +84,13 @@ class AlgorithmSpec:
         """Whether the algorithm learns in a Box of actions."""
         return spaces.Box in self.action_spaces
 
-    def policy_class(self, policy: str) -> type[Any]:
-        """The class behind SB3's name of a policy, such as ``"MlpPolicy"``."""
-        return self.cls.policy_aliases[policy]
+    def policy(self, latent: bool) -> str:
+        """SB3's name of the policy for latents, or for pixels."""
+        return self.policies[0 if latent else 1]
+
+    def policy_class(self, latent: bool) -> type[Any]:
+        """The class of the policy for latents, or for pixels."""
+        return self.cls.policy_aliases[self.policy(latent)]
 
     def parameters(self) -> list[str]:
         """Names of the hyperparameters that the constructor takes."""

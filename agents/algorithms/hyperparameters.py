@@ -58,11 +58,6 @@ LAST_FRACTION = 0.05
 """Fraction of its initial value that a linear schedule ends with."""
 
 
-def policy_name(latent: bool) -> str:
-    """SB3's name of the policy for latents or for pixels."""
-    return "MlpPolicy" if latent else "CnnPolicy"
-
-
 def read_defaults(
     spec: AlgorithmSpec, env_id: str, latent: bool, action_space: Space
 ) -> Hyperparameters:
@@ -178,7 +173,7 @@ def check_names(hyperparameters: Hyperparameters, spec: AlgorithmSpec, latent: b
     """
     name = spec.source.partition(":")[2]
     _refuse_unknown(name, hyperparameters, [*spec.parameters(), *OF_THE_RUN])
-    policy = inspect.signature(spec.policy_class(policy_name(latent)).__init__).parameters
+    policy = inspect.signature(spec.policy_class(latent).__init__).parameters
     known = [key for key in policy if key not in OF_THE_POLICY_BY_BUILD]
     policy_kwargs = hyperparameters.get("policy_kwargs") or {}
     _refuse_unknown(f"policy_kwargs of {name}", policy_kwargs, [*known, *FEATURES])

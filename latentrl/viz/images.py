@@ -59,11 +59,12 @@ def _levels(images: Array, low: float | Array, high: float | Array) -> Array:
     low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
     levels = (images.astype(np.float32) - low) / (high - low) * 255
     pixels = np.clip(levels, 0, 255).round().astype(np.uint8)
-    return pixels[..., None] if pixels.ndim == 3 else pixels
+    batch: Array = pixels[..., None] if pixels.ndim == 3 else pixels
+    return batch
 
 
 def _shown(levels: Array) -> Array:
-    shown = levels[..., shown_channels(levels.shape[-1])]
+    shown: Array = levels[..., shown_channels(levels.shape[-1])]
     return shown if shown.shape[-1] == 3 else np.repeat(shown, 3, axis=-1)
 
 

@@ -37,7 +37,7 @@ class Task:
     """Timesteps of each agent."""
     seeds: int = 5
     """Agents with each bonus."""
-    algo: Literal["ppo", "dqn"] = "ppo"
+    algo: str = "ppo"
     """Algorithm."""
     bonuses: Sequence[str] = ("token_counts", NO_BONUS)
     """Bonuses to compare."""
@@ -124,6 +124,15 @@ _TASKS = {
         SHIFTED.format("KeyCorridorS3R3"), 800_000, 3, bonuses=ON_A_GRID, untuned=True
     ),
     "FourRooms": Task("MiniWorld-FourRooms-v0", 980_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
+    "FourRooms-memory": Task(
+        "MiniWorld-FourRooms-v0",
+        980_000,
+        3,
+        algo="recurrent_ppo",
+        bonuses=IN_3D[:1],
+        goal=0.8,
+        untuned=True,
+    ),
     "MazeS3": Task("MiniWorld-MazeS3-v0", 980_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
     "MyWayHome": Task("VizdoomMyWayHome-v1", 740_000, 3, bonuses=IN_3D, goal=0.8, untuned=True),
 }
