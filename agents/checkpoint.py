@@ -51,7 +51,7 @@ NOT_BUILT = (
     *(ArithmeticError, MemoryError, RuntimeError),
 )
 """What constructors raise for values of a wrong kind or size."""
-SMALL = 2**16
+SMALL = 2**20
 """Values that a policy may have beside its weights."""
 Count = Annotated[float, Between(0, 2**53)]
 COUNTERS = {"timesteps": "num_timesteps", "updates": "_n_updates", "episodes": "_episode_num"}

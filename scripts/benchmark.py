@@ -21,7 +21,7 @@ class BenchmarkConfig:
     """Measure speed on this machine."""
 
     name: tyro.conf.Positional[str] = "all"
-    """Benchmark: busy, devices, encode, explorer, fit, sparse, step, or all of them."""
+    """Benchmark: busy, devices, encode, explorer, fit, memory, sparse, step, or all of them."""
     repeats: int = 5
     """Measurements of each row; the median is printed."""
 

@@ -18,7 +18,7 @@ States = tuple[Tensor, Tensor]
 
 @ALGORITHMS.register("recurrent_ppo")
 def recurrent_ppo() -> AlgorithmSpec:
-    """PPO whose policy has an LSTM (Hochreiter and Schmidhuber 1997), as a memory of the episode.
+    """PPO (Schulman et al. 2017, arXiv:1707.06347) whose policy has an LSTM as memory.
 
     Its value function needs the state of the LSTM, too: observations alone have no value.
     """

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 
+from agents.algorithms.base import unchanged
 from agents.bonuses import make_novelty
 from agents.checkpoint import build
 from agents.config import AgentConfig
@@ -35,7 +37,11 @@ Rows = list[tuple[str, float]]
 """What was measured, and its value in the unit of the benchmark."""
 
 BENCHMARKS: Registry[Rows] = Registry("benchmark")
-UNITS = {"explorer": "kB or ms", "devices": "frames/s, PPO in timesteps/s"}
+UNITS = {
+    "explorer": "kB or ms",
+    "devices": "frames/s, PPO in timesteps/s",
+    "memory": "timesteps/s",
+}
 """Units of benchmarks whose rows are not frames per second alone."""
 
 WORLD_MODELS = {"name": "conv", "channels": (32, 64, 128, 256)}
@@ -43,7 +49,7 @@ WORLD_MODELS = {"name": "conv", "channels": (32, 64, 128, 256)}
 SPACE, RESIZED = (96, 96, 3), Preprocessing(size=(64, 64))
 ATARI = (210, 160, 3)
 BATCH = 128
-REACH = Environment("PixelReach-v0")
+REACH, ROOMS = Environment("PixelReach-v0"), Environment("KeyRooms-v0")
 DOOR_KEY = "MiniGrid-DoorKey-8x8-v0"
 
 
@@ -181,6 +187,27 @@ def sparse_rate(repeats: int) -> Rows:
     return rows
 
 
+@BENCHMARKS.register("memory")
+def memory_rate(repeats: int) -> Rows:
+    """Timesteps per second of PPO on latents of KeyRooms, without and with an LSTM."""
+    encoder = _grid_encoder(make_env(ROOMS).observation_space.shape)
+    rows = []
+    for name, algo, prepare in (
+        ("without memory", "ppo", unchanged),
+        ("with an LSTM", "recurrent_ppo", unchanged),
+        ("with an LSTM, timestep by timestep", "recurrent_ppo", _timestep_by_timestep),
+    ):
+        agent = describe_agent(TrainConfig(ROOMS.id, algo=algo, untuned=True), encoder)
+        venv = _Venv(agent, encoder).make("gymnasium")
+        rows.append((f"PPO {name}", _training_rate(agent, venv, repeats, prepare=prepare)))
+        venv.close()
+    return rows
+
+
+def _timestep_by_timestep(model: BaseAlgorithm) -> None:
+    del model.policy._process_sequence  # leaves that of sb3-contrib
+
+
 @BENCHMARKS.register("busy")
 def busy_rate(repeats: int) -> Rows:
     """Rates of training and collecting alone, and beside a process that is always busy."""
@@ -228,8 +255,15 @@ class _Venv:
         return build_venv(self.agent, self.encoder, venv, novelty=novelty)
 
 
-def _training_rate(agent: AgentConfig, venv: Any, repeats: int, device: str = "auto") -> float:
+def _training_rate(
+    agent: AgentConfig,
+    venv: Any,
+    repeats: int,
+    device: str = "auto",
+    prepare: Callable[[BaseAlgorithm], None] = unchanged,
+) -> float:
     model = build(agent, venv, device=device)
+    prepare(model)
     # Two rollouts and their updates.
     timesteps = 2 * venv.num_envs * agent.hyperparameters["n_steps"]
     learn = functools.partial(model.learn, timesteps, reset_num_timesteps=False)

@@ -30,6 +30,7 @@ OFF_POLICY = {
 }
 CHANGES = {
     "ppo": ON_POLICY,
+    "recurrent_ppo": {**ON_POLICY, "policy_kwargs": {"net_arch": [16], "lstm_hidden_size": 8}},
     "dqn": {**OFF_POLICY, "target_update_interval": 10},
     "qrdqn": {**OFF_POLICY, "target_update_interval": 10},
     "sac": OFF_POLICY,

@@ -92,7 +92,7 @@ def evaluated(run, encoder, deterministic=True):
     venv.seed(SEED)
     observations, actions, done = venv.reset(), [], False
     while not done and len(actions) < STEPS:
-        actions.append(act(observations)[0])
+        actions.append(act(observations, np.array([not actions]))[0])
         observations, _, (done,), _ = venv.step(actions[-1][None])
     venv.close()
     return np.array(actions)

@@ -54,21 +54,21 @@ def clocks(n):
 def test_an_error_says_what_was_played_before(capsys):
     actions = iter([np.zeros(2, int)] * 3)
     with pytest.raises(StopIteration):
-        play(clocks(2), lambda _: next(actions), episodes=5)
+        play(clocks(2), lambda *_: next(actions), episodes=5)
     words = "1 of 5 episodes had ended, the short ones first, with a mean return of 6\n"
     assert words in capsys.readouterr().err
 
 
 def test_an_episode_without_an_end_is_cut_and_its_environment_plays_no_more():
     with pytest.warns(UserWarning, match=WARNING):
-        result = play(clocks(3), lambda _: np.zeros(3, int), episodes=9, limit=12)
+        result = play(clocks(3), lambda *_: np.zeros(3, int), episodes=9, limit=12)
     # Episode k of clock i has 3 + i + k steps, in the order of the seeds.
     assert result.lengths == [3, 4, 12, 4, 5, 5, 6]
     assert result.returns[2] == 12
 
 
 def test_an_environment_that_has_played_its_episodes_is_not_cut():
-    result = play(clocks(2), lambda _: np.zeros(2, int), episodes=5, limit=6)
+    result = play(clocks(2), lambda *_: np.zeros(2, int), episodes=5, limit=6)
     assert result.lengths == [3, 4, 4, 5, 5]
 
 
@@ -93,7 +93,7 @@ def test_evaluation_and_video_of_an_endless_episode(short_limits, encoder, tmp_p
 def test_a_budget_cuts_the_first_episode_of_each_environment():
     # Environment 2 never ends an episode: what the others end after their first one is left out,
     # because it is short.
-    result = play(clocks(3), lambda _: np.zeros(3, int), episodes=9, budget=3 * 12)
+    result = play(clocks(3), lambda *_: np.zeros(3, int), episodes=9, budget=3 * 12)
     assert result.lengths == [3, 4, 12]
     assert result.returns == [6, 10, 12]
     assert result.cut == 1
@@ -105,13 +105,13 @@ def test_a_budget_cuts_the_first_episode_of_each_environment():
 )
 def test_whole_rounds_within_a_budget_count(budget, lengths, cut):
     # Episode k of clock i has 3 + i + k steps; a timestep of both clocks counts as 2.
-    result = play(clocks(2), lambda _: np.zeros(2, int), episodes=8, budget=budget)
+    result = play(clocks(2), lambda *_: np.zeros(2, int), episodes=8, budget=budget)
     assert (result.lengths, result.cut) == (lengths, cut)
 
 
 def test_a_budget_that_suffices_changes_nothing():
     results = [
-        play(clocks(2), lambda _: np.zeros(2, int), episodes=5, budget=budget)
+        play(clocks(2), lambda *_: np.zeros(2, int), episodes=5, budget=budget)
         for budget in (None, 1_000)
     ]
     assert results[0] == results[1]

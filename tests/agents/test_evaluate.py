@@ -52,7 +52,7 @@ def clocks(n):
 )
 def test_every_environment_plays_as_many_episodes_in_the_order_of_their_seeds(n, lengths):
     # Episode k of clock i has 3 + i + k steps: by time alone, the first clock would play most.
-    result = play(clocks(n), lambda _: np.zeros(n, int), episodes=5)
+    result = play(clocks(n), lambda *_: np.zeros(n, int), episodes=5)
     assert result.lengths == lengths
     assert result.returns == [n * (n + 1) / 2 for n in lengths]
 
@@ -74,7 +74,7 @@ class Odd(gym.Wrapper):
 def test_successes_are_those_that_the_environment_names(silent, options, successes):
     makers = [lambda i=i: Clock(i) if i in silent else Odd(Clock(i)) for i in range(2)]
     venv = VecMonitor(GymnasiumVecEnv(SyncVectorEnv(makers)))
-    result = play(venv, lambda _: np.zeros(2, int), episodes=5, **options)
+    result = play(venv, lambda *_: np.zeros(2, int), episodes=5, **options)
     assert result.successes == successes
     ended = [length for length in result.lengths if length > 2]
     if successes is not None:
@@ -214,10 +214,10 @@ def test_stochastic_evaluation_has_the_final_exploration_of_training(algo, tmp_p
         folder = tmp_path / str(rate)
         save_agent(folder, config, build(config, venv), venv)
         model = load_for_evaluation(config, venv, folder)
-        observations = venv.reset()
-        greedy = actor(model, deterministic=True)(observations)
+        observations = venv.reset(), np.ones(8, bool)
+        greedy = actor(model, deterministic=True)(*observations)
         act = actor(model, deterministic=False)
-        rates.append(np.mean([(act(observations) != greedy).mean() for _ in range(20)]))
+        rates.append(np.mean([(act(*observations) != greedy).mean() for _ in range(20)]))
         venv.close()
     assert rates[0] == 0
     assert rates[1] > 0.5
@@ -228,8 +228,8 @@ def test_state_dependent_noise_is_drawn_anew_as_often_as_in_training(algo, every
     config = small_config(algo, CONTINUOUS, use_sde=True, sde_sample_freq=every)
     venv = make_venv(config, encoder)
     act = actor(build(config, venv), deterministic=False)
-    observations = venv.reset()
-    actions = [act(observations) for _ in range(2 * every)]
+    observations = venv.reset(), np.ones(2, bool)
+    actions = [act(*observations) for _ in range(2 * every)]
     changed = [not same(a, b) for a, b in itertools.pairwise(actions)]
     assert changed == [step == every - 1 for step in range(2 * every - 1)]
 

@@ -101,11 +101,11 @@ def test_a_sample_keeps_some_frames_and_changes_no_action(monkeypatch):
     monkeypatch.setattr(
         familiar_frames, "newest_frames", lambda _: np.full((2, 4, 4, 3), next(shown))
     )
-    sample = FrameSample(lambda observations: observations + 1, SimpleNamespace())
-    assert [sample(step) for step in range(61)] == list(range(1, 62))
+    sample = FrameSample(lambda step, starts: step + starts, SimpleNamespace())
+    assert [sample(step, 1) for step in range(61)] == list(range(1, 62))
     assert sample.frames[:, 0, 0, 0].tolist() == [0, 0, 2, 2], "those of steps 0 and 40"
     for step in range(20):
-        sample(step)
+        sample(step, 1)
     assert sample.frames[:, 0, 0, 0].tolist() == [0, 0, 2, 2, 4, 4], "that of step 80 follows"
 
 

@@ -57,9 +57,9 @@ def test_every_validation_plays_the_same_episodes(monkeypatch, encoder):
     def record(venv, act, *arguments, **options):
         frames = []
 
-        def recorded(observations):
+        def recorded(observations, starts):
             frames.append(newest_frames(venv).copy())
-            return act(observations)
+            return act(observations, starts)
 
         result = play(venv, recorded, *arguments, **options)
         first_frames.append(frames[0])
@@ -146,7 +146,7 @@ def test_gsde_noise_of_training_stays(algo, encoder):
     policy.reset_noise(venv.num_envs)
     before, state = policy.action_dist.exploration_matrices, torch.get_rng_state()
     with own_random_numbers(model) as player:
-        actor(player, deterministic=False)(np.repeat(venv.reset(), 3, axis=0))
+        actor(player, deterministic=False)(np.repeat(venv.reset(), 3, axis=0), np.ones(6, bool))
         assert len(policy.action_dist.exploration_matrices) == 6
     assert torch.equal(policy.action_dist.exploration_matrices, before)
     assert torch.equal(torch.get_rng_state(), state)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.queues import Queue
 from pathlib import Path
 
 from scripts.studies.core import STUDIES, Subject
+from scripts.studies.parallel import each_in_a_process
 from scripts.studies.sparse_rewards.perform import perform
 from scripts.studies.sparse_rewards.report import write_page
 from scripts.studies.sparse_rewards.tasks import runs
@@ -34,24 +32,13 @@ class SparseRewards(Subject):
 
     def run(self) -> None:
         """Run the agents without a result in parallel, and print the files of the results."""
-        chosen = list(runs(self.task, self.bonus, self.seeds))
-        # Workers read it at their import of torch: idle OpenMP threads would spin on other cores.
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        context = get_context("spawn")
-        cores = context.Queue()
-        for worker in range(self.jobs):
-            cores.put(worker % (os.cpu_count() or 1))
-        with ProcessPoolExecutor(self.jobs, context, _take_core, (cores,)) as pool:
-            results = [pool.submit(perform, each) for each in chosen]
-            for number, result in enumerate(as_completed(results), 1):
-                print(f"{number} of {len(results)}: {result.result()}", flush=True)
+        chosen = runs(self.task, self.bonus, self.seeds)
+        missing = [(each,) for each in chosen if not each.result.exists()]
+        finished = each_in_a_process(perform, missing, self.jobs)
+        for number, ((run,), status) in enumerate(finished, 1):
+            outcome = run.result if status == 0 else "FAILED"
+            print(f"{number} of {len(missing)}: {run.name}: {outcome}", flush=True)
 
     def write_page(self) -> Path:
         """Write the page, its plot and the table of the README, and return the page."""
         return write_page()
-
-
-def _take_core(cores: Queue[int]) -> None:
-    """Pin this worker to a core of its own, where the system can."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {cores.get()})

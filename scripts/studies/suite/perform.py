@@ -179,7 +179,7 @@ def _random_actions(run: Run) -> dict[str, Any]:
     venv = make_test_envs(environment, EPISODES, backend_of(environment), TEST_SEED)
     venv.action_space.seed(run.seed)
 
-    def act(_: Any) -> Array:
+    def act(*_: Any) -> Array:
         return np.stack([venv.action_space.sample() for _ in range(venv.num_envs)])
 
     try:

@@ -17,7 +17,7 @@ from scripts.studies import speed
 def test_unknown_benchmark_lists_the_known_ones() -> None:
     with pytest.raises(
         ValueError,
-        match="unknown benchmark 'novel'; known: busy, devices, encode, explorer, fit, sparse",
+        match="unknown benchmark 'novel'; known: busy, devices, encode, explorer, fit, memory, sp",
     ):
         benchmark.main(benchmark.BenchmarkConfig("novel"))
 
@@ -72,6 +72,20 @@ def test_waiting_threads_sleep_unless_the_user_decides(package, own, policy):
         check=True,
     )
     assert shown.stdout.split() == [policy, "False"]
+
+
+def test_memory_benchmark_has_both_ways_of_processing(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = functools.partial(TrainConfig, n_envs=2, hyperparams=("n_steps:8", "batch_size:8"))
+    monkeypatch.setattr(speed, "TrainConfig", small)
+    taken = []
+    removed = speed._timestep_by_timestep
+    monkeypatch.setattr(
+        speed, "_timestep_by_timestep", lambda model: taken.append(removed(model)) or None
+    )
+    rows = dict(speed.memory_rate(1))
+    assert list(rows)[1:] == ["PPO with an LSTM", "PPO with an LSTM, timestep by timestep"]
+    assert len(taken) == 1
+    assert all(rate > 0 for rate in rows.values())
 
 
 def test_sparse_benchmark_measures_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
