@@ -176,7 +176,7 @@ def _fidelity(restored: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     if x.ndim < 4:
         error = (restored - x).square().mean()
         return error, torch.zeros_like(error)
-    restored = restored.clamp(0, 1)  # as in a picture
+    restored = restored.clamp(0, 1)  # as in an image
     return (restored - x).square().mean(), ssim(restored, x).mean()
 
 

@@ -43,7 +43,7 @@ def to_rgb(images: Array, low: float | Array = 0, high: float | Array = 255) -> 
 
 
 def shown_channels(channels: int) -> range:
-    """Return which of so many channels pictures show.
+    """Return which of so many channels a plot shows.
 
     They are the first one of two, the first three of four, as of RGBA, and the last three of more,
     as of stacked frames.

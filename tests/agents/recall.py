@@ -1,4 +1,4 @@
-"""An environment that shows its goal once, for agents that remember it."""
+"""An environment that shows its goal once, for agents with a memory."""
 
 from __future__ import annotations
 
