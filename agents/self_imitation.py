@@ -43,8 +43,8 @@ def keeps_episodes(config: TrainConfig) -> bool:
         )
     if config.self_imitation and spec.recurrent:
         raise ValueError(
-            f"self_imitation learns from single timesteps of past episodes, and {config.algo} needs "
-            "the timesteps before them: remove --self-imitation"
+            f"self_imitation learns from single timesteps of past episodes, and {config.algo} "
+            "needs the timesteps before them: remove --self-imitation"
         )
     if config.self_imitation is None:
         return on_policy and not spec.recurrent and config.judges_rewards
