@@ -42,7 +42,7 @@ INVARIANT_TO = (
     f"a spec in YAML, or a list of them; names: {', '.join(CORRUPTIONS)}. 1,500 further steps. "
     "With --resume, a finished encoder gets this training."
 )
-ADDED = {"contrast_weight"}
+ADDED = {"contrast_weight", "losses"}
 """Options that are added to a chosen encoder, and leave the rest of it to the choice."""
 FLAGS_FILE = "pretraining.json"
 """File of the flags beside a model."""

@@ -58,7 +58,10 @@ def advice(env_id: str) -> str:
     for package, pattern in WELL_KNOWN.items():
         if re.match(pattern, env_id) and not _is_installed(_module(package)):
             return f"If it is that of {package}: pip install {package}"
-    return f"To import the package that registers it, write package:{env_id}"
+    return (
+        f"To import the package that registers it, write package:{env_id}, or name a module of "
+        "your own that does by --plugin MODULE"
+    )
 
 
 def _well_known(env_id: str) -> Iterator[str]:

@@ -68,7 +68,9 @@ def frames_of(model: Autoencoder, source: Frames | Array | str | Path) -> Frames
     if not same_kind(frames.observation_space, expected):
         raise ValueError(
             f"the model takes observations of {describe_space(expected)}, these frames are "
-            f"{describe_space(frames.observation_space)}: build the model with the frames' space"
+            f"{describe_space(frames.observation_space)}: build the model with the frames' "
+            "observation_space, and where they were stored cropped or resized also with their "
+            "preprocessing"
         )
     check_stored(frames, model)
     return frames

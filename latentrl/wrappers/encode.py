@@ -124,13 +124,13 @@ class LatentTransform:
         return self._replace(observations, latents[:count]), replaced
 
     def reached(self, ended: Array) -> tuple[Array, Array]:
-        """Return frames and latents that the newest step reached.
+        """Return frames that the newest step reached, and a copy of their latents.
 
         They are those of the newest batch, with the terminal ones in the rows ``ended``, where the
         batch has the first observation of the next episode.
         """
         if not len(ended):
-            return self.last_frames, self.last_latents
+            return self.last_frames, self.last_latents.copy()
         frames, latents = self.last_frames.copy(), self.last_latents.copy()
         frames[ended], latents[ended] = self._finals
         return frames, latents

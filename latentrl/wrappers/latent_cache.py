@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from latentrl.data.distinct import digest
+from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array, Encoder
 from latentrl.wrappers.latent_check import checked_latents
 
@@ -24,8 +25,9 @@ MOST_BYTES, ENTRY = 2**26, 300
 class LatentCache:
     """Encodes frames, those that were encoded before from memory.
 
-    It serves images and models of PyTorch on the CPU, whose weights say when they change. Others
-    encode every frame, as all do for good once too few frames repeat.
+    It serves images and this library's models on the CPU: their weights say when they change, and
+    equal frames have equal latents. Other encoders encode every frame, as all do for good once too
+    few frames repeat.
     """
 
     def __init__(self) -> None:
@@ -73,6 +75,6 @@ def _tensors(module: nn.Module) -> itertools.chain[Tensor]:
 
 
 def _on_cpu(encoder: Encoder) -> bool:
-    return isinstance(encoder, nn.Module) and all(
+    return isinstance(encoder, Autoencoder) and all(
         tensor.device.type == "cpu" for tensor in _tensors(encoder)
     )

@@ -99,6 +99,6 @@ def tiny_train(encoder, clock=time.monotonic, **flags):
     """Train PPO for 192 timesteps with three validations."""
     lrl.save(encoder, env_folder("vae", "PixelReach-v0") / "random-1")
     defaults = {"timesteps": 192, "eval_every": 64, "eval_episodes": 3, "backend": "gymnasium"}
-    small = {"n_envs": 2, "hyperparams": as_words(CHANGES[flags.get("algo", "ppo")])}
+    small = {"n_envs": 2, "hyperparams": as_words(CHANGES.get(flags.get("algo", "ppo"), {}))}
     config = {"env": "PixelReach-v0", **defaults, **small, **flags}
     return train(TrainConfig(**config), clock)

@@ -47,6 +47,7 @@ REACH = PretrainConfig("PixelReach-v0")
         ({"likelihood": "bernoulli"}, False),
         ({"option": ("topk_weight=4",)}, False),
         ({"option": ("contrast_weight=30",)}, True),
+        ({"option": ("contrast_weight=30", "losses=[sparsity]")}, True),
         ({"option": ("contrast_weight=30", "topk_weight=4")}, False),
         ({"model": "vae"}, False),
     ],

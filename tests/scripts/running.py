@@ -80,7 +80,7 @@ def succeed(folder, name, *arguments):
 
 def small(algo="ppo"):
     """Flags of ``train_agent`` that make an algorithm small."""
-    return ["--algo", algo, "--n-envs", "2", "--hyperparams", *as_words(CHANGES[algo])]
+    return ["--algo", algo, "--n-envs", "2", "--hyperparams", *as_words(CHANGES.get(algo, {}))]
 
 
 def save_random_encoder(folder, space=(32, 32, 3), env="PixelReach-v0"):

@@ -97,6 +97,26 @@ def test_the_encoder_runs_once_for_each_step_and_reset(play, monkeypatch):
     assert len(novelty.scored) == len(calls) - calls.count("reset")
 
 
+class Careless(Recorder):
+    """One that computes in place."""
+
+    def score(self, transitions):
+        transitions.latents[:], transitions.next_latents[:] = -1, -2
+        return np.zeros(len(transitions), np.float32)
+
+    def update(self, transitions):
+        pass
+
+
+def test_a_bonus_that_computes_in_place_leaves_the_agents_latents():
+    seen = []
+    for novelty in (None, Careless()):
+        venv = lrl.wrap(DummyVecEnv(makers()), FakeEncoder(), novelty=novelty)
+        venv.seed(SEED)
+        seen.append([venv.reset(), *(venv.step(np.zeros(N, int))[0] for _ in range(STEPS))])
+    np.testing.assert_array_equal(*seen)
+
+
 class OneInfo(Clock):
     """Returns one and the same dict at every step, as some environments do."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -84,6 +85,23 @@ def test_it_starts_anew_when_it_is_full(counted, monkeypatch):
     for numbers in ([1, 2, 3], [1, 2, 3], [3, 4], [4]):
         cache.encode(model, frames_of(*numbers))
     assert sizes == [3, 1, 1]
+
+
+class Drifting(torch.nn.Module):
+    """A user's model with a state that no weight shows."""
+
+    latent_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    steps = 0
+
+    def encode(self, frames):
+        self.steps += 1
+        return np.full((len(frames), 1), self.steps, np.float32)
+
+
+def test_models_of_users_encode_every_frame():
+    model, cache = Drifting(), LatentCache()
+    latents = [cache.encode(model, frames_of(1, 1)) for _ in range(2)]
+    np.testing.assert_array_equal(latents, [[[1], [1]], [[2], [2]]])
 
 
 def test_encoders_of_other_kinds_and_vectors_are_not_cached():
