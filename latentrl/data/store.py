@@ -139,9 +139,11 @@ def check_same(
     given = {
         "observation": space_to_json(space),
         "action": describe_action(action_space),
+        "action_space": str(action_space),
         "environment": environment,
     }
-    saved = {name: manifest[name] for name in given}
+    # Stores of earlier versions do not name the action space.
+    saved = {name: manifest.get(name, given[name]) for name in given}
     check_same_settings(saved, given, f"the frame store {path}", "use another path, or remove it")
 
 
@@ -271,6 +273,7 @@ def _new_manifest(
         "format": FORMAT,
         "observation": space_to_json(space),
         "action": describe_action(action_space),
+        "action_space": str(action_space),
         "environment": environment,
         "factors": list(factors),
         "versions": {"python": platform.python_version(), "gymnasium": gym.__version__},

@@ -261,6 +261,12 @@ def test_an_empty_store_opens(tmp_path: Path) -> None:
     ("changes", "key", "saved", "given"),
     [
         ({"action_space": spaces.Discrete(3)}, "action.dtype", "float32", "int64"),
+        (
+            {"action_space": spaces.Box(-2, 2, (2,))},
+            "action_space",
+            r"Box\(-1.0, 1.0, \(2,\), float32\)",
+            r"Box\(-2.0, 2.0, \(2,\), float32\)",
+        ),
         ({"environment": {"id": "Other-v0"}}, "environment.id", "Test-v0", "Other-v0"),
         ({"environment": {"id": "Test-v0", "skip": 4}}, "environment.skip", "None", "4"),
         (
@@ -281,6 +287,15 @@ def test_other_frames_are_refused(
     ):
         write(tmp_path, count=0, **changes)
     assert len(Frames.open(tmp_path)) == 10
+
+
+def test_a_store_of_an_earlier_version_takes_any_bounds_of_actions(tmp_path: Path) -> None:
+    write(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["action_space"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    write(tmp_path, action_space=spaces.Box(-2, 2, (2,)))
+    assert len(Frames.open(tmp_path)) == 20
 
 
 def test_stores_that_cannot_be_read(tmp_path: Path) -> None:
