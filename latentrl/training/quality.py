@@ -61,9 +61,9 @@ class Quality:
 
     def summary(self) -> list[str]:
         """Return the metrics in a few lines of text; the first one has the explained variance."""
-        parts = [f"{max(self.explained, 0):.0%} of all pixels"]
+        parts = [f"{_explained_percent(self.explained)} of all pixels"]
         if self.changing is not None:
-            parts.append(f"{max(self.changing, 0):.0%} of changing pixels")
+            parts.append(f"{_explained_percent(self.changing)} of changing pixels")
         return [
             f"explained variance: {', '.join(parts)}",
             f"PSNR {self.psnr:.1f} dB; the mean image has {self.mean_psnr:.1f} dB",
@@ -244,6 +244,10 @@ def _probe(latents: Tensor, factors: Array, index: Array, frames: Frames) -> tup
 def _too_little(explained: float, of: str, least: float) -> str:
     kept, wanted = _percent(max(explained, 0)), _percent(least)
     return f"{kept} of the variance of {of} is kept (at least {wanted})"
+
+
+def _explained_percent(value: float) -> str:
+    return "below 0%" if value < 0 else f"{value:.0%}"
 
 
 def _percent(fraction: float) -> str:

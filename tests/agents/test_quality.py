@@ -229,7 +229,7 @@ def test_description_has_every_metric():
     unordered = Quality(**{**POOR, "changing": None}).summary()
     assert unordered[0] == "explained variance: 90% of all pixels"
     worse = Quality(**{**POOR, "explained": -968.0, "changing": -9.0}).summary()
-    assert worse[0] == "explained variance: 0% of all pixels, 0% of changing pixels"
+    assert worse[0] == "explained variance: below 0% of all pixels, below 0% of changing pixels"
 
 
 @pytest.mark.slow
