@@ -34,5 +34,5 @@ def refuse_channels_first(shape: tuple[int, ...]) -> None:
     if is_channels_first(shape):
         raise ValueError(
             f"images of shape {shape} look channels-first; latentrl takes (H, W, C): transpose the "
-            "observations, by gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, 0, -1)"
+            "observations, by gymnasium.wrappers.TransformObservation and numpy.moveaxis(x, -3, -1)"
         )
