@@ -44,8 +44,13 @@ def check_no_pixels(config: AutoencoderConfig, losses: Sequence[Loss]) -> None:
 def check_corruptions(
     config: AutoencoderConfig, corruptions: Sequence[Corruption], shape: Shape
 ) -> None:
-    """Raise ``ValueError`` where a corruption needs colour that inputs of ``shape`` lack."""
+    """Raise ``ValueError`` where a corruption needs images or colour, and ``shape`` has none."""
     for spec, corruption in zip(config.corruptions, corruptions, strict=True):
+        if corruption.images_only and len(shape) != 3:
+            raise ValueError(
+                f"corruption {spec} needs values in [0, 1], as images have; vectors and sequences "
+                "are scaled to standard scores: remove clip"
+            )
         if corruption.colour_only and (len(shape) != 3 or shape[0] != 3):
             raise ValueError(
                 f"corruption {spec['name']!r} needs images of 3 colour channels, not inputs of "

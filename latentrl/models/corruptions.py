@@ -22,6 +22,11 @@ class Corruption(ABC):
     colour_only: ClassVar[bool] = False
     """Whether inputs must be images of three channels."""
 
+    @property
+    def images_only(self) -> bool:
+        """Whether inputs must be images, whose scaled values lie in [0, 1]."""
+        return False
+
     @abstractmethod
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor | None]:
         """Return a corrupted copy of ``x`` and the mask of the values that it removed.
@@ -134,6 +139,11 @@ class GaussianNoise(Corruption):
         """Raise ``ValueError`` where the standard deviation is not positive."""
         if not self.std > 0:
             raise ValueError(f"std is a standard deviation and must be positive, got {self.std}")
+
+    @property
+    def images_only(self) -> bool:
+        """Whether values are clipped: vectors are scaled to standard scores, which are wider."""
+        return self.clip
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, None]:
         """Return ``x`` plus noise, and no mask."""

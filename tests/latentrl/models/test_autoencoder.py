@@ -123,6 +123,10 @@ def test_config_names_unknown_fields() -> None:
             {"corruptions": [{"name": "greyscale"}]},
             r"'greyscale' needs images of 3 colour channels, .* shape \(8,\)",
         ),
+        (
+            {"corruptions": [{"name": "gaussian_noise", "clip": True}]},
+            r"'clip': True.* needs values in \[0, 1\], as images have; .*: remove clip",
+        ),
         ({"inference": {"name": "magic"}}, "unknown inference 'magic'; known: fista"),
         ({"reconstruction": {"name": "sound"}}, "unknown reconstruction 'sound'; known: features"),
         (
