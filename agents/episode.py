@@ -97,7 +97,7 @@ class Moment:
     """Extrinsic return so far."""
     value: float | None = None
     """Estimate of the discounted return that is left, in units of the rewards, with the bonus and
-    the shaping of training; None at the end."""
+    the shaping of training; NaN at the end, and None where the algorithm estimates none."""
     bonus: float | None = None
     """Intrinsic reward for reaching this observation; None without a bonus."""
     ended: bool = False
@@ -134,7 +134,7 @@ def episode(
         total += infos[0].get("extrinsic_reward", float(rewards[0]))
         bonus = infos[0].get("intrinsic_reward")
         timestep, ended = timestep + 1, bool(dones[0])
-    yield Moment(timestep, total, None, bonus, ended=True)
+    yield Moment(timestep, total, None if spec.value is None else np.nan, bonus, ended=True)
     if not ended:
         warnings.warn(
             f"the episode has not ended in {limit:,} timesteps: the video has the first ones",

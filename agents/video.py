@@ -149,10 +149,13 @@ def _frame(panels: list[Array], moment: Moment, layout: Layout) -> Array:
 
 def numbers(moment: Moment) -> dict[str, str]:
     """Return the text below the panels, by name."""
+    value = {}
+    if moment.value is not None:
+        value = {"value": "" if np.isnan(moment.value) else f"{moment.value:.3g}"}
     bonus = {} if moment.bonus is None else {"novelty bonus": f"{moment.bonus:.2g}"}
     return {
         "timestep": f"{moment.timestep:,}",
         "return": f"{moment.total:.4g}",
-        "value": "" if moment.value is None else f"{moment.value:.3g}",
+        **value,
         **bonus,
     }

@@ -37,9 +37,9 @@ def recurrent_ppo() -> AlgorithmSpec:
 def process_whole_sequences(model: BaseAlgorithm) -> None:
     """Let the policy's LSTMs process sequences in one call each, not timestep by timestep.
 
-    The buffer cuts rollouts where episodes start, so that a sequence has a start at its first
-    timestep alone. sb3-contrib takes the timesteps of all such sequences one by one, which makes
-    its updates several times slower.
+    The buffer cuts rollouts where episodes start: only the first timestep of a sequence can be a
+    start. sb3-contrib takes all timesteps one by one where there is any start, which is slower.
+    ``scripts/benchmark.py memory`` measures both ways.
     """
     policy: Any = model.policy
     one_by_one = policy._process_sequence

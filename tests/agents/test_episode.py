@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -50,7 +51,10 @@ def test_values_are_in_units_of_the_rewards(encoder, tmp_path):
     venv.ret_rms.var = np.array(9.0)
     moments = moments_of(venv, model)
     assert moments[0].value == pytest.approx(3 * SPEC.value(model, venv.reset())[0], rel=1e-4)
-    assert moments[-1].value is None
+    assert np.isnan(moments[-1].value)
+    other = dataclasses.replace(SPEC, value=None)
+    options = {"deterministic": True, "has_bonus": False, "limit": 1_000}
+    assert {moment.value for moment in episode(venv, model, other, **options)} == {None}
 
 
 def test_the_bonus_goes_on_where_training_ended(encoder):

@@ -76,8 +76,8 @@ of seed 0, one of five, lost the rare reward for the bonus. `adaptive` is the de
 MyWayHome it becomes `temporal_distance`. No bonus is needed there: one agent without it does as
 well and learns as fast, and one with `rnd` faster. FourRooms has one agent each, with the bonus and
 without: both learn, neither reaches the goal, and one pair does not show whether the bonus helps.
-FourRooms-memory has PPO with a memory (`--algo recurrent_ppo`) on the same encoder, frames and
-bonus: its one agent reaches the goal.
+FourRooms-memory has PPO with a memory (`--algo recurrent_ppo`) and all other settings of FourRooms:
+its one agent reaches the goal. No bonus, a random encoder and further seeds are not measured there.
 """
 
 
