@@ -14,9 +14,10 @@ import numpy as np
 from gymnasium import spaces
 
 from latentrl.data.checks import check_observations, check_validation, refuse_masked, space_of
+from latentrl.data.columns import DataFrame, column_names, is_data_frame, values_of
 from latentrl.data.distinct import first_of_equals
 from latentrl.data.images import ImageFolder
-from latentrl.data.readers import Source, minari_id, open_source, read_known_factors
+from latentrl.data.readers import Source, minari_id, open_named, read_known_factors
 from latentrl.data.series import cut_series
 from latentrl.data.shards import ReopenedShard, episode_numbers, join_steps, observations_of
 from latentrl.data.store import has_store, open_store
@@ -126,6 +127,12 @@ class Frames:
         stored = self.metadata.get("environment", {}).get("stored")
         described = stored.get("observation") if isinstance(stored, dict) else None
         return self.space if described is None else space_from_json(described)
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names of the columns of a table; None of other sources, and of one without a header."""
+        columns: list[str] | None = self.metadata.get("columns")
+        return columns
 
     @property
     def episodes(self) -> Array:
@@ -243,7 +250,7 @@ class Frames:
 
 
 def as_frames(
-    source: Frames | Array | str | Path,
+    source: Frames | Array | DataFrame | str | Path,
     *,
     space: spaces.Box | None = None,
     array: str | None = None,
@@ -257,12 +264,12 @@ def as_frames(
     Floats of shape ``(D,)`` are vectors, ``(T, D)`` sequences and ``(H, W, C)`` images in [0, 1].
 
     Args:
-        source: Frames, an array ``(N, *shape)``, or a path: a store made by ``collect``; an
-            ``.npy`` file; an ``.npz`` (the array called ``observations``, or the only one that is
-            not ``labels``, ``factors`` or ``factor_names``); an IDX file such as MNIST's, also
-            gzipped; a table, CSV or Parquet, whose rows are vectors; an image; a folder of images
-            and of folders of images, which ``ImageFolder`` resizes; or ``minari://ID`` of a Minari
-            dataset.
+        source: Frames, an array ``(N, *shape)``, a data frame, or a path: a store made by
+            ``collect``; an ``.npy`` file; an ``.npz`` (the array called ``observations``, or the
+            only one that is not ``labels``, ``factors`` or ``factor_names``); an IDX file such as
+            MNIST's, also gzipped; a table, CSV or Parquet, whose rows are vectors; an image; a
+            folder of images and of folders of images, which ``ImageFolder`` resizes; or
+            ``minari://ID`` of a Minari dataset.
         space: space of one observation, for bounds that an array does not have; it is ignored where
             shape or type differ.
         array: name of the array in an ``.npz`` of several.
@@ -290,21 +297,26 @@ def as_frames(
                 "array, window and episodes are for arrays and files of arrays, not for a store"
             )
         return source
-    opened, where = _opened(source, array)
+    opened, columns = _opened(source, array)
+    is_path = isinstance(source, str | PathLike)
+    metadata: dict[str, Any] = {"source": str(source) if is_path else "an array"}
+    metadata |= {} if columns is None else {"columns": columns}
     if window is None:
         # Factors belong to the observations that open by default.
-        labelled = None if isinstance(source, np.ndarray) or array is not None else source
-        return _bare(opened, where, space, labelled, episodes)
+        labelled = source if is_path and array is None else None
+        return _bare(opened, metadata, space, labelled, episodes)
     if episodes is not None:
         raise ValueError("window cuts one series, which is one episode: remove episodes")
-    return _windows(opened, where, window, stride)
+    return _windows(opened, metadata, window, stride)
 
 
-def _opened(source: Array | str | Path, array: str | None) -> tuple[Source, str]:
+def _opened(source: Any, array: str | None) -> tuple[Source, list[str] | None]:
     if isinstance(source, np.ndarray):
-        return source, "an array"
+        return source, None
     if isinstance(source, str | PathLike):
-        return open_source(source, array), str(source)
+        return open_named(Path(source), array)
+    if is_data_frame(source):
+        return values_of(source), column_names(source)
     remedy = "np.stack(list(...))" if hasattr(source, "__next__") else "np.asarray"
     raise TypeError(
         f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try {remedy}"
@@ -313,14 +325,13 @@ def _opened(source: Array | str | Path, array: str | None) -> tuple[Source, str]
 
 def _bare(
     source: Source,
-    where: str,
+    metadata: dict[str, Any],
     space: spaces.Box | None,
-    path: str | Path | None,
+    path: Any,
     episodes: Array | None,
 ) -> Frames:
-    space = space_of(source, where, space)
+    space = space_of(source, metadata["source"], space)
     known = {} if path is None else read_known_factors(path, len(source))
-    metadata = {"source": where}
     numbers = np.arange(len(source)) if episodes is None else np.asarray(episodes)
     if numbers.shape != (len(source),) or not np.issubdtype(numbers.dtype, np.integer):
         raise ValueError(
@@ -331,12 +342,13 @@ def _bare(
     return Frames(space, [source], counted, metadata=metadata, factors=known)
 
 
-def _windows(source: Source, where: str, window: int, stride: int) -> Frames:
+def _windows(source: Source, metadata: dict[str, Any], window: int, stride: int) -> Frames:
+    where = metadata["source"]
     refuse_masked(source, where)
     cut = cut_series(source, window, stride, where)
     # One episode, because windows that overlap must not lie on both sides of a split.
     episodes = np.zeros(len(cut), int)
-    metadata = {"source": where, "window": window, "stride": stride}
+    metadata = {**metadata, "window": window, "stride": stride}
     return Frames(space_of(cut, where), [cut], episodes, metadata=metadata)
 
 

@@ -28,11 +28,19 @@ def minari_id(source: str | Path) -> str | None:
 
 
 def open_source(path: str | Path, array: str | None = None) -> Source:
+    """Open the observations of ``open_named`` without the names of their columns."""
+    return open_named(path, array)[0]
+
+
+def open_named(path: str | Path, array: str | None = None) -> tuple[Source, list[str] | None]:
     """Open the observations in a file or in a folder of images, as ``as_frames`` describes.
 
     Args:
         path: the file or folder.
         array: name of the array in an ``.npz`` of several.
+
+    Returns:
+        The observations, and the names of the columns of a table, None where there are none.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
@@ -45,16 +53,16 @@ def open_source(path: str | Path, array: str | None = None) -> Source:
     path = Path(path)
     names = None if path.is_dir() or _is_one_of(path, OTHER_SUFFIXES) else archive_names(path)
     if names is not None:
-        return read_array(path, _chosen(names, array, path))
+        return read_array(path, _chosen(names, array, path)), None
     if array is not None:
         raise ValueError(f"{path} is no .npz of several arrays: omit the name {array!r}")
     if path.is_dir():
         images = ImageFolder(image_files(path))
         warn_of_other_files(path)
-        return images
+        return images, None
     if _is_one_of(path, IMAGE_SUFFIXES):
-        return ImageFolder([path])
-    return read_table(path) if _is_one_of(path, TABLE_SUFFIXES) else read_array(path)
+        return ImageFolder([path]), None
+    return read_table(path) if _is_one_of(path, TABLE_SUFFIXES) else (read_array(path), None)
 
 
 def _is_one_of(path: Path, suffixes: tuple[str, ...]) -> bool:

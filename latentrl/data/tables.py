@@ -18,12 +18,20 @@ UNNAMED = "Unnamed: 0"
 """What pandas calls a first column without a name."""
 FIRST_LINE, MAX_COLUMNS = 2**20, 10_000
 """Characters of the longest first line of a CSV file, and its most columns: more take minutes."""
+COUNTED, INCREASING = 3, 8
+"""Least numbers in a first line that are names of columns: of 0, 1, 2 and so on, and of others that
+increase, such as wavelengths. By chance, one observation of 40,320 increases over 8 columns."""
+COUNTED_ROWS = 10
+"""Least rows that a column can number."""
 
 
-def read_table(path: Path) -> Array:
+def read_table(path: Path) -> tuple[Array, list[str] | None]:
     """Read a CSV or Parquet file as vectors, float64 ``(N, D)``, NaN where a value is missing.
 
     A CSV file may have a header. Its values are separated by commas, semicolons, tabs or spaces.
+
+    Returns:
+        The vectors, and the names of their columns, None where the file has none.
 
     Raises:
         FileNotFoundError: there is no file.
@@ -31,40 +39,49 @@ def read_table(path: Path) -> Array:
         ValueError: the file is damaged, or a column holds no numbers.
 
     Warns:
-        UserWarning: values are missing, or the rows are numbered, which is no observation.
+        UserWarning: values are missing, a column numbers the rows, or the names of the columns are
+            numbers.
     """
     table = _read(path)
     table = table.drop(columns=[name for name in LABEL_COLUMNS if name in table.columns])
     for name, dtype in table.dtypes.items():
         if dtype.kind not in "biuf":
             _refuse_column(table[name], path)
+    table = _without_index(table, path)
     array: Array = table.to_numpy(np.float64, na_value=np.nan)
-    array, names = _without_index(array, list(table.columns), path)
+    names = list(table.columns)
+    _warn_of_row_numbers(array, names, path)
     _warn_of_missing(array, names, path)
-    return array
+    return array, names if all(isinstance(name, str) for name in names) else None
 
 
-def _without_index(array: Array, names: list[Any], path: Path) -> tuple[Array, list[Any]]:
-    """Leave out the row numbers that pandas writes as a first column without a name."""
-    if len(names) < 2:
-        return array, names
-    indexed = names[0] == UNNAMED and _counts(array[:, 0])
-    # Where pandas has numbered the columns, too, their header looks like a row of values.
-    numbered = names[0] == 0 and np.isnan(array[0, 0]) and _counts(array[0, 1:])
-    numbered = numbered and len(array) > 1 and _counts(array[1:, 0])
-    if not (indexed or numbered):
-        return array, names
+def _without_index(table: Any, path: Path) -> Any:
+    """Leave out the index that pandas writes as a first column without a name."""
+    first = table.iloc[:, 0].to_numpy()
+    # The index of a selection does not count from 0, and that of a shuffled one is in no order.
+    whole = first.dtype.kind in "iu" and len(np.unique(first)) == len(first)
+    if table.columns[0] != UNNAMED or table.shape[1] < 2 or not whole:
+        return table
     warnings.warn(
-        f"the first column of {path} has no name and counts the rows from 0: it is left out; write "
-        "such a table without it, with index=False in pandas",
+        f"the first column of {path} has no name and numbers the rows: it is left out; write such "
+        "a table without it, with index=False in pandas",
         UserWarning,
         stacklevel=3,
     )
-    return array[int(numbered) :, 1:], names[1:]
+    return table.iloc[:, 1:]
 
 
-def _counts(values: Array) -> bool:
-    return np.array_equal(values, np.arange(len(values)))
+def _warn_of_row_numbers(array: Array, names: list[Any], path: Path) -> None:
+    if len(array) < COUNTED_ROWS:
+        return
+    counts = (np.diff(array, axis=0) == 1).all(0)
+    if counts.any():
+        warnings.warn(
+            f"column {str(names[int(counts.argmax())])!r} of {path} numbers the rows, and a model "
+            "learns it as any other: drop it, unless such a number says something",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def read_table_labels(path: Path) -> Array | None:
@@ -104,13 +121,13 @@ def _pandas(path: Path) -> Any:
 
 def _csv(path: Path, pandas: Any) -> Any:
     with path.open(encoding="utf-8-sig") as file:
-        first = file.readline(FIRST_LINE)
+        first, second = file.readline(FIRST_LINE), file.readline(FIRST_LINE)
     # The semicolon first: where it separates values, the comma is a decimal point.
     separator = next((mark for mark in ";\t," if mark in first), None)
-    words = first.split(separator)
+    words, below = (line.split(separator) or [""] for line in (first, second))
     if len(words) > MAX_COLUMNS:
         raise ValueError(f"it has over {MAX_COLUMNS:,} columns: save such observations as .npy")
-    header = None if all(_is_number(word) for word in words) else 0
+    header = 0 if _are_names(words, below, path) else None
     return pandas.read_csv(
         path,
         sep=separator or r"\s+",
@@ -120,6 +137,40 @@ def _csv(path: Path, pandas: Any) -> Any:
         low_memory=False,
         **_exact(pandas.__version__),
     )
+
+
+def _are_names(first: list[str], second: list[str], path: Path) -> bool:
+    """Return whether the words of the first line name the columns, given those of the second."""
+    if not all(map(_is_number, first)):
+        return True
+    # Before the names of columns, pandas leaves the name of its index empty.
+    indexed = not first[0].strip() and second[0].strip().isdigit()
+    numbers, below = _numbers(first[indexed:]), _numbers(second[indexed:])
+    names = _differ(numbers, below, COUNTED - 2 * indexed)
+    if names and not indexed:
+        warnings.warn(
+            f"the first line of {path} holds the numbers {numbers[0]:g} to {numbers[-1]:g} in "
+            "increasing order, unlike the next line: they are taken as the names of the columns; "
+            "if they are an observation, write a line of names above",
+            UserWarning,
+            stacklevel=6,
+        )
+    return names
+
+
+def _numbers(words: list[str]) -> Array:
+    """Return words as numbers; NaN where a word is none."""
+    numbers = (float(word) if word.strip() and _is_number(word) else np.nan for word in words)
+    return np.fromiter(numbers, float)
+
+
+def _differ(numbers: Array, below: Array, least: int) -> bool:
+    """Return whether the first line alone counts from 0, or increases over many columns."""
+    steps, steps_below = np.diff(numbers), np.diff(below)
+    if len(numbers) >= least and np.array_equal(numbers, np.arange(len(numbers))):
+        return bool((steps_below != 1).any()) or len(below) == 1
+    many = len(numbers) >= INCREASING and len(below) > 1
+    return many and bool((steps > 0).all()) and not bool((steps_below > 0).all())
 
 
 def _exact(version: str) -> dict[str, str]:

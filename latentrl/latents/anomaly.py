@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from latentrl.data.columns import check_columns
 from latentrl.data.frames import Frames, as_frames, check_learnable
 from latentrl.latents import detector_files
 from latentrl.latents.batched import batched
 from latentrl.latents.conformal import check_enough, conformal_threshold, needed_for
-from latentrl.latents.estimator import OutlierEstimator, as_vectors, column_names
+from latentrl.latents.estimator import OutlierEstimator, as_observations, as_vectors
 from latentrl.latents.neighbours import References
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import Observations
@@ -60,7 +61,7 @@ class AnomalyDetector(OutlierEstimator):
     references: References | None = field(default=None, init=False, repr=False)
     """Normal observations that others are compared with; None until ``fit``."""
     columns: list[str] | None = field(default=None, init=False, repr=False)
-    """Names of the columns of the data frame that ``fit`` was given; None of an array."""
+    """Names of the columns of the data frame or table that ``fit`` was given; None of an array."""
     trained: Autoencoder | None = field(default=None, init=False, repr=False)
     """The model that ``fit`` trained; None where a trained one was given."""
 
@@ -132,7 +133,7 @@ class AnomalyDetector(OutlierEstimator):
         model, training, validation = self._model_and_split(normal)
         limit = self.max_references
         self.references = References.fit(model, training, validation, limit, self.seed)
-        self.columns = column_names(observations)
+        self.columns = normal.columns
         return self.calibrate(held_out)
 
     def _model_and_split(self, normal: Frames) -> tuple[Autoencoder, Frames, Frames]:
@@ -182,8 +183,8 @@ class AnomalyDetector(OutlierEstimator):
         mean z, a density of the scaled observation in nats, which can be negative.
 
         Args:
-            observations: an array ``(B, *observation_shape)`` or one without ``B``, Frames or a
-                path.
+            observations: an array ``(B, *observation_shape)`` or one without ``B``, a data frame,
+                Frames or a path.
 
         Returns:
             float64 ``(B,)``, or a number for one observation.
@@ -191,9 +192,16 @@ class AnomalyDetector(OutlierEstimator):
         Raises:
             TypeError: there are no references, and the model has no decoder.
             ValueError: there is no model, or shape, dtype or values do not belong to the
-                observation space.
+                observation space, or the columns are not those of ``fit``.
         """
-        return batched(self.require_model(), self._score, observations)
+        return batched(self.require_model(), self._score, self._in_order(observations))
+
+    def _in_order(self, observations: Any) -> Observations:
+        """Return observations whose columns are those of ``fit``."""
+        opened = as_observations(observations)
+        if isinstance(opened, Frames):
+            check_columns(opened.columns, self.columns)
+        return opened
 
     def map(self, observations: Observations) -> Array:
         """Contribution of each position to the negative log-likelihood, in nats.
@@ -209,9 +217,9 @@ class AnomalyDetector(OutlierEstimator):
         Raises:
             TypeError: the model has no decoder.
             ValueError: there is no model, or shape, dtype or values do not belong to the
-                observation space.
+                observation space, or the columns are not those of ``fit``.
         """
-        return batched(self.require_model(), self._map, observations)
+        return batched(self.require_model(), self._map, self._in_order(observations))
 
     def map_series(self, series: Array) -> Array:
         """Negative log-likelihood of each step of one long series, in nats.

@@ -9,31 +9,27 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from latentrl.data.frames import Frames
+from latentrl.data.columns import is_data_frame
+from latentrl.data.frames import Frames, as_frames
 from latentrl.models.batches import Observations
 from latentrl.types import Array
 
 Self = TypeVar("Self", bound="OutlierEstimator")
 
 
-def as_observations(source: Any) -> Observations:
-    """Return Frames and paths as they are, all else as an array, without a copy of arrays."""
-    return source if isinstance(source, Frames | str | Path) else np.asarray(source)
+def as_observations(source: Any) -> Frames | Array:
+    """Return paths and data frames as Frames, all else but these as an array, without a copy."""
+    opens = isinstance(source, Frames | str | Path) or is_data_frame(source)
+    return as_frames(source) if opens else np.asarray(source)
 
 
-def as_vectors(source: Any) -> Observations:
+def as_vectors(source: Any) -> Frames | Array:
     """``as_observations``, and rows ``(N, D)`` of whole numbers as floats."""
     observations = as_observations(source)
-    if not isinstance(observations, np.ndarray):
+    if isinstance(observations, Frames):
         return observations
     whole = observations.ndim == 2 and observations.dtype.kind in "iub"
     return observations.astype(np.float64) if whole else observations
-
-
-def column_names(source: Any) -> list[str] | None:
-    """Return the names of the columns of a data frame, None where not all of them are strings."""
-    names = list(getattr(source, "columns", ()))
-    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 class OutlierEstimator:
@@ -42,8 +38,6 @@ class OutlierEstimator:
     parameters: ClassVar[Sequence[str]]
     """Names of the attributes that ``get_params`` returns."""
     threshold: float | None
-    columns: list[str] | None
-    """Names of the columns of the data frame that ``fit`` was given; None of an array."""
 
     def fit(self: Self, observations: Any, y: Any = None) -> Self:
         """Fit the detector to normal observations and return it; ``y`` is ignored."""
@@ -70,18 +64,9 @@ class OutlierEstimator:
 
         Raises:
             ValueError: shape, dtype or values do not belong to the observation space, or the
-                columns of a data frame are not those of ``fit``.
+                columns of a data frame or table are not those of ``fit``.
         """
-        self._check_columns(column_names(observations))
-        return np.asarray(-self.score(as_observations(observations)))
-
-    def _check_columns(self, names: list[str] | None) -> None:
-        expected = self.columns
-        if expected is not None and names is not None and names != expected:
-            raise ValueError(
-                f"expected the columns of fit, {', '.join(expected)}, in this order, got "
-                f"{', '.join(names)}"
-            )
+        return np.asarray(-self.score(observations))
 
     def decision_function(self, observations: Any) -> Array:
         """Return ``threshold - score``, float64 ``(B,)``: negative for anomalies.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from latentrl.data.columns import check_columns, column_names
 from latentrl.models.arrays import check_latents, check_observations, map_chunks
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.heads import Head
@@ -41,6 +43,15 @@ class ArrayModel(nn.Module):
     """What the reconstruction error is measured in."""
     latent_mean: Tensor
     """Mean of each latent over held-out frames, ``(latent_dim,)``."""
+
+    metadata: dict[str, Any]
+    """Origin of the training data, in JSON."""
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names of the columns of the table that the model was trained on; None of arrays."""
+        columns: list[str] | None = self.metadata.get("data", {}).get("columns")
+        return columns
 
     @property
     def latent_dim(self) -> int:
@@ -126,8 +137,10 @@ class ArrayModel(nn.Module):
             first: row of the first one in what the user gave, for error messages.
 
         Raises:
-            ValueError: shape, dtype or values do not belong to the observation space.
+            ValueError: shape, dtype or values do not belong to the observation space, or the
+                columns of a data frame are not those of the training.
         """
+        check_columns(column_names(observations), self.columns)
         stored = self.preprocess.stored_space
         if stored is not None and np.shape(observations)[-len(stored.shape) :] == stored.shape:
             return check_observations(observations, stored, first)

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentrl.data.columns import DataFrame, check_columns, column_names
 from latentrl.data.frames import Frames, as_frames
 from latentrl.models.arrays import chunks
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.types import Array
 
-Observations = Frames | Array | str | Path
+Observations = Frames | Array | DataFrame | str | Path
 """An array, with or without ``B`` in front, or a source that ``as_frames`` opens."""
 
 
@@ -30,10 +31,12 @@ def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
     """Yield observations in order as checked arrays ``(B, *observation_shape)``.
 
     Raises:
-        TypeError: they are neither an array, nor Frames, nor a path.
-        ValueError: shape, dtype or values do not belong to the observation space.
+        TypeError: they are neither an array, nor a data frame, nor Frames, nor a path.
+        ValueError: shape, dtype or values do not belong to the observation space, or the columns
+            are not those of the training.
     """
     source = observations if isinstance(observations, np.ndarray) else as_frames(observations)
+    check_columns(column_names(source), model.columns)
     if is_single(model, source):
         source = source[None]
     for rows in chunks(len(source)):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 
+from latentrl.data.columns import check_columns
 from latentrl.data.frames import Frames, as_frames
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import Observations
 from latentrl.models.preprocessing import ImagePreprocessor, Preprocessing
 from latentrl.types import Array, describe_space, same_kind, space_to_json
 from latentrl.utils.settings import check_same_settings
@@ -50,7 +51,7 @@ def stored_preprocessing(frames: Frames) -> Preprocessing:
     return Preprocessing(tuple(stored["crop"]), tuple(stored["size"]))
 
 
-def frames_of(model: Autoencoder, source: Frames | Array | str | Path) -> Frames:
+def frames_of(model: Autoencoder, source: Observations) -> Frames:
     """Return ``source``, anything that ``as_frames`` takes, as frames that the model takes.
 
     Raises:
@@ -77,15 +78,16 @@ def frames_of(model: Autoencoder, source: Frames | Array | str | Path) -> Frames
 
 
 def check_stored(frames: Frames, model: Autoencoder) -> None:
-    """Check that frames, if they were cropped and resized, were so as the model does it.
+    """Check that stored frames have the crop and size of the model, and tables its columns.
 
     Args:
         frames: frames of the model's observation space.
         model: the model that shall encode them.
 
     Raises:
-        ValueError: crop or size differ.
+        ValueError: crop or size differ, or the columns or their order.
     """
+    check_columns(frames.columns, model.columns)
     if frames.space.shape == frames.observation_space.shape:
         return
     crop = frames.metadata["environment"]["stored"].get("crop")

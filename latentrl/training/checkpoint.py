@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ def _read_description(notes: Any, path: Path) -> Description:
     # Training reads the environment's settings from there.
     data = decode(Mapping[str, Any], description.metadata.get("data", {}), f"data in {where}")
     decode(Mapping[str, Any], data.get("environment", {}), f"environment in {where}")
+    decode(Sequence[str] | None, data.get("columns"), f"columns in {where}")
     return description
 
 

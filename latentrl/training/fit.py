@@ -12,6 +12,7 @@ import torch
 
 from latentrl.data.frames import CHUNK, Frames, check_learnable, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import Observations
 from latentrl.models.preprocessing import is_image
 from latentrl.models.stored import frames_of
 from latentrl.training.callbacks import FitCallback
@@ -49,7 +50,7 @@ class History:
 
 def fit(
     model: Autoencoder,
-    frames: Frames | Array | str | Path,
+    frames: Observations,
     config: FitConfig | None = None,
     *,
     path: str | Path | None = None,

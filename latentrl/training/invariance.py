@@ -6,7 +6,6 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,13 @@ from torch import Generator, Tensor
 
 from latentrl.data.frames import Frames, evenly_spaced
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import Observations
 from latentrl.models.builder import Part, as_spec
 from latentrl.models.config import Spec
 from latentrl.models.corruptions import CORRUPTIONS, corrupt
 from latentrl.models.stored import frames_of
 from latentrl.training.config import FitConfig
 from latentrl.training.refine import LEAST_STD, check_refinable, refined
-from latentrl.types import Array
 
 INVARIANCE = "invariance"
 """Key of ``Invariance`` in a model's data card."""
@@ -62,7 +61,7 @@ class Invariance:
 
 def invariant(
     model: Autoencoder,
-    frames: Frames | Array | str | Path,
+    frames: Observations,
     corruptions: Part | Sequence[Part],
     config: FitConfig = CONFIG,
     *,

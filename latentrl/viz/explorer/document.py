@@ -11,6 +11,7 @@ import numpy as np
 from latentrl.data.frames import Frames
 from latentrl.data.readers import check_factor
 from latentrl.models.autoencoder import Autoencoder
+from latentrl.models.batches import Observations
 from latentrl.models.preprocessing import ImagePreprocessor
 from latentrl.models.stored import frames_of
 from latentrl.types import Array, describe_space
@@ -32,7 +33,7 @@ POINTS = 600
 
 def explore(
     model: Autoencoder,
-    frames: Frames | Array | str | Path,
+    frames: Observations,
     path: str | Path,
     *,
     episode: Episode | None = None,
@@ -81,7 +82,7 @@ def _check_model(model: Autoencoder) -> None:
         )
 
 
-def _opened(model: Autoencoder, source: Frames | Array | str | Path) -> Frames:
+def _opened(model: Autoencoder, source: Observations) -> Frames:
     frames = frames_of(model, source)
     if not len(frames):
         raise ValueError("the explorer needs at least one frame, got none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def test_the_index_of_a_frame_is_no_observation(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "a.parquet"), VALUES)
 
 
-INDEX = "the first column of .* has no name and counts the rows from 0: .* index=False in pandas"
+INDEX = "the first column of .* has no name and numbers the rows: .* index=False in pandas"
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -79,6 +80,65 @@ def test_the_numbers_of_the_rows_are_no_observation(
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize("rows", [range(5, 25), np.random.default_rng(1).permutation(20)])
+def test_the_index_of_a_selection_is_no_observation(rows: Any, tmp_path: Path) -> None:
+    table().set_index(pd.Index(rows)).to_csv(tmp_path / "a.csv")
+    with pytest.warns(UserWarning, match=INDEX):
+        np.testing.assert_array_equal(read(tmp_path / "a.csv"), VALUES)
+
+
+@pytest.mark.parametrize(("first", "warns"), [(0, True), (100, True), (0.5, True), (None, False)])
+def test_a_named_column_that_numbers_the_rows_is_kept(
+    first: float | None, warns: bool, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    numbers = VALUES[:, 0] if first is None else first + np.arange(20)
+    table(id=numbers).to_csv(tmp_path / "a.csv", index=False)
+    assert read(tmp_path / "a.csv").shape == (20, 4)
+    messages = [str(warning.message) for warning in recwarn]
+    assert len(messages) == warns
+    assert not warns or re.search("column 'id' of .* numbers the rows, and a model", messages[0])
+
+
+WAVELENGTHS = np.cumsum(np.random.default_rng(2).uniform(1, 2, 8)).round(2) + 400
+
+
+@pytest.mark.parametrize("names", [[0, 1, 2], WAVELENGTHS])
+def test_numbers_that_increase_in_the_first_line_alone_are_names(
+    names: Any, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(3).normal(size=(20, len(names)))
+    pd.DataFrame(values, columns=list(names)).to_csv(tmp_path / "a.csv", index=False)
+    message = f"first line of .* the numbers {names[0]:g} to {names[-1]:g} in increasing order"
+    with pytest.warns(UserWarning, match=message):
+        frames = lrl.as_frames(tmp_path / "a.csv")
+    np.testing.assert_array_equal(frames[:], values)
+    assert frames.columns == [str(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[0, 1, 2], [1, 2, 3], [5, 6, 9]],  # all rows increase
+        [[0, 1], [0, 5]],  # too few
+        [[3, 4, 5], [1, 0, 0]],
+        [[*range(7), 3], [0] * 8],
+    ],
+)
+def test_other_first_lines_of_numbers_are_observations(rows: Any, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "a.csv", rows, "%d", ",")
+    frames = lrl.as_frames(tmp_path / "a.csv")
+    assert frames[:].tolist() == rows
+    assert frames.columns is None
+
+
+def test_a_table_names_its_columns(tmp_path: Path) -> None:
+    table(label=np.arange(20) % 4).to_csv(tmp_path / "a.csv", index=False)
+    assert lrl.as_frames(tmp_path / "a.csv").columns == NAMES
+    assert lrl.as_frames(tmp_path / "a.csv", window=5).columns == NAMES
+    assert lrl.as_frames(table()).columns == NAMES
+    assert lrl.as_frames(VALUES).columns is None
+
+
 def test_labels_stand_beside_the_numbers_of_the_rows(tmp_path: Path) -> None:
     table(label=np.arange(20) % 4).to_csv(tmp_path / "a.csv")
     with pytest.warns(UserWarning, match=INDEX):
@@ -91,8 +151,8 @@ def test_labels_stand_beside_the_numbers_of_the_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (b",a\n0,5\n2,6\n", [[0, 5], [2, 6]]),
-        (b",a\n1,5\n2,6\n", [[1, 5], [2, 6]]),
+        (b",a\n0.5,5\n2,6\n", [[0.5, 5], [2, 6]]),
+        (b",a\n1,5\n1,6\n", [[1, 5], [1, 6]]),
         (b"a,b\n0,5\n1,6\n", [[0, 5], [1, 6]]),
         (b'""\n0\n1\n', [[0], [1]]),
         (b"0,1\n0,5\n1,6\n", [[0, 1], [0, 5], [1, 6]]),
