@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from latentrl.data.columns import check_columns, column_names
 from latentrl.models.arrays import check_latents, check_observations, map_chunks
+from latentrl.models.channels import warn_of_values_beyond
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.heads import Head
 from latentrl.models.likelihoods import Likelihood
@@ -102,6 +103,7 @@ class ArrayModel(nn.Module):
         Images have the size of ``output_space``, to which preprocessing resizes and crops them.
         """
         self.require_decoder()
+        warn_of_values_beyond(np.asarray(observations), self.preprocess.own_range)
         return self._map_observations(lambda x: self._decode(self._encode(x)), observations)
 
     def pixel_nll(self, observations: Array) -> Array:

@@ -13,6 +13,13 @@ from latentrl.types import Array
 NARROW = 0.1
 """Images that use a smaller fraction of a channel's declared range are scaled by the data."""
 
+MIDDLE = (0.001, 0.999)
+"""Quantiles between which nearly all values lie."""
+SAMPLE = 2**20
+"""Most values that the quantiles of a channel are computed from."""
+BEYOND = 0.1
+"""Part of the range's width by which a value has to be outside of it, for a warning."""
+
 Bounds = tuple[Array, Array]
 """Lowest and highest value of each channel, float64 ``(C,)``."""
 
@@ -59,7 +66,65 @@ def range_of(sample: Array, declared: Bounds) -> Bounds:
     if narrow.any():
         _warn(int(narrow.argmax()), declared, (lowest, highest))
     unknown = narrow | ~np.isfinite(low)
-    return finite_range(np.where(unknown, lowest, low), np.where(narrow, highest, high))
+    bounds = finite_range(np.where(unknown, lowest, low), np.where(narrow, highest, high))
+    if sample.dtype != np.uint8:
+        _warn_of_extremes(sample.reshape(-1, len(low)), *bounds)
+    return bounds
+
+
+def _warn_of_extremes(pixels: Array, low: Array, high: Array) -> None:
+    """Warn where a few values alone keep the range of a channel from being that of the others."""
+    step = -(-len(pixels) // SAMPLE)
+    below, above = np.quantile(pixels[::step], MIDDLE, axis=0, method="nearest")
+    blinded = (above > below) & (above - below < NARROW * (high - low))
+    if blinded.any():
+        i = int(blinded.argmax())
+        where = f" in channel {i}" if len(low) > 1 else ""
+        ends = float(pixels[:, i].min()), float(pixels[:, i].max())
+        farthest = max(ends, key=lambda value: abs(value - float(above[i])))
+        warnings.warn(
+            f"nearly all values of the images use {below[i]:g} to {above[i]:g}{where}, less than a "
+            f"tenth of the range {low[i]:g} to {high[i]:g} by which they are scaled, and a few "
+            f"reach {farthest:g}: the others hardly count. If the few are faults, such as hot "
+            f"pixels, clip them by np.clip(images, {below[i]:g}, {above[i]:g}); otherwise use a "
+            "scale on which they are less extreme, such as a logarithm",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def channel_beyond(images: Array, bounds: Bounds, margin: float) -> int | None:
+    """Return the first channel of images that leaves its bounds, None where none does.
+
+    Args:
+        images: ``(B, H, W[, C])`` or one without ``B``.
+        bounds: lowest and highest value of each channel.
+        margin: part of the width by which a value has to be outside.
+    """
+    low, high = bounds
+    if not images.size:
+        return None
+    # First over the images: a reduction over all pixels has an inner loop of only C values.
+    rows = images.reshape(len(images), -1)
+    darkest, brightest = (f(0).reshape(-1, len(low)) for f in (rows.min, rows.max))
+    slack = margin * (high - low)
+    outside = (darkest.min(0) < low - slack) | (brightest.max(0) > high + slack)
+    return int(outside.argmax()) if outside.any() else None
+
+
+def warn_of_values_beyond(images: Array, bounds: Bounds | None) -> None:
+    """Warn of images ``(B, H, W[, C])`` with values that a model's own range does not hold."""
+    channel = None if bounds is None else channel_beyond(images, bounds, BEYOND)
+    if bounds is None or channel is None:
+        return
+    values = images.reshape(-1, len(bounds[0]))[:, channel]
+    warnings.warn(
+        f"images have values from {values.min():g} to {values.max():g}, and the model scales by "
+        f"the range {bounds[0][channel]:g} to {bounds[1][channel]:g} of the images of its "
+        "training: no reconstruction leaves it. Train on images that show such values",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 def _warn(channel: int, declared: Bounds, used: Bounds) -> None:

@@ -152,6 +152,13 @@ class ImagePreprocessor(Preprocessor):
         )
         return spaces.Box(low, high, dtype=self.dtype.type)
 
+    @property
+    def own_range(self) -> tuple[Array, Array] | None:
+        """Range of each channel of the data, None where images are scaled by the declared one."""
+        low, high = (bound.cpu().double().numpy() for bound in (self.low, self.high))
+        declared = np.asarray(self.declared)
+        return None if np.allclose(declared, [low, high], rtol=1e-6) else (low, high)
+
     def fit(self, sample: Array) -> None:
         """Take the range of the data where the declared one is infinite or ten times too wide.
 
@@ -159,7 +166,7 @@ class ImagePreprocessor(Preprocessor):
             sample: images ``(B, H, W[, C])`` of any height and width.
 
         Warns:
-            UserWarning: a channel is scaled by the data.
+            UserWarning: a channel is scaled by the data, or a few values alone keep it from that.
         """
         self.set_range(*range_of(sample, self.declared))
 

@@ -33,6 +33,11 @@ class Preprocessor(nn.Module):
     None where that would not make them smaller."""
 
     @property
+    def own_range(self) -> tuple[Array, Array] | None:
+        """Range of each channel of images that is that of the data; None if it is declared."""
+        return None
+
+    @property
     def output_space(self) -> spaces.Box:
         """Space of the arrays that ``inverse`` returns."""
         raise NotImplementedError

@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import warnings
 
-import numpy as np
-
-from latentrl.models.channels import Bounds
-from latentrl.models.preprocessing import ImagePreprocessor
+from latentrl.models.channels import channel_beyond
+from latentrl.models.vectors import Preprocessor
 from latentrl.types import Array, Encoder
 
 EVERY = 16
@@ -26,20 +24,18 @@ class RangeCheck:
 
     def __init__(self, encoder: Encoder) -> None:
         """Watch the frames of ``encoder``, if it has a range of its own."""
-        self._range = _own_range(encoder)
+        preprocess = getattr(encoder, "preprocess", None)
+        self._range = preprocess.own_range if isinstance(preprocess, Preprocessor) else None
         self._calls = itertools.count()
 
     def __call__(self, frames: Array) -> None:
         """Compare frames ``(B, H, W[, C])``, on each sixteenth call."""
         if self._range is None or next(self._calls) % EVERY:
             return
-        low, high = self._range
-        pixels = frames.reshape(len(frames), -1, len(low))
-        margin = BEYOND * (high - low)
-        below, above = pixels.min((0, 1)) < low - margin, pixels.max((0, 1)) > high + margin
-        if (below | above).any():
-            channel = int((below | above).argmax())
-            values = pixels[..., channel]
+        channel = channel_beyond(frames, self._range, BEYOND)
+        if channel is not None:
+            low, high = self._range
+            values = frames.reshape(-1, len(low))[:, channel]
             self._range = None
             warnings.warn(
                 f"frames have values from {values.min():g} to {values.max():g}, and are scaled by "
@@ -48,12 +44,3 @@ class RangeCheck:
                 UserWarning,
                 stacklevel=4,
             )
-
-
-def _own_range(encoder: Encoder) -> Bounds | None:
-    preprocess = getattr(encoder, "preprocess", None)
-    if not isinstance(preprocess, ImagePreprocessor):
-        return None
-    low, high = (bound.cpu().double().numpy() for bound in (preprocess.low, preprocess.high))
-    declared = np.asarray(preprocess.declared)
-    return None if np.allclose(declared, [low, high], rtol=1e-6) else (low, high)

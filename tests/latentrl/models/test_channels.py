@@ -136,3 +136,50 @@ def test_images_within_their_bounds_get_no_warning() -> None:
     images = RNG.integers(0, 27, (4, 16, 16, 3), dtype=np.uint8)  # more than a tenth of 255
     images[0, 0, 0] = 26
     assert fitted(spaces.Box(0, 255, (16, 16, 3), np.uint8), images).high.tolist() == [255] * 3
+
+
+def twelve_bits(hot: int) -> Any:
+    """16-bit images with values of 12 bits, and a few hot pixels."""
+    images = RNG.integers(200, 4096, (20, 16, 16, 2), dtype=np.uint16)
+    images[RNG.integers(20, size=hot), 3, 5, 1] = 65535
+    return images
+
+
+def test_a_few_hot_pixels_that_set_the_range_are_named() -> None:
+    space = spaces.Box(0, 65535, (16, 16, 2), np.uint16)
+    message = (
+        r"nearly all values of the images use 2\d\d to 4\d{3} in channel 1, less than a tenth of "
+        r"the range 0 to 65535 by which they are scaled, and a few reach 65535: .* "
+        r"np.clip\(images, 2\d\d, 4\d{3}\)"
+    )
+    images = twelve_bits(hot=2)
+    images[..., 0] = RNG.integers(0, 65536, (20, 16, 16))
+    with pytest.warns(UserWarning, match=message):
+        assert fitted(space, images).high.tolist() == [65535, 65535]
+
+
+@pytest.mark.parametrize("hot", [0, 400])
+def test_other_bright_pixels_are_not_named(hot: int) -> None:
+    images = RNG.integers(0, 65536 if hot == 0 else 4096, (20, 16, 16), dtype=np.uint16)
+    images.reshape(20, -1)[:, : hot // 20] = 65535
+    fitted(spaces.Box(0, 65535, (16, 16), np.uint16), images)
+
+
+def test_a_bright_ball_of_8_bits_is_no_fault() -> None:
+    images = RNG.integers(0, 20, (400, 16, 16), dtype=np.uint8)
+    images[0, 3, 3] = 255
+    fitted(spaces.Box(0, 255, (16, 16), np.uint8), images)
+
+
+def test_reconstructions_of_values_beyond_the_own_range_warn() -> None:
+    depth = RNG.integers(1000, 2501, (40, 16, 16), dtype=np.uint16)
+    model = lrl.pca(lrl.as_frames(depth).space, latent_dim=2)
+    with pytest.warns(UserWarning, match="less than a tenth of the declared range"):
+        lrl.fit(model, depth, SHORT, progress=False)
+    model.reconstruct(depth)
+    model.reconstruct(depth[0] + 100)
+    message = "values from .* to 42.., and the model scales by the range 1000 to 2500 of the images"
+    for beyond in (depth + 1700, depth[-1] + 1700):
+        beyond.flat[0] = 4200
+        with pytest.warns(UserWarning, match=message):
+            assert model.reconstruct(beyond).max() <= 2500
