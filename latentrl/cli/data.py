@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from latentrl.cli.base import Metrics, Verb
 from latentrl.data.checks import first_not_finite
 from latentrl.data.frames import Frames, as_frames
-from latentrl.data.images import IMAGE_SUFFIXES, ImageFolder
-from latentrl.data.readers import open_source, read_labels
+from latentrl.data.readers import read_labels
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.preprocessing import ImagePreprocessor, is_image
 from latentrl.models.stored import check_stored
@@ -68,7 +67,7 @@ def open_data(path: Path, model: Autoencoder, **reading: Any) -> Frames:
         ValueError: the observations do not belong to the model's observation space.
     """
     space = model.observation_space
-    frames = _images(path, model) or as_frames(path, space=space, **reading)
+    frames = as_frames(path, space=space, **reading)
     given = frames.observation_space
     if not same_kind(given, space):
         raise ValueError(
@@ -90,22 +89,6 @@ def _refuse_missing(frames: Frames, path: Path) -> None:
                 "drop such observations, or fill NaN by 'inpaint'"
             )
         first += len(batch)
-
-
-def _images(path: Path, model: Autoencoder) -> Frames | None:
-    space = model.observation_space
-    folder = path.is_dir() and not (path / "manifest.json").exists()
-    files = folder or (path.exists() and path.suffix.lower() in IMAGE_SUFFIXES)
-    if not (files and is_image(space)):
-        return None
-    source = open_source(path)
-    assert isinstance(source, ImageFolder)
-    colours = ((),) if source.dtype == np.uint16 else ((), (3,))
-    if source.dtype != space.dtype or space.shape[2:] not in colours:
-        return None
-    # A folder of images has no size of its own: each file is resized when it is read.
-    source.size, source.greyscale = (space.shape[0], space.shape[1]), len(space.shape) == 2
-    return Frames(space, [source], np.arange(len(source)), metadata={"source": str(path)})
 
 
 def open_labels(path: Path, frames: Frames, column: int | None = None) -> Labels | None:

@@ -72,7 +72,14 @@ def space_of(source: HasShape, where: str, expected: spaces.Box | None = None) -
         return _in_dtype(expected, dtype)
     if len(shape) == 0 and dtype.kind in "iu":
         raise ValueError(
-            f"{where} holds labels, not observations: {EXPECTED}; for labels there is read_labels"
+            f"{where} holds labels, not observations: {EXPECTED}; for labels there is read_labels, "
+            "a series is cut from floats: as_frames(array.astype(np.float32), window=LENGTH)"
+        )
+    if len(shape) == 4:
+        raise ValueError(
+            f"{where} holds observations of four axes, {source.shape}: {EXPECTED}; the images of "
+            "videos (N, T, H, W, C) are as_frames(array.reshape(-1, H, W, C), "
+            "episodes=np.repeat(np.arange(N), T))"
         )
     # uint8 ``(N, D)`` is no vector: ``read_labels`` reads the same array as factors.
     if dtype in IMAGE_DTYPES and len(shape) in (2, 3):

@@ -271,7 +271,7 @@ def as_frames(
             folder of images and of folders of images, which ``ImageFolder`` resizes; or
             ``minari://ID`` of a Minari dataset.
         space: space of one observation, for bounds that an array does not have; it is ignored where
-            shape or type differ.
+            shape or type differ. A folder of images takes its size and colours.
         array: name of the array in an ``.npz`` of several.
         window: cut one series, ``(N,)`` or ``(N, D)``, into sequences of this length.
         stride: steps from the start of one sequence to that of the next.
@@ -319,7 +319,8 @@ def _opened(source: Any, array: str | None) -> tuple[Source, list[str] | None]:
         return values_of(source), column_names(source)
     remedy = "np.stack(list(...))" if hasattr(source, "__next__") else "np.asarray"
     raise TypeError(
-        f"expected Frames, a NumPy array or a path, got {type(source).__name__}; try {remedy}"
+        "expected Frames, a NumPy array, a data frame or a path, got "
+        f"{type(source).__name__}; try {remedy}"
     )
 
 
@@ -330,6 +331,8 @@ def _bare(
     path: Any,
     episodes: Array | None,
 ) -> Frames:
+    if isinstance(source, ImageFolder) and space is not None:
+        source.convert_to(space)
     space = space_of(source, metadata["source"], space)
     known = {} if path is None else read_known_factors(path, len(source))
     numbers = np.arange(len(source)) if episodes is None else np.asarray(episodes)

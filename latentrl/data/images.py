@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from PIL import ExifTags, Image, ImageOps
 
 from latentrl.types import Array
@@ -55,8 +56,18 @@ class ImageFolder:
         _warn_of_losses(headers)
         self.greyscale = all(header.grey for header in headers)
         self.size = _common_size(np.array([header.size for header in headers]))
-        self.shape = (len(self.paths), *self.size, *(() if self.greyscale else (3,)))
         self.dtype = np.dtype(np.uint16 if headers[0].deep else np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all images together, ``(N, H, W)`` or ``(N, H, W, 3)``."""
+        return (len(self.paths), *self.size, *(() if self.greyscale else (3,)))
+
+    def convert_to(self, space: spaces.Box) -> None:
+        """Take the size and the colours of ``space``, where it is one of images of this type."""
+        colours = ((),) if self.dtype == np.uint16 else ((), (3,))
+        if self.dtype == space.dtype and space.shape[2:] in colours and len(space.shape) > 1:
+            self.size, self.greyscale = (space.shape[0], space.shape[1]), len(space.shape) == 2
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from latentrl.latents.batched import batched
-from latentrl.models.arrays import chunks
+from latentrl.models.arrays import chunks, require_array
 from latentrl.models.autoencoder import Autoencoder
 from latentrl.models.batches import is_single
 from latentrl.models.corruptions import GaussianNoise
@@ -38,7 +38,7 @@ def inpaint(model: Autoencoder, observations: Array, holes: Array) -> Array:
         ValueError: the model has not been fitted, the mask has another shape, or holes in the
             region that the model crops.
     """
-    observations, holes = np.asarray(observations), np.asarray(holes)
+    observations, holes = require_array(observations), np.asarray(holes)
     if is_single(model, observations):
         filled: Array = inpaint(model, observations[None], holes)[0]
         return filled

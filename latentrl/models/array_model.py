@@ -11,7 +11,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from latentrl.data.columns import check_columns, column_names
-from latentrl.models.arrays import check_latents, check_observations, map_chunks
+from latentrl.models.arrays import check_latents, check_observations, map_chunks, require_array
 from latentrl.models.channels import warn_of_values_beyond
 from latentrl.models.config import AutoencoderConfig
 from latentrl.models.heads import Head
@@ -103,8 +103,9 @@ class ArrayModel(nn.Module):
         Images have the size of ``output_space``, to which preprocessing resizes and crops them.
         """
         self.require_decoder()
-        warn_of_values_beyond(np.asarray(observations), self.preprocess.own_range)
-        return self._map_observations(lambda x: self._decode(self._encode(x)), observations)
+        checked = self.check_observations(observations)
+        warn_of_values_beyond(checked, self.preprocess.own_range)
+        return self._map_checked(lambda x: self._decode(self._encode(x)), checked)
 
     def pixel_nll(self, observations: Array) -> Array:
         """Return -log p(x | encode(x)) of every value, in nats of the scaled observation.
@@ -139,14 +140,16 @@ class ArrayModel(nn.Module):
             first: row of the first one in what the user gave, for error messages.
 
         Raises:
+            TypeError: they are a path or Frames.
             ValueError: shape, dtype or values do not belong to the observation space, or the
                 columns of a data frame are not those of the training.
         """
+        array = require_array(observations)
         check_columns(column_names(observations), self.columns)
         stored = self.preprocess.stored_space
-        if stored is not None and np.shape(observations)[-len(stored.shape) :] == stored.shape:
-            return check_observations(observations, stored, first)
-        return check_observations(observations, self.observation_space, first)
+        if stored is not None and array.shape[-len(stored.shape) :] == stored.shape:
+            return check_observations(array, stored, first)
+        return check_observations(array, self.observation_space, first)
 
     def require_decoder(self) -> nn.Module:
         """Return the decoder.
@@ -179,7 +182,9 @@ class ArrayModel(nn.Module):
         return self.preprocess.inverse(x).to(dtype)
 
     def _map_observations(self, function: TensorMap, observations: Array) -> Array:
-        checked = self.check_observations(observations)
+        return self._map_checked(function, self.check_observations(observations))
+
+    def _map_checked(self, function: TensorMap, checked: Array) -> Array:
         return self._map(function, checked, checked.shape[-len(self.observation_space.shape) :])
 
     @torch.inference_mode()

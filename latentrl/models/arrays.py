@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from os import PathLike
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from latentrl.data.bounds import TOLERANCE, clip, describe_outside, fraction_outside
 from latentrl.data.checks import refuse_masked
+from latentrl.data.frames import Frames
 from latentrl.models.preprocessing import is_image
 from latentrl.types import Array, describe_space
 
@@ -56,19 +59,31 @@ def _upload(array: Array, device: torch.device) -> Tensor:
     )
 
 
-def check_observations(observations: Array, space: spaces.Box, first: int = 0) -> Array:
+def require_array(observations: Any) -> Array:
+    """Return observations as an array.
+
+    Raises:
+        TypeError: they are a path or Frames.
+        ValueError: some values are masked.
+    """
+    if isinstance(observations, Frames | str | PathLike):
+        given = "Frames" if isinstance(observations, Frames) else f"the path {str(observations)!r}"
+        raise TypeError(f"expected an array, got {given}: read it by as_frames(...)[:]")
+    refuse_masked(observations, "the observations")
+    return np.asarray(observations)
+
+
+def check_observations(array: Array, space: spaces.Box, first: int = 0) -> Array:
     """Return observations of ``space``, one or ``(B, ...)``, as an array that models take.
 
     Args:
-        observations: the array.
+        array: what ``require_array`` returned.
         space: what they belong to.
         first: row of the first one in what the user gave, for error messages.
 
     Raises:
         ValueError: shape, dtype or values do not belong to the space.
     """
-    refuse_masked(observations, "the observations")
-    array = np.asarray(observations)
     _check_shape(array, space)
     if np.issubdtype(space.dtype, np.integer):
         if array.dtype != space.dtype:

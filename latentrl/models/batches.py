@@ -35,7 +35,11 @@ def batches(model: Autoencoder, observations: Observations) -> Iterator[Array]:
         ValueError: shape, dtype or values do not belong to the observation space, or the columns
             are not those of the training.
     """
-    source = observations if isinstance(observations, np.ndarray) else as_frames(observations)
+    source: Frames | Array
+    if isinstance(observations, np.ndarray):
+        source = observations
+    else:
+        source = as_frames(observations, space=model.observation_space)
     check_columns(column_names(source), model.columns)
     if is_single(model, source):
         source = source[None]

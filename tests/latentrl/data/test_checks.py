@@ -57,12 +57,13 @@ EXPECTED = (
         ),
         (
             np.zeros((2, 2, 2, 2, 2), np.float32),
-            r"an array holds float32 of shape \(2, 2, 2, 2, 2\): ",
+            r"observations of four axes, \(2, 2, 2, 2, 2\): .* videos .* as_frames\(array.reshape",
         ),
         (np.array(1.0), r"an array holds float64 of shape \(\): "),
         (
             np.zeros(5, int),
-            rf"an array holds labels, not observations: {EXPECTED} .*; for .* there is read_labels",
+            rf"an array holds labels, not observations: {EXPECTED} .*; for .* there is read_labels, "
+            r"a series is cut from floats: as_frames\(array.astype\(np.float32\), window=LENGTH",
         ),
         (
             np.full((2, 16, 16, 3), 200.0),

@@ -151,7 +151,8 @@ def test_one_observation_can_be_opened(images: Any) -> None:
 
 def test_other_types_are_refused(images: Any) -> None:
     with pytest.raises(
-        TypeError, match=r"expected Frames, a NumPy array or a path, got list; try np.asarray"
+        TypeError,
+        match=r"expected Frames, a NumPy array, a data frame or a path, got list; try np.asarray",
     ):
         lrl.as_frames(list(images))
     with pytest.raises(TypeError, match=r"got list_iterator; try np.stack\(list\(\.\.\.\)\)"):
