@@ -62,8 +62,8 @@ EXPECTED = (
         (np.array(1.0), r"an array holds float64 of shape \(\): "),
         (
             np.zeros(5, int),
-            rf"an array holds labels, not observations: {EXPECTED} .*; for .* there is read_labels, a"
-            r" series is cut from floats: as_frames\(array.astype\(np.float32\), window=LENGTH",
+            rf"an array holds labels, not observations: {EXPECTED} .*; .* there is read_labels, "
+            r"a series is cut from floats: as_frames\(array.astype\(np.float32\), window=LENGTH",
         ),
         (
             np.full((2, 16, 16, 3), 200.0),
