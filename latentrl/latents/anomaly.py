@@ -178,8 +178,9 @@ class AnomalyDetector(OutlierEstimator):
         """Score of each observation, high for anomalies.
 
         After ``fit`` it is the sum of standard scores: twice that of the distance from the nearest
-        references, that of the distance relative to theirs, and that of the reconstruction, which
-        a model without a decoder lacks. Without references it is -log p(x | z) at the posterior
+        references, that of the distance relative to theirs, that of the reconstruction, and, of
+        vectors and sequences, four times that of the largest error of a value; the last two need a
+        decoder. Without references it is -log p(x | z) at the posterior
         mean z, a density of the scaled observation in nats, which can be negative.
 
         Args:

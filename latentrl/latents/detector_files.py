@@ -15,11 +15,11 @@ from latentrl.training.checkpoint import load, save
 from latentrl.types import Array
 from latentrl.utils.io import read_tensors, write_tensors
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file."""
 DETECTOR = "detector.safetensors"
 NOTE = "latentrl_anomaly_detector"
-ARRAYS = ("vectors", "scales", "own", "centre", "width")
+ARRAYS = ("vectors", "scales", "typical", "own", "centre", "width")
 """Arrays of ``References`` in the file; a detector without references has none of them."""
 
 
@@ -96,5 +96,6 @@ def _check(file: Path, arrays: dict[str, Array], tiny: Any) -> None:
         raise ValueError(f"{file} is damaged: expected finite arrays {', '.join(ARRAYS)}")
     vectors, terms = arrays["vectors"], len(arrays["centre"])
     shapes = {"own": (len(vectors),), "scales": (2,), "width": (terms,), "centre": (terms,)}
+    shapes["typical"] = (arrays["typical"].size,)
     if vectors.ndim != 2 or any(arrays[name].shape != shape for name, shape in shapes.items()):
         raise ValueError(f"{file} is damaged: its arrays do not fit one another")

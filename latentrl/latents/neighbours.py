@@ -9,23 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from latentrl.data.distinct import first_of_equals
 from latentrl.data.frames import Frames, evenly_spaced
-from latentrl.models.arrays import map_chunks
+from latentrl.latents.features import Features, all_features, features
 from latentrl.models.autoencoder import Autoencoder
-from latentrl.models.batches import batches
 from latentrl.types import Array
 
 NEAREST = 3
 """Nearest references whose mean distance counts."""
 SURROUNDING = 10
 """Nearest references whose own distances are the local scale."""
-SIDE = 10
-"""Most rows and columns of an image that distances are computed from."""
 MAX_VALUES = 10_000_000
 """Most values of all references together, 40 MB."""
 ROWS = 256
@@ -39,51 +33,17 @@ TINY = 1e-3
 """Distance that is added to all, in units of the median distance between references."""
 LATENTS = 0.5
 """Standard deviation of the latents beside inputs of 1."""
-WEIGHTS = np.array([2, 1, 1])
-"""Weights of the standard scores of distance, relative distance and reconstruction."""
+WEIGHTS = np.array([2, 1, 1, 4])
+"""Weights of the standard scores of distance, relative distance, reconstruction and largest error.
+Those of vectors and sequences, which have all four, weigh a single wrong value as much as all
+others together, because the distances hardly show one among many."""
+SMALLEST = 0.1
+"""Least root mean square of a value's error, in units of the median one: errors of a value that is
+always reconstructed are rounding."""
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles that give the scale of a term, which a few outliers do not change."""
 BETWEEN = 3.29
 """Standard deviations between the outer two, of a normal distribution."""
-
-
-def features(model: Autoencoder, batch: Array) -> tuple[Array, Array, Array | None]:
-    """Return what a detector compares: coarse inputs, latents and negative log-likelihoods.
-
-    Images are averaged to at most 10 x 10 pixels: distances then change little with a shift by a
-    pixel, and references stay small.
-
-    Args:
-        model: the model, with or without a decoder.
-        batch: checked observations ``(B, *observation_shape)``.
-
-    Returns:
-        float64 ``(B, inputs)`` and ``(B, latent_dim)``, and -log p(x | z) in nats, ``(B,)``, or
-        None where the model has no likelihood of the observation's values.
-    """
-    reconstructs = model.decoder is not None and model.has_pixel_likelihood
-
-    def compute(observations: Tensor) -> Tensor:
-        x = model.preprocess(observations)
-        z = model.head(model.encoder(x)).mean
-        values = [_coarse(x).flatten(1).double(), z.double()]
-        if reconstructs:
-            nll = -model.likelihood.log_prob(model.require_decoder()(z).float(), x)
-            values.append(nll.double().flatten(1).sum(1, keepdim=True))
-        return torch.cat(values, 1)
-
-    model.eval()
-    with torch.inference_mode():
-        rows = map_chunks(compute, batch, model.observation_space.shape, model.device)
-    columns = rows.shape[1] - reconstructs
-    inputs, latents = np.split(rows[:, :columns], [columns - model.latent_dim], axis=1)
-    return inputs, latents, rows[:, -1] if reconstructs else None
-
-
-def _coarse(x: Tensor) -> Tensor:
-    if x.ndim < 4:
-        return x
-    return F.adaptive_avg_pool2d(x.float(), (min(SIDE, x.shape[2]), min(SIDE, x.shape[3])))
 
 
 @dataclass(frozen=True)
@@ -92,14 +52,18 @@ class References:
 
     The terms are the logarithm of the distance from the nearest references (Ramaswamy et al. 2000),
     the same relative to the distances of these references from one another, as in the local outlier
-    factor (Breunig et al. 2000), and the negative log-likelihood of the reconstruction. Distances
-    are Euclidean, of inputs and latents side by side, scaled to standard deviations of 1 and 0.5.
+    factor (Breunig et al. 2000), the negative log-likelihood of the reconstruction, and, of vectors
+    and sequences, the logarithm of the largest error of a value, each in units of the root mean
+    square of this value's errors. Distances are Euclidean, of inputs and latents side by side,
+    scaled to standard deviations of 1 and 0.5.
     """
 
     vectors: Array
     """Scaled inputs and latents of the references, float32 ``(N, width)``, all different."""
     scales: Array
     """Divisors of the inputs and of the latents, float64 ``(2,)``."""
+    typical: Array
+    """Root mean square of the error of each value, float64 ``(values,)``; empty without errors."""
     own: Array
     """Logarithm of each reference's distance from its nearest others, float64 ``(N,)``."""
     tiny: float
@@ -133,7 +97,8 @@ class References:
         held_out = _sample(held_out, max(1, limit // 2), seed)
         training = _sample(training, max(1, limit - len(held_out)), seed)
         held, seen = (all_features(model, sample) for sample in (held_out, training))
-        inputs, latents = (np.concatenate(parts) for parts in zip(held[:2], seen[:2], strict=True))
+        inputs = np.concatenate([held.inputs, seen.inputs])
+        latents = np.concatenate([held.latents, seen.latents])
         scales = np.array([_deviation(inputs), _deviation(latents) / LATENTS])
         # Equal references would have a distance of 0 from one another, and no local scale. Features
         # of equal observations differ by rounding, in batches of another size or on a GPU.
@@ -149,33 +114,44 @@ class References:
         distances, surrounding = nearest(vectors, vectors, itself=True)
         tiny = TINY * float(np.median(distances))
         own = np.log(distances + tiny)
-        terms = [own, own - own[surrounding].mean(1)] + ([] if held[2] is None else [held[2]])
+        typical = _typical_errors(held.errors)
+        terms = [own, own - own[surrounding].mean(1), *_of_reconstruction(held, typical)]
         low, centre, high = np.array([np.quantile(term, LEVELS) for term in terms]).T
         width = np.where(high > low, (high - low) / BETWEEN, 1.0)
         # Without latents, which a small model cuts where the data have no gap.
         _warn_of_groups(vectors[:, : inputs.shape[1]], own, high[0])
-        return cls(vectors, scales, own, tiny, centre, width)
+        return cls(vectors, scales, typical, own, tiny, centre, width)
 
-    def terms(self, inputs: Array, latents: Array, nll: Array | None) -> Array:
-        """Terms of observations with these ``features``, float64 ``(B, terms)``."""
-        distances, surrounding = nearest(_joined(inputs, latents, self.scales), self.vectors)
+    def terms(self, observed: Features) -> Array:
+        """Terms of observations with these features, float64 ``(B, terms)``."""
+        vectors = _joined(observed.inputs, observed.latents, self.scales)
+        distances, surrounding = nearest(vectors, self.vectors)
         distance = np.log(distances + self.tiny)
         relative = distance - self.own[surrounding].mean(1)
-        terms = [distance, relative] if nll is None else [distance, relative, nll]
-        return np.stack(terms, 1)
+        return np.stack([distance, relative, *_of_reconstruction(observed, self.typical)], 1)
 
     def score(self, model: Autoencoder, batch: Array) -> Array:
         """Weighted sum of the standard scores of the terms, float64 ``(B,)``."""
-        standard = (self.terms(*features(model, batch)) - self.centre) / self.width
+        standard = (self.terms(features(model, batch)) - self.centre) / self.width
         scores: Array = standard @ WEIGHTS[: len(self.centre)]
         return scores
 
 
-def all_features(model: Autoencoder, frames: Frames) -> tuple[Array, Array, Array | None]:
-    """``features`` of all ``frames``."""
-    inputs, latents, nlls = zip(*(features(model, b) for b in batches(model, frames)), strict=True)
-    nll = None if nlls[0] is None else np.concatenate(nlls)
-    return np.concatenate(inputs), np.concatenate(latents), nll
+def _typical_errors(errors: Array | None) -> Array:
+    if errors is None:
+        return np.empty(0)
+    squares = np.sqrt(np.square(errors).mean(0))
+    typical: Array = np.maximum(squares, SMALLEST * np.median(squares)) + np.finfo(np.float32).eps
+    return typical
+
+
+def _of_reconstruction(observed: Features, typical: Array) -> list[Array]:
+    """Terms of the reconstruction, none to two of ``(B,)``."""
+    terms = [] if observed.nll is None else [observed.nll]
+    if observed.errors is not None:
+        # Added, so that the logarithm of a perfect reconstruction is finite.
+        terms.append(np.log((observed.errors / typical).max(1) + TINY))
+    return terms
 
 
 def nearest(vectors: Array, references: Array, itself: bool = False) -> tuple[Array, Array]:
@@ -235,8 +211,8 @@ def _warn_of_groups(vectors: Array, own: Array, usual: float) -> None:
 
 
 def _width(model: Autoencoder, frames: Frames) -> int:
-    inputs, latents, _ = features(model, frames[:1])
-    return int(inputs.shape[1] + latents.shape[1])
+    one = features(model, frames[:1])
+    return int(one.inputs.shape[1] + one.latents.shape[1])
 
 
 def _sample(frames: Frames, count: int, seed: int) -> Frames:

@@ -1,4 +1,4 @@
-"""Normal observations and anomalies: digits, tumours, and waves."""
+"""Normal observations and anomalies: digits, tumours, sensors, and waves."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ MOST = 1100
 """Most held-out normal images of a fold."""
 SPLITS = 3
 """Random splits of the data that are not digits."""
+SENSORS, CAUSES = 60, 5
+"""Values of an observation, and the causes that move them."""
 STEPS = 32
 """Length of a wave, which has two values per step."""
 
@@ -56,6 +58,25 @@ def tumours() -> Iterator[Fold]:
         order = np.random.default_rng(seed).permutation(np.flatnonzero(benign))
         training, held_out = np.array_split(x[order], 2)
         yield Fold(training, held_out, x[~benign])
+
+
+def sensors() -> Iterator[Fold]:
+    """Yield readings of sensors that few causes move; in an anomaly one has another's reading."""
+    for seed in range(SPLITS):
+        rng = np.random.default_rng(seed)
+        weights = rng.normal(0, CAUSES**-0.5, (CAUSES, SENSORS))
+        training, normal, anomalies, others = (
+            _readings(rng, count, weights) for count in (1000, 500, 300, 300)
+        )
+        rows, wrong = np.arange(len(anomalies)), rng.integers(SENSORS, size=len(anomalies))
+        anomalies[rows, wrong] = others[rows, wrong]
+        yield Fold(training, normal, anomalies)
+
+
+def _readings(rng: Generator, count: int, weights: Array) -> Array:
+    clean = rng.normal(size=(count, CAUSES)) @ weights
+    noisy: Array = (clean + rng.normal(0, 0.1, clean.shape)).astype(np.float32)
+    return noisy
 
 
 def waves() -> Iterator[Fold]:

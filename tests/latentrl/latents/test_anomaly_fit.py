@@ -228,7 +228,7 @@ def test_small_groups_among_normal_observations_are_a_warning(scale: float, warn
         ({"vectors": torch.full((5, 11), torch.nan)}, "damaged: expected finite arrays vectors"),
         ({"own": torch.zeros(2)}, "damaged: its arrays do not fit one another"),
         ({"width": None}, "damaged: expected finite arrays"),
-        ({"format": 9}, "is not of format 2: fit and save the detector again"),
+        ({"format": 9}, "is not of format 3: fit and save the detector again"),
         ({"settings": {"threshold": 1}}, "damaged: expected the settings columns, false_alarm"),
         ({"tiny": -1.0}, "damaged: expected finite arrays"),
     ],
@@ -257,3 +257,25 @@ def test_a_folder_without_a_detector_is_named(linear: lrl.Autoencoder, tmp_path:
     lrl.save(linear, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no anomaly detector at .*detector\.safetensors"):
         lrl.AnomalyDetector.load(tmp_path)
+
+
+def test_one_wrong_value_among_many_is_found_as_by_the_residual_of_pca() -> None:
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(5, 60))
+
+    def draw(count: int) -> Any:
+        clean = rng.normal(size=(count, 5)) @ loadings / 5**0.5
+        return (clean + 0.1 * rng.normal(size=clean.shape)).astype(np.float32)
+
+    normal, anomalies = draw(300), draw(300)
+    column = rng.integers(60, size=300)
+    anomalies[np.arange(300), column] = draw(300)[np.arange(300), column]
+    mixed, truth = np.concatenate([normal, anomalies]), np.arange(600) >= 300
+    training = draw(1000)
+    model = lrl.pca((60,), 5)
+    lrl.fit(model, training, progress=False)
+    residual = np.square((model.reconstruct(mixed) - mixed) / model.preprocess.std.numpy()).sum(1)
+    detector = lrl.AnomalyDetector(model, false_alarm_rate=0.05).fit(training)
+    area = lrl.auroc(detector.score(mixed), truth)
+    assert area > lrl.auroc(residual, truth)
+    assert area > 0.85

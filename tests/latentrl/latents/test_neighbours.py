@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 import latentrl as lrl
+import latentrl.latents.features
 from latentrl.latents import neighbours
-from latentrl.latents.neighbours import References, features, nearest
+from latentrl.latents.features import features
+from latentrl.latents.neighbours import References, nearest
 
 
 @pytest.mark.parametrize("count", [2, 4, 40, 700])
@@ -38,22 +41,6 @@ def test_near_vectors_far_from_the_origin_keep_their_distance() -> None:
     np.testing.assert_allclose(means, 1e-3, rtol=1e-3)
 
 
-def test_images_are_compared_at_ten_pixels_a_side(fitted: lrl.Autoencoder, images: Any) -> None:
-    inputs, latents, nll = features(fitted, images[:4])
-    assert inputs.shape == (4, 3 * 10 * 10)
-    np.testing.assert_allclose(inputs.mean(1), images[:4].mean((1, 2, 3)) / 255, rtol=0.1)
-    np.testing.assert_allclose(latents, fitted.encode(images[:4]), rtol=1e-4, atol=1e-5)
-    assert nll is not None
-    np.testing.assert_allclose(nll, fitted.pixel_nll(images[:4]).sum((1, 2, 3)), rtol=1e-4)
-
-
-def test_vectors_are_compared_as_the_network_takes_them(vectors: Any) -> None:
-    model = lrl.pca((8,), 3)
-    lrl.fit(model, vectors, progress=False)
-    inputs, _, _ = features(model, vectors[:50])
-    np.testing.assert_allclose(inputs, (vectors[:50] - vectors.mean(0)) / vectors.std(0), atol=0.2)
-
-
 @pytest.fixture(scope="module")
 def linear(vectors: Any) -> lrl.Autoencoder:
     model = lrl.pca((8,), 3)
@@ -72,13 +59,13 @@ def test_terms_of_normal_observations_are_standard_scores(
     linear: lrl.Autoencoder, vectors: Any
 ) -> None:
     references = make(linear, vectors[:600], held_out=0.4)
-    terms = references.terms(*features(linear, vectors[600:]))
-    assert terms.shape == (400, 3)
+    terms = references.terms(features(linear, vectors[600:]))
+    assert terms.shape == (400, 4)
     scores = (terms - references.centre) / references.width
     assert np.abs(np.median(scores, 0)).max() < 0.3
     np.testing.assert_allclose(scores.std(0), 1, atol=0.5)
     np.testing.assert_allclose(
-        references.score(linear, vectors[600:]), scores @ [2, 1, 1], rtol=1e-6
+        references.score(linear, vectors[600:]), scores @ [2, 1, 1, 4], rtol=1e-6
     )
 
 
@@ -110,10 +97,36 @@ def test_equal_observations_are_equal_whatever_their_features_are_rounded_to(
     rng = np.random.default_rng(0)
 
     def rounded(model: lrl.Autoencoder, batch: Any) -> Any:
-        inputs, latents, nll = features(model, batch)
-        return inputs, latents + 1e-7 * rng.standard_normal(latents.shape), nll
+        found = features(model, batch)
+        noise = 1e-7 * rng.standard_normal(found.latents.shape)
+        return dataclasses.replace(found, latents=found.latents + noise)
 
-    monkeypatch.setattr(neighbours, "features", rounded)
+    monkeypatch.setattr(latentrl.latents.features, "features", rounded)
     assert len(make(linear, np.repeat(vectors[:50], 4, axis=0)).vectors) == 50
     with pytest.raises(ValueError, match="at least 3 normal observations that differ, got 2 among"):
         make(linear, np.repeat(vectors[:2], 20, axis=0))
+
+
+def test_the_largest_error_is_in_units_of_its_own_value() -> None:
+    rng = np.random.default_rng(0)
+    causes = rng.normal(size=(900, 2))
+    units = np.array([1, 1, 5, 0.2, 1, 1, 1, 1])
+    vectors = causes @ rng.normal(size=(2, 8)) + rng.normal(size=(900, 8)) * 0.1 * units
+    model = lrl.pca((8,), 2)
+    lrl.fit(model, vectors[:600].astype(np.float32), progress=False)
+    references = make(model, vectors[:600].astype(np.float32), held_out=0.4)
+    test = vectors[600:].astype(np.float32)
+    errors = np.abs(model.reconstruct(test) - test) / model.preprocess.std.numpy()
+    held_out = lrl.as_frames(vectors[:600].astype(np.float32)).split(0.4, 0)[1][:]
+    of_held_out = np.abs(model.reconstruct(held_out) - held_out) / model.preprocess.std.numpy()
+    typical = np.sqrt(np.square(of_held_out).mean(0))
+    np.testing.assert_allclose(references.typical, typical, rtol=1e-3)
+    largest = np.exp(references.terms(features(model, test))[:, 3])
+    np.testing.assert_allclose(largest, (errors / typical).max(1) + 1e-3, rtol=1e-2)
+
+
+def test_values_without_errors_count_by_the_median() -> None:
+    constant = np.zeros((50, 1))
+    errors = np.concatenate([constant, np.full((50, 2), 0.5)], axis=1)
+    np.testing.assert_allclose(neighbours._typical_errors(errors), [0.05, 0.5, 0.5], rtol=1e-5)
+    assert neighbours._typical_errors(None).shape == (0,)
