@@ -44,8 +44,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_studies_are_registered_under_their_names() -> None:
-    registered = ["autoencoders", "bonus_diagnostics", "carracing", "linear_probe", "rate"]
-    assert list(STUDIES) == [*registered, "reliability", "sparse_rewards", "suite", "warm_start"]
+    first = ["autoencoders", "bonus_diagnostics", "carracing", "compare", "linear_probe", "rate"]
+    assert list(STUDIES) == [*first, "reliability", "sparse_rewards", "suite", "warm_start"]
 
 
 def test_a_plugin_adds_a_study(

@@ -1,5 +1,6 @@
-"""Suite: agents on latents, on pixels and on random latents, over twelve environments."""
+"""Agents on latents, on pixels and on random latents, over twelve environments or on one."""
 
+from scripts.studies.suite.compare import Compare
 from scripts.studies.suite.subject import Suite
 
-__all__ = ["Suite"]
+__all__ = ["Compare", "Suite"]

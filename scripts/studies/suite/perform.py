@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,22 @@ from agents.train_config import FLAGS_FILE, TrainConfig
 from envs import Environment, defaults_for, make_vector
 from envs.make import backend_of
 from latentrl import load
+from latentrl.cli.plugins import import_plugins
 from latentrl.types import Array
 from latentrl.utils.io import read_json, write_json
 from scripts.studies.agent_runs import logged, save_untrained, write_curve
 from scripts.studies.core import machine
 from scripts.studies.suite.clock import core_seconds
 from scripts.studies.suite.tasks import (
-    ABLATIONS,
     GENERAL,
     LATENTS,
-    NEED_LATENTS,
     OPTIONS,
     PIXELS,
     RANDOM_ACTIONS,
     RANDOM_ENCODER,
     Run,
+    flags_of,
+    needs_latents,
 )
 
 EPISODES = 20
@@ -48,9 +50,10 @@ COLLECTING, TRIAL = 0.1, 2.0
 """Largest fraction of the clock for collecting frames, and seconds that measure their rate."""
 
 
-def perform(run: Run, minutes: float) -> None:
+def perform(run: Run, minutes: float, plugins: Sequence[str] = ()) -> None:
     """Perform a run within ``minutes`` of its core, from its beginning, and write its result."""
     torch.set_num_threads(1)
+    import_plugins(plugins)
     for name in ("result", "folder"):
         getattr(run, name).parent.mkdir(parents=True, exist_ok=True)
     # Frames that an earlier run has collected would cost this one nothing.
@@ -59,7 +62,8 @@ def perform(run: Run, minutes: float) -> None:
     with logged(run.folder):
         record = _random_actions(run) if run.arm == RANDOM_ACTIONS else _agent(run, minutes)
     # The JSON file comes last: its existence marks a finished run.
-    what = {"run": dataclasses.asdict(run), "minutes": minutes, "machine": machine()}
+    name = {"env": run.env, "arm": run.arm, "seed": run.seed}
+    what = {"run": name, "minutes": minutes, "machine": machine()}
     write_json(run.result, {**what, **record})
 
 
@@ -68,7 +72,7 @@ def _agent(run: Run, minutes: float) -> dict[str, Any]:
     encoder = None if run.arm == PIXELS else run.folder / "encoder"
     if run.arm in OPTIONS:
         pretraining = _pretrain(run, run.folder / "encoder", minutes)
-    elif run.arm in NEED_LATENTS:
+    elif needs_latents(run.arm):
         encoder = _encoder_of_latents(run)
         if run.arm in (RANDOM_ENCODER, GENERAL):
             out = run.folder / "encoder"
@@ -154,7 +158,7 @@ def _train_config(run: Run, encoder: Path | None, minutes: float) -> TrainConfig
         seed=run.seed,
         device="cpu",
     )
-    return dataclasses.replace(config, **ABLATIONS.get(run.arm, {}))
+    return dataclasses.replace(config, **flags_of(run.arm))
 
 
 def _evaluation(trained: Trained, deterministic: bool) -> dict[str, Any]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from latentrl.utils.io import write_bytes, write_text
-from latentrl.viz.curves import curve, panels
-from latentrl.viz.figures import BASELINE, CYCLE, Axes, figure_png, style
+from latentrl.utils.io import write_text
 from scripts.studies.agent_runs import Axis, Record
 from scripts.studies.core import DOCS
-from scripts.studies.report import markdown_image, markdown_table
+from scripts.studies.report import markdown_table
+from scripts.studies.suite.curves import curve_images
 from scripts.studies.suite.records import (
     Difference,
     changing,
@@ -21,6 +18,7 @@ from scripts.studies.suite.records import (
     random_return,
     records,
 )
+from scripts.studies.suite.tables import Found, difference_cell, evaluated, mean, number
 from scripts.studies.suite.tasks import (
     ABLATIONS,
     ENVS,
@@ -48,7 +46,6 @@ ENCODERS = (
     *("frames", "latents, timesteps/s", "pixels, timesteps/s"),
 )
 NAMES = {LATENTS: "latents", PIXELS: "pixels", RANDOM_ENCODER: "the random encoder"}
-COLOURS = {LATENTS: CYCLE[0], PIXELS: CYCLE[1], RANDOM_ENCODER: BASELINE}
 HEAD = """# Suite
 
 PPO on the latents of a pretrained encoder, on pixels, and on the latents of a random encoder: the
@@ -78,7 +75,6 @@ CURVES = """Mean return of the last 100 training episodes, where both arms have 
 bootstrapped 95 % confidence interval over runs, which is too narrow for so few. An arm is ahead
 where the interval is above 0.
 """
-Found = Mapping[str, Sequence[Record]]
 
 
 def write_page() -> Path:
@@ -107,7 +103,7 @@ def write_page() -> Path:
         "## Differences in training\n",
         CURVES,
         markdown_table(DIFFERENCES, [_differences(env, arms) for env, arms in found.items()]),
-        *_images(found),
+        *curve_images(found, AGENTS, PLOTS, PAGE),
         *_ablations(found),
         "## What the encoders keep, and speed\n",
         "Explained variance of changing and of all pixels, lost fraction of the worst detail.\n",
@@ -123,7 +119,7 @@ def goals(found: Mapping[str, Found]) -> Iterator[list[str]]:
         [difference(arms, LATENTS, other, "seconds") for arms in found.values()]
         for other in (PIXELS, RANDOM_ENCODER)
     )
-    kept = [_mean([changing(record) for record in arms[LATENTS]]) for arms in found.values()]
+    kept = [mean([changing(record) for record in arms[LATENTS]]) for arms in found.values()]
     least = sum(value is not None and value >= LEAST_CHANGING for value in kept)
     complete = all(len(arms[arm]) == SEEDS[arm] for arms in found.values() for arm in AGENTS)
     complete = complete and len(found) == len(ENVS)
@@ -161,40 +157,25 @@ def _count(differences: Sequence[Difference | None], verdict: str) -> int:
 
 def _row(env: str, found: Found) -> list[str]:
     runs = " / ".join(f"{len(found[arm])} of {SEEDS[arm]}" for arm in AGENTS)
-    random = _number(random_return(found)) if found[RANDOM_ACTIONS] else ""
-    return [env, *(_evaluated(found[arm]) for arm in AGENTS), random, runs]
+    random = number(random_return(found)) if found[RANDOM_ACTIONS] else ""
+    return [env, *(evaluated(found[arm]) for arm in AGENTS), random, runs]
 
 
 def _differences(env: str, found: Found) -> list[str]:
     axes: tuple[Axis, ...] = ("seconds", "env_frames")
     pairs = [(other, axis) for other in (PIXELS, RANDOM_ENCODER) for axis in axes]
-    return [env, *(_difference(difference(found, LATENTS, *pair)) for pair in pairs)]
-
-
-def _evaluated(found: Sequence[Record]) -> str:
-    modes = ("deterministic", "stochastic")
-    best = [max(record.data[mode]["mean"] for mode in modes) for record in found]
-    return _number(_mean(best))
-
-
-def _difference(given: Difference | None) -> str:
-    if given is None:
-        return ""
-    if not np.isfinite(given.low):
-        return f"{_number(given.mean)} (one run)"
-    bounds = f"{_number(given.low)} to {_number(given.high)}"
-    return f"{_number(given.mean)} ({bounds}) {given.verdict}"
+    return [env, *(difference_cell(difference(found, LATENTS, *pair)) for pair in pairs)]
 
 
 def _encoder_row(env: str, found: Found) -> list[str]:
     qualities = [record.data["pretraining"].get("quality") or {} for record in found[LATENTS]]
     kept = [
-        _number(_mean([quality.get(name) for quality in qualities]))
+        number(mean([quality.get(name) for quality in qualities]))
         for name in ("changing", "explained", "lost_detail")
     ]
     pretraining = [record.data["pretraining"] for record in found[LATENTS]]
-    seconds = _mean([each["seconds"] for each in pretraining])
-    frames = _mean([each["frames"] for each in pretraining])
+    seconds = mean([each["seconds"] for each in pretraining])
+    frames = mean([each["frames"] for each in pretraining])
     rates = [_rate(found[arm]) for arm in (LATENTS, PIXELS)]
     numbers = (("" if x is None else f"{x:,.0f}") for x in (seconds, frames, *rates))
     return [env, *kept, *numbers]
@@ -225,7 +206,7 @@ def _ablation_rows(found: Mapping[str, Found], axis: Axis, whole: bool = False) 
     for env, arms in found.items():
         compared = [difference(_same(arms, arm), LATENTS, arm, axis, whole) for arm in ABLATIONS]
         if any(compared):
-            rows.append([env, *map(_difference, compared)])
+            rows.append([env, *map(difference_cell, compared)])
     return rows
 
 
@@ -237,51 +218,4 @@ def _same(found: Found, arm: str) -> Found:
 
 
 def _rate(found: Sequence[Record]) -> float | None:
-    return _mean([r.data["timesteps"] / (60 * r.data["training_minutes"]) for r in found])
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-
-
-def _images(found: Mapping[str, Found]) -> Iterator[str]:
-    axes: tuple[tuple[Axis, str], ...] = (
-        ("seconds", "minutes, pretraining included"),
-        ("env_frames", "thousand env frames, those of the pretraining included"),
-    )
-    for axis, label in axes:
-        file = PLOTS / f"{axis}.png"
-        _plot(found, axis, label, file)
-        yield markdown_image(f"Training return against {label}", file, PAGE)
-    yield "*Return of the last training episodes, mean and range over runs.*\n"
-
-
-def _plot(found: Mapping[str, Found], axis: Axis, label: str, file: Path) -> None:
-    with style():
-        figure, axes = panels(len(found), 4, label, "training return")
-        for panel, (env, arms) in zip(axes, found.items(), strict=True):
-            _panel(panel, arms, axis, 60 if axis == "seconds" else 1_000)
-            panel.set_title(env)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    write_bytes(file, figure_png(figure))
-
-
-def _panel(panel: Axes, found: Found, axis: Axis, unit: float) -> None:
-    if found[RANDOM_ACTIONS]:
-        before = random_return(found)
-        panel.axhline(before, color="black", linewidth=0.6, linestyle=":", label="random actions")
-    for arm in AGENTS:
-        ends = [record.reached(axis) for record in found[arm] if record.reached(axis)]
-        if not ends:
-            continue
-        places = np.linspace(0, min(ends), 200)
-        returns = np.stack([r.return_at(axis, places, np.nan) for r in found[arm]])
-        shown = np.isfinite(returns).all(0)  # once every run has finished an episode
-        x, y = places[shown] / unit, returns[:, shown]
-        name = arm.replace("_", " ")
-        curve(panel, x, y.mean(0), y.min(0), y.max(0), COLOURS[arm], name)
+    return mean([r.data["timesteps"] / (60 * r.data["training_minutes"]) for r in found])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentrl.cli.plugins import IMPORTED
 from scripts.studies.core import STUDIES, Subject
 from scripts.studies.parallel import each_in_a_process
 from scripts.studies.suite.perform import perform
 from scripts.studies.suite.report import write_page
-from scripts.studies.suite.tasks import NEED_LATENTS, runs
+from scripts.studies.suite.tasks import Run, needs_latents, runs
 
 
 @STUDIES.register("suite")
@@ -38,21 +40,30 @@ class Suite(Subject):
 
     def run(self) -> None:
         """Perform the runs without a result, and print the files of the results."""
-        if not self.minutes > 0:
-            raise ValueError(f"minutes must be above 0, got {self.minutes}")
-        missing = [run for run in runs(self.env, self.arm, self.seeds) if not run.result.exists()]
-        # What takes a pretrained encoder, or its network, waits for all of them.
-        stages = (
-            [(run, self.minutes) for run in missing if (run.arm in NEED_LATENTS) == waits]
-            for waits in (False, True)
-        )
-        finished = itertools.chain.from_iterable(
-            each_in_a_process(perform, stage, self.jobs) for stage in stages
-        )
-        for number, ((run, _), status) in enumerate(finished, 1):
-            outcome = run.result if status == 0 else f"FAILED, see {run.folder / 'log.txt'}"
-            print(f"{number} of {len(missing)}: {run.name}: {outcome}", flush=True)
+        perform_missing(list(runs(self.env, self.arm, self.seeds)), self.minutes, self.jobs)
 
     def write_page(self) -> Path:
         """Write the page and its plots from the results that exist, and return the page."""
         return write_page()
+
+
+def perform_missing(planned: Sequence[Run], minutes: float, jobs: int) -> None:
+    """Perform the runs without a result, and print the files of the results.
+
+    Raises:
+        ValueError: there is no time.
+    """
+    if not minutes > 0:
+        raise ValueError(f"minutes must be above 0, got {minutes}")
+    missing = [run for run in planned if not run.result.exists()]
+    # What takes a pretrained encoder, or its network, waits for all of them.
+    stages = (
+        [(run, minutes, tuple(IMPORTED)) for run in missing if needs_latents(run.arm) == waits]
+        for waits in (False, True)
+    )
+    finished = itertools.chain.from_iterable(
+        each_in_a_process(perform, stage, jobs) for stage in stages
+    )
+    for number, ((run, *_), status) in enumerate(finished, 1):
+        outcome = run.result if status == 0 else f"FAILED, see {run.folder / 'log.txt'}"
+        print(f"{number} of {len(missing)}: {run.name}: {outcome}", flush=True)

@@ -42,8 +42,24 @@ SEEDS = {
 }
 """Runs of each arm, with the seeds from 0, in the order in which they are performed."""
 ARMS = tuple(SEEDS)
-NEED_LATENTS = tuple(arm for arm in (RANDOM_ENCODER, *ABLATIONS) if arm not in OPTIONS)
-"""Arms that take the encoder of the run of latents with the same seed, or its network."""
+WITH_BONUS = f"{LATENTS}+"
+"""Start of the arms that have another novelty bonus than the default of latents."""
+NO_BONUS = "none"
+"""Name of a bonus that is none."""
+
+
+def needs_latents(arm: str) -> bool:
+    """Return whether an arm takes the encoder of latents with the same seed, or its network."""
+    others = (RANDOM_ENCODER, *ABLATIONS)
+    return arm.startswith(WITH_BONUS) or (arm in others and arm not in OPTIONS)
+
+
+def flags_of(arm: str) -> dict[str, Any]:
+    """Return the flags of the training that differ from those of latents."""
+    if not arm.startswith(WITH_BONUS):
+        return ABLATIONS.get(arm, {})
+    bonus = arm.removeprefix(WITH_BONUS)
+    return {"novelty": None if bonus == NO_BONUS else bonus}
 
 
 @dataclass(frozen=True)
@@ -84,8 +100,8 @@ def runs(
     Raises:
         ValueError: an environment or an arm is unknown, or there are no seeds.
     """
-    _check("environment", envs, ENVS)
-    _check("arm", arms, ARMS)
+    check_known("environment", envs, ENVS)
+    check_known("arm", arms, ARMS)
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     for seed in range(max(SEEDS.values())):
@@ -95,7 +111,8 @@ def runs(
                     yield Run(env, arm, seed)
 
 
-def _check(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+def check_known(kind: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ``ValueError`` for the first name that is unknown."""
     for name in given:
         if name not in known:
             raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}")

@@ -23,9 +23,9 @@ def write(results):
     """Write the result of a run whose return grows linearly to ``final`` at the end."""
 
     def write_result(
-        env, arm, seed, final=1.0, minutes=8.0, frames=4_000, changing=0.7, novelty=False
+        env, arm, seed, final=1.0, minutes=8.0, frames=4_000, changing=0.7, novelty=False, run=None
     ):
-        run = Run(env, arm, seed)
+        run = run or Run(env, arm, seed)
         run.result.parent.mkdir(parents=True, exist_ok=True)
         evaluation = {"mean": final, "returns": [final]}
         record = {"minutes": minutes, "machine": "one core", "stochastic": evaluation}

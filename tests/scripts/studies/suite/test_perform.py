@@ -12,6 +12,7 @@ from agents.pretrain_choice import WARM_FRAMES
 from agents.train_config import TrainConfig
 from latentrl import load
 from scripts.studies.suite import perform, tasks
+from scripts.studies.suite.compare import OwnRun
 from scripts.studies.suite.tasks import LATENTS, RANDOM_ACTIONS, RANDOM_ENCODER, Run
 from tests.agents.small import CHANGES, as_words
 
@@ -71,6 +72,29 @@ def test_an_ablation_has_the_encoder_of_latents_and_counts_its_pretraining(tiny)
     assert other["pretraining"] == record["pretraining"]
     flags = json.loads((without.folder / "agent" / "training.json").read_text())
     assert (flags["stack"], flags["vae"]) == (1, str(latents.folder / "encoder"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the .* collapsed")  # after so few steps
+def test_a_comparison_has_folders_of_its_own_and_imports_plugins(tiny, monkeypatch):
+    (tiny / "reach_of_mine.py").write_text(
+        "import gymnasium as gym\n"
+        "import envs\n"
+        "gym.register('ReachOfMine-v0', lambda: gym.make('PixelReach-v0').unwrapped)\n"
+    )
+    monkeypatch.syspath_prepend(str(tiny))
+    latents, plain = (
+        OwnRun("ReachOfMine-v0", arm, 0, tiny / "mine") for arm in (LATENTS, "latents+none")
+    )
+    for run in (latents, plain):
+        perform.perform(run, 1 / 60, ["reach_of_mine"])
+    flags = json.loads((plain.folder / "agent" / "training.json").read_text())
+    assert (flags["novelty"], flags["vae"]) == (None, str(latents.folder / "encoder"))
+    assert json.loads((tiny / "mine" / "latents+none-0.json").read_text())["run"] == {
+        "env": "ReachOfMine-v0",
+        "arm": "latents+none",
+        "seed": 0,
+    }
 
 
 def test_random_actions(tiny):

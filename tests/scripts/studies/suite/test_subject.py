@@ -24,7 +24,7 @@ def performed(results, monkeypatch):
 def test_runs_with_a_result_are_not_repeated(performed, write, capsys):
     write(PONG, "latents", 0)
     Suite(env=(PONG,), arm=("latents", "pixels"), seeds=2, minutes=5.0).run()
-    assert [(run.name, minutes) for run, minutes in performed] == [
+    assert [(run.name, minutes) for run, minutes, _ in performed] == [
         ("ALE_Pong-v5/pixels-0", 5.0),
         ("ALE_Pong-v5/latents-1", 5.0),
         ("ALE_Pong-v5/pixels-1", 5.0),
@@ -38,7 +38,7 @@ def test_random_encoders_begin_after_all_pretrained_ones(performed, monkeypatch)
     stages = []
 
     def each(function, arguments, jobs):
-        stages.append([run.name.partition("/")[2] for run, _ in arguments])
+        stages.append([run.name.partition("/")[2] for run, *_ in arguments])
         return [(one, 0) for one in arguments]
 
     monkeypatch.setattr(subject, "each_in_a_process", each)

@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 
 import envs
-from scripts.studies.suite.tasks import ARMS, ENVS, LATENTS, SEEDS, Run, runs
+from scripts.studies.suite.tasks import (
+    ARMS,
+    ENVS,
+    LATENTS,
+    SEEDS,
+    Run,
+    flags_of,
+    needs_latents,
+    runs,
+)
 
 
 def test_twelve_environments_of_registered_families():
@@ -39,3 +48,12 @@ def test_folders_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Run(ENVS[0], LATENTS, 0).folder == folder
     assert folder.is_absolute()
+
+
+def test_arms_with_a_bonus_have_the_encoder_of_latents():
+    assert flags_of("latents+rnd") == {"novelty": "rnd"}
+    assert flags_of("latents+none") == {"novelty": None}
+    assert flags_of("no_stack") == {"stack": 1}
+    assert flags_of(LATENTS) == {}
+    needing = [arm for arm in (*ARMS, "latents+rnd") if needs_latents(arm)]
+    assert needing == ["random_encoder", "general", "no_stack", "refined", "latents+rnd"]
