@@ -63,7 +63,10 @@ def next_commands(result: Pretrained) -> list[list[str]]:
     env = environment_of(result.frames)
     data = result.config.data
     if env is not None and can_train_agent(env, result.config):
-        return [_train_command(env, result)]
+        poor = result.quality is not None and result.quality.problems()
+        compare = [*python_script("study.py"), "compare", "--env", env]
+        # The comparison has no flag for the key of a Dict.
+        return [_train_command(env, result)] + ([compare] if poor and not result.config.key else [])
     if data is None:
         return []
     verbs = suggestions(result.model, result.path, data, reading_flags(result.config))

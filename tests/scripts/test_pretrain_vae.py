@@ -51,6 +51,13 @@ def test_an_encoder_in_another_folder_is_named_in_the_next_command(tmp_path):
     assert f"train_agent.py --latent --env PixelReach-v0 --vae {tmp_path / 'mine'}" in done.out
 
 
+@pytest.mark.parametrize(("flags", "poor"), [(["--model", "pca"], False), (["--steps", "3"], True)])
+def test_a_failed_check_names_the_comparison_of_agents(flags, poor, tmp_path):
+    short = ["--frames", "400", "--latent-dim", "100", "--batch-size", "16"]
+    done = succeed(tmp_path, "pretrain_vae", *REACH, *short, *flags)
+    assert ("study.py compare --env PixelReach-v0" in done.out) == poor
+
+
 class Unbounded(PixelReach):
     """PixelReach, which has actions without bounds as well."""
 
