@@ -57,10 +57,11 @@ def read_table(path: Path) -> tuple[Array, list[str] | None]:
 
 def _without_index(table: Any, path: Path) -> Any:
     """Leave out the index that pandas writes as a first column without a name."""
-    first = table.iloc[:, 0].to_numpy()
+    if table.shape[1] < 2 or table.columns[0] != UNNAMED:
+        return table
     # The index of a selection does not count from 0, and that of a shuffled one is in no order.
-    whole = first.dtype.kind in "iu" and len(np.unique(first)) == len(first)
-    if table.columns[0] != UNNAMED or table.shape[1] < 2 or not whole:
+    first = table.iloc[:, 0].to_numpy()
+    if first.dtype.kind not in "iu" or len(np.unique(first)) < len(first):
         return table
     warnings.warn(
         f"the first column of {path} has no name and numbers the rows: it is left out; write such "

@@ -180,8 +180,8 @@ class AnomalyDetector(OutlierEstimator):
         After ``fit`` it is the sum of standard scores: twice that of the distance from the nearest
         references, that of the distance relative to theirs, that of the reconstruction, and, of
         vectors and sequences, four times that of the largest error of a value; the last two need a
-        decoder. Without references it is -log p(x | z) at the posterior
-        mean z, a density of the scaled observation in nats, which can be negative.
+        decoder. Without references it is -log p(x | z) at the posterior mean z, a density of the
+        scaled observation in nats, which can be negative.
 
         Args:
             observations: an array ``(B, *observation_shape)`` or one without ``B``, a data frame,
@@ -199,7 +199,7 @@ class AnomalyDetector(OutlierEstimator):
 
     def _in_order(self, observations: Any) -> Observations:
         """Return observations whose columns are those of ``fit``."""
-        opened = as_observations(observations)
+        opened = as_observations(observations, self.require_model().observation_space)
         if isinstance(opened, Frames):
             check_columns(opened.columns, self.columns)
         return opened

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from gymnasium import spaces
 
 from latentrl.data.columns import is_data_frame
 from latentrl.data.frames import Frames, as_frames
@@ -17,10 +18,12 @@ from latentrl.types import Array
 Self = TypeVar("Self", bound="OutlierEstimator")
 
 
-def as_observations(source: Any) -> Frames | Array:
-    """Return paths and data frames as Frames, all else but these as an array, without a copy."""
-    opens = isinstance(source, Frames | str | Path) or is_data_frame(source)
-    return as_frames(source) if opens else np.asarray(source)
+def as_observations(source: Any, space: spaces.Box | None = None) -> Frames | Array:
+    """Return paths and data frames as Frames of ``space``, and all else as an array."""
+    if isinstance(source, Frames | str | Path) or is_data_frame(source):
+        return as_frames(source, space=space)
+    # An array stays as it is: one with masked values is refused later.
+    return source if isinstance(source, np.ndarray) else np.asarray(source)
 
 
 def as_vectors(source: Any) -> Frames | Array:

@@ -118,6 +118,9 @@ def test_masked_values_are_refused_wherever_they_enter() -> None:
     model = lrl.ae((4,), latent_dim=2)
     with pytest.raises(ValueError, match=f"the observations: {message}"):
         model.encode(masked)
+    detector = lrl.AnomalyDetector(lrl.pca((4,), 2), false_alarm_rate=0.1).fit(values)
+    with pytest.raises(ValueError, match=f"the observations: {message}"):
+        detector.predict(masked)
     np.testing.assert_array_equal(lrl.as_frames(np.ma.masked_array(values))[:], values)
 
 

@@ -207,6 +207,11 @@ def test_missing_values_are_named_and_not_learned(tmp_path: Path) -> None:
         lrl.fit(lrl.ae((2,), latent_dim=1), frames, progress=False)
 
 
+def test_a_table_of_labels_alone_has_no_observations(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"of shape \(2, 0\) is empty"):
+        lrl.as_frames(write(tmp_path / "a.csv", b"label\n1\n2\n"))
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

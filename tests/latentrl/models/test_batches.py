@@ -33,6 +33,7 @@ def test_images_in_files_get_the_size_of_the_model(fitted: lrl.Autoencoder, tmp_
         save_image(tmp_path / f"{i}.png", rng.integers(0, 256, shape, dtype=np.uint8))
     (batch,) = batches(fitted, tmp_path)
     assert batch.shape == (3, 32, 32, 3)
+    assert lrl.AnomalyDetector(fitted).score(tmp_path).shape == (3,)
     history = lrl.fit(lrl.pca((32, 32, 3), latent_dim=1), tmp_path, progress=False)
     assert history.training.space.shape == (32, 32, 3)
 
