@@ -77,7 +77,8 @@ MyWayHome it becomes `temporal_distance`. No bonus is needed there: one agent wi
 well and learns as fast, and one with `rnd` faster. FourRooms has one agent each, with the bonus and
 without: both learn, neither reaches the goal, and one pair does not show whether the bonus helps.
 FourRooms-memory has PPO with a memory (`--algo recurrent_ppo`) and all other settings of FourRooms:
-its one agent reaches the goal. No bonus, a random encoder and further seeds are not measured there.
+one of its two agents reaches the goal, and the other one misses it in both modes. No bonus and a
+random encoder are not measured there.
 """
 
 
