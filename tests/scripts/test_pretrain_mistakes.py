@@ -23,7 +23,7 @@ def test_data_that_is_not_there(tmp_path):
 
 IMAGES = ["--data", "images.npy"]
 WRONG = [
-    (IMAGES, noise(20, 2, 8, 8, 3), "images.npy holds uint8 of shape (20, 2, 8, 8, 3)"),
+    (IMAGES, noise(20, 2, 8, 8, 3), "images.npy holds observations of four axes, (20, 2, 8, 8, 3)"),
     (
         IMAGES,
         np.zeros((20, 5, 5), np.uint8),
