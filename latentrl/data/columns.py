@@ -57,7 +57,7 @@ def check_columns(names: Sequence[str] | None, expected: Sequence[str] | None) -
         at = next(i for i, name in enumerate(names) if name != expected[i])
         raise ValueError(
             f"the columns are not in the order of training: column {at} is {names[at]!r}, expected "
-            f"{expected[at]!r}; order them as {_listed(expected)}"
+            f"{expected[at]!r}; order them as {_listed(expected)}; in pandas, table[model.columns]"
         )
     missing = [name for name in expected if name not in names]
     others = [name for name in names if name not in expected]
