@@ -27,14 +27,19 @@ class VectorQuality:
 
     explained: Sequence[float]
     """Explained variance of each value: R2 about its mean, at most 1; 1 where it is constant."""
+    columns: Sequence[str] | None = None
+    """Names of the values, of a model that was trained on a table."""
 
     def summary(self) -> list[str]:
         """Return the metrics in one line of text."""
         kept = np.clip(self.explained, 0, 1)
         return [
             f"explained variance: {kept.mean():.0%} in the mean over values, {kept.min():.0%} of "
-            f"value {np.argmin(self.explained)}, the least"
+            f"{self._name(int(np.argmin(self.explained)))}, the least"
         ]
+
+    def _name(self, value: int) -> str:
+        return f"value {value}" if self.columns is None else f"column {self.columns[value]!r}"
 
     def problems(self) -> list[str]:
         """Return which value is lost most, as one clause; empty for a good encoder."""
@@ -44,7 +49,7 @@ class VectorQuality:
         kept, least = (
             f"{100 * part:.0f} %" for part in (max(self.explained[worst], 0), LEAST_KEPT)
         )
-        return [f"{kept} of the variance of value {worst} is kept (at least {least})"]
+        return [f"{kept} of the variance of {self._name(worst)} is kept (at least {least})"]
 
 
 def vector_quality(model: Autoencoder, frames: Frames | Array) -> VectorQuality:
@@ -75,4 +80,4 @@ def vector_quality(model: Autoencoder, frames: Frames | Array) -> VectorQuality:
     # The variance of a constant is not 0 where its mean is rounded.
     varies = np.sqrt(variance) > CONSTANT * np.abs(x.mean(0))
     lost = np.divide(error, variance, out=np.zeros_like(error), where=varies)
-    return VectorQuality(tuple((1 - lost).tolist()))
+    return VectorQuality(tuple((1 - lost).tolist()), model.columns)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import r2_score
 
 import latentrl as lrl
 from latentrl.training.vector_quality import VectorQuality, vector_quality
+from latentrl.utils.decoding import decode
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,20 @@ def test_explained_variance_is_r2(vectors: Any) -> None:
     (problem,) = found.problems()
     worst = int(np.argmin(expected))
     assert problem.startswith(f"{100 * max(expected[worst], 0):.0f} % of the variance of value")
+
+
+def test_columns_of_a_table_are_named(vectors: Any) -> None:
+    model = lrl.pca((5,), latent_dim=1)
+    lrl.fit(model, pd.DataFrame(vectors, columns=list("abcde")), progress=False)
+    found = vector_quality(model, vectors)
+    worst = "abcde"[int(np.argmin(found.explained))]
+    assert f"of column '{worst}', the least" in found.summary()[0]
+    (problem,) = found.problems()
+    assert f"of the variance of column '{worst}' is kept" in problem
+    card = json.loads(json.dumps(dataclasses.asdict(found)))
+    assert decode(VectorQuality, card, "a card").summary() == found.summary()
+    older = {"explained": card["explained"]}
+    assert decode(VectorQuality, older, "a card").columns is None
 
 
 def test_steps_of_sequences_count_as_vectors() -> None:
