@@ -65,8 +65,9 @@ def next_commands(result: Pretrained) -> list[list[str]]:
     if env is not None and can_train_agent(env, result.config):
         poor = result.quality is not None and result.quality.problems()
         compare = [*python_script("study.py"), "compare", "--env", env]
-        # The comparison has no flag for the key of a Dict.
-        return [_train_command(env, result)] + ([compare] if poor and not result.config.key else [])
+        # The comparison takes the observations themselves, if they are images.
+        plain = not (result.config.key or result.config.from_render)
+        return [_train_command(env, result)] + ([compare] if poor and plain else [])
     if data is None:
         return []
     verbs = suggestions(result.model, result.path, data, reading_flags(result.config))

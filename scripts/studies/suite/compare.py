@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gymnasium import spaces
+
 from agents.runs import env_folder
 from envs import Environment, make_vector
+from latentrl.models.preprocessing import is_image
 from latentrl.novelty import BONUSES
+from latentrl.types import describe_space
 from latentrl.utils.io import write_text
 from scripts.studies.agent_runs import Record
 from scripts.studies.core import STUDIES, Subject
@@ -47,16 +51,16 @@ HEADS = (
 )
 HEAD = """# Agents on {env}
 
-PPO on the latents of a pretrained encoder, and the same with one thing changed. Each run had
-{minutes} minutes of one core, in which latents are pretrained, too. Everything else has its
+PPO on the latents of a pretrained encoder, beside agents that differ from it in one thing. Each run
+had {minutes} minutes of one core, in which latents are pretrained, too. Everything else has its
 default. Machine: {machine}.
 
 """
 FOOT = """
 Return: mean over the runs of held-out episodes of the last agent, of the better one of the
 deterministic and the stochastic policy. Differences: mean return of the last 100 training episodes,
-where both agents have come to, with the bootstrapped 95 % confidence interval over runs, which is
-too narrow for so few.
+at the last time, or the last env frame, that both agents have reached, with the bootstrapped 95 %
+confidence interval over runs, which is too narrow for so few.
 """
 
 
@@ -134,10 +138,28 @@ class Compare(Subject):
     def run(self) -> None:
         """Perform the runs without a result, write the page and print its table."""
         planned = list(self.runs())
-        make_vector(Environment(self.env), 1).close()  # before minutes of work
+        self._check()
         perform_missing(planned, self.minutes, self.jobs)
         page = self.write_page()
         print("\n" + "\n".join(self._summary(self._found())) + f"\n\npage: {page}")
+
+    def _check(self) -> None:
+        """Raise ``ValueError`` for what would end the comparison after minutes of work."""
+        envs = make_vector(Environment(self.env), 1)
+        space = envs.single_observation_space
+        envs.close()
+        if not (isinstance(space, spaces.Box) and is_image(space)):
+            raise ValueError(
+                f"a comparison needs images, the observations of {self.env} are "
+                f"{describe_space(space)}: register a wrapped environment whose observations are "
+                "images"
+            )
+        for record in self._agents(self._found()):
+            if record.data["minutes"] != self.minutes:
+                raise ValueError(
+                    f"{self.folder} has runs of {record.data['minutes']:g} minutes, not "
+                    f"{self.minutes:g}: choose another --out, or the same --minutes"
+                )
 
     def write_page(self) -> Path:
         """Write the page and its plots from the results that exist, and return the page.
@@ -146,7 +168,7 @@ class Compare(Subject):
             ValueError: there is no result, or results of different minutes.
         """
         found = self._found()
-        records = [record for arm in self.arms if arm != RANDOM_ACTIONS for record in found[arm]]
+        records = self._agents(found)
         if not records:
             raise ValueError(f"no results in {self.folder}: run this command without --page")
         check_minutes(records)
@@ -172,6 +194,9 @@ class Compare(Subject):
             if run.result.exists():
                 found[run.arm].append(Record.read(run.result))
         return found
+
+    def _agents(self, found: Found) -> list[Record]:
+        return [record for arm in self.arms if arm != RANDOM_ACTIONS for record in found[arm]]
 
     def _row(self, arm: str, found: Found) -> list[str]:
         records = found[arm]

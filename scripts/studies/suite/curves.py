@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def _panel(panel: Axes, found: Found, arms: Sequence[str], axis: Axis, unit: int
     if found[RANDOM_ACTIONS]:
         before = random_return(found)
         panel.axhline(before, color="black", linewidth=0.6, linestyle=":", label="random actions")
-    others = iter(CYCLE[len(FIXED) - 1 :])
+    others = itertools.cycle(colour for colour in CYCLE if colour not in FIXED.values())
     colours = {arm: FIXED[arm] if arm in FIXED else next(others) for arm in arms}
     for arm, colour in colours.items():
         ends = [record.reached(axis) for record in found[arm] if record.reached(axis)]

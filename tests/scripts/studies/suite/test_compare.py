@@ -61,15 +61,36 @@ def test_the_environment_is_made_before_work(performed):
     assert performed == []
 
 
+def test_observations_are_images(performed):
+    with pytest.raises(
+        ValueError, match=r"needs images, the observations of CartPole-v1 are \(4,\)"
+    ):
+        Compare(env="CartPole-v1").run()
+    assert performed == []
+
+
+def test_runs_of_other_minutes_are_named_before_work(compare, finished, performed):
+    with pytest.raises(ValueError, match=r"out has runs of 8 minutes, not 4: choose another --out"):
+        compare(minutes=4.0, seeds=3).run()
+    assert performed == []
+
+
+def test_there_are_colours_for_any_number_of_bonuses(compare, write):
+    many = ("rnd", "icm", "counts", "elliptical", "simhash", "token_counts", "adaptive", "none")
+    for run in compare(bonus=many, seeds=1).runs():
+        write(REACH, run.arm, run.seed, run=run)
+    assert compare(bonus=many, seeds=1).write_page().is_file()
+
+
 @pytest.fixture
-def results(compare, write):
+def finished(compare, write):
     """Latents that end at 5 and 6, pixels at 1 and 1.5, a random encoder at 5 and 6."""
     finals = {"latents": 5.0, "pixels": 1.0, "random_encoder": 5.0, "latents+rnd": 9.0}
     for run in compare(bonus=("rnd",)).runs():
         write(REACH, run.arm, run.seed, finals.get(run.arm, 0.0) + run.seed, run=run)
 
 
-def test_the_page_says_what_is_ahead(compare, results, capsys):
+def test_the_page_says_what_is_ahead(compare, finished):
     page = compare(bonus=("rnd",)).write_page()
     text = page.read_text()
     assert "- at equal time, latents are ahead of pixels: 4 (3 to 5)\n" in text
@@ -86,7 +107,7 @@ def test_the_page_says_what_is_ahead(compare, results, capsys):
         assert (page.parent / f"{axis}.png").is_file()
 
 
-def test_a_finished_comparison_prints_its_result(compare, results, performed, capsys):
+def test_a_finished_comparison_prints_its_result(compare, finished, performed, capsys):
     compare().run()
     assert performed == []
     out = capsys.readouterr().out
