@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from gymnasium import spaces
 
 from agents.runs import env_folder
@@ -45,6 +46,8 @@ from scripts.studies.suite.tasks import (
 
 CONTROLS = (PIXELS, RANDOM_ENCODER, RANDOM_ACTIONS)
 """Arms beside latents by default."""
+LONG = 0.5
+"""Fraction of a run above which its pretraining is called long."""
 HEADS = (
     *("agent", "return", "of each run", "timesteps"),
     *("latents less this, equal time", "equal env frames"),
@@ -224,9 +227,13 @@ class Compare(Subject):
                 yield f"at equal time, latents {words} {name}: {cell}"
         pretraining = [record.data["pretraining"] for record in found[LATENTS]]
         if pretraining:
-            seconds = mean([each["seconds"] for each in pretraining])
-            frames = mean([each["frames"] for each in pretraining])
+            seconds, frames = (
+                float(np.mean([each[name] for each in pretraining]))
+                for name in ("seconds", "frames")
+            )
             yield f"pretraining took {seconds:.0f} s of each run, on {frames:,.0f} frames"
+            if seconds > LONG * 60 * self.minutes:
+                yield "latents had little time left to learn: compare with more --minutes"
         kept = mean([changing(record) for record in found[LATENTS]])
         if kept is not None:
             yield f"explained variance of changing pixels of the encoder: {number(kept)}"

@@ -99,6 +99,7 @@ def test_the_page_says_what_is_ahead(compare, finished):
     )
     assert "- at equal time, latents are behind latents+rnd: -4 (-5 to -3)\n" in text
     assert "- pretraining took 60 s of each run, on 1,000 frames" in text
+    assert "little time left" not in text
     assert "- explained variance of changing pixels of the encoder: 0.7" in text
     assert "| latents | 5.5 | 5 / 6 | 48,000 |  |  |" in text
     assert "| random actions | 0 | 0 |  |  |  |" in text
@@ -114,6 +115,13 @@ def test_a_finished_comparison_prints_its_result(compare, finished, performed, c
     assert "at equal time, latents are ahead of pixels" in out
     assert "latents+rnd" not in out
     assert out.endswith("comparison.md\n")
+
+
+def test_a_pretraining_that_leaves_no_time_is_named(compare, write):
+    for run in compare(seeds=1, minutes=1.5).runs():
+        write(REACH, run.arm, run.seed, minutes=1.5, run=run)
+    hint = "latents had little time left to learn: compare with more --minutes"
+    assert hint in compare(seeds=1, minutes=1.5).write_page().read_text()
 
 
 def test_no_results(compare, tmp_path):
